@@ -1,0 +1,270 @@
+"""Lengths: int64 scalar Nodes in a normal form, so that equal lengths are the same Node whenever algebra shows it.
+
+    length ::= const | dim(token, axis) | length(op, out, axis; inputs) | any int64 scalar node
+             | sum of integer multiples of products (normal form: add of mul, terms in a fixed order)
+             | floordiv | mod | maximum | minimum
+
+int64 arithmetic is exact modulo 2^64 and wraps at run time likewise, so the polynomial form is an identity.
+`dim` is a param's length; `length` is one known only once an operation has run (nonzero, scan with until).
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable
+
+from .node import Node, build, constant, topological
+
+_poly: weakref.WeakKeyDictionary[Node, dict[tuple[Node, ...], int]] = weakref.WeakKeyDictionary()
+_normal: weakref.WeakKeyDictionary[Node, weakref.ref[Node]] = weakref.WeakKeyDictionary()
+
+
+def const(n: int) -> Node:
+    return constant(n, "int64")
+
+
+def static(node: Node) -> int | None:
+    """The value of a length known at compile time."""
+    return int(node.value) if node.op == "const" else None
+
+
+def order(node: Node) -> tuple:
+    """A sort key that does not depend on what was built before, for the leaves that lengths are made of."""
+    if node.op in ("dim", "param"):
+        token = node.attr("token")
+        return (0, token if isinstance(token, int) else 1 << 60, node.attr("axis") if node.op == "dim" else -1, 0)
+    return (1, 0, 0, node.uid)
+
+
+def _terms(node: Node) -> dict[tuple[Node, ...], int]:
+    """A normal length as a polynomial: monomial (sorted tuple of factors) -> coefficient."""
+    if node.op == "const":
+        v = int(node.value)
+        return {(): v} if v else {}
+    found = _poly.get(node)
+    return found if found is not None else {(node,): 1}
+
+
+def _from_terms(terms: dict[tuple[Node, ...], int]) -> Node:
+    def monomial(factors: tuple[Node, ...], c: int) -> Node:
+        if not factors:
+            return const(c)
+        out = factors[0]
+        for f in factors[1:]:
+            out = build("mul", out, f)
+        return out if c == 1 else build("mul", out, const(c))
+
+    items = sorted(((m, c) for m, c in terms.items() if c), key=lambda t: (-len(t[0]), [order(f) for f in t[0]]))
+    if not items:
+        return const(0)
+    out = monomial(*items[0])
+    for m, c in items[1:]:
+        out = build("add", out, monomial(m, c))
+    if out.op != "const" and items != [((out,), 1)]:
+        _poly[out] = dict(items)
+    return out
+
+
+def _wrap(c: int) -> int:
+    return (c + (1 << 63)) % (1 << 64) - (1 << 63)
+
+
+def add(*parts: Node) -> Node:
+    out: dict[tuple[Node, ...], int] = {}
+    for p in parts:
+        for m, c in _terms(p).items():
+            out[m] = _wrap(out.get(m, 0) + c)
+    return _from_terms(out)
+
+
+def mul(*parts: Node) -> Node:
+    out: dict[tuple[Node, ...], int] = {(): 1}
+    for p in parts:
+        new: dict[tuple[Node, ...], int] = {}
+        for m1, c1 in out.items():
+            for m2, c2 in _terms(p).items():
+                m = tuple(sorted(m1 + m2, key=order))
+                new[m] = _wrap(new.get(m, 0) + c1 * c2)
+        out = new
+    return _from_terms(out)
+
+
+def product(parts: Iterable[Node]) -> Node:
+    return mul(const(1), *parts)
+
+
+def scale(a: Node, c: int) -> Node:
+    return mul(a, const(c))
+
+
+def sub(a: Node, b: Node) -> Node:
+    return add(a, scale(b, -1))
+
+
+def nonneg(node: Node, fuel: int = 6) -> bool:
+    """Whether the length is known to be at least 0 (wrapping aside: real lengths stay far below 2^63).
+
+    Conservative: gives up below `fuel` levels of nesting.
+    """
+    if fuel == 0:
+        return False
+    if node.op == "const":
+        return int(node.value) >= 0
+    if node.op in ("dim", "length"):
+        return True
+    if node.op == "maximum":
+        return any(nonneg(i, fuel - 1) for i in node.inputs)
+    if node.op in ("minimum", "floordiv", "mod"):
+        return all(nonneg(i, fuel - 1) for i in node.inputs)
+    terms = _poly.get(node)
+    return terms is not None and all(c >= 0 and all(nonneg(f, fuel - 1) for f in m) for m, c in terms.items())
+
+
+def at_least(a: Node, b: Node) -> bool:
+    return nonneg(sub(a, b))
+
+
+def maximum(a: Node, b: Node) -> Node:
+    if at_least(a, b):
+        return a
+    if at_least(b, a):
+        return b
+    for x, y in ((a, b), (b, a)):
+        if static(y) == 0:
+            merged = _inside_max(x)
+            if merged is not None:
+                return maximum(merged, y)
+    a, b = sorted((a, b), key=order)
+    return build("maximum", a, b)
+
+
+def _inside_max(a: Node) -> Node | None:
+    """u - c where a is max(u, 0) - c with a constant c >= 0: max(a, 0) is max(u - c, 0)."""
+    terms = _terms(a)
+    rest = {m: c for m, c in terms.items() if m}
+    if terms.get((), 0) < 0 and len(rest) == 1:
+        ((m, c),) = rest.items()
+        if c == 1 and len(m) == 1 and m[0].op == "maximum":
+            u, v = m[0].inputs
+            if static(u) == 0:
+                u, v = v, u
+            if static(v) == 0:
+                return add(u, const(terms[()]))
+    return None
+
+
+def minimum(a: Node, b: Node) -> Node:
+    if at_least(a, b):
+        return b
+    if at_least(b, a):
+        return a
+    a, b = sorted((a, b), key=order)
+    return build("minimum", a, b)
+
+
+def floordiv(a: Node, b: Node) -> Node:
+    """Floored quotient; 0 when b is 0."""
+    va, vb = static(a), static(b)
+    if vb == 1:
+        return a
+    if va is not None and vb is not None:
+        return const(va // vb if vb else 0)
+    if vb:
+        terms = _terms(a)
+        if all(c % vb == 0 for c in terms.values()):
+            return _from_terms({m: c // vb for m, c in terms.items()})
+    return build("floordiv", a, b)
+
+
+def ceildiv(a: Node, b: int) -> Node:
+    return a if b == 1 else floordiv(add(a, const(b - 1)), const(b))
+
+
+_FOLD = {"add": add, "mul": mul, "sub": sub, "maximum": maximum, "minimum": minimum, "floordiv": floordiv}
+
+
+def normal(node: Node) -> Node:
+    """The normal form of an int64 scalar node: user arithmetic on shapes becomes the length it equals."""
+    for n in topological([node]):
+        if n in _normal and _normal[n]() is not None:
+            continue
+        new: Node = n
+        if n.type.__class__.__name__ == "TensorType" and n.type.dtype == "int64" and not n.type.axes:
+            args = [_normal[i]() or i for i in n.inputs]
+            if n.op in _FOLD:
+                new = _FOLD[n.op](*args)
+            elif n.op == "neg":
+                new = scale(args[0], -1)
+            elif n.op == "sqr":
+                new = mul(args[0], args[0])
+            elif n.op == "cast" and n.inputs[0].type.dtype == "int64":
+                new = args[0]
+        _normal[n] = weakref.ref(new)
+    return _normal[node]() or node
+
+
+def clamp_start(start: Node, n: Node) -> Node:
+    """A slice bound for a positive step: negative counts from the end, then clipped to [0, n]."""
+    v = static(start)
+    if v is not None and v < 0:
+        return maximum(add(n, start), const(0))
+    if v is not None or nonneg(start):
+        return minimum(start, n)
+    wrapped = build("switch", build("lt", start, const(0)), add(n, start), start)
+    return minimum(maximum(wrapped, const(0)), n)
+
+
+def clamp_down(start: Node, n: Node) -> Node:
+    """A slice bound for a negative step: negative counts from the end, then clipped to [-1, n - 1]."""
+    last = sub(n, const(1))
+    v = static(start)
+    if v is not None and v < 0:
+        return maximum(add(n, start), const(-1))
+    if v is not None or nonneg(start):
+        return minimum(start, last)
+    wrapped = build("switch", build("lt", start, const(0)), add(n, start), start)
+    return minimum(maximum(wrapped, const(-1)), last)
+
+
+def slice_bounds(n: Node, start: Node | None, stop: Node | None, step: int) -> tuple[Node, Node]:
+    """(first index, length) of `range(n)[start:stop:step]` in closed form; Python's slice rules."""
+    zero = const(0)
+    if step > 0:
+        first = zero if start is None else clamp_start(start, n)
+        low = const(0) if start is None else start
+        a = static(low)
+        if stop is None and a is not None and a >= 0:
+            span = maximum(sub(n, low), zero)
+        elif stop is not None and a is not None and a >= 0 and (static(stop) or 0) < 0:
+            span = maximum(sub(add(n, stop), low), zero)
+        elif stop is not None and a is not None and a >= 0 and nonneg(stop):
+            span = maximum(sub(minimum(stop, n), low), zero)
+        else:
+            end = n if stop is None else clamp_start(stop, n)
+            span = maximum(sub(end, first), zero)
+        return first, ceildiv(span, step)
+    first = sub(n, const(1)) if start is None else clamp_down(start, n)
+    end = const(-1) if stop is None else clamp_down(stop, n)
+    return first, ceildiv(maximum(sub(first, end), zero), -step)
+
+
+def show(node: Node) -> str:
+    """A short text for people: n0, 3, n0*n1 + 1, a name for anything else."""
+    if node.op == "const":
+        return str(int(node.value))
+    if node.op == "dim":
+        token = node.attr("token")
+        return f"{'d' if isinstance(token, int) else 'v'}{token if isinstance(token, int) else token[1]}.{node.attr('axis')}"
+    terms = _poly.get(node)
+    if terms is None:
+        if node.op in ("maximum", "minimum", "floordiv", "mod") and all(not i.inputs or i in _poly for i in node.inputs):
+            sign = {"maximum": "max", "minimum": "min", "floordiv": "div", "mod": "mod"}[node.op]
+            return f"{sign}({', '.join(show(i) for i in node.inputs)})"
+        return f"?{node.op}"
+    parts = []
+    for m, c in terms.items():
+        factors = [show(f) if f not in _poly else f"({show(f)})" for f in m]
+        if c != 1 or not factors:
+            factors.insert(0, str(c))
+        parts.append("*".join(factors))
+    return " + ".join(parts).replace("+ -", "- ")

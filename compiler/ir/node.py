@@ -1,0 +1,267 @@
+"""The one concept of the compiler: `Node(op, inputs, attrs)`, immutable, interned, typed at construction.
+
+Identity is equality: building the same node twice gives the same object, so common subexpressions are shared by
+construction. Everything symbolic is an input; attributes are plain values (numbers, strings, tuples of them, closed
+`Region`s). The type is a function of (op, inputs, attrs), so rebuilding a node from changed inputs retypes it.
+
+    node    ::= op(inputs; attrs) : type
+    region  ::= params, outputs, checks        closed: whatever enters is a param, numbered by its position
+    check   ::= kind(operands)                 an obligation: rewriting may assume it, never drop it
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...runtime.errors import InternalError
+from .types import TensorType, TupleType, Type
+
+Attrs = tuple[tuple[str, Any], ...]
+
+
+class Check(NamedTuple):
+    """An obligation on run-time values: "eq" of two lengths, "bounds" (index, length), "nonneg", "true" (a bool)."""
+
+    kind: str
+    operands: tuple[Node, ...]
+    what: str
+
+
+class Typed(NamedTuple):
+    """What a typing rule returns."""
+
+    type: Type
+    checks: tuple[Check, ...] = ()
+
+
+class OpDef(NamedTuple):
+    """One operation: its name, family (which decides how it is scheduled) and typing rule."""
+
+    name: str
+    family: str
+    typing: Callable[[tuple[Node, ...], dict[str, Any]], Typed | Type]
+
+
+OPS: dict[str, OpDef] = {}
+
+
+def define(name: str, family: str):
+    """Decorator that enters a typing rule into the table of operations."""
+
+    def enter(typing):
+        if name in OPS:
+            raise InternalError(f"operation {name} defined twice")
+        OPS[name] = OpDef(name, family, typing)
+        return typing
+
+    return enter
+
+
+class Constant:
+    """The value of a `const` node: a read-only array compared by dtype, shape and bytes (so -0.0 is not 0.0)."""
+
+    __slots__ = ("array", "dtype", "key")
+
+    def __init__(self, array: np.ndarray, dtype: str):
+        array = np.ascontiguousarray(array).reshape(np.shape(array))
+        if array.flags.writeable:
+            array = array.copy()
+            array.flags.writeable = False
+        self.array = array
+        self.dtype = dtype
+        self.key = (dtype, array.shape, array.tobytes())
+
+    def __eq__(self, other):
+        return isinstance(other, Constant) and self.key == other.key
+
+    def __hash__(self):
+        return hash(self.key)
+
+    def __repr__(self):
+        return f"Constant({self.array!r})"
+
+
+class Node:
+    __slots__ = ("__weakref__", "attrs", "checks", "inputs", "op", "type", "uid")
+
+    op: str
+    inputs: tuple[Node, ...]
+    attrs: Attrs
+    type: Any  # Type; Any spares every user of a dense tensor a cast
+    checks: tuple[Check, ...]
+    uid: int
+
+    def attr(self, name: str) -> Any:
+        for k, v in self.attrs:
+            if k == name:
+                return v
+        raise InternalError(f"{self.op} has no attribute {name}")
+
+    @property
+    def value(self) -> Any:
+        """The array (or the NumPy scalar of a 0-d one) of a `const` node."""
+        a = self.attr("value").array
+        return a[()] if a.ndim == 0 else a
+
+    @property
+    def family(self) -> str:
+        return OPS[self.op].family
+
+    @property
+    def dtype(self) -> str:
+        return self.type.dtype
+
+    @property
+    def axes(self) -> tuple[Node, ...]:
+        return self.type.axes
+
+    @property
+    def ndim(self) -> int:
+        return len(self.type.axes)
+
+    def __repr__(self) -> str:
+        attrs = "".join(f"; {k}={v!r}" if not isinstance(v, Region) else f"; {k}=@{v.uid}" for k, v in self.attrs)
+        return f"<{self.op}#{self.uid}({', '.join(f'#{i.uid}' for i in self.inputs)}{attrs}) : {self.type}>"
+
+    def __reduce__(self):
+        raise InternalError("nodes are not pickled; write the region's text form")
+
+
+_table: weakref.WeakValueDictionary[tuple, Node] = weakref.WeakValueDictionary()
+_regions: weakref.WeakValueDictionary[tuple, Region] = weakref.WeakValueDictionary()
+_lock = threading.Lock()
+_uids = itertools.count()
+
+
+def make(op: str, inputs: Sequence[Node] = (), attrs: Attrs = ()) -> Node:
+    """The node `op(inputs; attrs)`; `attrs` sorted by name. Raises the typing rule's error when it is ill-typed."""
+    key = (op, tuple(inputs), attrs)
+    found = _table.get(key)
+    if found is not None:
+        return found
+    typed = OPS[op].typing(key[1], dict(attrs))
+    if not isinstance(typed, Typed):
+        typed = Typed(typed)
+    node = Node()
+    node.op, node.inputs, node.attrs = key
+    node.type, node.checks = typed
+    with _lock:
+        node.uid = next(_uids)
+        return _table.setdefault(key, node)
+
+
+def build(op: str, *inputs: Node, **attrs: Any) -> Node:
+    """`make` with attributes as keywords."""
+    return make(op, inputs, tuple(sorted(attrs.items())))
+
+
+def constant(value: Any, dtype: str) -> Node:
+    from .dtypes import numpy_dtype
+
+    return make("const", (), (("value", Constant(np.asarray(value, dtype=numpy_dtype(dtype)), dtype)),))
+
+
+class Region:
+    """A closed subgraph: `params[k]` is the `param` node with token k; outputs and checks depend on params only."""
+
+    __slots__ = ("__weakref__", "checks", "outputs", "params", "uid")
+
+    def __init__(self, params: tuple[Node, ...], outputs: tuple[Node, ...], checks: tuple[Check, ...]):
+        self.params, self.outputs, self.checks = params, outputs, checks
+        self.uid = -1
+
+    def roots(self) -> list[Node]:
+        """Every node that the region must compute: outputs, operands of checks, lengths of outputs."""
+        out = list(self.outputs)
+        for c in self.checks:
+            out.extend(c.operands)
+        return out
+
+    def nodes(self) -> list[Node]:
+        return topological(self.roots() + list(self.params))
+
+    def __repr__(self):
+        return f"<region {len(self.params)} params, {len(self.outputs)} outputs, {len(self.nodes())} nodes>"
+
+
+def region(params: Iterable[Node], outputs: Iterable[Node], checks: Iterable[Check] = ()) -> Region:
+    """The interned region; checks are deduplicated and trivially true ones dropped."""
+    kept: dict[tuple, Check] = {}
+    for c in checks:
+        if c.kind == "eq" and c.operands[0] is c.operands[1]:
+            continue
+        kept.setdefault((c.kind, c.operands), c)
+    params, outputs = tuple(params), tuple(outputs)
+    for k, p in enumerate(params):
+        if p.op != "param" or p.attr("token") != k:
+            raise InternalError(f"parameter {k} of a region is {p!r}")
+    key = (params, outputs, tuple(kept.values()))
+    with _lock:
+        found = _regions.get(key)
+        if found is None:
+            found = Region(*key)
+            found.uid = next(_uids)
+            _regions[key] = found
+        return found
+
+
+def topological(roots: Iterable[Node]) -> list[Node]:
+    """Every node the roots depend on, inputs first; iterative, linear."""
+    seen: set[Node] = set()
+    order: list[Node] = []
+    stack: list[tuple[Node, int]] = []
+    for root in roots:
+        if root in seen:
+            continue
+        seen.add(root)
+        stack.append((root, 0))
+        while stack:
+            node, k = stack.pop()
+            inputs = node.inputs
+            while k < len(inputs) and inputs[k] in seen:
+                k += 1
+            if k == len(inputs):
+                order.append(node)
+            else:
+                stack.append((node, k + 1))
+                seen.add(inputs[k])
+                stack.append((inputs[k], 0))
+    return order
+
+
+def substitute(roots: Sequence[Node], mapping: dict[Node, Node]) -> list[Node]:
+    """The roots with every key of `mapping` replaced by its value, rebuilt (and so retyped) upwards."""
+    done = dict(mapping)
+    for node in topological(roots):
+        if node in done:
+            continue
+        new = tuple(done[i] for i in node.inputs)
+        done[node] = node if new == node.inputs else make(node.op, new, node.attrs)
+    return [done[r] for r in roots]
+
+
+def substitute_checks(checks: Iterable[Check], mapping: dict[Node, Node]) -> list[Check]:
+    return [Check(c.kind, tuple(substitute(c.operands, mapping)), c.what) for c in checks]
+
+
+def renumber(inner: Region, mapping: dict[Node, Node]) -> tuple[list[Node], list[Check]]:
+    """A region's outputs and checks with its params replaced (its `dim`s follow the new params' lengths)."""
+    full = dict(mapping)
+    for p, new in mapping.items():
+        for a, length in enumerate(p.type.axes):
+            if length.op == "dim":
+                full[length] = new.type.axes[a]
+    outs = substitute(list(inner.outputs), full)
+    return outs, substitute_checks(inner.checks, full)
+
+
+__all__ = [
+    "OPS", "Attrs", "Check", "Constant", "Node", "OpDef", "Region", "TensorType", "TupleType", "Typed",
+    "build", "constant", "define", "make", "region", "renumber", "substitute", "substitute_checks", "topological",
+]  # fmt: skip

@@ -1,0 +1,76 @@
+"""Checks shared by typing rules. They raise user errors: the graph layer adds names and lines."""
+
+from __future__ import annotations
+
+from ....runtime.errors import DTypeError, ShapeError
+from .. import lengths
+from ..node import Check, Node
+from ..types import TensorType
+
+
+def dense(op: str, *nodes: Node) -> None:
+    for n in nodes:
+        if not isinstance(n.type, TensorType) or n.type.kind != "dense":
+            raise DTypeError(f"{op} takes dense tensors, not {n.type}")
+
+
+def same_dtype(op: str, nodes: tuple[Node, ...]) -> str:
+    kinds = {n.type.dtype for n in nodes}
+    if len(kinds) != 1:
+        raise DTypeError(f"{op} of unlike dtypes {', '.join(sorted(kinds))}")
+    return kinds.pop()
+
+
+def integers(op: str, *nodes: Node) -> None:
+    from ..dtypes import INTEGER
+
+    for n in nodes:
+        if n.type.dtype not in INTEGER:
+            raise DTypeError(f"{op} takes integer indices, not {n.type.dtype}")
+
+
+def scalars(op: str, *nodes: Node) -> None:
+    for n in nodes:
+        if n.type.ndim or n.type.dtype != "int64":
+            raise ShapeError(f"{op} takes int64 scalars as lengths and indices, not {n.type}")
+
+
+def rank(op: str, node: Node, ndim: int) -> None:
+    if node.type.ndim != ndim:
+        raise ShapeError(f"{op} takes a tensor of {ndim} dimensions, not {node.type.ndim}")
+
+
+def is_one(length: Node) -> bool:
+    return lengths.static(length) == 1
+
+
+def equal(a: Node, b: Node, what: str) -> tuple[Check, ...]:
+    """The obligation that two lengths are equal; an error now where both are known and differ."""
+    if a is b:
+        return ()
+    va, vb = lengths.static(a), lengths.static(b)
+    if va is not None and vb is not None:
+        raise ShapeError(f"{what}: {va} and {vb} differ")
+    return (Check("eq", (a, b), what),)
+
+
+def joined(op: str, nodes: tuple[Node, ...], names: tuple[str, ...] = ()) -> tuple[tuple[Node, ...], tuple[Check, ...]]:
+    """The common axes of tensors of equal rank; an axis of static length 1 stretches, no other does."""
+    ranks = {n.type.ndim for n in nodes}
+    if len(ranks) > 1:
+        raise ShapeError(f"{op} of tensors with {', '.join(map(str, sorted(ranks)))} dimensions")
+    axes, checks = [], []
+    for k in range(nodes[0].type.ndim):
+        best: Node | None = None
+        for n in nodes:
+            length = n.type.axes[k]
+            if is_one(length):
+                continue
+            if best is None:
+                best = length
+            elif length is not best:
+                checks += equal(best, length, f"axis {k} of the arguments of {op}")
+                if lengths.static(length) is not None:
+                    best = length
+        axes.append(best if best is not None else lengths.const(1))
+    return tuple(axes), tuple(checks)

@@ -1,0 +1,107 @@
+"""Elementwise operations: every argument has the same rank, the same dtype where the table says so.
+
+One row an operation: name -> (number of arguments, dtypes accepted, result dtype). The result dtype is "same",
+"bool" or "real" (the dtype of the real part).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ....runtime.errors import DTypeError
+from ..dtypes import COMPLEX, DISCRETE, DTYPES, FLOATING, REAL_FLOAT, real_of
+from ..node import Typed, define
+from ..types import TensorType
+from .common import dense, joined, same_dtype
+
+ANY = frozenset(DTYPES)
+NUMBER = ANY - {"bool"}
+REAL = ANY - COMPLEX
+
+
+class Row(NamedTuple):
+    arity: int
+    accepts: frozenset[str]
+    result: str = "same"
+    cheap: bool = True  # whether computing it twice costs less than writing it to memory and reading it back
+
+
+ELEMENTWISE: dict[str, Row] = {
+    "neg": Row(1, NUMBER), "sgn": Row(1, REAL), "sqr": Row(1, NUMBER), "abs": Row(1, ANY, "real"),
+    "reciprocal": Row(1, FLOATING, cheap=False), "sqrt": Row(1, FLOATING, cheap=False),
+    "floor": Row(1, REAL_FLOAT), "ceil": Row(1, REAL_FLOAT), "trunc": Row(1, REAL_FLOAT),
+    "round": Row(1, REAL_FLOAT), "invert": Row(1, DISCRETE),
+    "isnan": Row(1, REAL_FLOAT, "bool"), "isinf": Row(1, REAL_FLOAT, "bool"),
+    "real": Row(1, COMPLEX, "real"), "imag": Row(1, COMPLEX, "real"), "conj": Row(1, COMPLEX),
+    **{n: Row(1, FLOATING, cheap=False) for n in ("exp", "log")},
+    **{n: Row(1, REAL_FLOAT, cheap=False) for n in (
+        "exp2", "log2", "log10", "log1p", "expm1", "sin", "cos", "tan", "tanh", "sinh", "cosh",
+        "asin", "acos", "atan", "sigmoid", "softplus", "erf", "erfc")},
+    **{n: Row(2, ANY) for n in ("add", "mul")}, **{n: Row(2, REAL) for n in ("maximum", "minimum")},
+    "sub": Row(2, NUMBER), "truediv": Row(2, FLOATING, cheap=False),
+    "floordiv": Row(2, REAL, cheap=False), "mod": Row(2, REAL, cheap=False), "pow": Row(2, NUMBER, cheap=False),
+    "atan2": Row(2, REAL_FLOAT, cheap=False),
+    "and": Row(2, DISCRETE), "or": Row(2, DISCRETE), "xor": Row(2, DISCRETE),
+    **{n: Row(2, ANY, "bool") for n in ("eq", "ne")},
+    **{n: Row(2, REAL, "bool") for n in ("lt", "le", "gt", "ge")},
+}  # fmt: skip
+
+
+def _enter(name: str, row: Row) -> None:
+    @define(name, "elementwise")
+    def typing(inputs, attrs):
+        dense(name, *inputs)
+        if len(inputs) != row.arity:
+            raise DTypeError(f"{name} takes {row.arity} arguments, not {len(inputs)}")
+        dtype = same_dtype(name, inputs)
+        if dtype not in row.accepts:
+            raise DTypeError(f"{name} is not defined for {dtype}")
+        out = {"same": dtype, "bool": "bool", "real": real_of(dtype)}[row.result]
+        if row.arity == 1:
+            return TensorType(out, inputs[0].type.axes)
+        axes, checks = joined(name, inputs)
+        return Typed(TensorType(out, axes), checks)
+
+
+for _name, _row in ELEMENTWISE.items():
+    _enter(_name, _row)
+
+
+@define("cast", "elementwise")
+def cast(inputs, attrs):
+    """Conversion: float to int saturates and NaN gives 0, int to int wraps, complex to real takes the real part."""
+    dense("cast", *inputs)
+    return TensorType(attrs["dtype"], inputs[0].type.axes)
+
+
+@define("switch", "elementwise")
+def switch(inputs, attrs):
+    """switch(condition, a, b): both branches are values already."""
+    dense("switch", *inputs)
+    if inputs[0].type.dtype != "bool":
+        raise DTypeError(f"the condition of switch is {inputs[0].type.dtype}, not bool")
+    dtype = same_dtype("switch", inputs[1:])
+    axes, checks = joined("switch", inputs)
+    return Typed(TensorType(dtype, axes), checks)
+
+
+@define("complex", "elementwise")
+def complex_(inputs, attrs):
+    """complex(real, imaginary)."""
+    dense("complex", *inputs)
+    dtype = same_dtype("complex", inputs)
+    if dtype not in ("float32", "float64"):
+        raise DTypeError(f"complex is made of float32 or float64, not {dtype}")
+    axes, checks = joined("complex", inputs)
+    return Typed(TensorType({"float32": "complex64", "float64": "complex128"}[dtype], axes), checks)
+
+
+CHEAP_OTHERS = {"cast": True, "switch": True, "complex": True}
+
+
+def is_cheap(op: str) -> bool:
+    """Whether recomputing the operation beats a round trip through memory."""
+    return ELEMENTWISE[op].cheap if op in ELEMENTWISE else CHEAP_OTHERS.get(op, False)
+
+
+__all__ = ["ELEMENTWISE", "is_cheap"]

@@ -1,0 +1,40 @@
+"""Operations with a routine of their own that fit no other family: Python of the user's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..node import build, define
+from ..types import TensorType, TupleType
+
+
+class HostFunction:
+    """A Python function of the user's as an attribute: compared by identity, printed by name."""
+
+    __slots__ = ("function", "name")
+
+    def __init__(self, name: str, function: Any):
+        self.name, self.function = name, function
+
+    def __repr__(self) -> str:
+        return f"host:{self.name}"
+
+
+@define("host_call", "procedural")
+def host_call(inputs, attrs):
+    """host_call(x, ...; callee, dtypes, ndims, like): the only operation that enters Python.
+
+    The callee takes and returns NumPy arrays; its outputs have the dtypes and ranks listed. `like[k]` is the number of
+    the input whose shape output k has, or None for lengths known only at run time.
+    """
+    outs = []
+    of_attrs = tuple(sorted(attrs.items()))
+    for k, (dtype, ndim, like) in enumerate(zip(attrs["dtypes"], attrs["ndims"], attrs["like"], strict=True)):
+        if like is not None:
+            axes = inputs[like].type.axes
+        else:
+            axes = tuple(
+                build("length", *inputs, of="host_call", of_attrs=of_attrs, out=k, axis=a) for a in range(ndim)
+            )
+        outs.append(TensorType(dtype, axes))
+    return TupleType(tuple(outs))

@@ -1,0 +1,51 @@
+"""Error types. User errors say what was wrong in the user's program; `InternalError` is a defect of weft itself."""
+
+from __future__ import annotations
+
+
+class WeftError(Exception):
+    """Base of every error that weft raises for a user's program."""
+
+
+class ShapeError(WeftError, ValueError):
+    """Lengths or ranks that do not fit together."""
+
+
+class DTypeError(WeftError, TypeError):
+    """An element type that an operation or an argument does not accept."""
+
+
+class ArgumentError(WeftError, TypeError):
+    """A missing, unknown, repeated or unsuitable argument of a call."""
+
+
+class UnusedInputError(WeftError, ValueError):
+    """An input of a function that no output depends on."""
+
+
+class MissingInputError(WeftError, ValueError):
+    """A variable that the outputs need and that is neither an input nor has a value."""
+
+
+class DisconnectedInputError(WeftError, ValueError):
+    """A gradient with respect to a variable that the cost does not depend on."""
+
+
+class NullGradientError(WeftError, ValueError):
+    """A gradient through an operation that has none."""
+
+
+class BoundsError(WeftError, IndexError):
+    """An index outside its axis."""
+
+
+class NumericalError(WeftError, ArithmeticError):
+    """A library operation that failed on its values (a matrix that is not positive definite, say)."""
+
+
+class CompileError(WeftError, RuntimeError):
+    """The C compiler is missing or refused a program."""
+
+
+class InternalError(Exception):
+    """A defect of weft itself: an ill-typed node, a broken invariant. Please report it."""
