@@ -32,14 +32,16 @@ _NAMES: dict[str, str] = {}
 __all__ = ["__version__", *_MODULES, *_NAMES]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return importlib.import_module(f".{name}", __name__)
-    if name not in _NAMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(_NAMES[name], __name__), name)
-    globals()[name] = value  # later uses do not come here again
-    return value
+if not TYPE_CHECKING:  # else type checkers would take any misspelt name for one that exists
+
+    def __getattr__(name: str) -> Any:
+        if name in _MODULES:
+            return importlib.import_module(f".{name}", __name__)
+        if name not in _NAMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(_NAMES[name], __name__), name)
+        globals()[name] = value  # later uses do not come here again
+        return value
 
 
 def __dir__() -> list[str]:
