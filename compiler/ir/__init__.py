@@ -1,0 +1,1 @@
+"""The one concept of the compiler: Node, types, lengths, ops, rewrite engine, verifier, text form, interpreter."""

@@ -1,0 +1,42 @@
+# Needs Python 3.11 or later, make and a C compiler; everything else goes into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := python -m pip --disable-pip-version-check --quiet
+# The wheel is checked as users get it: in a virtual environment of its own, away from the source tree.
+WHEEL := $(VENV)/wheel
+
+.PHONY: test check demo bench clean
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+test: $(VENV)/test.stamp
+	$(BIN)/python -m pytest
+
+# build/ goes first: setuptools would put what it still holds of removed modules into the wheel.
+check: $(VENV)/check.stamp $(WHEEL)/bin/python
+	$(BIN)/python -m ruff check .
+	rm -rf build
+	$(BIN)/$(PIP) wheel --no-deps --wheel-dir build/wheel .
+	$(WHEEL)/bin/$(PIP) -q uninstall --yes weft
+	$(WHEEL)/bin/$(PIP) install "$$(echo build/wheel/weft-*.whl)[types]"
+	cd $(WHEEL) && ../bin/python -m mypy --config-file '$(CURDIR)/pyproject.toml' --python-executable bin/python -p weft
+
+demo: $(VENV)/demo.stamp
+	$(BIN)/python -m weft.models.digits
+
+bench: $(VENV)/bench.stamp
+	$(BIN)/python bench/run.py
+
+clean:
+	rm -rf $(VENV) build *.egg-info
+
+# One stamp an extra. An edited pyproject.toml installs again; edited sources need not (the install is editable).
+$(VENV)/%.stamp: pyproject.toml | $(BIN)/python
+	$(BIN)/$(PIP) install -e '.[$*]'
+	touch $@
+
+$(BIN)/python $(WHEEL)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'weft needs Python 3.11 or later; name one: make PYTHON=python3.12 ...' >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(@:/bin/python=)

@@ -1,0 +1,1 @@
+"""From text to binaries: compilers, cache, artifacts."""

@@ -1,0 +1,1 @@
+"""What the user builds: Variable, tensors, indexing, math, nnet, random, scan, shared variables, optimizers."""

@@ -1,0 +1,1 @@
+"""Which operations share a kernel (fusion), loop order and tiles, memory plan."""

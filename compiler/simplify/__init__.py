@@ -1,0 +1,1 @@
+"""Rewrite rules as data: algebra, shapes, numerical stability, product patterns."""

@@ -1,0 +1,1 @@
+"""Example models on the public API, one file a model, each readable as a tutorial."""

@@ -1,0 +1,1 @@
+"""Sparse matrices under Theano's names."""

@@ -1,0 +1,1 @@
+"""Tensor variables and the functions on them (`import weft.tensor as T`)."""
