@@ -1,0 +1,59 @@
+"""Settings of the language, in one documented table; each may be set in the program or by an environment variable.
+
+| name            | variable            | default   | meaning                                                        |
+| floatX          | WEFT_FLOATX         | float64   | dtype of int / int, of float constants, of shared randoms      |
+| mode            | WEFT_MODE           | compile   | what `function(mode=None)` means: "compile" or "interpret"     |
+| on_unused_input | WEFT_ON_UNUSED_INPUT| raise     | "raise", "warn" or "ignore"                                    |
+| verify          | WEFT_VERIFY         | False     | check the output of every stage of the pipeline                |
+| cc              | WEFT_CC             | (found)   | the C compiler's command                                       |
+| cache_dir       | WEFT_CACHE_DIR      | (platform)| where compiled libraries are kept                              |
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from ...runtime.errors import ArgumentError
+
+_FLAGS: dict[str, tuple[str, Any, tuple | None]] = {
+    "floatX": ("WEFT_FLOATX", "float64", ("float16", "float32", "float64")),
+    "mode": ("WEFT_MODE", "compile", ("compile", "interpret")),
+    "on_unused_input": ("WEFT_ON_UNUSED_INPUT", "raise", ("raise", "warn", "ignore")),
+    "verify": ("WEFT_VERIFY", False, (False, True)),
+    "cc": ("WEFT_CC", "", None),
+    "cache_dir": ("WEFT_CACHE_DIR", "", None),
+}
+
+
+class Config:
+    """`weft.config`: attributes are the settings; an unknown name or value is an error that lists the known ones."""
+
+    floatX: str
+    mode: str
+    on_unused_input: str
+    verify: bool
+    cc: str
+    cache_dir: str
+
+    def __init__(self) -> None:
+        for name, (variable, default, _) in _FLAGS.items():
+            text = os.environ.get(variable)
+            value: Any = default if text is None else text
+            if isinstance(default, bool) and text is not None:
+                value = text.lower() in ("1", "true", "yes", "on")
+            setattr(self, name, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in _FLAGS:
+            raise ArgumentError(f"weft.config has no setting {name!r}; it has {', '.join(_FLAGS)}")
+        allowed = _FLAGS[name][2]
+        if allowed is not None and value not in allowed:
+            raise ArgumentError(f"weft.config.{name} is one of {', '.join(map(repr, allowed))}, not {value!r}")
+        object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{n} = {getattr(self, n)!r}" for n in _FLAGS)
+
+
+config = Config()

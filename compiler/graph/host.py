@@ -1,0 +1,124 @@
+"""Operations in Python of the user's: subclasses of `Op` with `perform`, and the decorator `as_op`.
+
+Both lower to the one IR operation that enters Python, `host_call`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...runtime.errors import ArgumentError, DTypeError, ShapeError
+from ..ir.dtypes import numpy_dtype
+from ..ir.node import Node, build
+from ..ir.ops.procedural import HostFunction
+from .tensor import as_tensor_variable
+from .types import TensorType
+from .variable import Apply, Op
+
+
+def run_perform(owner: Apply, args: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Calls the user's `perform` and checks what it stored against the declared types."""
+    storage: list[list[Any]] = [[None] for _ in owner.outputs]
+    owner.op.perform(owner, list(args), storage)  # type: ignore[attr-defined]
+    outs = []
+    for k, (cell, out) in enumerate(zip(storage, owner.outputs, strict=True)):
+        t = out.type
+        if cell[0] is None:
+            raise ArgumentError(f"perform of {owner.op} left output {k} empty")
+        value = np.asarray(cell[0])
+        if value.dtype != numpy_dtype(t.dtype):
+            raise DTypeError(f"perform of {owner.op} gave {value.dtype} for output {k}, which is declared {t.dtype}")
+        if value.ndim != t.ndim:
+            raise ShapeError(f"perform of {owner.op} gave {value.ndim} dimensions for output {k}, declared {t.ndim}")
+        outs.append(np.ascontiguousarray(value).reshape(value.shape))
+    return outs
+
+
+def lower_host(owner: Apply, inputs: Sequence[Node] | None = None) -> list[Node]:
+    """The `host_call` of a user's Apply and its projections."""
+    nodes = [v.node for v in owner.inputs] if inputs is None else list(inputs)
+    if not hasattr(owner.op, "perform"):
+        raise ArgumentError(f"{owner.op} has no perform, so it cannot run")
+    callee = getattr(owner.tag, "callee", None)
+    if callee is None:
+        callee = owner.tag.callee = HostFunction(str(owner.op), lambda args: run_perform(owner, args))
+    call = build(
+        "host_call",
+        *nodes,
+        callee=callee,
+        dtypes=tuple(o.dtype for o in owner.outputs),
+        ndims=tuple(o.ndim for o in owner.outputs),
+        like=tuple(_like(owner)),
+    )
+    return [build("item", call, index=k) for k in range(len(owner.outputs))]
+
+
+class _ShapeOf(tuple):
+    """Marks an input's shape while `infer_shape` runs, so that an output that copies it can be told."""
+
+
+def _like(owner: Apply) -> list[int | None]:
+    """For each output the input whose shape `infer_shape` says it has, where it says so plainly."""
+    infer = getattr(owner.op, "infer_shape", None)
+    if infer is None:
+        return [None] * len(owner.outputs)
+    shapes = [_ShapeOf((k, a) for a in range(v.ndim)) for k, v in enumerate(owner.inputs)]
+    try:
+        found = list(infer(owner, shapes))
+    except (TypeError, ValueError, AttributeError):
+        return [None] * len(owner.outputs)  # it computes with the lengths; they are then known when it has run
+    out: list[int | None] = []
+    for o, s in zip(owner.outputs, found, strict=True):
+        match = [k for k, known in enumerate(shapes) if tuple(s) == tuple(known) and known]
+        out.append(match[0] if match and owner.inputs[match[0]].ndim == o.ndim else None)
+    return out
+
+
+class FromFunctionOp(Op):
+    """What `as_op` makes: a function of NumPy arrays with declared types. It has no gradient, as Theano's."""
+
+    def __init__(self, fn: Callable, itypes: Sequence[TensorType], otypes: Sequence[TensorType], infer_shape: Callable | None):
+        self.fn, self.itypes, self.otypes = fn, tuple(itypes), tuple(otypes)
+        if infer_shape is not None:
+            self.infer_shape = infer_shape
+        self.__name__ = getattr(fn, "__name__", "as_op")
+
+    def make_node(self, *inputs: Any) -> Apply:
+        if len(inputs) != len(self.itypes):
+            raise ArgumentError(f"{self} takes {len(self.itypes)} arguments, not {len(inputs)}")
+        given = [as_tensor_variable(x) for x in inputs]
+        for k, (x, t) in enumerate(zip(given, self.itypes, strict=True)):
+            if x.dtype != t.dtype or x.ndim != t.ndim:
+                raise DTypeError(f"argument {k} of {self} is {x.describe()} : {x.type}; it is declared {t}")
+        return Apply(self, given, [t() for t in self.otypes])
+
+    def perform(self, node: Apply, inputs: list, outputs: list) -> None:
+        result = self.fn(*inputs)
+        results = result if isinstance(result, (list, tuple)) else [result]
+        if len(results) != len(outputs):
+            raise ArgumentError(f"{self} returned {len(results)} values; {len(outputs)} are declared")
+        for cell, value, t in zip(outputs, results, self.otypes, strict=True):
+            cell[0] = np.asarray(value, dtype=None if isinstance(value, np.ndarray) else numpy_dtype(t.dtype))
+
+    def __str__(self) -> str:
+        return f"as_op({self.__name__})"
+
+
+def as_op(itypes: Any, otypes: Any, infer_shape: Callable | None = None) -> Callable[[Callable], FromFunctionOp]:
+    """Decorator: a Python function of NumPy arrays as an operation, with the types of its arguments and results."""
+    ins = list(itypes) if isinstance(itypes, (list, tuple)) else [itypes]
+    outs = list(otypes) if isinstance(otypes, (list, tuple)) else [otypes]
+    for t in ins + outs:
+        if not isinstance(t, TensorType):
+            raise ArgumentError(f"as_op takes types such as weft.tensor.dvector, not {t!r}")
+
+    def wrap(fn: Callable) -> FromFunctionOp:
+        return FromFunctionOp(fn, ins, outs, infer_shape)
+
+    return wrap
+
+
+__all__ = ["FromFunctionOp", "as_op", "lower_host", "run_perform"]

@@ -1,0 +1,265 @@
+"""Subscripts: basic slices, integer arrays, masks; and writing to a subscript (set_subtensor, inc_subtensor)."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...runtime.errors import ArgumentError, DTypeError, ShapeError
+from ..ir import lengths
+from ..ir.dtypes import DTYPES
+from .shaping import length_argument
+from .tensor import as_tensor_variable, cast, pad_left
+from .variable import Variable, apply_op, op1, primitive
+
+
+class Basic(NamedTuple):
+    """A subscript of points and ranges: the slice spec, its bounds, and the result's axes (None is a new axis)."""
+
+    spec: tuple
+    bounds: list[Variable]
+    order: tuple
+
+
+class Plan(NamedTuple):
+    """A whole subscript: basic part first, then integer arrays for some axes of its result."""
+
+    basic: Basic | None
+    arrays: list[tuple[int, Variable]]
+
+
+def nonzero(x: Any, return_matrix: bool = False) -> Any:
+    """The indices of the nonzero elements, one int64 vector an axis."""
+    x = as_tensor_variable(x)
+    outs = apply_op(primitive("nonzero"), [x])
+    if return_matrix:
+        from .shaping import stack
+
+        return stack(outs)
+    return tuple(outs)
+
+
+def _is_array(e: Any) -> bool:
+    if isinstance(e, Variable):
+        return e.ndim > 0
+    return isinstance(e, (list, np.ndarray)) and np.ndim(e) > 0
+
+
+def _bool_array(e: Any) -> bool:
+    return _is_array(e) and (e.dtype == "bool" if isinstance(e, Variable) else np.asarray(e).dtype == bool)
+
+
+def parse(x: Variable, args: Any) -> Plan:
+    """The plan of x[args]."""
+    items = list(args) if isinstance(args, tuple) else [args]
+    expanded: list[Any] = []
+    for e in items:
+        if _bool_array(e):
+            expanded.extend(nonzero(e))
+        else:
+            expanded.append(e)
+    used = len([e for e in expanded if e is not None and e is not Ellipsis])
+    if used > x.ndim:
+        raise ShapeError(f"{used} subscripts of {x.describe()}, which has {x.ndim} dimensions")
+    dots = [k for k, e in enumerate(expanded) if e is Ellipsis]
+    if len(dots) > 1:
+        raise ArgumentError("a subscript with more than one ...")
+    fill = [slice(None)] * (x.ndim - used)
+    at = dots[0] if dots else len(expanded)
+    expanded = expanded[:at] + fill + expanded[at + len(dots) :]
+
+    spec: list[tuple] = []
+    bounds: list[Variable] = []
+    order: list[Any] = []
+    arrays: list[tuple[int, Variable]] = []
+    axis = 0
+    for e in expanded:
+        if e is None:
+            order.append("x")
+            continue
+        if isinstance(e, slice):
+            spec.append(_range(e, bounds))
+            order.append(axis)
+        elif _is_array(e):
+            index = as_tensor_variable(e)
+            if DTYPES[index.dtype].kind not in "iu":
+                raise DTypeError(f"subscript {index.describe()} is {index.dtype}; integers or bool are needed")
+            arrays.append((len(order), index))
+            spec.append(("all",))
+            order.append(axis)
+        else:
+            bounds.append(length_argument(e, "a subscript"))
+            spec.append(("point",))
+        axis += 1
+    trivial = all(s == ("all",) for s in spec) and order == list(range(x.ndim))
+    return Plan(None if trivial else Basic(tuple(spec), bounds, tuple(order)), arrays)
+
+
+def _range(e: slice, bounds: list[Variable]) -> tuple:
+    step = e.step
+    if isinstance(step, Variable):
+        known = lengths.static(step.node)
+        if known is None:
+            raise ArgumentError("a slice with a symbolic step; steps have to be numbers")
+        step = known
+    step = 1 if step is None else int(step)
+    if step == 0:
+        raise ArgumentError("a slice with step 0")
+    if e.start is None and e.stop is None and step == 1:
+        return ("all",)
+    for b in (e.start, e.stop):
+        if b is not None:
+            bounds.append(length_argument(b, "a slice"))
+    return ("range", e.start is not None, e.stop is not None, step)
+
+
+def _front(plan: Plan, ndim: int) -> tuple[list[int], list[int]]:
+    """The permutation that brings the indexed axes to the front, and its inverse on the result of the gather."""
+    axes = [a for a, _ in plan.arrays]
+    rest = [a for a in range(ndim) if a not in axes]
+    width = max(i.ndim for _, i in plan.arrays)
+    # NumPy: index axes stand where the indexed ones stood if those are adjacent, otherwise in front.
+    adjacent = axes == list(range(axes[0], axes[0] + len(axes)))
+    place = len([a for a in rest if a < axes[0]]) if adjacent else 0
+    back = [width + k for k in range(place)] + list(range(width)) + [width + k for k in range(place, len(rest))]
+    return axes + rest, back
+
+
+def elements(v: Variable) -> list[Variable] | None:
+    """The scalars that a vector was stacked of, if it was."""
+    if v.owner is None or v.ndim != 1 or getattr(v.owner.op, "name", "") != "concatenate":
+        return None
+    out = []
+    for part in v.owner.inputs:
+        made = part.owner
+        if made is None or getattr(made.op, "name", "") != "dimshuffle" or made.inputs[0].ndim:
+            return None
+        out.append(made.inputs[0])
+    return out
+
+
+def element_of_stack(v: Variable, args: Any) -> Variable | None:
+    """v[args] where v is a stack of scalars (a shape, say) and args a number or a slice of numbers."""
+    if not isinstance(args, (int, np.integer, slice)) or isinstance(args, bool):
+        return None
+    parts = elements(v)
+    if parts is None:
+        return None
+    if isinstance(args, slice):
+        if any(isinstance(e, Variable) for e in (args.start, args.stop, args.step)) or not parts[args]:
+            return None
+        from .shaping import stack
+
+        return stack(parts[args])
+    return parts[args] if -len(parts) <= args < len(parts) else None
+
+
+def subtensor(x: Variable, args: Any) -> Variable:
+    """x[args]."""
+    plan = parse(x, args)
+    out = x
+    if plan.basic is not None:
+        if any(s != ("all",) for s in plan.basic.spec):
+            out = op1("slice", out, *plan.basic.bounds, spec=plan.basic.spec)
+        out = out.dimshuffle(*plan.basic.order)  # type: ignore[attr-defined]
+    if not plan.arrays:
+        return out
+    front, back = _front(plan, out.ndim)
+    width = max(i.ndim for _, i in plan.arrays)
+    indices = [pad_left(i, width) for _, i in plan.arrays]
+    return op1("gather", out.dimshuffle(*front), *indices).dimshuffle(*back)  # type: ignore[attr-defined]
+
+
+def _write(x: Variable, args: Any, y: Any, mode: str) -> Variable:
+    """x with x[args] set to y or increased by y."""
+    y = as_tensor_variable(y)
+    if DTYPES[y.dtype].kind == "c" and DTYPES[x.dtype].kind != "c" or (
+        DTYPES[y.dtype].kind == "f" and DTYPES[x.dtype].kind not in "fc"
+    ):
+        raise DTypeError(f"{y.describe()} of {y.dtype} cannot be written into {x.describe()} of {x.dtype}; cast it first")
+    y = cast(y, x.dtype)
+    plan = parse(x, args)
+    base = x
+    if plan.basic is not None and plan.arrays:
+        base = subtensor(x, _basic_args(plan))
+    if plan.arrays:
+        base = base if plan.basic is not None else x
+        front, back = _front(plan, base.ndim)
+        width = max(i.ndim for _, i in plan.arrays)
+        indices = [pad_left(i, width) for _, i in plan.arrays]
+        rank = width + base.ndim - len(indices)
+        y = pad_left(y, rank)
+        y = y.dimshuffle(*[back.index(k) for k in range(rank)])  # type: ignore[attr-defined]
+        moved = op1("scatter", base.dimshuffle(*front), y, *indices, mode=mode)  # type: ignore[attr-defined]
+        new = moved.dimshuffle(*[front.index(k) for k in range(base.ndim)])  # type: ignore[attr-defined]
+        if plan.basic is None:
+            return new
+        return _write_basic(x, plan.basic, new, "set")
+    if plan.basic is None:
+        from .math import add
+        from .shaping import fill
+
+        return add(x, y) if mode == "inc" else fill(x, y)
+    return _write_basic(x, plan.basic, y, mode)
+
+
+def _write_basic(x: Variable, basic: Basic, y: Variable, mode: str) -> Variable:
+    """Writes y, shaped as the subscript's result, into the slice."""
+    y = pad_left(y, len(basic.order))
+    inserted = [k for k, o in enumerate(basic.order) if o == "x"]
+    kept = [k for k in range(y.ndim) if k not in inserted]
+    by_axis = {basic.order[k]: k for k in kept}
+    if any(not y.broadcastable[k] for k in inserted):
+        raise ShapeError(f"{y.describe()} does not fit a subscript with new axes: those have length 1")
+    y = y.dimshuffle(*[by_axis.get(a, "x") for a in range(x.ndim)])  # type: ignore[attr-defined]
+    return op1("set_slice", x, y, *basic.bounds, spec=basic.spec, mode=mode)
+
+
+def _basic_args(plan: Plan) -> tuple:
+    """The basic part of a plan as a subscript again."""
+    assert plan.basic is not None
+    if any(o == "x" for o in plan.basic.order):
+        raise ArgumentError("writing to a subscript that mixes None and integer arrays")
+    bounds = list(plan.basic.bounds)
+    out: list[Any] = []
+    for s in plan.basic.spec:
+        if s[0] == "all":
+            out.append(slice(None))
+        elif s[0] == "point":
+            out.append(bounds.pop(0))
+        else:
+            out.append(slice(bounds.pop(0) if s[1] else None, bounds.pop(0) if s[2] else None, s[3]))
+    return tuple(out)
+
+
+def _target(x: Any) -> tuple[Variable, Any]:
+    """(base, subscript) of a subscripted variable; `operators.__getitem__` records both on its result."""
+    found = getattr(x, "_subscript", None)
+    if found is None:
+        raise ArgumentError(f"{x!r} is not the result of subscripting a tensor: write set_subtensor(x[...], y)")
+    return found
+
+
+def set_subtensor(x: Any, y: Any, inplace: bool = False, tolerate_inplace_aliasing: bool = False) -> Variable:
+    """`set_subtensor(x[idx], y)`: x with x[idx] replaced by y."""
+    base, args = _target(x)
+    return _write(base, args, y, "set")
+
+
+def inc_subtensor(x: Any, y: Any, inplace: bool = False, tolerate_inplace_aliasing: bool = False, set_instead_of_inc: bool = False) -> Variable:
+    """`inc_subtensor(x[idx], y)`: x with y added to x[idx]; repeated indices add up."""
+    base, args = _target(x)
+    return _write(base, args, y, "set" if set_instead_of_inc else "inc")
+
+
+def take(a: Any, indices: Any, axis: int | None = None) -> Variable:
+    """Elements along an axis by integer indices (of the flattened tensor when axis is None)."""
+    a = as_tensor_variable(a)
+    if axis is None:
+        a, axis = a.flatten(), 0  # type: ignore[attr-defined]
+    axis %= a.ndim
+    return subtensor(a, (slice(None),) * axis + (indices if isinstance(indices, (list, Variable, int)) else np.asarray(indices),))
+
+
+__all__ = ["inc_subtensor", "nonzero", "set_subtensor", "subtensor", "take"]

@@ -1,0 +1,140 @@
+"""Variables -> one closed Region of Nodes. Each Variable is visited once; its line goes to the origins table, each
+obligation of its node into the region's checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from ...runtime.errors import MissingInputError, WeftError
+from ..ir.node import Check, Node, Region, make, region
+from ..ir.origins import Origins
+from .trace import Trace
+from .types import param
+from .variable import Constant, Op, Primitive, Variable, ancestors, explain
+
+
+class Lowered(NamedTuple):
+    region: Region
+    origins: Origins
+    check_owners: dict[Check, Variable]  # the first Variable that each obligation came from
+
+
+def lower(
+    params: Sequence[Variable],
+    outputs: Sequence[Variable],
+    replace: dict[Variable, Variable] | None = None,
+    what: str = "function",
+) -> Lowered:
+    """The region computing `outputs` from `params` (Variables taken as given, leaves or not).
+
+    `replace` maps Variables to others that stand for them (givens). Raises MissingInputError for any other leaf.
+    """
+    replace = replace or {}
+    nodes: dict[Variable, Node] = {}
+    origins = Origins()
+    owners: dict[Check, Variable] = {}
+    checks: list[Check] = []
+    for k, p in enumerate(params):
+        nodes[p] = param(p.type, k)
+        origins.add(nodes[p], p.trace)
+
+    def visit(v: Variable) -> None:
+        if v.owner is None:
+            if v in nodes:
+                return
+            if not isinstance(v, Constant):
+                raise MissingInputError(_missing(v, outputs, what))
+            nodes[v] = v.node
+            return
+        owner = v.owner
+        if all(o in nodes for o in owner.outputs):
+            return
+        inputs = [nodes[replace.get(i, i)] for i in owner.inputs]
+        if isinstance(owner.op, Primitive) and len(owner.outputs) == 1:
+            made = [_typed(owner, inputs)]
+        else:
+            made = _lower_op(owner, inputs)
+        for o, n in zip(owner.outputs, made, strict=True):
+            if o in nodes:
+                continue
+            nodes[o] = n
+            origins.add(n, owner.trace)
+        for n in made:
+            _collect(n, v, checks, owners, origins)
+
+    for v in _order(outputs, params, replace):
+        visit(v)
+    outs = [nodes[replace.get(o, o)] for o in outputs]
+    return Lowered(region([nodes[p] for p in params], outs, checks), origins, owners)
+
+
+def _collect(n: Node, v: Variable, checks: list, owners: dict, origins: Origins) -> None:
+    """The checks of the nodes that one Variable stands for (ops may lower to a few)."""
+    stack = [n]
+    while stack:
+        m = stack.pop()
+        for c in m.checks:
+            if c not in owners:
+                owners[c] = v
+                checks.append(c)
+        for i in m.inputs:
+            if i not in origins and i.op not in ("param", "const", "dim"):
+                origins.add(i, v.trace)
+                stack.append(i)
+
+
+def _typed(owner, inputs: list[Node]) -> Node:
+    try:
+        return make(owner.op.name, inputs, owner.op.attrs)
+    except WeftError as e:
+        raise explain(e, str(owner.op), owner.inputs, owner.trace) from None
+
+
+def _lower_op(owner, inputs: list[Node]) -> list[Node]:
+    from .host import lower_host
+
+    try:
+        return lower_host(owner, inputs) if type(owner.op).lower is Op.lower else owner.op.lower(inputs)
+    except WeftError as e:
+        raise explain(e, str(owner.op), owner.inputs, owner.trace) from None
+
+
+def _order(outputs: Sequence[Variable], params: Sequence[Variable], replace: dict[Variable, Variable]) -> Iterable[Variable]:
+    """Inputs-first order where a replaced Variable's place is taken by its replacement."""
+    if not replace:
+        return ancestors(outputs, stop=params)
+    halt = set(params)
+    seen: set[Variable] = set()
+    order: list[Variable] = []
+    for root in outputs:
+        root = replace.get(root, root)
+        if root in seen:
+            continue
+        seen.add(root)
+        stack = [(root, 0)]
+        while stack:
+            v, k = stack.pop()
+            inputs = [replace.get(i, i) for i in v.owner.inputs] if v.owner is not None and v not in halt else []
+            while k < len(inputs) and inputs[k] in seen:
+                k += 1
+            if k == len(inputs):
+                order.append(v)
+            else:
+                stack.append((v, k + 1))
+                seen.add(inputs[k])
+                stack.append((inputs[k], 0))
+    return order
+
+
+def _missing(leaf: Variable, outputs: Sequence[Variable], what: str) -> str:
+    users = [v for v in ancestors(outputs) if v.owner is not None and leaf in v.owner.inputs]
+    used = f"; it is used at {users[0].trace}" if users else ""
+    return (
+        f"{leaf.describe()} : {leaf.node.type} is needed to compute the outputs of this {what}, but it is not among its "
+        f"inputs and is not a shared variable{used}. Declared at {leaf.trace}. Add it to the inputs or to givens."
+    )
+
+
+def trace_of(v: Variable) -> Trace:
+    return v.owner.trace if v.owner is not None else v.trace

@@ -1,0 +1,402 @@
+"""Elementwise functions, reductions and products on Variables: Theano's names, promotion and arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ...runtime.errors import ArgumentError, DTypeError, ShapeError
+from ..ir.dtypes import DTYPES, check_dtype, promote, promote_all
+from .config import config
+from .tensor import as_tensor_variable, cast, constant, pad_left
+from .variable import Variable, apply_op, op1, primitive
+
+# What a float-valued function makes of integers (Theano's upgrade_to_float).
+_UPGRADE = {"bool": "float32", "int8": "float32", "int16": "float32", "uint8": "float32", "uint16": "float32"}
+
+
+def upgrade(dtype: str) -> str:
+    return dtype if DTYPES[dtype].kind in "fc" else _UPGRADE.get(dtype, "float64")
+
+
+def aligned(*xs: Any) -> list[Variable]:
+    """The arguments as tensors of equal rank (axes of length 1 inserted on the left)."""
+    out = [as_tensor_variable(x) for x in xs]
+    ndim = max(v.ndim for v in out)
+    return [pad_left(v, ndim) for v in out]
+
+
+def common(*xs: Any) -> list[Variable]:
+    """Aligned, and cast to the common dtype."""
+    out = aligned(*xs)
+    dtype = promote_all([v.dtype for v in out])
+    return [cast(v, dtype) for v in out]
+
+
+def binary(name: str, a: Any, b: Any) -> Variable:
+    return op1(name, *common(a, b))
+
+
+def float_unary(name: str, x: Any) -> Variable:
+    x = as_tensor_variable(x)
+    return op1(name, cast(x, upgrade(x.dtype)))
+
+
+def _make_float_unary(name: str, op: str | None = None) -> Callable:
+    def f(x: Any) -> Variable:
+        return float_unary(op or name, x)
+
+    f.__name__ = f.__qualname__ = name
+    f.__doc__ = f"Elementwise {name}; integers become floats first."
+    return f
+
+
+def _make_binary(name: str, op: str | None = None) -> Callable:
+    def f(a: Any, b: Any) -> Variable:
+        return binary(op or name, a, b)
+
+    f.__name__ = f.__qualname__ = name
+    f.__doc__ = f"Elementwise {name} of two tensors, broadcast, in their common dtype."
+    return f
+
+
+exp, log, log1p, expm1, sqrt = (_make_float_unary(n) for n in ("exp", "log", "log1p", "expm1", "sqrt"))
+exp2, log2, log10 = (_make_float_unary(n) for n in ("exp2", "log2", "log10"))
+sin, cos, tan, sinh, cosh, tanh = (_make_float_unary(n) for n in ("sin", "cos", "tan", "sinh", "cosh", "tanh"))
+arcsin, arccos, arctan = (_make_float_unary("arc" + n[1:], n) for n in ("asin", "acos", "atan"))
+sigmoid, softplus, erf, erfc = (_make_float_unary(n) for n in ("sigmoid", "softplus", "erf", "erfc"))
+reciprocal_, floor_, ceil_, trunc_, round_ = (
+    _make_float_unary(n) for n in ("reciprocal", "floor", "ceil", "trunc", "round")
+)
+maximum, minimum, arctan2 = _make_binary("maximum"), _make_binary("minimum"), _make_binary("arctan2", "atan2")
+mod = _make_binary("mod")
+eq, neq, lt, le, gt, ge = (_make_binary(n, o) for n, o in zip(
+    ("eq", "neq", "lt", "le", "gt", "ge"), ("eq", "ne", "lt", "le", "gt", "ge"), strict=True))  # fmt: skip
+and_, or_, xor = (_make_binary(n + "_", n) for n in ("and", "or", "xor"))
+
+
+def add(a: Any, *rest: Any) -> Variable:
+    """The sum of two or more tensors, elementwise."""
+    out = as_tensor_variable(a)
+    for b in rest:
+        out = binary("add", out, b)
+    return out
+
+
+def mul(a: Any, *rest: Any) -> Variable:
+    """The product of two or more tensors, elementwise."""
+    out = as_tensor_variable(a)
+    for b in rest:
+        out = binary("mul", out, b)
+    return out
+
+
+def sub(a: Any, b: Any) -> Variable:
+    return binary("sub", a, b)
+
+
+def true_div(a: Any, b: Any) -> Variable:
+    """a / b; int / int gives floatX."""
+    a, b = aligned(a, b)
+    dtype = promote(a.dtype, b.dtype)
+    if DTYPES[dtype].kind not in "fc":
+        dtype = config.floatX
+    return op1("truediv", cast(a, dtype), cast(b, dtype))
+
+
+def int_div(a: Any, b: Any) -> Variable:
+    """Floored quotient; an integer divided by 0 gives 0."""
+    a, b = common(a, b)
+    if a.dtype == "bool":
+        a, b = cast(a, "int8"), cast(b, "int8")
+    return op1("floordiv", a, b)
+
+
+def pow(a: Any, b: Any) -> Variable:
+    a, b = common(a, b)
+    if a.dtype == "bool":
+        a, b = cast(a, "int8"), cast(b, "int8")
+    return op1("pow", a, b)
+
+
+def neg(x: Any) -> Variable:
+    return op1("neg", as_tensor_variable(x))
+
+
+def abs_(x: Any) -> Variable:
+    return op1("abs", as_tensor_variable(x))
+
+
+def sgn(x: Any) -> Variable:
+    """-1, 0 or 1; NaN stays NaN."""
+    return op1("sgn", as_tensor_variable(x))
+
+
+def sqr(x: Any) -> Variable:
+    return op1("sqr", as_tensor_variable(x))
+
+
+def _keeps_integers(name: str) -> Callable:
+    def f(x: Any) -> Variable:
+        x = as_tensor_variable(x)
+        return x if DTYPES[x.dtype].kind in "biu" else op1(name, x)
+
+    f.__name__ = name
+    return f
+
+
+floor, ceil, trunc, round_half_to_even = (_keeps_integers(n) for n in ("floor", "ceil", "trunc", "round"))
+
+
+def inv(x: Any) -> Variable:
+    return float_unary("reciprocal", x)
+
+
+def invert(x: Any) -> Variable:
+    return op1("invert", as_tensor_variable(x))
+
+
+def isnan(x: Any) -> Variable:
+    x = as_tensor_variable(x)
+    return op1("isnan", x) if DTYPES[x.dtype].kind == "f" else ne_self(x)
+
+
+def isinf(x: Any) -> Variable:
+    x = as_tensor_variable(x)
+    return op1("isinf", x) if DTYPES[x.dtype].kind == "f" else ne_self(x)
+
+
+def ne_self(x: Variable) -> Variable:
+    return op1("ne", x, x)
+
+
+def real(x: Any) -> Variable:
+    x = as_tensor_variable(x)
+    return op1("real", x) if DTYPES[x.dtype].kind == "c" else x
+
+
+def imag(x: Any) -> Variable:
+    x = as_tensor_variable(x)
+    return op1("imag", x) if DTYPES[x.dtype].kind == "c" else mul(x, constant(0, dtype=x.dtype))
+
+
+def conj(x: Any) -> Variable:
+    x = as_tensor_variable(x)
+    return op1("conj", x) if DTYPES[x.dtype].kind == "c" else x
+
+
+def complex(real: Any, imag: Any) -> Variable:
+    """The complex tensor with these parts (float32 gives complex64, all else complex128)."""
+    a, b = common(real, imag)
+    dtype = "float32" if a.dtype == "float32" else "float64"
+    return op1("complex", cast(a, dtype), cast(b, dtype))
+
+
+def switch(condition: Any, a: Any, b: Any) -> Variable:
+    """Elementwise a where the condition is nonzero, else b; both are computed."""
+    c, a, b = aligned(condition, a, b)
+    dtype = promote(a.dtype, b.dtype)
+    return op1("switch", cast(c, "bool") if DTYPES[c.dtype].kind != "c" else op1("ne", c, cast(constant(0), c.dtype)), cast(a, dtype), cast(b, dtype))
+
+
+def where(condition: Any, a: Any, b: Any) -> Variable:
+    return switch(condition, a, b)
+
+
+def clip(x: Any, min: Any, max: Any) -> Variable:
+    """x limited to [min, max]; NaN stays NaN."""
+    return minimum(maximum(x, min), max)
+
+
+def relu(x: Any, alpha: Any = 0) -> Variable:
+    """max(x, 0); with alpha, alpha * x where x is negative."""
+    x = as_tensor_variable(x)
+    if isinstance(alpha, int) and alpha == 0:
+        return maximum(x, constant(0, dtype=x.dtype))
+    return switch(gt(x, constant(0, dtype=x.dtype)), x, mul(x, alpha))
+
+
+def normal_axes(x: Variable, axis: Any, what: str) -> tuple[int, ...]:
+    """Sorted axis numbers of an `axis` argument (None is all of them)."""
+    if axis is None:
+        return tuple(range(x.ndim))
+    if isinstance(axis, Variable):
+        raise ArgumentError(f"the axis of {what} is a symbolic variable; it has to be known when the graph is built")
+    given = [axis] if not isinstance(axis, (list, tuple)) else list(axis)
+    out = []
+    for a in given:
+        a = int(a)
+        if not -x.ndim <= a < x.ndim:
+            raise ShapeError(f"axis {a} of {what} of {x.describe()}, which has {x.ndim} dimensions")
+        out.append(a % x.ndim)
+    if len(set(out)) != len(out):
+        raise ArgumentError(f"{what} over axes {tuple(given)}: an axis twice")
+    return tuple(sorted(out))
+
+
+def keep_axes(out: Variable, ndim: int, axes: tuple[int, ...]) -> Variable:
+    """The reduced axes back as axes of length 1."""
+    kept = iter(range(out.ndim))
+    return op1("dimshuffle", out, order=tuple("x" if a in axes else next(kept) for a in range(ndim)))
+
+
+def _reduce(name: str, x: Variable, axis: Any, keepdims: bool) -> Variable:
+    axes = normal_axes(x, axis, name)
+    out = op1(name, x, axes=axes) if axes or name not in ("sum", "prod", "max", "min", "any", "all") else x
+    return keep_axes(out, x.ndim, axes) if keepdims else out
+
+
+_SUM_DTYPE = {"bool": "int64", "int8": "int64", "int16": "int64", "int32": "int64", "uint8": "uint64", "uint16": "uint64", "uint32": "uint64"}
+
+
+def sum(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False, acc_dtype: Any = None) -> Variable:
+    """The sum over the axes; small integers add up as int64 (uint64 if unsigned) unless `dtype` says otherwise."""
+    x = as_tensor_variable(x)
+    return _accumulate("sum", x, axis, dtype, keepdims, acc_dtype)
+
+
+def prod(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False, acc_dtype: Any = None) -> Variable:
+    """The product over the axes; dtypes as in `sum`."""
+    x = as_tensor_variable(x)
+    return _accumulate("prod", x, axis, dtype, keepdims, acc_dtype)
+
+
+def _accumulate(name: str, x: Variable, axis: Any, dtype: Any, keepdims: bool, acc_dtype: Any) -> Variable:
+    out = check_dtype(dtype) if dtype is not None else _SUM_DTYPE.get(x.dtype, x.dtype)
+    acc = check_dtype(acc_dtype) if acc_dtype is not None else out
+    return cast(_reduce(name, cast(x, acc), axis, keepdims), out)
+
+
+def mean(x: Any, axis: Any = None, dtype: Any = None, op: bool = False, keepdims: bool = False, acc_dtype: Any = None) -> Variable:
+    """The sum divided by the number of elements; integers give float64."""
+    x = as_tensor_variable(x)
+    if dtype is not None:
+        chosen = check_dtype(dtype)
+    else:
+        chosen = "float64" if DTYPES[x.dtype].kind in "biu" else x.dtype
+    axes = normal_axes(x, axis, "mean")
+    total = _accumulate("sum", x, axis, chosen, keepdims, acc_dtype)
+    from .shaping import shape_i
+
+    count: Any = constant(1, dtype="int64")
+    for a in axes:
+        count = mul(count, shape_i(x, a))
+    return true_div(total, cast(count, chosen))
+
+
+def var(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Variable:
+    """The mean squared distance from the mean."""
+    x = as_tensor_variable(x)
+    axes = normal_axes(x, axis, "var")
+    centered = sub(x, mean(x, axis, keepdims=True))
+    if not ddof:
+        return mean(sqr(centered), axes, keepdims=keepdims)
+    from .shaping import shape_i
+
+    count: Any = constant(-ddof, dtype="int64")
+    n: Any = constant(1, dtype="int64")
+    for a in axes:
+        n = mul(n, shape_i(x, a))
+    total = sum(sqr(centered), axes, keepdims=keepdims)
+    return true_div(total, cast(add(n, count), total.dtype))
+
+
+def std(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Variable:
+    return sqrt(var(x, axis, ddof, keepdims))
+
+
+def max(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+    """The largest element; NaN where there is one."""
+    return _reduce("max", as_tensor_variable(x), axis, keepdims)
+
+
+def min(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+    """The smallest element; NaN where there is one."""
+    return _reduce("min", as_tensor_variable(x), axis, keepdims)
+
+
+def argmax(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+    """The index of the first largest element (of the flattened tensor when axis is None), int64."""
+    return _reduce("argmax", as_tensor_variable(x), axis, keepdims)
+
+
+def argmin(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+    x = as_tensor_variable(x)
+    return argmax(invert(x) if DTYPES[x.dtype].kind in "biu" else neg(x), axis, keepdims)
+
+
+def max_and_argmax(a: Any, axis: Any = None, keepdims: bool = False) -> list[Variable]:
+    """[max, argmax] of one pass."""
+    x = as_tensor_variable(a)
+    axes = normal_axes(x, axis, "max_and_argmax")
+    outs = apply_op(primitive("max_and_argmax", axes=axes), [x])
+    return [keep_axes(o, x.ndim, axes) for o in outs] if keepdims else outs
+
+
+def _boolean(x: Any) -> Variable:
+    x = as_tensor_variable(x)
+    return x if x.dtype == "bool" else neq(x, constant(0, dtype=x.dtype))
+
+
+def any(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+    return _reduce("any", _boolean(x), axis, keepdims)
+
+
+def all(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+    return _reduce("all", _boolean(x), axis, keepdims)
+
+
+def dot(a: Any, b: Any) -> Variable:
+    """The product of vectors, matrices (2-D or 1-D each); a scalar argument multiplies."""
+    from . import sparse
+
+    if sparse.is_sparse(a) or sparse.is_sparse(b):
+        return sparse.structured_dot(a, b)
+    a, b = as_tensor_variable(a), as_tensor_variable(b)
+    if a.ndim == 0 or b.ndim == 0:
+        return mul(a, b)
+    if a.ndim > 2 or b.ndim > 2:
+        raise ShapeError(
+            f"dot of {a.describe()} with {a.ndim} and {b.describe()} with {b.ndim} dimensions: at most 2 are supported"
+        )
+    dtype = promote(a.dtype, b.dtype)
+    if dtype == "bool":
+        raise DTypeError("dot of two bool tensors; cast one of them")
+    return op1("dot", cast(a, dtype), cast(b, dtype))
+
+
+def outer(a: Any, b: Any) -> Variable:
+    """The outer product of two vectors (others are flattened)."""
+    a, b = as_tensor_variable(a).flatten(), as_tensor_variable(b).flatten()
+    return mul(a.dimshuffle(0, "x"), b.dimshuffle("x", 0))
+
+
+def cumsum(x: Any, axis: int | None = None) -> Variable:
+    """Running sums along the axis (of the flattened tensor when None); dtypes as in `sum`."""
+    x = as_tensor_variable(x)
+    if axis is None:
+        x, axis = x.flatten(), 0
+    (a,) = normal_axes(x, axis, "cumsum")
+    return op1("cumsum", cast(x, _SUM_DTYPE.get(x.dtype, x.dtype)), axis=a, reverse=False)
+
+
+def _along_last(name: str, x: Any, axis: int | None) -> Variable:
+    x = as_tensor_variable(x)
+    if axis is None:
+        x, axis = x.flatten(), -1
+    (a,) = normal_axes(x, axis, name)
+    if a == x.ndim - 1:
+        return op1(name, x)
+    order = [k for k in range(x.ndim) if k != a] + [a]
+    back = [order.index(k) for k in range(x.ndim)]
+    return op1(name, x.dimshuffle(*order)).dimshuffle(*back)
+
+
+def sort(x: Any, axis: int | None = -1) -> Variable:
+    """Ascending along the axis, NaN last."""
+    return _along_last("sort", x, axis)
+
+
+def argsort(x: Any, axis: int | None = -1) -> Variable:
+    """The stable permutation that sorts, int64."""
+    return _along_last("argsort", x, axis)

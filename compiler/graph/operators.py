@@ -1,0 +1,236 @@
+"""The classes of dense variables: Python's operators and the methods of tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...runtime.errors import ArgumentError
+from ..ir import lengths
+from . import indexing, math, shaping
+from .tensor import cast
+from .variable import Constant, Variable, op1, register_class
+
+
+def _compare(name: str):
+    def f(self, other):
+        out = math.binary(name, self, other)
+        out._compared = True
+        return out
+
+    return f
+
+
+class TensorOperators:
+    """Operators and methods shared by variables, constants and shared variables."""
+
+    __slots__ = ()
+    __array_priority__ = 1000  # NumPy arrays on the left leave the operator to us
+    __array_ufunc__ = None
+
+    __lt__, __le__, __gt__, __ge__ = (_compare(n) for n in ("lt", "le", "gt", "ge"))
+    __hash__ = object.__hash__
+
+    def __neg__(self):
+        return math.neg(self)
+
+    def __pos__(self):
+        return self
+
+    def __abs__(self):
+        return math.abs_(self)
+
+    def __invert__(self):
+        return math.invert(self)
+
+    def __getitem__(self, args):
+        out = indexing.element_of_stack(self, args)
+        if out is not None:
+            return out
+        out = indexing.subtensor(self, args)
+        if out is self:
+            out = op1("dimshuffle", self, order=tuple(range(self.ndim)))
+        out._subscript = (self, args)
+        return out
+
+    def __iter__(self):
+        n = lengths.static(self.node.type.axes[0]) if self.ndim else None
+        if n is None:
+            raise ArgumentError(f"cannot iterate over {self.describe()}: its length is not known; weft.scan loops over it")
+        return (self[k] for k in range(n))
+
+    def __len__(self):
+        raise ArgumentError(f"len({self.describe()}) is not known while the graph is built; use .shape[0]")
+
+    def __index__(self):
+        raise ArgumentError(f"{self.describe()} is symbolic and has no value yet; Python cannot use it as an index")
+
+    def __float__(self):
+        raise ArgumentError(f"{self.describe()} is symbolic and has no value yet; call .eval() or compile a function")
+
+    __int__ = __float__
+
+    @property
+    def T(self):
+        return shaping.transpose(self)
+
+    @property
+    def shape(self):
+        return shaping.shape(self)
+
+    @property
+    def size(self):
+        out: Any = 1
+        for a in range(self.ndim):
+            out = math.mul(out, shaping.shape_i(self, a))
+        return out if self.ndim else shaping.constant(1, dtype="int64")
+
+    @property
+    def real(self):
+        return math.real(self)
+
+    @property
+    def imag(self):
+        return math.imag(self)
+
+    def dimshuffle(self, *order):
+        return shaping.dimshuffle(self, *order)
+
+    def transpose(self, *axes):
+        axes = axes[0] if len(axes) == 1 and isinstance(axes[0], (list, tuple)) else axes
+        return shaping.transpose(self, axes or None)
+
+    def reshape(self, shape, *rest, ndim=None):
+        return shaping.reshape(self, (shape, *rest) if rest else shape, ndim)
+
+    def flatten(self, ndim=1):
+        return shaping.flatten(self, ndim=ndim)
+
+    def ravel(self):
+        return shaping.flatten(self)
+
+    def astype(self, dtype):
+        return cast(self, dtype)
+
+    def copy(self, name=None):
+        out = op1("dimshuffle", self, order=tuple(range(self.ndim)))
+        out.name = name
+        return out
+
+    def dot(self, other):
+        return math.dot(self, other)
+
+    def sum(self, axis=None, dtype=None, keepdims=False, acc_dtype=None):
+        return math.sum(self, axis, dtype, keepdims, acc_dtype)
+
+    def prod(self, axis=None, dtype=None, keepdims=False, acc_dtype=None):
+        return math.prod(self, axis, dtype, keepdims, acc_dtype)
+
+    def mean(self, axis=None, dtype=None, keepdims=False, acc_dtype=None):
+        return math.mean(self, axis, dtype, keepdims=keepdims, acc_dtype=acc_dtype)
+
+    def var(self, axis=None, ddof=0, keepdims=False):
+        return math.var(self, axis, ddof, keepdims)
+
+    def std(self, axis=None, ddof=0, keepdims=False):
+        return math.std(self, axis, ddof, keepdims)
+
+    def max(self, axis=None, keepdims=False):
+        return math.max(self, axis, keepdims)
+
+    def min(self, axis=None, keepdims=False):
+        return math.min(self, axis, keepdims)
+
+    def argmax(self, axis=None, keepdims=False):
+        return math.argmax(self, axis, keepdims)
+
+    def argmin(self, axis=None, keepdims=False):
+        return math.argmin(self, axis, keepdims)
+
+    def any(self, axis=None, keepdims=False):
+        return math.any(self, axis, keepdims)
+
+    def all(self, axis=None, keepdims=False):
+        return math.all(self, axis, keepdims)
+
+    def cumsum(self, axis=None):
+        return math.cumsum(self, axis)
+
+    def sort(self, axis=-1):
+        return math.sort(self, axis)
+
+    def argsort(self, axis=-1):
+        return math.argsort(self, axis)
+
+    def nonzero(self, return_matrix=False):
+        return indexing.nonzero(self, return_matrix)
+
+    def take(self, indices, axis=None):
+        return indexing.take(self, indices, axis)
+
+    def clip(self, a_min, a_max):
+        return math.clip(self, a_min, a_max)
+
+    def conj(self):
+        return math.conj(self)
+
+    def fill(self, value):
+        return shaping.fill(self, value)
+
+    def zeros_like(self, dtype=None):
+        return shaping.zeros_like(self, dtype)
+
+    def ones_like(self, dtype=None):
+        return shaping.ones_like(self, dtype)
+
+
+def _install_binary() -> None:
+    table = {
+        "add": math.add, "sub": math.sub, "mul": math.mul, "truediv": math.true_div, "floordiv": math.int_div,
+        "mod": math.mod, "pow": math.pow, "and": math.and_, "or": math.or_, "xor": math.xor, "matmul": math.dot,
+    }  # fmt: skip
+    for name, f in table.items():
+        setattr(TensorOperators, f"__{name}__", _forward(f))
+        setattr(TensorOperators, f"__r{name}__", _backward(f))
+
+
+def _acceptable(x: Any) -> bool:
+    return isinstance(x, (Variable, int, float, complex, bool, np.ndarray, np.generic, list, tuple)) or hasattr(x, "_as_variable")
+
+
+def _forward(f):
+    def method(self, other):
+        return f(self, other) if _acceptable(other) else NotImplemented
+
+    return method
+
+
+def _backward(f):
+    def method(self, other):
+        return f(other, self) if _acceptable(other) else NotImplemented
+
+    return method
+
+
+_install_binary()
+for _name in ("exp", "log", "log1p", "expm1", "sqrt", "sin", "cos", "tan", "tanh", "floor", "ceil", "trunc"):
+    setattr(TensorOperators, _name, (lambda f: lambda self: f(self))(getattr(math, _name)))
+
+
+class TensorVariable(TensorOperators, Variable):
+    """A dense symbolic tensor."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+
+
+class TensorConstant(TensorOperators, Constant):
+    """A dense tensor whose value is part of the program."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+
+
+register_class("dense", TensorVariable)
+register_class("dense", TensorConstant, is_constant=True)

@@ -1,0 +1,169 @@
+"""Constants, constructors of symbolic tensors, and the conversion of Python and NumPy values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...runtime.errors import ArgumentError, DTypeError
+from ..ir.dtypes import DTYPES, check_dtype, numpy_dtype, promote_all, smallest_int
+from ..ir.node import constant as ir_constant
+from .config import config
+from .types import TensorType
+from .variable import Variable, constant_class, op1
+
+
+def literal_dtype(value: Any) -> str:
+    """The dtype of a Python scalar: the smallest integer that holds an int; floatX for a float when that is float32,
+    otherwise the smaller of float32 and float64 that holds it exactly."""
+    if isinstance(value, (bool, np.bool_)):
+        return "bool"
+    if isinstance(value, int):
+        return smallest_int(value)
+    if isinstance(value, float):
+        if config.floatX == "float32":
+            return "float32"
+        with np.errstate(over="ignore"):
+            exact = value != value or float(np.float32(value)) == value
+        return "float32" if exact else "float64"
+    if isinstance(value, complex):
+        return "complex64" if complex(np.complex64(value)) == value else "complex128"
+    raise DTypeError(f"{value!r} is not a number")
+
+
+def constant(x: Any, name: str | None = None, ndim: int | None = None, dtype: Any = None) -> Variable:
+    """A constant tensor; a Python number gets the dtype of `literal_dtype` unless one is given."""
+    if isinstance(x, Variable):
+        raise DTypeError(f"constant takes values, not the symbolic variable {x!r}")
+    if dtype is not None:
+        chosen = check_dtype(dtype)
+        array = np.asarray(x).astype(numpy_dtype(chosen)) if not isinstance(x, (int, float)) else np.asarray(x, numpy_dtype(chosen))
+    elif isinstance(x, (bool, int, float, complex)):
+        chosen = literal_dtype(x)
+        array = np.asarray(x, numpy_dtype(chosen))
+    else:
+        array = np.asarray(x)
+        if array.dtype == object:
+            raise DTypeError(f"cannot make a constant of {x!r}: it holds objects; weft.tensor.stack joins symbolic variables")
+        if isinstance(x, (list, tuple)) and array.dtype.kind in "if" and not any(isinstance(e, np.generic) for e in np.ravel(np.asarray(x, object))):
+            flat = [e for e in array.ravel().tolist()]
+            chosen = promote_all([literal_dtype(e) for e in flat]) if flat else config.floatX
+            array = array.astype(numpy_dtype(chosen))
+        chosen = check_dtype(array.dtype)
+        array = array.astype(numpy_dtype(chosen), copy=False)
+    if ndim is not None and array.ndim != ndim:
+        if array.ndim > ndim:
+            raise ArgumentError(f"a constant with {array.ndim} dimensions cannot have {ndim}")
+        array = array.reshape((1,) * (ndim - array.ndim) + array.shape)
+    node = ir_constant(array, chosen)
+    return constant_class(node)(node, name=name)
+
+
+def as_tensor_variable(x: Any, name: str | None = None, ndim: int | None = None) -> Variable:
+    """The symbolic variable of x: itself, a constant, or the stack of a list that holds symbolic variables.
+
+    Raises DTypeError for what is not numeric.
+    """
+    if isinstance(x, Variable):
+        if x.node.type.kind != "dense":
+            raise DTypeError(f"{x.describe()} is {x.node.type}, not a dense tensor")
+        return pad_left(x, ndim) if ndim is not None else x
+    made = getattr(x, "_as_variable", None)
+    if made is not None:
+        return as_tensor_variable(made(), name, ndim)
+    if isinstance(x, (list, tuple)) and _holds_variables(x):
+        from .shaping import stack
+
+        return pad_left(stack([as_tensor_variable(e) for e in x]), ndim)
+    return constant(x, name, ndim)
+
+
+def _holds_variables(x: Sequence[Any]) -> bool:
+    stack = list(x)
+    while stack:
+        e = stack.pop()
+        if isinstance(e, Variable):
+            return True
+        if isinstance(e, (list, tuple)):
+            stack.extend(e)
+    return False
+
+
+def pad_left(x: Variable, ndim: int | None) -> Variable:
+    """x with axes of length 1 inserted on the left up to `ndim`."""
+    if ndim is None or x.ndim == ndim:
+        return x
+    if x.ndim > ndim:
+        raise ArgumentError(f"{x.describe()} has {x.ndim} dimensions, more than {ndim}")
+    return op1("dimshuffle", x, order=("x",) * (ndim - x.ndim) + tuple(range(x.ndim)))
+
+
+def cast(x: Any, dtype: Any) -> Variable:
+    """x converted to `dtype` ("floatX" stands for config.floatX); x itself when it has that dtype already."""
+    x = as_tensor_variable(x)
+    dtype = config.floatX if dtype == "floatX" else check_dtype(dtype)
+    if x.dtype == dtype:
+        return x
+    if DTYPES[x.dtype].kind == "c" and DTYPES[dtype].kind != "c":
+        raise DTypeError(f"cast of complex {x.describe()} to {dtype}; take weft.tensor.real, imag or abs_")
+    return op1("cast", x, dtype=dtype)
+
+
+def _constructor(ndim: int, pattern: tuple[bool, ...], what: str) -> Callable:
+    def make(name: str | None = None, dtype: Any = None) -> Any:
+        return TensorType(config.floatX if dtype is None else dtype, pattern)(name)
+
+    make.__doc__ = f"A symbolic {what} of `dtype` (config.floatX by default)."
+    return make
+
+
+def _plural(single: Callable, what: str) -> Callable:
+    def make(*names: Any, **kwargs: Any) -> list:
+        count = names[0] if len(names) == 1 and isinstance(names[0], int) else None
+        return [single(None if count is not None else n, **kwargs) for n in (range(count) if count is not None else names)]
+
+    make.__doc__ = f"Several of them: {what}('a', 'b') or {what}(2)."
+    return make
+
+
+_SHAPES: dict[str, tuple[bool, ...]] = {
+    "scalar": (), "vector": (False,), "matrix": (False, False), "row": (True, False), "col": (False, True),
+    "tensor3": (False,) * 3, "tensor4": (False,) * 4, "tensor5": (False,) * 5,
+}  # fmt: skip
+_PREFIXES = {
+    "b": "int8", "w": "int16", "i": "int32", "l": "int64", "f": "float32", "d": "float64", "c": "complex64",
+    "z": "complex128",
+}  # fmt: skip
+_PLURALS = {"matrix": "matrices"}
+
+
+def _fixed(pattern: tuple[bool, ...], dtype: str) -> Callable:
+    def make(name: str | None = None) -> Any:
+        return TensorType(dtype, pattern)(name)
+
+    return make
+
+
+CONSTRUCTORS: dict[str, Any] = {}
+for _name, _pattern in _SHAPES.items():
+    _many = _PLURALS.get(_name, _name + "s")
+    CONSTRUCTORS[_name] = _constructor(len(_pattern), _pattern, _name)
+    CONSTRUCTORS[_many] = _plural(CONSTRUCTORS[_name], _many)
+    for _p, _dtype in _PREFIXES.items():
+        CONSTRUCTORS[_p + _name] = _fixed(_pattern, _dtype)
+        CONSTRUCTORS[_p + _many] = _plural(CONSTRUCTORS[_p + _name], _p + _many)
+        CONSTRUCTORS[_p + _name].__name__ = _p + _name
+scalar, vector, matrix, row, col = (CONSTRUCTORS[n] for n in ("scalar", "vector", "matrix", "row", "col"))
+tensor3, tensor4 = CONSTRUCTORS["tensor3"], CONSTRUCTORS["tensor4"]
+
+
+def tensor(dtype: Any, broadcastable: Any = None, name: str | None = None, *, shape: Any = None) -> Any:
+    """A symbolic tensor of any type: `TensorType(dtype, broadcastable)(name)`."""
+    return TensorType(dtype, broadcastable, shape=shape)(name)
+
+
+__all__ = [
+    "CONSTRUCTORS", "as_tensor_variable", "cast", "constant", "literal_dtype", "pad_left", "tensor",
+]  # fmt: skip

@@ -1,0 +1,53 @@
+"""Where in the user's program a variable was written."""
+
+from __future__ import annotations
+
+import contextlib
+import linecache
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from typing import NamedTuple
+
+_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_OURS = tuple(os.path.join(_ROOT, d) + os.sep for d in ("weft", "compiler", "runtime"))
+
+
+class Trace(NamedTuple):
+    """A line of the user's program; `via` says how a node came from it when not directly ("the gradient of")."""
+
+    file: str
+    line: int
+    via: str = ""
+
+    def __str__(self) -> str:
+        source = linecache.getline(self.file, self.line).strip()
+        where = f"{os.path.basename(self.file)}:{self.line}"
+        where = f"in {self.via} {where}" if self.via else where
+        return f"{where}: {source}" if source else where
+
+
+_state = threading.local()
+
+
+def here() -> Trace:
+    """The innermost frame outside weft, or the line that a rule works on behalf of (see `on_behalf`)."""
+    override = getattr(_state, "override", None)
+    if override is not None:
+        return override
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
+        frame = frame.f_back  # type: ignore[assignment]
+    return Trace(frame.f_code.co_filename, frame.f_lineno)
+
+
+@contextlib.contextmanager
+def on_behalf(trace: Trace, via: str) -> Iterator[None]:
+    """Variables made inside belong to `trace`'s line ("in the gradient of ...")."""
+    previous = getattr(_state, "override", None)
+    _state.override = trace if trace.via else trace._replace(via=via)
+    try:
+        yield
+    finally:
+        _state.override = previous

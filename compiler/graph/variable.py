@@ -1,0 +1,316 @@
+"""What users build: `Variable`s joined by `Apply`s of `Op`s. A Variable's identity is the object.
+
+Every Variable carries the IR node of its expression, so types, lengths and mistakes are known at the line that
+declares it; `lowering.py` builds the nodes of a function anew from the Variables, with its inputs as parameters.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ...runtime.errors import ArgumentError, DTypeError, InternalError, WeftError
+from ..ir.node import OPS, Node, build, make
+from ..ir.types import TupleType
+from . import types
+from .trace import Trace, here
+
+
+class Tag:
+    """Free attributes of a Variable (`x.tag.test_value = ...`)."""
+
+
+class Variable:
+    __slots__ = ("__weakref__", "_compared", "_subscript", "_tag", "_type", "index", "name", "node", "owner", "trace")
+
+    owner: Apply | None
+    index: int
+    name: str | None
+    node: Node
+    trace: Trace
+
+    def __init__(self, node: Node, owner: Apply | None = None, index: int = 0, name: str | None = None):
+        self.node, self.owner, self.index, self.name = node, owner, index, name
+        self.trace = here()
+        self._tag = self._type = self._subscript = None
+        self._compared = False
+
+    @property
+    def type(self) -> Any:
+        if self._type is None:
+            self._type = types.from_ir(self.node.type)
+        return self._type
+
+    @property
+    def tag(self) -> Any:
+        if self._tag is None:
+            self._tag = Tag()
+        return self._tag
+
+    @property
+    def dtype(self) -> str:
+        return self.node.type.dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.node.type.axes)
+
+    @property
+    def broadcastable(self) -> tuple[bool, ...]:
+        return self.node.type.broadcastable
+
+    def describe(self) -> str:
+        """The name for messages: the user's, else what made it."""
+        if self.name:
+            return self.name
+        if self.owner is None:
+            return f"<{self.type}>"
+        return f"<{self.owner.op}>"
+
+    def __repr__(self) -> str:
+        if self.name is not None:
+            return self.name
+        return f"{self.owner.op}.{self.index}" if self.owner is not None else f"<{self.type}>"
+
+    def __bool__(self) -> bool:
+        if self._compared:
+            raise ArgumentError(
+                f"the truth of a comparison is not known while the graph is built (declared at {self.trace}); "
+                "use weft.tensor.switch or weft.ifelse.ifelse, and (a < b) & (b < c) for a < b < c"
+            )
+        return True
+
+    def clone(self, name: str | None = None) -> Variable:
+        """A new leaf of the same type."""
+        return self.type(name if name is not None else self.name)
+
+    def get_parents(self):
+        return [self.owner] if self.owner is not None else []
+
+    def eval(self, inputs_to_values: dict | None = None) -> Any:
+        """Compiles a function of the given inputs and calls it."""
+        from .function import function
+
+        given = inputs_to_values or {}
+        return function(list(given), self, on_unused_input="ignore")(*given.values())
+
+    def __reduce_ex__(self, protocol):
+        from .pickling import reduce_variable
+
+        return reduce_variable(self)
+
+
+class Constant(Variable):
+    """A leaf whose value is part of the program."""
+
+    __slots__ = ()
+
+    @property
+    def data(self):
+        return self.node.attr("value").array
+
+    @property
+    def value(self):
+        return self.data
+
+    def describe(self) -> str:
+        return self.name or (repr(self.data[()]) if self.data.ndim == 0 else f"<constant {self.type}>")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}{{{self.data!r}}}"
+
+
+class Op:
+    """An operation on Variables. Users subclass it: `make_node`, `perform` and, for a gradient, `grad`.
+
+    `perform(node, inputs, output_storage)` takes NumPy arrays and fills `output_storage[k][0]`.
+    `grad(inputs, output_gradients)` returns a Variable for each input. `__props__` names the attributes by which two
+    instances are equal.
+    """
+
+    __props__: tuple[str, ...] | None = None
+
+    def make_node(self, *inputs: Any) -> Apply:
+        raise ArgumentError(f"{type(self).__name__} defines no make_node")
+
+    def __call__(self, *inputs: Any, **kwargs: Any) -> Any:
+        return_list = kwargs.pop("return_list", False)
+        node = self.make_node(*inputs, **kwargs)
+        return list(node.outputs) if return_list or len(node.outputs) > 1 else node.outputs[0]
+
+    def lower(self, inputs: Sequence[Node]) -> list[Node]:
+        """The IR nodes of the outputs, given those of the inputs."""
+        raise InternalError(f"{self} cannot be lowered")
+
+    def _key(self) -> Any:
+        return None if self.__props__ is None else (type(self), *(getattr(self, p) for p in self.__props__))
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (type(self) is type(other) and self._key() is not None and self._key() == other._key())  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return id(self) if self._key() is None else hash(self._key())
+
+    def __str__(self) -> str:
+        props = ", ".join(f"{p}={getattr(self, p)!r}" for p in self.__props__ or ())
+        return f"{type(self).__name__}{{{props}}}" if props else type(self).__name__
+
+
+class Primitive(Op):
+    """An operation of the IR's table with its attributes."""
+
+    __slots__ = ("attrs", "name")
+
+    def __init__(self, name: str, attrs: tuple[tuple[str, Any], ...]):
+        self.name, self.attrs = name, attrs
+
+    def attr(self, name: str) -> Any:
+        return dict(self.attrs)[name]
+
+    def lower(self, inputs: Sequence[Node]) -> list[Node]:
+        node = make(self.name, inputs, self.attrs)
+        if isinstance(node.type, TupleType):
+            return [build("item", node, index=k) for k in range(len(node.type.items))]
+        return [node]
+
+    def _key(self):
+        return (self.name, self.attrs)
+
+    def __str__(self) -> str:
+        shown = ", ".join(f"{k}={v}" for k, v in self.attrs)
+        return f"{self.name}{{{shown}}}" if shown else self.name
+
+
+class Apply:
+    """One application of an Op: `inputs` and `outputs` are Variables."""
+
+    __slots__ = ("__weakref__", "inputs", "op", "outputs", "tag", "trace")
+
+    def __init__(self, op: Op, inputs: Iterable[Variable], outputs: Iterable[Variable]):
+        self.op, self.inputs, self.outputs = op, list(inputs), list(outputs)
+        self.trace = here()
+        self.tag = Tag()
+        for k, out in enumerate(self.outputs):
+            if out.owner is not None:
+                raise ArgumentError(f"output {k} of {op} already belongs to {out.owner.op}")
+            out.owner, out.index = self, k
+        bind_outputs(self)
+
+    @property
+    def nin(self) -> int:
+        return len(self.inputs)
+
+    @property
+    def nout(self) -> int:
+        return len(self.outputs)
+
+    @property
+    def out(self) -> Variable:
+        return self.outputs[0]
+
+    def __repr__(self) -> str:
+        return f"{self.op}({', '.join(map(repr, self.inputs))})"
+
+
+def bind_outputs(node: Apply) -> None:
+    """Gives the outputs of an Apply that a user's make_node built their IR nodes."""
+    from .host import lower_host
+
+    if node.outputs and not isinstance(node.op, Primitive):
+        for out, n in zip(node.outputs, lower_host(node), strict=True):
+            out.node = n
+            out._type = None
+
+
+_primitives: dict[tuple, Primitive] = {}
+_lock = threading.Lock()
+
+
+def primitive(name: str, **attrs: Any) -> Primitive:
+    key = (name, tuple(sorted(attrs.items())))
+    with _lock:
+        found = _primitives.get(key)
+        if found is None:
+            if name not in OPS:
+                raise InternalError(f"no operation {name}")
+            found = _primitives[key] = Primitive(*key)
+        return found
+
+
+def apply_op(op: Op, inputs: Sequence[Variable]) -> list[Variable]:
+    """Applies an operation; a typing error is raised anew with names, types and the user's line."""
+    try:
+        nodes = op.lower([v.node for v in inputs])
+    except WeftError as e:
+        raise explain(e, str(op), inputs, here()) from None
+    owner = Apply.__new__(Apply)
+    owner.op, owner.inputs, owner.trace = op, list(inputs), here()
+    owner.tag = Tag()
+    owner.outputs = [variable_class(n)(n, owner, k) for k, n in enumerate(nodes)]
+    return owner.outputs
+
+
+def explain(e: WeftError, op: str, inputs: Sequence[Variable], trace: Trace) -> WeftError:
+    """The same error with the arguments' names and types and the user's line."""
+    if getattr(e, "explained", False):
+        return e
+    args = "".join(f"\n    {v.describe()} : {v.node.type}" for v in inputs)
+    new = type(e)(f"{e}\n  in {op} of{args}\n  at {trace}")
+    new.explained = True  # type: ignore[attr-defined]
+    return new
+
+
+_classes: dict[tuple[str, bool], type[Variable]] = {}
+
+
+def register_class(kind: str, cls: type[Variable], is_constant: bool = False) -> None:
+    """The Variable class of an IR kind: operators.py and sparse.py enter theirs (methods and operators live there)."""
+    _classes[kind, is_constant] = cls
+
+
+def variable_class(node: Node) -> type[Variable]:
+    return _classes.get((node.type.kind, False), Variable)
+
+
+def constant_class(node: Node) -> type[Variable]:
+    return _classes.get((node.type.kind, True), Constant)
+
+
+def leaf(t: types.TensorType, name: str | None = None) -> Variable:
+    node = types.param(t, types.fresh_token())
+    out = variable_class(node)(node, name=name)
+    out._type = t
+    return out
+
+
+def op1(name: str, *inputs: Variable, **attrs: Any) -> Any:
+    """One primitive with one output."""
+    return apply_op(primitive(name, **attrs), inputs)[0]
+
+
+def ancestors(outputs: Iterable[Variable], stop: Iterable[Variable] = ()) -> list[Variable]:
+    """Every Variable that the outputs depend on, inputs first; does not look behind `stop`. Iterative, linear."""
+    halt = set(stop)
+    seen: set[Variable] = set()
+    order: list[Variable] = []
+    stack: list[tuple[Variable, int]] = []
+    for root in outputs:
+        if root in seen:
+            continue
+        if not isinstance(root, Variable):
+            raise DTypeError(f"{root!r} is not a symbolic variable")
+        seen.add(root)
+        stack.append((root, 0))
+        while stack:
+            v, k = stack.pop()
+            inputs = v.owner.inputs if v.owner is not None and v not in halt else ()
+            while k < len(inputs) and inputs[k] in seen:
+                k += 1
+            if k == len(inputs):
+                order.append(v)
+            else:
+                stack.append((v, k + 1))
+                seen.add(inputs[k])
+                stack.append((inputs[k], 0))
+    return order

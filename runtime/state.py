@@ -1,0 +1,84 @@
+"""Storage of shared variables: C-contiguous buffers that compiled functions read and replace in place.
+
+A compiled call commits by swapping two pointers of the C struct (kernels/weft_abi.h), so an interrupt of Python can
+never see half of the updates of a call.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+
+import numpy as np
+
+from .abi import MAX_NDIM, adopt, ffi
+
+_orders = itertools.count()
+
+
+class Storage:
+    """One value with its C struct. `lock` is held while a function runs on it; functions lock in `order`."""
+
+    def __init__(self, value: np.ndarray):
+        self.lock = threading.RLock()
+        self.order = next(_orders)
+        self.struct = ffi.new("weft_state *")
+        self._owned: dict[int, np.ndarray] = {}
+        self.dtype = value.dtype
+        self.replace(value)
+
+    def replace(self, value: np.ndarray) -> None:
+        """Makes `value` (C-contiguous, aligned) the current one; the caller no longer owns it."""
+        if value.ndim > MAX_NDIM:
+            raise ValueError(f"a shared variable with {value.ndim} dimensions; at most {MAX_NDIM} are supported")
+        if not (value.flags.c_contiguous and value.flags.aligned and value.flags.writeable and value.dtype.isnative):
+            value = np.array(value, dtype=value.dtype.newbyteorder("="), order="C", copy=True)
+        with self.lock:
+            now = self.struct.now
+            keep = {self.struct.spare.data: None}
+            self._owned = {a: v for a, v in self._owned.items() if ffi.cast("void *", a) in keep}
+            address = value.__array_interface__["data"][0]
+            self._owned[address] = value
+            self._bind(now, value, address)
+            self.dtype, self.ndim = value.dtype, value.ndim
+
+    @staticmethod
+    def _bind(target, value: np.ndarray, address: int) -> None:
+        target.data = ffi.cast("void *", address)
+        target.capacity = value.nbytes
+        for a, n in enumerate(value.shape):
+            target.dims[a] = n
+
+    def array(self) -> np.ndarray:
+        """The current value, not a copy."""
+        with self.lock:
+            now = self.struct.now
+            address = int(ffi.cast("uintptr_t", now.data))
+            shape = tuple(now.dims[a] for a in range(self.ndim))
+            owned = self._owned.get(address)
+            if owned is None:
+                owned = self._adopt(now, address)
+            if owned.shape == shape and owned.dtype == self.dtype:
+                return owned
+            flat = owned.reshape(-1).view(np.uint8)
+            count = int(np.prod(shape, dtype=np.int64))
+            return flat[: count * self.dtype.itemsize].view(self.dtype).reshape(shape)
+
+    def _adopt(self, slot, address: int) -> np.ndarray:
+        """Takes over a buffer that C allocated for a new value."""
+        live = {int(ffi.cast("uintptr_t", s.data)) for s in (self.struct.now, self.struct.spare)}
+        self._owned = {a: v for a, v in self._owned.items() if a in live}
+        self._owned[address] = adopt(slot.data, slot.capacity)
+        return self._owned[address]
+
+    def settle(self) -> None:
+        """After a call: owns whatever buffers C put into the struct and frees those it dropped."""
+        live = set()
+        for slot in (self.struct.now, self.struct.spare):
+            address = int(ffi.cast("uintptr_t", slot.data))
+            if address:
+                live.add(address)
+                if address not in self._owned:
+                    self._owned[address] = adopt(slot.data, slot.capacity)
+        if len(self._owned) > len(live):
+            self._owned = {a: v for a, v in self._owned.items() if a in live}
