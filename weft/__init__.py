@@ -12,22 +12,68 @@ from typing import TYPE_CHECKING, Any
 # Type checkers cannot see through `__getattr__`: each name of the tables below stands here too (a test compares them).
 if TYPE_CHECKING:
     from . import compile as compile
+    from . import gradient as gradient
+    from . import ifelse as ifelse
+    from . import printing as printing
     from . import sparse as sparse
     from . import tensor as tensor
+    from .compiler.grad.reverse import grad as grad
+    from .compiler.graph.config import config as config
+    from .compiler.graph.function import In as In
+    from .compiler.graph.function import Out as Out
+    from .compiler.graph.function import function as function
+    from .compiler.graph.shared import shared as shared
+    from .compiler.graph.variable import Apply as Apply
+    from .compiler.graph.variable import Op as Op
+    from .compiler.graph.variable import Variable as Variable
+    from .runtime.errors import ArgumentError as ArgumentError
+    from .runtime.errors import BoundsError as BoundsError
+    from .runtime.errors import CompileError as CompileError
+    from .runtime.errors import DisconnectedInputError as DisconnectedInputError
+    from .runtime.errors import DTypeError as DTypeError
+    from .runtime.errors import InternalError as InternalError
+    from .runtime.errors import MissingInputError as MissingInputError
+    from .runtime.errors import NullGradientError as NullGradientError
+    from .runtime.errors import NumericalError as NumericalError
+    from .runtime.errors import ShapeError as ShapeError
+    from .runtime.errors import UnusedInputError as UnusedInputError
+    from .runtime.errors import WeftError as WeftError
 
 __version__ = "0.1.0"
 
 # In a source tree `compiler`, `runtime`, `kernels` and `models` lie beside this folder, not in it.
 _root = Path(__file__).parent.parent
-if (_root / "compiler" / "pipeline.py").is_file():
+if not (Path(__file__).parent / "runtime").is_dir() and (_root / "runtime").is_dir():
     __path__.append(str(_root))
 del _root
 
 # Public modules of this folder.
-_MODULES = ("compile", "sparse", "tensor")
+_MODULES = ("compile", "gradient", "ifelse", "printing", "sparse", "tensor")
 
 # Public name -> the module that defines it, relative to weft; for example "function": ".compiler.graph.function".
-_NAMES: dict[str, str] = {}
+_NAMES: dict[str, str] = {
+    "Apply": ".compiler.graph.variable",
+    "In": ".compiler.graph.function",
+    "Op": ".compiler.graph.variable",
+    "Out": ".compiler.graph.function",
+    "Variable": ".compiler.graph.variable",
+    "config": ".compiler.graph.config",
+    "function": ".compiler.graph.function",
+    "grad": ".compiler.grad.reverse",
+    "shared": ".compiler.graph.shared",
+    "ArgumentError": ".runtime.errors",
+    "BoundsError": ".runtime.errors",
+    "CompileError": ".runtime.errors",
+    "DTypeError": ".runtime.errors",
+    "DisconnectedInputError": ".runtime.errors",
+    "InternalError": ".runtime.errors",
+    "MissingInputError": ".runtime.errors",
+    "NullGradientError": ".runtime.errors",
+    "NumericalError": ".runtime.errors",
+    "ShapeError": ".runtime.errors",
+    "UnusedInputError": ".runtime.errors",
+    "WeftError": ".runtime.errors",
+}
 
 __all__ = ["__version__", *_MODULES, *_NAMES]
 

@@ -63,7 +63,7 @@ def lower(
         for n in made:
             _collect(n, v, checks, owners, origins)
 
-    for v in _order(outputs, params, replace):
+    for v in replaced_order(outputs, params, replace):
         visit(v)
     outs = [nodes[replace.get(o, o)] for o in outputs]
     return Lowered(region([nodes[p] for p in params], outs, checks), origins, owners)
@@ -100,7 +100,7 @@ def _lower_op(owner, inputs: list[Node]) -> list[Node]:
         raise explain(e, str(owner.op), owner.inputs, owner.trace) from None
 
 
-def _order(outputs: Sequence[Variable], params: Sequence[Variable], replace: dict[Variable, Variable]) -> Iterable[Variable]:
+def replaced_order(outputs: Sequence[Variable], params: Sequence[Variable], replace: dict[Variable, Variable]) -> Iterable[Variable]:
     """Inputs-first order where a replaced Variable's place is taken by its replacement."""
     if not replace:
         return ancestors(outputs, stop=params)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +23,7 @@ def upgrade(dtype: str) -> str:
 def aligned(*xs: Any) -> list[Variable]:
     """The arguments as tensors of equal rank (axes of length 1 inserted on the left)."""
     out = [as_tensor_variable(x) for x in xs]
-    ndim = max(v.ndim for v in out)
+    ndim = builtins.max(v.ndim for v in out)
     return [pad_left(v, ndim) for v in out]
 
 

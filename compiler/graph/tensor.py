@@ -12,7 +12,7 @@ from ..ir.dtypes import DTYPES, check_dtype, numpy_dtype, promote_all, smallest_
 from ..ir.node import constant as ir_constant
 from .config import config
 from .types import TensorType
-from .variable import Variable, constant_class, op1
+from .variable import Constant, Variable, constant_class, op1
 
 
 def literal_dtype(value: Any) -> str:
@@ -108,6 +108,9 @@ def cast(x: Any, dtype: Any) -> Variable:
         return x
     if DTYPES[x.dtype].kind == "c" and DTYPES[dtype].kind != "c":
         raise DTypeError(f"cast of complex {x.describe()} to {dtype}; take weft.tensor.real, imag or abs_")
+    if isinstance(x, Constant) and x.ndim == 0 and (DTYPES[x.dtype].kind in "biu" or DTYPES[dtype].kind in "fc"):
+        with np.errstate(over="ignore"):
+            return constant(x.data.astype(numpy_dtype(dtype)), x.name, dtype=dtype)
     return op1("cast", x, dtype=dtype)
 
 

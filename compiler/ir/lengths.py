@@ -13,7 +13,9 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable
 
+from .dtypes import DTYPES
 from .node import Node, build, constant, topological
+from .types import TensorType
 
 _poly: weakref.WeakKeyDictionary[Node, dict[tuple[Node, ...], int]] = weakref.WeakKeyDictionary()
 _normal: weakref.WeakKeyDictionary[Node, weakref.ref[Node]] = weakref.WeakKeyDictionary()
@@ -189,7 +191,7 @@ def normal(node: Node) -> Node:
         if n in _normal and _normal[n]() is not None:
             continue
         new: Node = n
-        if n.type.__class__.__name__ == "TensorType" and n.type.dtype == "int64" and not n.type.axes:
+        if isinstance(n.type, TensorType) and n.type.dtype == "int64" and not n.type.axes:
             args = [_normal[i]() or i for i in n.inputs]
             if n.op in _FOLD:
                 new = _FOLD[n.op](*args)
@@ -197,8 +199,8 @@ def normal(node: Node) -> Node:
                 new = scale(args[0], -1)
             elif n.op == "sqr":
                 new = mul(args[0], args[0])
-            elif n.op == "cast" and n.inputs[0].type.dtype == "int64":
-                new = args[0]
+            elif n.op == "cast" and n.inputs[0].op == "const" and DTYPES[n.inputs[0].type.dtype].kind in "iub":
+                new = const(int(n.inputs[0].value))
         _normal[n] = weakref.ref(new)
     return _normal[node]() or node
 

@@ -1,0 +1,83 @@
+"""Forward mode: right products with a Jacobian; and left products, by reverse mode."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...runtime.errors import ArgumentError, NullGradientError, ShapeError
+from ..graph.tensor import as_tensor_variable
+from ..graph.trace import on_behalf
+from ..graph.variable import Apply, Primitive, Variable, ancestors
+from ..ir.dtypes import DISCRETE
+from .reverse import _absent, propagate
+from .table import NO_GRADIENT, PUSHFORWARD
+
+
+def Rop(f: Any, wrt: Any, eval_points: Any, disconnected_outputs: str = "raise") -> Any:
+    """The Jacobian of f with respect to wrt, times eval_points: forward mode. f, wrt, eval_points: Variables or lists."""
+    one = not isinstance(f, (list, tuple))
+    outs = [f] if one else list(f)
+    ins = list(wrt) if isinstance(wrt, (list, tuple)) else [wrt]
+    points = list(eval_points) if isinstance(eval_points, (list, tuple)) else [eval_points]
+    if len(ins) != len(points):
+        raise ArgumentError(f"Rop with respect to {len(ins)} variables and {len(points)} directions")
+    tangents: dict[Variable, Variable] = {}
+    for v, p in zip(ins, points, strict=True):
+        p = as_tensor_variable(p)
+        if p.ndim != v.ndim:
+            raise ShapeError(f"the direction for {v.describe()} has {p.ndim} dimensions, not {v.ndim}")
+        tangents[v] = p
+    push(outs, tangents)
+    found = []
+    for o in outs:
+        t = tangents.get(o)
+        found.append(_absent(o, False, None, disconnected_outputs, "zero") if t is None else t)
+    return found[0] if one else found
+
+
+def push(outs: list[Variable], tangents: dict[Variable, Variable]) -> None:
+    """Fills in the tangents of everything the outputs depend on, from those given."""
+    done: set[Apply] = set()
+    for v in ancestors(outs, stop=list(tangents)):
+        owner = v.owner
+        if owner is None or v in tangents or owner in done:
+            continue
+        done.add(owner)
+        given = [tangents.get(i) for i in owner.inputs]
+        if all(t is None for t in given):
+            continue
+        for o, t in zip(owner.outputs, _push(owner, given), strict=True):
+            if t is not None and o.dtype not in DISCRETE:
+                tangents[o] = t
+
+
+def _push(owner: Apply, given: list[Variable | None]) -> Any:
+    op = owner.op
+    with on_behalf(owner.trace, "the forward derivative of"):
+        if isinstance(op, Primitive):
+            if op.name in NO_GRADIENT:
+                return [None] * len(owner.outputs)
+            if op.name in PUSHFORWARD:
+                return PUSHFORWARD[op.name](owner, given)
+        elif hasattr(op, "pushforward"):
+            return op.pushforward(owner, given)
+        elif hasattr(op, "R_op"):
+            return op.R_op(owner.inputs, given)
+    raise NullGradientError(f"{op} (at {owner.trace}) has no forward derivative; give it an R_op method")
+
+
+def Lop(f: Any, wrt: Any, eval_points: Any, consider_constant: Any = None, disconnected_inputs: str = "raise") -> Any:
+    """eval_points times the Jacobian of f with respect to wrt: reverse mode with given output gradients."""
+    outs = list(f) if isinstance(f, (list, tuple)) else [f]
+    points = list(eval_points) if isinstance(eval_points, (list, tuple)) else [eval_points]
+    if len(outs) != len(points):
+        raise ArgumentError(f"Lop of {len(outs)} outputs and {len(points)} output gradients")
+    one = not isinstance(wrt, (list, tuple))
+    targets = [wrt] if one else list(wrt)
+    start = {o: as_tensor_variable(p) for o, p in zip(outs, points, strict=True)}
+    grads, connected = propagate(start, targets, consider_constant or ())
+    found = [grads[w] if w in grads else _absent(w, w in connected, outs[0], disconnected_inputs, "zero") for w in targets]
+    return found[0] if one else found
+
+
+__all__ = ["Lop", "Rop", "push"]

@@ -1,0 +1,288 @@
+"""`function`: Variables in, a callable out. Arguments and meanings are Theano's."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...runtime.callable import Argument
+from ...runtime.errors import ArgumentError, DTypeError, ShapeError, UnusedInputError
+from ..ir.dtypes import numpy_dtype
+from .config import config
+from .lowering import Lowered, lower, replaced_order
+from .shared import SharedVariable
+from .tensor import as_tensor_variable, cast
+from .trace import here
+from .variable import Constant, Variable, ancestors
+
+
+class In:
+    """An input with options: a default `value`, an `update` expression for it, conversion rules."""
+
+    def __init__(
+        self,
+        variable: Variable,
+        name: str | None = None,
+        value: Any = None,
+        update: Any = None,
+        mutable: bool | None = None,
+        strict: bool = False,
+        borrow: bool | None = None,
+        allow_downcast: bool | None = None,
+        implicit: bool | None = None,
+        autoname: bool = True,
+    ):
+        self.variable, self.value, self.update = variable, value, update
+        self.name = name if name is not None else (variable.name if autoname else None)
+        self.strict, self.allow_downcast = strict, allow_downcast
+        self.mutable, self.borrow, self.implicit = mutable, borrow, implicit
+
+
+class Out:
+    """An output; `borrow` allows the function to hand out its own buffer."""
+
+    def __init__(self, variable: Any, borrow: bool = False):
+        self.variable, self.borrow = variable, borrow
+
+
+class Source(NamedTuple):
+    """What the pipeline compiles: a region whose params are inputs, then states; whose outputs are results, then the
+    new values of the states in `updates`."""
+
+    lowered: Lowered
+    arguments: list[Argument]
+    states: list[SharedVariable]
+    results: int
+    updates: list[int]  # which state each output after the results replaces
+    outputs: Any  # None, "one", "list" or keys
+    name: str | None
+
+
+def function(
+    inputs: Iterable[Any],
+    outputs: Any = None,
+    mode: Any = None,
+    updates: Any = None,
+    givens: Any = None,
+    no_default_updates: Any = False,
+    accept_inplace: bool = False,
+    name: str | None = None,
+    rebuild_strict: bool = True,
+    allow_input_downcast: bool | None = None,
+    profile: Any = None,
+    on_unused_input: str | None = None,
+) -> Any:
+    """Compiles `outputs` (and `updates` of shared variables) as a function of `inputs`.
+
+    inputs: Variables or `In`s. outputs: None, a Variable, a list, or a dict. updates: (shared, new value) pairs or a
+    dict; all new values are computed from the old ones. givens: replacements of Variables. mode: None or "compile",
+    "interpret" (NumPy, the definition of meaning). Raises UnusedInputError, MissingInputError, ShapeError, DTypeError,
+    ArgumentError.
+    """
+    source = declare(
+        inputs, outputs, updates, givens, no_default_updates, name, rebuild_strict, allow_input_downcast, on_unused_input
+    )
+    from ..pipeline import compile_function
+
+    return compile_function(source, mode_name(mode))
+
+
+def mode_name(mode: Any) -> str:
+    """ "compile" or "interpret"; Theano's mode names mean "compile"."""
+    if mode is None:
+        return config.mode
+    text = mode if isinstance(mode, str) else type(mode).__name__
+    if text in ("FAST_RUN", "FAST_COMPILE", "Mode", "compile"):
+        return "compile"
+    if text == "interpret":
+        return text
+    raise ArgumentError(f"mode {mode!r} is not known: None, 'compile' or 'interpret' (Theano's 'FAST_RUN' and 'FAST_COMPILE' compile)")
+
+
+def declare(
+    inputs: Iterable[Any],
+    outputs: Any,
+    updates: Any,
+    givens: Any,
+    no_default_updates: Any,
+    name: str | None,
+    rebuild_strict: bool,
+    allow_input_downcast: bool | None,
+    on_unused_input: str | None,
+) -> Source:
+    """Checks the arguments of `function` and lowers to one region."""
+    ins = _inputs(inputs, allow_input_downcast)
+    outs, structure = _outputs(outputs)
+    replace = _givens(givens, rebuild_strict)
+    changes = _updates(updates, ins)
+    _default_updates(outs, changes, replace, no_default_updates, [i.variable for i in ins])
+    wanted = [*outs, *changes.values()]
+    params = [i.variable for i in ins]
+    states = _states(wanted, params, replace, changes)
+    _check_unused(ins, wanted, replace, on_unused_input)
+    lowered = lower([*params, *states], wanted, replace)
+    arguments = [_argument(i) for i in ins]
+    return Source(lowered, arguments, states, len(outs), [states.index(s) for s in changes], structure, name)
+
+
+def _inputs(inputs: Iterable[Any], allow: bool | None) -> list[In]:
+    if isinstance(inputs, (Variable, In)):
+        raise ArgumentError("the inputs of a function are a list; put the one input in brackets")
+    out: list[In] = []
+    seen: dict[Variable, int] = {}
+    for k, entry in enumerate(inputs):
+        if isinstance(entry, (list, tuple)) and len(entry) == 2 and isinstance(entry[0], Variable):
+            entry = In(entry[0], value=entry[1])
+        i = entry if isinstance(entry, In) else In(entry) if isinstance(entry, Variable) else None
+        if i is None or not isinstance(i.variable, Variable):
+            raise DTypeError(f"input {k} is {entry!r}; symbolic variables and In(...) are accepted")
+        if isinstance(i.variable, SharedVariable):
+            raise ArgumentError(f"input {k} is the shared variable {i.variable.describe()}; use it in givens or updates instead")
+        if isinstance(i.variable, Constant):
+            raise ArgumentError(f"input {k} is the constant {i.variable.describe()}")
+        if i.variable in seen:
+            raise ArgumentError(f"{i.variable.describe()} is input {seen[i.variable]} and again input {k}")
+        seen[i.variable] = k
+        if i.allow_downcast is None:
+            i.allow_downcast = allow
+        out.append(i)
+    return out
+
+
+def _outputs(outputs: Any) -> tuple[list[Variable], Any]:
+    def one(o: Any) -> Variable:
+        o = o.variable if isinstance(o, Out) else o
+        return o if isinstance(o, Variable) else as_tensor_variable(o)
+
+    if outputs is None:
+        return [], None
+    if isinstance(outputs, dict):
+        for key in outputs:
+            if not isinstance(key, str):
+                raise ArgumentError(f"the keys of an output dict are strings, not {key!r}")
+        return [one(outputs[k]) for k in outputs], tuple(outputs)
+    if isinstance(outputs, (list, tuple)):
+        return [one(o) for o in outputs], "list"
+    return [one(outputs)], "one"
+
+
+def _pairs(given: Any, what: str) -> list[tuple[Any, Any]]:
+    if given is None:
+        return []
+    items = list(given.items()) if hasattr(given, "items") else list(given)
+    for item in items:
+        if not (isinstance(item, (list, tuple)) and len(item) == 2):
+            raise ArgumentError(f"{what} are pairs (variable, expression) or a dict, not {item!r}")
+    return [tuple(item) for item in items]  # type: ignore[misc]
+
+
+def _givens(givens: Any, strict: bool) -> dict[Variable, Variable]:
+    out: dict[Variable, Variable] = {}
+    for old, new in _pairs(givens, "givens"):
+        if not isinstance(old, Variable):
+            raise DTypeError(f"givens replaces symbolic variables, not {old!r}")
+        if old in out:
+            raise ArgumentError(f"givens replaces {old.describe()} twice")
+        out[old] = _fit(new, old, f"givens for {old.describe()}", strict)
+    return out
+
+
+def _fit(value: Any, like: Variable, what: str, strict: bool = True) -> Variable:
+    """The value with the dtype and rank of `like`; a dtype that loses nothing is cast."""
+    from ..ir.dtypes import promote
+
+    new = value if isinstance(value, Variable) else as_tensor_variable(value)
+    if new.node.type.kind != like.node.type.kind:
+        raise DTypeError(f"{what}: {new.describe()} is {new.type}, not {like.type}")
+    if new.dtype != like.dtype:
+        if strict and promote(new.dtype, like.dtype) != like.dtype and not isinstance(new, Constant):
+            raise DTypeError(
+                f"{what}: {new.describe()} has dtype {new.dtype}, which does not fit {like.dtype} without loss; "
+                f"weft.tensor.cast(..., {like.dtype!r}) converts it"
+            )
+        new = cast(new, like.dtype)
+    if new.ndim != like.ndim:
+        raise ShapeError(f"{what}: {new.describe()} has {new.ndim} dimensions, not {like.ndim}")
+    for a, (have, want) in enumerate(zip(new.type.shape, like.type.shape, strict=True)):
+        if want is not None and have is not None and have != want:
+            raise ShapeError(f"{what}: axis {a} has length {have}, but {like.describe()} has {want} there")
+    return new
+
+
+def _updates(updates: Any, ins: Sequence[In]) -> dict[SharedVariable, Variable]:
+    out: dict[SharedVariable, Variable] = {}
+    for target, new in _pairs(updates, "updates"):
+        if not isinstance(target, SharedVariable):
+            raise ArgumentError(f"updates change shared variables; {target!r} is not one (declared at {here()})")
+        if target in out:
+            raise ArgumentError(f"updates change {target.describe()} twice")
+        out[target] = _fit(new, target, f"the update of {target.describe()}")
+    for i in ins:
+        if i.update is not None:
+            raise ArgumentError(f"In({i.variable.describe()}, update=...) is not supported; use a shared variable and updates")
+    return out
+
+
+def _default_updates(outs: list, changes: dict, replace: dict, excluded: Any, params: Sequence[Variable]) -> None:
+    """Adds the default updates of the shared variables in use (random streams advance by them)."""
+    if excluded is True:
+        return
+    skip = set(excluded) if isinstance(excluded, (list, tuple, set)) else set()
+    pending = [*outs, *changes.values(), *replace.values()]
+    known = {v for v in ancestors(pending, stop=params) if isinstance(v, SharedVariable)}
+    todo = list(known)
+    while todo:
+        s = todo.pop()
+        if s in changes or s in skip or s.default_update is None:
+            continue
+        changes[s] = _fit(s.default_update, s, f"the default update of {s.describe()}")
+        for v in ancestors([changes[s]], stop=params):
+            if isinstance(v, SharedVariable) and v not in known:
+                known.add(v)
+                todo.append(v)
+
+
+def _states(wanted: Sequence[Variable], params: Sequence[Variable], replace: dict, changes: dict) -> list[SharedVariable]:
+    found: dict[SharedVariable, None] = {}
+    roots = [*(replace.get(w, w) for w in wanted), *replace.values()]
+    for v in ancestors(roots, stop=params):
+        if isinstance(v, SharedVariable) and v not in replace:
+            found.setdefault(v)
+    for s in changes:
+        found.setdefault(s)
+    return list(found)
+
+
+def _check_unused(ins: Sequence[In], wanted: Sequence[Variable], replace: dict, policy: str | None) -> None:
+    policy = config.on_unused_input if policy is None else policy
+    if policy not in ("raise", "warn", "ignore"):
+        raise ArgumentError(f"on_unused_input is 'raise', 'warn' or 'ignore', not {policy!r}")
+    if policy == "ignore":
+        return
+    used = set(replaced_order(wanted, [i.variable for i in ins], replace))
+    for k, i in enumerate(ins):
+        if i.variable not in used:
+            text = (
+                f"input {k}, {i.variable.describe()} : {i.variable.type} (declared at {i.variable.trace}), is not part of the "
+                "graph that computes the outputs; leave it out, or pass on_unused_input='warn' or 'ignore'"
+            )
+            if policy == "raise":
+                raise UnusedInputError(text)
+            warnings.warn(text, stacklevel=4)
+
+
+def _argument(i: In) -> Argument:
+    t = i.variable.type
+    label = i.name or i.variable.describe()
+    arg = Argument(
+        i.name, label, numpy_dtype(t.dtype), t.shape, allow_downcast=i.allow_downcast, strict=i.strict,
+        python_float=t.dtype == config.floatX,
+    )  # fmt: skip
+    if i.value is not None:
+        value = i.value
+        arg.default = value.get_value() if isinstance(value, SharedVariable) else np.asarray(arg.convert(value))
+        arg.has_default = True
+    return arg

@@ -1,0 +1,104 @@
+"""Shared variables: symbolic leaves with a value that functions read and update."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...runtime.errors import ArgumentError, DTypeError, ShapeError
+from ...runtime.state import Storage
+from ..ir.dtypes import check_dtype, numpy_dtype
+from .operators import TensorOperators
+from .types import TensorType, fresh_token, param
+from .variable import Variable
+
+
+class SharedVariable(Variable):
+    """A leaf with a value. `container` is its storage; `default_update` advances it at every call that uses it."""
+
+    __slots__ = ("allow_downcast", "container", "default_update", "strict")
+
+    def __init__(self, t: TensorType, value: np.ndarray, name: str | None, strict: bool = False, allow_downcast: bool | None = None):
+        super().__init__(param(t, fresh_token()), name=name)
+        self._type = t
+        self.container = Storage(value)
+        self.strict, self.allow_downcast = strict, allow_downcast
+        self.default_update: Variable | None = None
+
+    def get_value(self, borrow: bool = False, return_internal_type: bool = False) -> np.ndarray:
+        """The current value: a copy, or with `borrow` possibly the buffer that later calls write to."""
+        array = self.container.array()
+        return array if borrow else array.copy()
+
+    def set_value(self, new_value: Any, borrow: bool = False) -> None:
+        """Replaces the value; lengths may change, dtype and rank may not. With `borrow` an array may be used as it is."""
+        array = self._accept(new_value)
+        self.container.replace(array if borrow and array.flags.writeable else np.array(array, order="C", copy=True))
+
+    def _accept(self, value: Any) -> np.ndarray:
+        array = np.asarray(value)
+        t = self.type
+        want = numpy_dtype(t.dtype)
+        if array.dtype != want:
+            lossless = isinstance(value, (int, float, bool, list, tuple)) and np.array_equal(array.astype(want), array)
+            if self.strict or not (self.allow_downcast or lossless or np.promote_types(array.dtype, want) == want):
+                raise DTypeError(f"{self.describe()} holds {t.dtype}; an array of {array.dtype} does not fit without loss")
+            array = array.astype(want)
+        if array.ndim != t.ndim:
+            raise ShapeError(f"{self.describe()} has {t.ndim} dimensions; the new value has shape {array.shape}")
+        for a, (n, fixed) in enumerate(zip(array.shape, t.shape, strict=True)):
+            if fixed is not None and n != fixed:
+                raise ShapeError(f"axis {a} of {self.describe()} has length {fixed}; the new value has shape {array.shape}")
+        return array
+
+    def zero(self, borrow: bool = False) -> None:
+        """Fills the value with zeros."""
+        self.set_value(np.zeros_like(self.get_value(borrow=True)))
+
+    def describe(self) -> str:
+        return self.name or f"<shared {self.type}>"
+
+    def clone(self, name: str | None = None):
+        raise ArgumentError("a shared variable is not cloned: make another with weft.shared")
+
+    def __copy__(self):
+        return self
+
+
+class TensorSharedVariable(TensorOperators, SharedVariable):
+    __slots__ = ()
+    __hash__ = object.__hash__
+
+
+def shared(
+    value: Any,
+    name: str | None = None,
+    strict: bool = False,
+    allow_downcast: bool | None = None,
+    broadcastable: Any = None,
+    shape: Any = None,
+    borrow: bool = False,
+    target: str | None = None,
+) -> Any:
+    """A shared variable holding `value`, whose dtype and rank become its type.
+
+    No axis is broadcastable and no length fixed unless `broadcastable` or `shape` says so, since later values may have
+    other lengths. Python floats become float64 arrays and ints int64, as NumPy has them.
+    """
+    if isinstance(value, Variable):
+        raise DTypeError("shared takes a value, not a symbolic variable")
+    if type(value).__module__.split(".")[0] == "scipy":
+        from .sparse import shared_sparse
+
+        return shared_sparse(value, name)
+    array = np.array(value, order="C", copy=True) if not (borrow and isinstance(value, np.ndarray)) else value
+    if array.dtype == object:
+        raise DTypeError(f"shared cannot hold {value!r}: it is not an array of numbers")
+    dtype = check_dtype(array.dtype)
+    if shape is None:
+        shape = tuple(1 if b else None for b in broadcastable) if broadcastable is not None else (None,) * array.ndim
+    t = TensorType(dtype, shape=shape)
+    if array.ndim != t.ndim or any(n is not None and n != m for n, m in zip(t.shape, array.shape, strict=True)):
+        raise ShapeError(f"shared: a value of shape {array.shape} does not have the declared shape {t.shape}")
+    return TensorSharedVariable(t, array, name, strict, allow_downcast)

@@ -1,0 +1,178 @@
+"""A compiled function as Python calls it: arguments by position or keyword, checked and converted; outputs; locks.
+
+What runs is an executor: `execute(arguments, storages) -> outputs`. It updates the storages at its one commit point, so
+after any error every shared variable is as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from .errors import ArgumentError, DTypeError, ShapeError, WeftError
+from .state import Storage
+
+
+@dataclass
+class Argument:
+    """One argument: its name and type, and how far values are converted to it."""
+
+    name: str | None
+    label: str  # how messages call it
+    dtype: np.dtype
+    shape: tuple[int | None, ...]
+    default: Any = None
+    has_default: bool = False
+    allow_downcast: bool | None = None
+    strict: bool = False
+    python_float: bool = False  # a Python float may lose digits: the dtype is floatX
+
+    def convert(self, value: Any) -> np.ndarray:
+        """The value as an aligned, native, C-contiguous array of the argument's type, without loss unless allowed."""
+        if type(value) is np.ndarray and value.dtype == self.dtype:
+            array = value
+        elif self.strict:
+            raise DTypeError(f"{self.label} is strict: it takes an array of {self.dtype}, not {_describe(value)}")
+        else:
+            array = self._cast(value)
+        if array.ndim != len(self.shape):
+            raise ShapeError(
+                f"{self.label} takes {_dimensions(len(self.shape))}, but was given {_describe(value)} with "
+                f"{_dimensions(array.ndim)}, shape {array.shape}"
+            )
+        for a, (n, want) in enumerate(zip(array.shape, self.shape, strict=True)):
+            if want is not None and n != want:
+                hint = "it is declared broadcastable there" if want == 1 else "its type says so"
+                raise ShapeError(f"axis {a} of {self.label} has length {want} ({hint}), but was given shape {array.shape}")
+        if not (array.flags.c_contiguous and array.flags.aligned and array.dtype.isnative):
+            array = np.array(array, dtype=self.dtype, order="C")
+        return array
+
+    def _cast(self, value: Any) -> np.ndarray:
+        # A tensor of another library: DLPack or __array__ may spare the copy.
+        given = value if isinstance(value, np.ndarray) else None
+        try:
+            array = np.asarray(value)
+        except (TypeError, ValueError) as e:
+            raise DTypeError(f"{self.label} takes numbers; {_describe(value)} is not an array: {e}") from None
+        if array.dtype == object:
+            raise DTypeError(f"{self.label} takes an array of {self.dtype}; {_describe(value)} holds Python objects")
+        if array.dtype == self.dtype:
+            return array
+        if self.allow_downcast:
+            with np.errstate(all="ignore"):
+                return array.astype(self.dtype)
+        if given is not None or isinstance(value, np.generic):
+            if _fits(array.dtype, self.dtype):
+                return array.astype(self.dtype)
+        else:
+            with np.errstate(all="ignore"):
+                converted = array.astype(self.dtype)
+                same = (converted == array) | ((converted != converted) & (array != array))
+            if np.all(same) or (self.python_float and self.allow_downcast is None and isinstance(value, float)):
+                return converted
+        raise DTypeError(
+            f"{self.label} takes {self.dtype}; {_describe(value)} of {array.dtype} would lose precision or range. Convert it "
+            f"(`.astype({str(self.dtype)!r})`) or pass allow_input_downcast=True to weft.function"
+        )
+
+
+def _fits(a: np.dtype, b: np.dtype) -> bool:
+    try:
+        return np.promote_types(a, b) == b
+    except TypeError:
+        return False
+
+
+def _dimensions(n: int) -> str:
+    return f"{n} dimension" + ("" if n == 1 else "s")
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype} with shape {value.shape}"
+    text = repr(value)
+    return f"{type(value).__name__} {text if len(text) < 60 else text[:57] + '...'}"
+
+
+class Executor(Protocol):
+    def execute(self, arguments: list[np.ndarray], storages: Sequence[Storage]) -> list[np.ndarray]: ...
+
+
+class CompiledFunction:
+    """What `weft.function` returns and `weft.load` gives back.
+
+    Outputs come as declared: none, one array, a list, or a dict. Calls from several threads are safe: one call of a
+    function runs at a time, and functions that share variables wait for each other in one fixed order.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[Argument],
+        storages: Sequence[Storage],
+        executor: Executor,
+        outputs: Any,
+        name: str | None = None,
+    ):
+        self.arguments = list(arguments)
+        self.storages = list(storages)
+        self.executor = executor
+        self.outputs = outputs  # None, "one", "list" or a tuple of keys
+        self.name = name
+        self._lock = threading.RLock()
+        self._ordered = sorted({id(s): s for s in storages}.values(), key=lambda s: s.order)
+        self._positions = {a.name: k for k, a in enumerate(self.arguments) if a.name is not None}
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        values = self._bind(args, kwargs)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._lock)
+            for s in self._ordered:
+                stack.enter_context(s.lock)
+            results = self.executor.execute(values, self.storages)
+        if self.outputs is None:
+            return []
+        if self.outputs == "one":
+            return results[0]
+        if self.outputs == "list":
+            return results
+        return dict(zip(self.outputs, results, strict=True))
+
+    def _bind(self, args: tuple, kwargs: dict[str, Any]) -> list[np.ndarray]:
+        count = len(self.arguments)
+        if len(args) > count:
+            raise ArgumentError(f"{self} takes {count} argument{'s' * (count != 1)} but was given {len(args)}")
+        values: list[Any] = [None] * count
+        given = [False] * count
+        for k, v in enumerate(args):
+            values[k], given[k] = v, True
+        for key, v in kwargs.items():
+            if key not in self._positions:
+                known = ", ".join(n for n in self._positions) or "none"
+                raise ArgumentError(f"{self} has no argument {key!r}; its named arguments: {known}")
+            k = self._positions[key]
+            if given[k]:
+                raise ArgumentError(f"{self} was given argument {key!r} twice")
+            values[k], given[k] = v, True
+        out = []
+        for k, a in enumerate(self.arguments):
+            if not given[k]:
+                if not a.has_default:
+                    raise ArgumentError(f"{self} is missing argument {k}, {a.label} ({a.dtype}, {_dimensions(len(a.shape))})")
+                values[k] = a.default
+            try:
+                out.append(a.convert(values[k]))
+            except WeftError as e:
+                raise type(e)(f"{self}, argument {k}: {e}") from None
+        return out
+
+    def __str__(self) -> str:
+        return f"function {self.name}" if self.name else "the function"
+
+    def __repr__(self) -> str:
+        return f"<weft function{' ' + self.name if self.name else ''} of {', '.join(a.label for a in self.arguments) or 'no arguments'}>"
