@@ -35,6 +35,8 @@ def order(node: Node) -> tuple:
     if node.op in ("dim", "param"):
         token = node.attr("token")
         return (0, token if isinstance(token, int) else 1 << 60, node.attr("axis") if node.op == "dim" else -1, 0)
+    if node.op == "index":
+        return (0, 1 << 61, node.attr("index"), 0)
     return (1, 0, 0, node.uid)
 
 
@@ -112,7 +114,7 @@ def nonneg(node: Node, fuel: int = 6) -> bool:
         return False
     if node.op == "const":
         return int(node.value) >= 0
-    if node.op in ("dim", "length"):
+    if node.op in ("dim", "length", "index") or (node.op == "param" and node.attr("kind") == "length"):
         return True
     if node.op == "maximum":
         return any(nonneg(i, fuel - 1) for i in node.inputs)
@@ -257,6 +259,10 @@ def show(node: Node) -> str:
     if node.op == "dim":
         token = node.attr("token")
         return f"{'d' if isinstance(token, int) else 'v'}{token if isinstance(token, int) else token[1]}.{node.attr('axis')}"
+    if node.op == "param":
+        return f"n{node.attr('token')}"
+    if node.op == "index":
+        return f"i{node.attr('index')}"
     terms = _poly.get(node)
     if terms is None:
         if node.op in ("maximum", "minimum", "floordiv", "mod") and all(not i.inputs or i in _poly for i in node.inputs):
@@ -270,3 +276,40 @@ def show(node: Node) -> str:
             factors.insert(0, str(c))
         parts.append("*".join(factors))
     return " + ".join(parts).replace("+ -", "- ")
+
+
+def rewrite_index(p: Node, var: Node, value: Node, gone: Node) -> Node | None:
+    """The normal length p with `var` replaced by `value`; None when p is not linear in it or `gone` is left over."""
+    out: dict[tuple[Node, ...], int] = {}
+    for m, c in _terms(p).items():
+        if var not in m:
+            parts = {m: c}
+        else:
+            rest = list(m)
+            rest.remove(var)
+            if var in rest:
+                return None
+            parts = {}
+            for m2, c2 in _terms(value).items():
+                joined = tuple(sorted((*rest, *m2), key=order))
+                parts[joined] = parts.get(joined, 0) + c * c2
+        for k, v in parts.items():
+            out[k] = out.get(k, 0) + v
+    if any(c and _contains(f, (var, gone)) for m, c in out.items() for f in m):
+        return None
+    return _from_terms(out)
+
+
+def coefficient(p: Node, var: Node) -> int | None:
+    """The constant factor of `var` in the normal length p; 0 if absent, None if it is not constant."""
+    total = 0
+    for m, c in _terms(p).items():
+        if m == (var,):
+            total += c
+        elif any(_contains(f, (var,)) for f in m):
+            return None
+    return total
+
+
+def _contains(node: Node, wanted: tuple[Node, ...]) -> bool:
+    return any(n in wanted for n in topological([node]))

@@ -87,6 +87,7 @@ class _Fuser:
         self.steps: list[Cluster | Node] = []
         self.uses: dict[Node, list[Use]] = {}
         self.host: set[tuple[Node, int]] = set()  # 0-d values that the host program evaluates, for which step
+        self.by_value: set[Node] = set()  # conversions of 0-d values to lengths: the host's, passed to kernels by value
         self.home: dict[Node, Cluster] = {}
         self.siblings: dict[tuple[Node, ...], list[Cluster]] = {}
         self.decisions: list[Decision] = []
@@ -121,6 +122,8 @@ class _Fuser:
                 if (m, kernel) not in self.host:
                     self.host.add((m, kernel))
                     stack.extend(m.inputs)
+                    if m.op == "cast" and m.type.dtype == "int64":
+                        self.by_value.add(m)
             else:
                 self._record(m, Use(kernel, None))
 
@@ -335,7 +338,7 @@ class _Fuser:
                 new[step] = self._rebuild(step, new)
                 continue
             stored = list(reversed(step.stores))
-            made = outline(step, stored, self.home, new, self.resolve)
+            made = outline(step, stored, self.home, self.by_value, new, self.resolve)
             members[made] = inside[step.number][::-1]
             k = 0
             for s in stored:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ..ir import lengths
 from ..ir.node import Node, build, make, region
 from ..ir.types import TupleType
 
@@ -16,17 +17,18 @@ def outline(
     cluster: Cluster,
     stored: list[Node],
     home: dict[Node, Cluster],
+    by_value: set[Node],
     new: dict[Node, Node],
     resolve: Callable[[Node, dict[Node, Node]], Node],
 ) -> Node:
     """The `kernel` node computing `stored`. `new` maps what earlier steps made; inputs are resolved through it."""
     wanted = stored + [a for s in stored for a in (s.type.items[0].axes if isinstance(s.type, TupleType) else s.type.axes)]
-    inside, cuts = _collect(wanted, cluster, home, new)
+    inside, cuts = _collect(wanted, cluster, home, by_value, new)
     scalars = [c for c in cuts if c.ndim == 0 and c.type.dtype == "int64"]
     tensors = [c for c in cuts if not (c.ndim == 0 and c.type.dtype == "int64")]
     inner: dict[Node, Node] = {}
     for k, c in enumerate(scalars):
-        inner[c] = build("param", token=k, dtype="int64", kind="dense")
+        inner[c] = build("param", token=k, dtype="int64", kind="length" if lengths.nonneg(c) else "dense")
     for k, c in enumerate(tensors, len(scalars)):
         axes = [_translate(a, inner) for a in c.type.axes]
         inner[c] = build("param", *axes, token=k, dtype=c.type.dtype, kind=c.type.kind)
@@ -47,7 +49,20 @@ def outline(
     return build("kernel", *inputs, body=body, layout=tuple(layout), outer=len(outer))
 
 
-def _collect(roots: list[Node], cluster: Cluster, home: dict[Node, Cluster], new: dict[Node, Node]) -> tuple[list[Node], list[Node]]:
+def uniform(n: Node) -> object | None:
+    """The one value of a constant whose elements are all equal; None for others."""
+    array = n.attr("value").array
+    if array.ndim == 0:
+        return array[()]
+    if array.size == 0:
+        return None
+    first = array.reshape(-1)[0]
+    return first if array.tobytes() == first.tobytes() * array.size else None
+
+
+def _collect(
+    roots: list[Node], cluster: Cluster, home: dict[Node, Cluster], by_value: set[Node], new: dict[Node, Node]
+) -> tuple[list[Node], list[Node]]:
     """Nodes of the body in order, and the nodes it is cut at: values in memory and host scalars."""
     seen: set[Node] = set()
     inside: list[Node] = []
@@ -55,12 +70,14 @@ def _collect(roots: list[Node], cluster: Cluster, home: dict[Node, Cluster], new
 
     def is_cut(n: Node) -> bool:
         if n.op == "const":
-            return n.ndim > 0 and n.attr("value").array.size > 8
+            return uniform(n) is None
         if n.op in ("param", "dim", "length") or n.family in ("procedural", "control", "kernel"):
             return True
         if n.op == "item":
             return n.inputs[0].family != "reduce" or home.get(n.inputs[0]) is not cluster
         place = home.get(n)
+        if n in by_value and place is not cluster:
+            return True
         if place is not None and place is not cluster and n in place.stores:
             return True
         return n in new and n.family not in ("elementwise", "view", "reduce", "leaf")
