@@ -460,6 +460,11 @@ WEFT_FN weft_c128 weft_sqrt_c128(weft_c128 z) {
 WEFT_FN weft_c128 weft_sgn_c128(weft_c128 z) {
   double r = weft_abs_c128(z);
   if (r == 0) return weft_complex_c128(0, 0);
+  if (r == WEFT_INF_f64 && !weft_isinf_f64(z.re) && !weft_isinf_f64(z.im)) { /* finite: only its size overflows */
+    z.re *= 0.25;
+    z.im *= 0.25;
+    r = weft_abs_c128(z);
+  }
   if (r == WEFT_INF_f64 && weft_isinf_f64(z.re) != weft_isinf_f64(z.im)) /* an infinite part outweighs the other */
     return weft_isinf_f64(z.re) ? weft_complex_c128(weft_copysign_f64(1.0, z.re), 0)
                                 : weft_complex_c128(0, weft_copysign_f64(1.0, z.im));
