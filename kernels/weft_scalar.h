@@ -434,6 +434,8 @@ WEFT_FN weft_c128 weft_log_c128(weft_c128 z) {
     r = 0.5 * weft_log1p_f64((big - 1.0) * (big + 1.0) + small * small);
   else if (big > 8e307 && big < WEFT_INF_f64)
     r = weft_log_f64(WEFT_LIBM(hypot)(x * 0.5, y * 0.5)) + 0.69314718055994530942;
+  else if (big < 1e-290) /* a denormal |z| has lost bits */
+    r = weft_log_f64(WEFT_LIBM(hypot)(x * 0x1p200, y * 0x1p200)) - 138.62943611198906;
   else
     r = weft_log_f64(WEFT_LIBM(hypot)(x, y));
   return weft_complex_c128(r, angle);
