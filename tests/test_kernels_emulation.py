@@ -52,14 +52,19 @@ __global__ void count(unsigned *hist, int *most, unsigned *flags, unsigned *once
 }
 __global__ void draws(double *out) { out[threadIdx.x] = weft_normal_f64(7, 1, threadIdx.x); }
 __global__ void stuck(int *x) { if (threadIdx.x == 0) __syncthreads(); else __syncwarp(); x[0] = 1; }
-__global__ void outside() { __shared__ int s[32]; s[threadIdx.x + STEP] = 1; }
+__global__ void outside(int *out) {
+  __shared__ int s[32];
+  s[threadIdx.x + STEP] = (int)threadIdx.x;
+  __syncthreads();
+  out[threadIdx.x] = s[31 - threadIdx.x];
+}
 """
 
 MAIN = r"""
 #define CHECK(c) do { if (!(c)) { fprintf(stderr, "line %d, order %d: %s\n", __LINE__, order, #c); return 1; } } while (0)
 int main(int argc, char **argv) {
   if (argc > 1 && !strcmp(argv[1], "stuck")) { int x; weft_emu_launch(1, 32, stuck, &x); return 0; }
-  if (argc > 1) { weft_emu_launch(1, 32, outside); return 0; }
+  if (argc > 1) { int x[32]; weft_emu_launch(1, 32, outside, x); return x[0] != 31; }
   for (int order = 0; order < 2; order++) {
     weft_emu_descending = order;
     std::vector<float> x(10000), y(10000), sums(10);
@@ -115,5 +120,7 @@ def test_a_wait_for_ever_is_reported(tmp_path):
 
 
 def test_shared_memory_out_of_bounds_is_caught(tmp_path):
+    inside = run(tmp_path, "outside", flags=["-fsanitize=address"])
+    assert inside.returncode == 0, inside.stderr
     done = run(tmp_path, "outside", step=1, flags=["-fsanitize=address"])
     assert done.returncode != 0 and "AddressSanitizer" in done.stderr
