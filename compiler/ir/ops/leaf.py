@@ -14,7 +14,7 @@ INT = TensorType("int64")
 def param(inputs, attrs):
     """A region's parameter. `token` is its position (or, before a function exists, a unique name of a user's leaf);
     its lengths are its inputs: `dim` nodes, constants, or lengths that other params give."""
-    return TensorType(attrs["dtype"], tuple(inputs), attrs["kind"])
+    return TensorType(attrs["dtype"], tuple(map(lengths.normal, inputs)), attrs["kind"])
 
 
 @define("dim", "leaf")
