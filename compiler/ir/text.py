@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -26,7 +25,7 @@ import numpy as np
 from ...runtime.errors import ArgumentError, InternalError
 from .dtypes import DTYPES, numpy_dtype
 from .lengths import show
-from .node import OPS, Check, Constant, Node, Region, make, region, topological
+from .node import OPS, Check, Constant, Node, Region, make, region
 from .ops.procedural import HostFunction
 from .types import TupleType, Type
 
