@@ -16,7 +16,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from .dtypes import DTYPES
-from .node import Node, build, constant
+from .node import Node, build, constant, topological
 from .types import TensorType
 
 _poly: weakref.WeakKeyDictionary[Node, dict[tuple[Node, ...], int]] = weakref.WeakKeyDictionary()
