@@ -83,7 +83,9 @@ def views() -> list[Sample]:
     return [
         Sample("dimshuffle", closed([x], build("dimshuffle", x, order=(1, "x", 0))), [X], [X.T[:, None, :]]),
         Sample("dimshuffle drops", closed([x13], build("dimshuffle", x13, order=(1,))), [X[:1]], [X[0]]),
-        Sample("reshape", closed([x], flat, build("reshape", flat, const(3), const(2))), [X], [X.ravel(), X.reshape(3, 2)]),
+        Sample(
+            "reshape", closed([x], flat, build("reshape", flat, const(3), const(2))), [X], [X.ravel(), X.reshape(3, 2)]
+        ),
         Sample("alloc", closed([v, n], build("alloc", v, n, v.type.axes[0])), [V, np.int64(2)], [np.stack([V, V])]),
         Sample("rebroadcast", closed([x], build("rebroadcast", x, axes=(0,))), [X[:1]], [X[:1]]),
         Sample(
@@ -106,21 +108,29 @@ def views() -> list[Sample]:
             [inc],
         ),
         Sample(
-            "concatenate", closed([x, y0], build("concatenate", x, y0, x, axis=1)), [X, X[:, :1]],
+            "concatenate",
+            closed([x, y0], build("concatenate", x, y0, x, axis=1)),
+            [X, X[:, :1]],
             [np.concatenate([X, X[:, :1], X], 1)],
         ),
-        Sample("iota", closed([v, n], build("iota", n, dtype="int8")), [V, np.int64(300)], [np.arange(300).astype("int8")]),
         Sample(
-            "window", closed([x], build("window", x, axis=1, size=2, stride=1)), [X],
+            "iota", closed([v, n], build("iota", n, dtype="int8")), [V, np.int64(300)], [np.arange(300).astype("int8")]
+        ),
+        Sample(
+            "window",
+            closed([x], build("window", x, axis=1, size=2, stride=1)),
+            [X],
             [np.lib.stride_tricks.sliding_window_view(X, 2, 1)],
         ),
         Sample("window strided", closed([v], build("window", v, axis=0, size=2, stride=3)), [V], [V[[[0, 1], [3, 4]]]]),
         Sample("spread", closed([g, n], build("spread", g, n, axis=1, stride=2)), [wide, np.int64(4)], [back]),
         Sample(
-            "advance", closed([draw_state], build("advance", draw_state)), [np.array([7, 9], "uint64")],
+            "advance",
+            closed([draw_state], build("advance", draw_state)),
+            [np.array([7, 9], "uint64")],
             [np.array([7, 10], "uint64")],
         ),
-    ]  # fmt: skip
+    ]
 
 
 def draws() -> list[Sample]:
@@ -143,15 +153,26 @@ def indexing() -> list[Sample]:
     nz = build("nonzero", build("ne", v, const([0.0], "float64")))
     return [
         Sample("gather", closed([x, i], build("gather", x, i)), [X, at], [X[at]]),
-        Sample("gather 2", closed([x, i, j], build("gather", x, i, j)), [X, at, np.uint8([0, 2, 1])], [X[at, [0, 2, 1]]]),
+        Sample(
+            "gather 2", closed([x, i, j], build("gather", x, i, j)), [X, at, np.uint8([0, 2, 1])], [X[at, [0, 2, 1]]]
+        ),
         Sample("scatter", closed([x, i, y], build("scatter", x, y, i, mode="set")), [X, at, new], [set_]),
         Sample("scatter inc", closed([x, i, y], build("scatter", x, y, i, mode="inc")), [X, at, new], [inc]),
-        Sample("nonzero", closed([v], *items(nz), build("gather", v, *items(nz))), [masked], [np.array([0, 1, 3]), masked[[0, 1, 3]]]),
+        Sample(
+            "nonzero",
+            closed([v], *items(nz), build("gather", v, *items(nz))),
+            [masked],
+            [np.array([0, 1, 3]), masked[[0, 1, 3]]],
+        ),
         Sample("nonzero 2", closed([x], *items(build("nonzero", x))), [np.eye(3)], list(np.nonzero(np.eye(3)))),
-        Sample("cumsum", closed([x], build("cumsum", x, axis=0, reverse=False), build("cumsum", x, axis=1, reverse=True)), [X],
-               [np.cumsum(X, 0), np.cumsum(X[:, ::-1], 1)[:, ::-1]]),
+        Sample(
+            "cumsum",
+            closed([x], build("cumsum", x, axis=0, reverse=False), build("cumsum", x, axis=1, reverse=True)),
+            [X],
+            [np.cumsum(X, 0), np.cumsum(X[:, ::-1], 1)[:, ::-1]],
+        ),
         Sample("sort", closed([x], build("sort", x), build("argsort", x)), [X], [np.sort(X), np.argsort(X)]),
-    ]  # fmt: skip
+    ]
 
 
 def linear() -> list[Sample]:
@@ -187,10 +208,14 @@ def linear() -> list[Sample]:
 def reductions() -> list[Sample]:
     x, b = matrix(0), matrix(0, "bool")
     out = [
-        Sample(f, closed([x], *(build(f, x, axes=a) for a in ((), (0,), (1,), (0, 1)))), [X],
-               [getattr(np, f)(X, axis=a) for a in ((), (0,), (1,), (0, 1))])
+        Sample(
+            f,
+            closed([x], *(build(f, x, axes=a) for a in ((), (0,), (1,), (0, 1)))),
+            [X],
+            [getattr(np, f)(X, axis=a) for a in ((), (0,), (1,), (0, 1))],
+        )
         for f in ("sum", "prod", "max", "min")
-    ]  # fmt: skip
+    ]
     out += [
         Sample(f, closed([b], build(f, b, axes=(1,))), [X > 0], [getattr(np, f)(X > 0, axis=1)]) for f in ("any", "all")
     ]
@@ -231,6 +256,14 @@ def control() -> list[Sample]:
     ]
 
 
+def _kernel() -> Region:
+    """Two tensors in one pass: lengths enter a body as scalars."""
+    x, n, inner = vector(0), scalar(0), build("param", scalar(0), token=1, dtype="float64", kind="dense")
+    body = closed([n, inner], build("exp", inner), build("sum", inner, axes=(0,)))
+    call = build("kernel", x.type.axes[0], x, body=body, layout=((0,), ()), outer=0)
+    return closed([x, matrix(1)], *items(call))
+
+
 def others() -> list[Sample]:
     x, c = vector(0), vector(1, "bool")
     return [
@@ -243,11 +276,10 @@ def others() -> list[Sample]:
         ),
         Sample("complex", closed([x], build("complex", x, build("neg", x))), [V], [V - 1j * V]),
         Sample("const", closed([], const([1, 2])), [], [np.array([1, 2])]),
+        Sample("kernel", _kernel(), [V, X], [np.exp(V), V.sum()]),
         Sample("length", closed([x], *build("nonzero", x).type.items[0].axes), [V], [np.int64(5)]),
     ]
 
 
 def samples() -> list[Sample]:
-    return [
-        *_elementwise(), *views(), *draws(), *indexing(), *linear(), *reductions(), *control(), *others()
-    ]  # fmt: skip
+    return [*_elementwise(), *views(), *draws(), *indexing(), *linear(), *reductions(), *control(), *others()]

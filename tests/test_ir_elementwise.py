@@ -151,7 +151,8 @@ def bits_of(value: float, dtype: str) -> float:
 
 
 CASES = {
-    **{f: [*FLOATS, 1.5, -1.5, 127.9, 128.0, 255.9, 256.0, -128.9, -129.0, 3e9, -3e9, 1e19, 2e19, -1e19, 65504.0, 65520.0]
+    **{f: [*FLOATS, 1.5, -1.5, 127.9, 128.0, 255.9, 256.0, -128.9, -129.0, 3e9, -3e9, 1e19, 2e19, -1e19, 65504.0,
+           65520.0]
        for f in ("float16", "bfloat16", "float32", "float64")},
     **{i: [np.iinfo(i).min, np.iinfo(i).max, 0, 1, 5, 100] for i in INTEGER},
     "bool": [False, True], "complex64": [1.5 - 2j, 0j, 2j], "complex128": [1.5 - 2j, 0j, 2j],

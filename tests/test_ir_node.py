@@ -99,6 +99,7 @@ def test_inputs_come_first() -> None:
 
 
 X, V, S = matrix(0), vector(0), scalar(1)
+CALLEE = HostFunction("f", None)
 ALL, POINT = ("all",), ("point",)
 WRONG: list[tuple[type, str, tuple, dict]] = [
     (DTypeError, "add", (V, vector(0, "int8")), {}),
@@ -163,7 +164,7 @@ WRONG: list[tuple[type, str, tuple, dict]] = [
     (InternalError, "param", (const(3),), {"token": 0, "dtype": "uint64", "kind": "random"}),
     (ShapeError, "param", (V,), {"token": 0, "dtype": "int8", "kind": "dense"}),
     (InternalError, "length", (), {"of": "nothing", "of_attrs": (), "out": 0, "axis": 0}),
-    (InternalError, "host_call", (V,), {"callee": HostFunction("f", None), "dtypes": ("int8",), "ndims": (2,), "like": (0,)}),
+    (InternalError, "host_call", (V,), {"callee": CALLEE, "dtypes": ("int8",), "ndims": (2,), "like": (0,)}),
 ]  # fmt: skip
 
 

@@ -80,9 +80,13 @@ def test_regions_held_twice_print_once() -> None:
     n, xs, limit = scalar(0), vector(1), scalar(3, "float64")
     init = build("slice", vector(2), const(2), spec=(("range", False, True, 1),))
     outs = [
-        build("item", build("scan", n, xs, init, limit, step=step(), sequences=1, taps=((-2, -1),), keep=(k,), until=False), index=0)
+        build(
+            "item",
+            build("scan", n, xs, init, limit, step=step(), sequences=1, taps=((-2, -1),), keep=(k,), until=False),
+            index=0,
+        )
         for k in (False, True)
-    ]  # fmt: skip
+    ]
     r = closed([n, xs, vector(2), limit], *outs)
     assert dump(r).count("region @") == len(nested(r)) == 2 and parse(dump(r)) is r
 

@@ -16,7 +16,8 @@ from weft.runtime.errors import InternalError
 
 @pytest.mark.parametrize("sample", samples(), ids=lambda s: s.name)
 def test_samples_pass(sample: Sample) -> None:
-    verify.verify(sample.region)
+    level = "kernel" if sample.name == "kernel" else "tensor"
+    verify.verify(sample.region, level)
 
 
 def forged(op: str, inputs: tuple[Node, ...], attrs: tuple, type_: object, checks: tuple = ()) -> Node:
@@ -96,18 +97,21 @@ def test_a_constant_is_what_it_says() -> None:
         verify.verify(region([], [forged("const", (), (("value", c),), TensorType("float64", (lengths.const(2),)))]))
 
 
+def test_kernels_stand_at_the_kernel_level() -> None:
+    with pytest.raises(InternalError, match="kernel does not belong to the tensor level"):
+        verify.verify(next(s.region for s in samples() if s.name == "kernel"))
+
+
 def test_levels_are_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(OPS, "outlined", OpDef("outlined", "kernel", lambda inputs, attrs: inputs[0].type))
+    monkeypatch.setitem(OPS, "outlined", OpDef("outlined", "new", lambda inputs, attrs: inputs[0].type))
     r = region([V], [build("outlined", V)])
     with pytest.raises(InternalError, match="does not belong to the tensor level"):
         verify.verify(r)
-    monkeypatch.setitem(verify.LEVELS, "kernel", verify.Level(frozenset({"leaf"}), frozenset({"outlined"})))
-    verify.verify(r, "kernel")
-    monkeypatch.setitem(
-        verify.LEVELS, "kernel", verify.Level(frozenset({"leaf", "kernel"}), never=frozenset({"outlined"}))
-    )
-    with pytest.raises(InternalError, match="kernel level"):
-        verify.verify(r, "kernel")
+    monkeypatch.setitem(verify.LEVELS, "next", verify.Level(frozenset({"leaf"}), frozenset({"outlined"})))
+    verify.verify(r, "next")
+    monkeypatch.setitem(verify.LEVELS, "next", verify.Level(frozenset({"leaf", "new"}), never=frozenset({"outlined"})))
+    with pytest.raises(InternalError, match="next level"):
+        verify.verify(r, "next")
 
 
 def test_a_long_chain_is_verified_in_a_loop() -> None:

@@ -22,9 +22,12 @@ class Level(NamedTuple):
     never: frozenset[str] = frozenset()  # of the families
 
 
+TENSOR = frozenset({"leaf", "elementwise", "view", "reduce", "procedural", "control", "structure"})
+
 # One row a level; a stage that lowers adds its own.
 LEVELS: dict[str, Level] = {
-    "tensor": Level(frozenset({"leaf", "elementwise", "view", "reduce", "procedural", "control", "structure"})),
+    "tensor": Level(TENSOR),
+    "kernel": Level(TENSOR | {"kernel"}),
 }
 
 PLAIN = (bool, int, float, str, type(None))
