@@ -195,6 +195,7 @@ class _Lowering:
         work = lengths.const(1)
         first_seen: dict[tuple[Node, Node], int] = {}
         rows: dict[tuple[Node, Node], tuple[int, Node]] = {}
+        stored: dict[Node, tuple[int, Node, Node]] = {}  # values that an output already holds: first stage, loop, load
         planned: list[tuple[tuple, list[tuple[Reduction, Node]], list[tuple[int, Node, Node]]]] = []
         for key in order:
             rs, ss = stages[key]
@@ -202,17 +203,22 @@ class _Lowering:
             planned.append((key, [(r, final(r.value, local)) for r in rs], [(b, final(o, local), final(v, local)) for b, o, v in ss]))
         for at, (key, rs2, ss2) in enumerate(planned):
             var = flat[key[1]][0]
-            self._share_rows(at, var, [v for _, v in rs2] + [v for _, _, v in ss2], first_seen, rows)
+            self._share_rows(at, var, [v for _, v in rs2] + [v for _, _, v in ss2], first_seen, rows, stored)
+            for b, o, v in ss2:
+                if v.op != "load":
+                    stored.setdefault(v, (at, var, build("load", o, buffer=b, dtype=v.type.dtype)))
         for (node, var), (at, _) in rows.items():
             scratch.append((node.type.dtype, self.extents[var]))
             rows[node, var] = (at, build("load", var, buffer=-len(scratch), dtype=node.type.dtype))
         for at, (key, rs2, ss2) in enumerate(planned):
             var = flat[key[1]][0]
-            later = {n: load for (n, v), (first, load) in rows.items() if v is var and first < at}
+            later = {n: load for n, (first, v, load) in stored.items() if v is var and first < at}
+            later |= {n: load for (n, v), (first, load) in rows.items() if v is var and first < at}
             body: list[Node] = []
             for (n, v), (first, load) in rows.items():
                 if v is var and first == at:
-                    body.append(build("store", var, n, buffer=load.attr("buffer")))
+                    kept = substitute([n], later)[0] if later else n
+                    body.append(build("store", var, kept, buffer=load.attr("buffer")))
             ops = 1
             for b, o, v in ss2:
                 v2 = substitute([v], later)[0] if later else v
@@ -329,7 +335,7 @@ class _Lowering:
         mapping.update(new)
         return f
 
-    def _share_rows(self, at: int, var: Node, roots: list[Node], first: dict, rows: dict) -> None:
+    def _share_rows(self, at: int, var: Node, roots: list[Node], first: dict, rows: dict, stored: dict) -> None:
         """Finds costly values that an earlier stage over the same loop computed: they are kept in a scratch row."""
         seen: set[Node] = set()
         stack = list(roots)
@@ -338,6 +344,8 @@ class _Lowering:
             if n in seen:
                 continue
             seen.add(n)
+            if n in stored and stored[n][0] < at and stored[n][1] is var:
+                continue
             costly = (n.family == "elementwise" and not is_cheap(n.op)) or n.op == "draw_at"
             if costly and var in topological([n]):
                 when = first.setdefault((n, var), at)
