@@ -281,14 +281,16 @@ _SIGNS = {"maximum": "max", "minimum": "min", "floordiv": "div", "mod": "mod"}
 
 
 def show(node: Node, fuel: int = 4, width: int = 6) -> str:
-    """A short text for people: d0.1, 3, d0.0*d0.1 + 1, ?op for what an operation gives; ... where it gets long."""
+    """A short text for people: d0.1 (axis 1 of param 0), n0 (its value), 3, d0.0*d0.1 + 1, ?op for what an operation
+    gives, ... where it gets long."""
     if node.op == "const":
         return str(int(node.value))
     if node.op == "dim":
         token = node.attr("token")
         return f"d{token}.{node.attr('axis')}" if isinstance(token, int) else f"v{token[1]}.{node.attr('axis')}"
     if node.op == "param":
-        return f"n{node.attr('token')}"
+        token = node.attr("token")
+        return f"n{token}" if isinstance(token, int) else f"v{token[1]}"
     if node.op == "index":
         return f"i{node.attr('index')}"
     if fuel == 0:
