@@ -5,17 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from ...runtime.errors import ArgumentError, NullGradientError, ShapeError
+from ..graph.config import config
 from ..graph.tensor import as_tensor_variable
 from ..graph.trace import on_behalf
 from ..graph.variable import Apply, Primitive, Variable, ancestors
 from ..ir.dtypes import DISCRETE
 from . import fit
-from .reverse import _absent, propagate, start_gradient
+from .reverse import _absent, connected_to, propagate, refuse, start_gradient
 from .table import NO_GRADIENT, PUSHFORWARD
 
 
 def Rop(f: Any, wrt: Any, eval_points: Any, disconnected_outputs: str = "raise") -> Any:
-    """The Jacobian of f with respect to wrt, times eval_points: forward mode. f, wrt, eval_points: Variables or lists."""
+    """The Jacobian of f with respect to wrt, times eval_points: forward mode. f, wrt, eval_points: Variables or lists.
+
+    A direction may be None (zero). disconnected_outputs: "raise", "warn" or "ignore" for outputs that depend on no wrt.
+    """
+    if disconnected_outputs not in ("raise", "warn", "ignore"):
+        raise ArgumentError(f"disconnected_outputs is 'raise', 'warn' or 'ignore', not {disconnected_outputs!r}")
     one = not isinstance(f, (list, tuple))
     outs = [f] if one else list(f)
     ins = list(wrt) if isinstance(wrt, (list, tuple)) else [wrt]
@@ -34,7 +40,15 @@ def Rop(f: Any, wrt: Any, eval_points: Any, disconnected_outputs: str = "raise")
     found = []
     for o in outs:
         t = tangents.get(o)
-        found.append(_absent(o, False, None, disconnected_outputs, "zero") if t is None else t)
+        if t is None:
+            if connected_to([o], ancestors([o])).isdisjoint(ins):
+                refuse(
+                    f"{o.describe()} : {o.type} (at {o.trace}) does not depend on {', '.join(v.describe() for v in ins)}; pass "
+                    "disconnected_outputs='ignore' for a derivative of zeros",
+                    disconnected_outputs,
+                )
+            t = fit.zeros(o, config.floatX if o.dtype in DISCRETE else None)
+        found.append(t)
     return found[0] if one else found
 
 

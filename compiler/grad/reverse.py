@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
@@ -101,21 +102,24 @@ def start_gradient(v: Variable, g: Any) -> Variable:
 def _absent(w: Variable, connected: bool, cost: Variable | None, policy: str, form: str) -> Any:
     """What stands for a gradient that does not exist: zeros if the path is there but flat, otherwise as asked."""
     if not connected:
-        text = (
-            f"the cost {cost.describe() if cost is not None else ''} does not depend on {w.describe()} : {w.type} (declared at "
-            f"{w.trace}); pass disconnected_inputs='ignore' for a gradient of zeros"
+        whole = f"the cost {cost.describe()}" if cost is not None else "what known_grads names"
+        refuse(
+            f"{whole} does not depend on {w.describe()} : {w.type} (declared at {w.trace}); pass "
+            "disconnected_inputs='ignore' for a gradient of zeros",
+            policy,
         )
-        if policy == "raise":
-            raise DisconnectedInputError(text)
-        if policy == "warn":
-            import warnings
-
-            warnings.warn(text, stacklevel=4)
         if form == "None":
             return None
         if form == "Disconnected":
             return Disconnected()
     return fit.zeros(w, config.floatX if w.dtype in DISCRETE else None)
+
+
+def refuse(text: str, policy: str) -> None:
+    if policy == "raise":
+        raise DisconnectedInputError(text)
+    if policy == "warn":
+        warnings.warn(text, stacklevel=4)
 
 
 def propagate(
@@ -160,7 +164,7 @@ def propagate(
                 parts.setdefault(i, []).append(g)
             else:
                 parts.setdefault(i, []).append(fit.fit_gradient(g, i))
-    return grads, _connected(order, start, halt)
+    return grads, connected_to(start, order, halt)
 
 
 def _needed(order: Sequence[Variable], targets: set[Variable], halt: set[Variable]) -> set[Variable]:
@@ -172,7 +176,7 @@ def _needed(order: Sequence[Variable], targets: set[Variable], halt: set[Variabl
     return out
 
 
-def _connected(order: Sequence[Variable], start: Iterable[Variable], halt: set[Variable]) -> set[Variable]:
+def connected_to(start: Iterable[Variable], order: Sequence[Variable], halt: Collection[Variable] = ()) -> set[Variable]:
     """What the start Variables depend on by more than a length, an index or a connection the operation denies."""
     out = set(start)
     for v in reversed(order):
