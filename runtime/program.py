@@ -266,7 +266,7 @@ _raised = threading.local()  # .error: what left the Python operation of this th
 
 def _note(kind: type, error: BaseException, traceback: Any) -> None:
     """Whatever leaves _call_host, a KeyboardInterrupt at its first instruction too: raised again after the call."""
-    _raised.error = error
+    _raised.error = error.with_traceback(traceback)
 
 
 def _call_host(user, number, ins, outs) -> int:
