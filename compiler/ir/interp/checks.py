@@ -1,0 +1,36 @@
+"""Obligations at run time: what each kind of check demands and the error it raises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from ....runtime.errors import ArgumentError, BoundsError, ShapeError
+from ..node import Check
+
+
+class Kind(NamedTuple):
+    arity: int
+    holds: Callable[..., bool]
+    error: type[Exception]
+    message: str  # after "<what>: "
+
+
+CHECKS: dict[str, Kind] = {
+    "eq": Kind(2, lambda a, b: a == b, ShapeError, "{} and {} differ"),
+    "le": Kind(2, lambda a, b: a <= b, ShapeError, "{} is more than {}"),
+    "nonneg": Kind(1, lambda a: a >= 0, ShapeError, "{} is negative"),
+    "positive": Kind(1, lambda a: a > 0, ShapeError, "{} is not positive"),
+    "bounds": Kind(2, lambda i, n: -n <= i < n, BoundsError, "{} is out of range for an axis of length {}"),
+    "true": Kind(1, lambda c: c, ArgumentError, "does not hold"),
+}
+
+
+def hold(check: Check, values: Sequence[Any]) -> None:
+    """Raises the error of the check's kind, with the check as `.check` and its operands' values as `.values`."""
+    kind = CHECKS[check.kind]
+    plain = tuple(bool(v) if check.kind == "true" else int(v) for v in values)
+    if not kind.holds(*plain):
+        error = kind.error(f"{check.what}: {kind.message.format(*plain)}")
+        error.check, error.values = check, plain  # type: ignore[attr-defined]
+        raise error

@@ -1,0 +1,97 @@
+"""Operations that hold regions, leaves, tuples, and Python of the user's."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ....runtime.errors import DTypeError, ShapeError
+from ..dtypes import numpy_dtype
+from .values import meaning
+
+
+@meaning("param")
+def _(node, values, run):
+    return run.argument(node)
+
+
+@meaning("dim")
+def _(node, values, run):
+    return np.asarray(run.dim(node.attr("token"), node.attr("axis")), np.int64)
+
+
+@meaning("const")
+def _(node, values, run):
+    return node.attr("value").array
+
+
+@meaning("length")
+def _(node, values, run):
+    """What the operation that binds it gave: it runs now if it has not run yet, and only once."""
+    of, out = node.attr("of"), node.attr("out")
+    if of == "csr_part":
+        return np.asarray(values[0].nnz, np.int64)
+    target = run.target(node)
+    result = run.bind(target, values)
+    if of == "scan":
+        return np.asarray(run.steps[target], np.int64)
+    return np.asarray(result[out].shape[node.attr("axis")], np.int64)
+
+
+@meaning("item")
+def _(node, values, run):
+    return values[0][node.attr("index")]
+
+
+@meaning("ifelse")
+def _(node, values, run):
+    condition, *args = values
+    return tuple(run.nested(node.attr("then" if condition else "orelse"), args))
+
+
+@meaning("scan")
+def _(node, values, run):
+    step, taps, count = node.attr("step"), node.attr("taps"), node.attr("sequences")
+    n, rest = int(values[0]), list(values[1:])
+    sequences, initials, constants = rest[:count], rest[count : count + len(taps)], rest[count + len(taps) :]
+    histories = [list(init) for init in initials]
+    stacks: list[list[np.ndarray]] = [[] for _ in node.type.items[len(taps) :]]
+    ran = 0
+    for t in range(n):
+        args = [s[t] for s in sequences]
+        args += [h[tap] for h, offsets in zip(histories, taps, strict=True) for tap in offsets]
+        outs = run.nested(step, args + constants)
+        ran += 1
+        for h, keep, new in zip(histories, node.attr("keep"), outs, strict=False):
+            h.append(new)
+            if not keep:
+                del h[0]
+        for s, new in zip(stacks, outs[len(taps) :], strict=False):
+            s.append(new)
+        if node.attr("until") and outs[-1]:
+            break
+    run.steps[node] = ran
+    stacked = [
+        np.stack(s) if s else np.empty((0, *map(run.length, t.axes[1:])), numpy_dtype(t.dtype))
+        for s, t in zip(stacks, node.type.items[len(taps) :], strict=True)
+    ]
+    return (*(np.stack(h) for h in histories), *stacked)
+
+
+@meaning("host_call")
+def _(node, values, run):
+    callee = node.attr("callee")
+    # Copies: what Python does to its arguments stays there.
+    results = callee.function([np.array(v, order="C") for v in values])
+    outs = []
+    for k, (r, dtype, ndim, like) in enumerate(
+        zip(results, node.attr("dtypes"), node.attr("ndims"), node.attr("like"), strict=True)
+    ):
+        r = np.asarray(r)
+        if r.dtype != numpy_dtype(dtype):
+            raise DTypeError(f"output {k} of {callee.name} is {r.dtype}, declared {dtype}")
+        if r.ndim != ndim:
+            raise ShapeError(f"output {k} of {callee.name} has {r.ndim} dimensions, declared {ndim}")
+        if like is not None and r.shape != values[like].shape:
+            raise ShapeError(f"output {k} of {callee.name} has shape {r.shape}, declared that of argument {like}")
+        outs.append(np.array(r, order="C"))
+    return tuple(outs)

@@ -1,0 +1,240 @@
+"""Running a region: an order of its nodes and obligations, made once a region, and a loop over it.
+
+An obligation is checked as soon as its operands are known, and before the node that rests on it. The lengths in a
+node's type are computed before the node, so that its value can be held against them.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ....runtime.errors import ArgumentError, DTypeError, InternalError, ShapeError, WeftError
+from ..dtypes import numpy_dtype
+from ..node import Check, Node, Region, make
+from ..types import TensorType, TupleType
+from .checks import hold
+from .values import MEANING, Value
+
+Report = Callable[[Node, Value], None]
+
+# Operations that bind `length` nodes: they run when the first of their lengths is asked for, and only once.
+BINDERS = frozenset({"nonzero", "scan", "ifelse", "host_call"})
+
+
+def evaluate(region: Region, args: Sequence[Any], *, report: Report | None = None) -> list[Any]:
+    """The region's outputs for the arguments, as fresh arrays.
+
+    Raises the error of the first obligation that does not hold: ShapeError, BoundsError, ... `report(node, value)` is
+    called after every node, those of nested regions included.
+    """
+    given = _bind(region, args)
+    with np.errstate(all="ignore"):
+        return [_fresh(v) for v in Run(region, given, report).outputs()]
+
+
+def _fresh(value: Value) -> Any:
+    return np.array(value, order="C") if isinstance(value, np.ndarray) else value.copy()
+
+
+def _bind(region: Region, args: Sequence[Any]) -> list[Value]:
+    """The arguments as values of the params' types: native byte order, C layout not needed. Lengths are checked later."""
+    if len(args) != len(region.params):
+        raise ArgumentError(f"{len(args)} arguments for a region with {len(region.params)} params")
+    out: list[Value] = []
+    for k, (arg, param) in enumerate(zip(args, region.params, strict=True)):
+        t = param.type
+        if t.kind == "csr":
+            if getattr(arg, "format", None) != "csr":
+                raise DTypeError(f"argument {k} is {type(arg).__name__}, not a matrix in compressed sparse rows")
+        else:
+            arg = np.asarray(arg)
+            if not arg.dtype.isnative:
+                arg = arg.astype(arg.dtype.newbyteorder("="))
+        if arg.dtype != numpy_dtype(t.dtype):
+            raise DTypeError(f"argument {k} is {arg.dtype}, not {t.dtype}")
+        if len(arg.shape) != t.ndim:
+            raise ShapeError(f"argument {k} has {len(arg.shape)} dimensions, not {t.ndim}")
+        out.append(arg)
+    return out
+
+
+class Step(NamedTuple):
+    """One node to evaluate or one obligation to check, and the values that are not needed after it."""
+
+    node: Node | None
+    check: Check | None
+    drop: tuple[Node, ...]
+
+
+def target_of(length: Node) -> Node:
+    """The operation that binds a `length`; no such node exists for csr_part, whose lengths the matrix has."""
+    return make(length.attr("of"), length.inputs, length.attr("of_attrs"))
+
+
+def _binds_late(node: Node) -> bool:
+    return node.op == "length" and node.attr("of") in BINDERS
+
+
+def _lengths(node: Node) -> Iterator[Node]:
+    """The lengths that the value of a node is held against, or that evaluating it needs."""
+    if _binds_late(node):
+        target = target_of(node)
+        if target.op == "scan":  # of values stacked over no steps
+            for t in target.type.items:
+                yield from t.axes[1:]
+        return
+    for t in node.type.items if isinstance(node.type, TupleType) else (node.type,):
+        yield from t.axes
+
+
+def _guards(node: Node) -> tuple[Check, ...]:
+    return target_of(node).checks if _binds_late(node) else node.checks
+
+
+def _needs(node: Node) -> tuple[Node, ...]:
+    operands = (o for c in _guards(node) for o in c.operands)
+    return (*node.inputs, *_lengths(node), *operands)
+
+
+_plans: weakref.WeakKeyDictionary[Region, tuple[Step, ...]] = weakref.WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+def plan(region: Region) -> tuple[Step, ...]:
+    with _lock:
+        found = _plans.get(region)
+    if found is None:
+        found = _plan(region)
+        with _lock:
+            _plans[region] = found
+    return found
+
+
+def _plan(region: Region) -> tuple[Step, ...]:
+    order: list[Node | Check] = []
+    seen: set[Node] = set()
+    held: set[tuple] = set()
+
+    def oblige(check: Check) -> None:
+        if (check.kind, check.operands) not in held:
+            held.add((check.kind, check.operands))
+            order.append(check)
+
+    def visit(root: Node) -> None:
+        if root in seen:
+            return
+        seen.add(root)
+        stack = [(root, _needs(root), 0)]
+        while stack:
+            node, needs, k = stack.pop()
+            while k < len(needs) and needs[k] in seen:
+                k += 1
+            if k < len(needs):
+                stack.append((node, needs, k + 1))
+                seen.add(needs[k])
+                stack.append((needs[k], _needs(needs[k]), 0))
+            else:
+                for c in _guards(node):
+                    oblige(c)
+                order.append(node)
+
+    for p in region.params:
+        visit(p)
+    for c in region.checks:
+        for o in c.operands:
+            visit(o)
+        oblige(c)
+    for o in region.outputs:
+        visit(o)
+
+    last: dict[Node, int] = {}
+    for k, entry in enumerate(order):
+        for n in (entry, *_needs(entry)) if isinstance(entry, Node) else entry.operands:
+            last[n] = k
+    for n in region.outputs:
+        last.pop(n, None)
+    drops: dict[int, list[Node]] = {}
+    for n, k in last.items():
+        drops.setdefault(k, []).append(n)
+    return tuple(
+        Step(e, None, tuple(drops.get(k, ()))) if isinstance(e, Node) else Step(None, e, tuple(drops.get(k, ())))
+        for k, e in enumerate(order)
+    )
+
+
+class Run:
+    """One evaluation of one region. The meanings of leaves and of operations with regions ask it for what they need."""
+
+    def __init__(self, region: Region, args: Sequence[Value], report: Report | None):
+        self.region, self.args, self.report = region, args, report
+        self.values: dict[Node, Value] = {}
+        self.bound: dict[Node, Value] = {}  # results of BINDERS
+        self.steps: dict[Node, int] = {}  # steps that each scan ran
+
+    def outputs(self) -> list[Value]:
+        for node, check, drop in plan(self.region):
+            if node is not None:
+                self._evaluate(node)
+            elif check is not None:
+                hold(check, [self.values[o] for o in check.operands])
+            for n in drop:
+                del self.values[n]
+        return [self.values[o] for o in self.region.outputs]
+
+    def _evaluate(self, node: Node) -> None:
+        inputs = [self.values[i] for i in node.inputs]
+        try:
+            value = self.bind(node, inputs) if node.op in BINDERS else MEANING[node.op](node, inputs, self)
+        except WeftError as e:
+            if not hasattr(e, "node"):
+                e.node = node  # type: ignore[attr-defined]
+            raise
+        if isinstance(node.type, TensorType):
+            value = self._conform(node, node.type, value)
+        else:
+            value = tuple(self._conform(node, t, v) for t, v in zip(node.type.items, value, strict=True))
+        self.values[node] = value
+        if self.report is not None:
+            self.report(node, value)
+
+    def _conform(self, node: Node, t: TensorType, value: Value) -> Value:
+        if t.kind != "csr":
+            value = np.asarray(value)
+        lengths = tuple(map(self.length, t.axes))
+        if value.dtype != numpy_dtype(t.dtype) or value.shape != lengths:
+            if node.op == "param":
+                raise ShapeError(f"argument {node.attr('token')} has shape {value.shape}, not {lengths}")
+            raise InternalError(f"the value of {node!r} is {value.dtype}{value.shape}, its type says {t.dtype}{lengths}")
+        return value
+
+    def bind(self, node: Node, inputs: Sequence[Value]) -> Value:
+        """The result of an operation that binds lengths."""
+        if node not in self.bound:
+            self.bound[node] = MEANING[node.op](node, inputs, self)
+        return self.bound[node]
+
+    def target(self, length: Node) -> Node:
+        return target_of(length)
+
+    def nested(self, region: Region, args: Sequence[Value]) -> list[Value]:
+        """The outputs of a region of a node."""
+        return Run(region, args, self.report).outputs()
+
+    def length(self, node: Node) -> int:
+        return int(self.values[node])
+
+    def argument(self, param: Node) -> Value:
+        token = param.attr("token")
+        if token not in range(len(self.args)) or self.region.params[token] is not param:
+            raise InternalError(f"{param!r} is not a param of this region")
+        return self.args[token]
+
+    def dim(self, token: Any, axis: int) -> int:
+        if token not in range(len(self.args)):
+            raise InternalError(f"dim of {token!r}, which is not a param of this region")
+        return self.args[token].shape[axis]
