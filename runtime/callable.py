@@ -53,6 +53,10 @@ class Argument:
             array = np.array(array, dtype=self.dtype, order="C")
         return array
 
+    def arrays(self, value: Any) -> list[np.ndarray]:
+        """What the executor takes for the value: one array (a sparse argument has more)."""
+        return [self.convert(value)]
+
     def _cast(self, value: Any) -> np.ndarray:
         # A tensor of another library: DLPack or __array__ may spare the copy.
         given = value if isinstance(value, np.ndarray) else None
@@ -118,7 +122,9 @@ class CompiledFunction:
         executor: Executor,
         outputs: Any,
         name: str | None = None,
+        kinds: Sequence[str] | None = None,
     ):
+        self.kinds = kinds  # for each output "dense" or "csr"; None when all are dense
         self.arguments = list(arguments)
         self.storages = list(storages)
         self.executor = executor
@@ -135,6 +141,10 @@ class CompiledFunction:
             for s in self._ordered:
                 stack.enter_context(s.lock)
             results = self.executor.execute(values, self.storages)
+        if self.kinds is not None:
+            from .sparse import group
+
+            results = group(results, self.kinds)
         if self.outputs is None:
             return []
         if self.outputs == "one":
@@ -166,7 +176,7 @@ class CompiledFunction:
                     raise ArgumentError(f"{self} is missing argument {k}, {a.label} ({a.dtype}, {_dimensions(len(a.shape))})")
                 values[k] = a.default
             try:
-                out.append(a.convert(values[k]))
+                out.extend(a.arrays(values[k]))
             except WeftError as e:
                 raise type(e)(f"{self}, argument {k}: {e}") from None
         return out

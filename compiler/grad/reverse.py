@@ -7,6 +7,7 @@ from typing import Any
 
 from ...runtime.errors import ArgumentError, DisconnectedInputError, DTypeError, NullGradientError, ShapeError
 from ..graph import math, shaping
+from ..graph.sparse import sp_zeros_like
 from ..graph.tensor import as_tensor_variable, cast
 from ..graph.trace import on_behalf
 from ..graph.variable import Apply, Primitive, Variable, ancestors
@@ -86,6 +87,8 @@ def _absent(w: Variable, connected: bool, cost: Variable | None, policy: str, fo
             return None
         if form.lower() == "disconnected":
             return Disconnected()
+    if w.node.type.kind == "csr":
+        return sp_zeros_like(w)
     return shaping.zeros_like(w, dtype=None if w.dtype not in DISCRETE else _float_for(w))
 
 
