@@ -130,6 +130,7 @@ class CompiledFunction:
         self.executor = executor
         self.outputs = outputs  # None, "one", "list" or a tuple of keys
         self.name = name
+        self.recipe: Any = None  # what it is compiled of: an object with `reduce`
         self._lock = threading.RLock()
         self._ordered = sorted({id(s): s for s in storages}.values(), key=lambda s: s.order)
         self._positions = {a.name: k for k, a in enumerate(self.arguments) if a.name is not None}
@@ -180,6 +181,11 @@ class CompiledFunction:
             except WeftError as e:
                 raise type(e)(f"{self}, argument {k}: {e}") from None
         return out
+
+    def __reduce__(self):
+        if self.recipe is None:
+            raise ArgumentError(f"{self} was not compiled here, so there is nothing to pickle; copy the artifact it was loaded from")
+        return self.recipe.reduce()
 
     def __str__(self) -> str:
         return f"function {self.name}" if self.name else "the function"

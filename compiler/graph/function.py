@@ -85,12 +85,21 @@ def function(
     "interpret" (NumPy, the definition of meaning). Raises UnusedInputError, MissingInputError, ShapeError, DTypeError,
     ArgumentError.
     """
+    inputs = inputs if isinstance(inputs, (Variable, In)) else list(inputs)
+    updates, givens = (_pairs(p, what) for p, what in ((updates, "updates"), (givens, "givens")))
     source = declare(
         inputs, outputs, updates, givens, no_default_updates, name, rebuild_strict, allow_input_downcast, on_unused_input
     )
     from ..pipeline import compile_function
+    from .pickling import Recipe
 
-    return compile_function(source, mode_name(mode))
+    made = compile_function(source, mode_name(mode))
+    made.recipe = Recipe({
+        "inputs": inputs, "outputs": outputs, "mode": mode_name(mode), "updates": updates, "givens": givens,
+        "no_default_updates": no_default_updates, "name": name, "rebuild_strict": rebuild_strict,
+        "allow_input_downcast": allow_input_downcast, "on_unused_input": "ignore",
+    })  # fmt: skip
+    return made
 
 
 def mode_name(mode: Any) -> str:

@@ -374,9 +374,6 @@ class SparseSharedVariable(SparseVariable):
                 stack.enter_context(p.container.lock)
             yield
 
-    def __copy__(self):
-        return self
-
 
 def shared_sparse(value: Any, name: str | None = None) -> SparseSharedVariable:
     """A shared variable holding a SciPy matrix."""

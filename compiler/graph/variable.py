@@ -100,6 +100,14 @@ class Variable:
 
         return reduce_variable(self)
 
+    def __setstate__(self, state):
+        from .pickling import restore
+
+        restore(self, state)
+
+    def __copy__(self):
+        return self
+
 
 class Constant(Variable):
     """A leaf whose value is part of the program."""
@@ -177,6 +185,11 @@ class Primitive(Op):
     def _key(self):
         return (self.name, self.attrs)
 
+    def __reduce_ex__(self, protocol):
+        from .pickling import reduce_primitive
+
+        return reduce_primitive(self)
+
     def __str__(self) -> str:
         shown = ", ".join(f"{k}={v}" for k, v in self.attrs)
         return f"{self.name}{{{shown}}}" if shown else self.name
@@ -211,6 +224,11 @@ class Apply:
 
     def __repr__(self) -> str:
         return f"{self.op}({', '.join(map(repr, self.inputs))})"
+
+    def __reduce_ex__(self, protocol):
+        from .pickling import reduce_apply
+
+        return reduce_apply(self)
 
 
 def bind_outputs(node: Apply) -> None:
