@@ -17,49 +17,14 @@ from ...runtime.errors import ArgumentError, DTypeError, ShapeError
 from ...runtime.sparse import assemble, convert
 from ..ir import lengths
 from ..ir.dtypes import INTEGER, check_dtype, numpy_dtype, promote, promote_all
-from ..ir.node import build
 from . import math, shaping
 from .config import config
 from .shared import TensorSharedVariable
 from .tensor import as_tensor_variable, cast, constant
 from .types import SparseType, TensorType
-from .variable import Constant, Op, Variable, apply_op, op1, register_class
+from .variable import Constant, Variable, op1, register_class
 
 DATA, INDICES, INDPTR, COLUMNS = range(4)
-
-
-class CSRMatrix(Op):
-    """csr(data, indices, indptr, columns)."""
-
-    __props__ = ()
-
-    def lower(self, inputs):
-        return [build("csr", *inputs)]
-
-    def pullback(self, node, grads):
-        return [csm_data(grads[0]), None, None, None]
-
-    def pushforward(self, node, tangents):
-        return [None if tangents[0] is None else apply_op(self, [tangents[0], *node.inputs[1:]])[0]]
-
-
-class CSRPart(Op):
-    """data, indices or indptr of a sparse matrix; of a matrix that was just made, the very part it was made of."""
-
-    __props__ = ("part",)
-
-    def __init__(self, part: int):
-        self.part = part
-
-    def lower(self, inputs):
-        (x,) = inputs
-        return [x.inputs[self.part] if x.op == "csr" else build("csr_part", x, part=self.part)]
-
-    def pullback(self, node, grads):
-        return [None if self.part else with_data(node.inputs[0], grads[0])]
-
-    def pushforward(self, node, tangents):
-        return [None if self.part or tangents[0] is None else csm_data(tangents[0])]
 
 
 def is_sparse(x: Any) -> bool:
@@ -68,17 +33,17 @@ def is_sparse(x: Any) -> bool:
 
 def csm_data(x: Any) -> Variable:
     """The stored elements."""
-    return apply_op(CSRPart(DATA), [as_sparse_variable(x)])[0]
+    return op1("csr_part", as_sparse_variable(x), part=DATA)
 
 
 def csm_indices(x: Any) -> Variable:
     """The column of each stored element."""
-    return apply_op(CSRPart(INDICES), [as_sparse_variable(x)])[0]
+    return op1("csr_part", as_sparse_variable(x), part=INDICES)
 
 
 def csm_indptr(x: Any) -> Variable:
     """Where each row starts among the stored elements, and their number last."""
-    return apply_op(CSRPart(INDPTR), [as_sparse_variable(x)])[0]
+    return op1("csr_part", as_sparse_variable(x), part=INDPTR)
 
 
 def csm_shape(x: Any) -> Variable:
@@ -109,12 +74,12 @@ def CSR(data: Any, indices: Any, indptr: Any, shape: Any) -> SparseVariable:  # 
         if a is not None and b is not None:
             raise ShapeError(f"indptr of a sparse matrix with {a - 1} rows has {a} elements, not {b}")
         indptr = op1("reshape", indptr, math.add(rows, constant(1, dtype="int64")))  # the call checks the length
-    return apply_op(CSRMatrix(), [data, indices, indptr, columns])[0]  # type: ignore[return-value]
+    return op1("csr", data, indices, indptr, columns)
 
 
 def with_data(x: Variable, data: Variable) -> SparseVariable:
     """Other stored elements in the places of x."""
-    return apply_op(CSRMatrix(), [data, csm_indices(x), csm_indptr(x), shaping.shape_i(x, 1)])[0]  # type: ignore[return-value]
+    return op1("csr", data, csm_indices(x), csm_indptr(x), shaping.shape_i(x, 1))
 
 
 def declared(t: SparseType, name: str | None) -> SparseVariable:
@@ -136,7 +101,7 @@ def parts(x: Variable) -> list[Variable]:
     """The dense Variables that stand for x as an argument of a function: x itself, or the parts of a sparse matrix."""
     if not is_sparse(x):
         return [x]
-    if x.owner is None or not isinstance(x.owner.op, CSRMatrix):
+    if x.owner is None or getattr(x.owner.op, "name", "") != "csr":
         raise ArgumentError(f"{x.describe()} is computed; sparse inputs are declared with weft.sparse.csr_matrix")
     for p in x.owner.inputs[:COLUMNS]:
         if isinstance(p, (Constant, TensorSharedVariable)):
@@ -317,9 +282,7 @@ class SparseVariable(Variable):
     def _same_places(self, other: Any, f: Callable, sign: str) -> SparseVariable:
         if not is_sparse(other):
             return NotImplemented
-        mine, theirs = (build("csr_part", v.node, part=INDICES) if v.node.op != "csr" else v.node.inputs[INDICES] for v in (self, other))
-        starts = (build("csr_part", v.node, part=INDPTR) if v.node.op != "csr" else v.node.inputs[INDPTR] for v in (self, other))
-        if mine is not theirs or len(set(starts)) != 1:
+        if any(part(self).node is not part(other).node for part in (csm_indices, csm_indptr)):
             raise ArgumentError(f"{self.describe()} {sign} {other.describe()}: only sparse matrices that store the same places can be combined")
         return with_data(self, f(csm_data(self), csm_data(other)))
 
@@ -383,7 +346,7 @@ def shared_sparse(value: Any, name: str | None = None) -> SparseSharedVariable:
         TensorSharedVariable(TensorType(check_dtype(a.dtype), shape=(None,) * a.ndim), np.array(a), f"{label}.{what}")
         for a, what in zip(arrays, ("data", "indices", "indptr", "columns"), strict=True)
     ]
-    out = apply_op(CSRMatrix(), made)[0]
+    out = op1("csr", *made)
     return as_shared(out, name)
 
 

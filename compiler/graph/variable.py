@@ -177,6 +177,8 @@ class Primitive(Op):
         return dict(self.attrs)[name]
 
     def lower(self, inputs: Sequence[Node]) -> list[Node]:
+        if self.name == "csr_part" and inputs[0].op == "csr":
+            return [inputs[0].inputs[self.attr("part")]]  # so that no node but csr itself is sparse
         node = make(self.name, inputs, self.attrs)
         if isinstance(node.type, TupleType):
             return [build("item", node, index=k) for k in range(len(node.type.items))]

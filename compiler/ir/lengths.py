@@ -13,12 +13,14 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable
 
+import numpy as np
+
 from .dtypes import DTYPES
-from .node import Node, build, constant, topological
+from .node import Node, build, constant
 from .types import TensorType
 
 _poly: weakref.WeakKeyDictionary[Node, dict[tuple[Node, ...], int]] = weakref.WeakKeyDictionary()
-_normal: weakref.WeakKeyDictionary[Node, weakref.ref[Node]] = weakref.WeakKeyDictionary()
+_normal: weakref.WeakKeyDictionary[Node, Node | None] = weakref.WeakKeyDictionary()  # None: the node itself
 
 
 def const(n: int) -> Node:
@@ -31,11 +33,14 @@ def static(node: Node) -> int | None:
 
 
 def order(node: Node) -> tuple:
-    """A sort key that does not depend on what was built before, for the leaves that lengths are made of."""
+    """A sort key that does not depend on what was built before."""
     if node.op in ("dim", "param"):
         token = node.attr("token")
-        return (0, token if isinstance(token, int) else 1 << 60, node.attr("axis") if node.op == "dim" else -1, 0)
-    return (1, 0, 0, node.uid)
+        number = token if isinstance(token, int) else (1 << 60) + token[1]
+        return (0, number, node.attr("axis") if node.op == "dim" else -1)
+    from .digest import digest
+
+    return (1, digest(node))
 
 
 def _terms(node: Node) -> dict[tuple[Node, ...], int]:
@@ -185,24 +190,44 @@ def ceildiv(a: Node, b: int) -> Node:
 _FOLD = {"add": add, "mul": mul, "sub": sub, "maximum": maximum, "minimum": minimum, "floordiv": floordiv}
 
 
+def _arithmetic(node: Node) -> bool:
+    """Whether the node is int64 scalar arithmetic that a normal form looks into."""
+    t = node.type
+    return (
+        (node.op in _FOLD or node.op in ("neg", "sqr"))
+        and isinstance(t, TensorType)
+        and t.dtype == "int64"
+        and not t.axes
+    )
+
+
 def normal(node: Node) -> Node:
     """The normal form of an int64 scalar node: user arithmetic on shapes becomes the length it equals."""
-    for n in topological([node]):
-        if n in _normal and _normal[n]() is not None:
-            continue
-        new: Node = n
-        if isinstance(n.type, TensorType) and n.type.dtype == "int64" and not n.type.axes:
-            args = [_normal[i]() or i for i in n.inputs]
-            if n.op in _FOLD:
-                new = _FOLD[n.op](*args)
-            elif n.op == "neg":
-                new = scale(args[0], -1)
-            elif n.op == "sqr":
-                new = mul(args[0], args[0])
-            elif n.op == "cast" and n.inputs[0].op == "const" and DTYPES[n.inputs[0].type.dtype].kind in "iub":
-                new = const(int(n.inputs[0].value))
-        _normal[n] = weakref.ref(new)
-    return _normal[node]() or node
+    stack = [node]
+    while stack:
+        n = stack[-1]
+        if n not in _normal:
+            missing = [i for i in n.inputs if i not in _normal] if _arithmetic(n) else []
+            if missing:
+                stack += missing
+                continue
+            new = _normalized(n)
+            _normal[n] = None if new is n else new
+        stack.pop()
+    return _normal[node] or node
+
+
+def _normalized(n: Node) -> Node:
+    if _arithmetic(n):
+        args = [_normal[i] or i for i in n.inputs]
+        if n.op in _FOLD:
+            return _FOLD[n.op](*args)
+        return scale(args[0], -1) if n.op == "neg" else mul(args[0], args[0])
+    if n.op == "cast" and n.dtype == "int64" and n.inputs[0].op == "const" and not n.type.axes:
+        source = n.inputs[0]
+        if DTYPES[source.type.dtype].kind in "iub":
+            return const(int(np.asarray(source.value).astype(np.int64)))
+    return n
 
 
 def clamp_start(start: Node, n: Node) -> Node:
@@ -250,23 +275,29 @@ def slice_bounds(n: Node, start: Node | None, stop: Node | None, step: int) -> t
     return first, ceildiv(maximum(sub(first, end), zero), -step)
 
 
-def show(node: Node) -> str:
-    """A short text for people: n0, 3, n0*n1 + 1, a name for anything else."""
+_SIGNS = {"maximum": "max", "minimum": "min", "floordiv": "div", "mod": "mod"}
+
+
+def show(node: Node, fuel: int = 4, width: int = 6) -> str:
+    """A short text for people: d0.1, 3, d0.0*d0.1 + 1, ?op for what an operation gives; ... where it gets long."""
     if node.op == "const":
         return str(int(node.value))
     if node.op == "dim":
         token = node.attr("token")
-        return f"{'d' if isinstance(token, int) else 'v'}{token if isinstance(token, int) else token[1]}.{node.attr('axis')}"
+        return f"d{token}.{node.attr('axis')}" if isinstance(token, int) else f"v{token[1]}.{node.attr('axis')}"
+    if fuel == 0:
+        return "..."
     terms = _poly.get(node)
     if terms is None:
-        if node.op in ("maximum", "minimum", "floordiv", "mod") and all(not i.inputs or i in _poly for i in node.inputs):
-            sign = {"maximum": "max", "minimum": "min", "floordiv": "div", "mod": "mod"}[node.op]
-            return f"{sign}({', '.join(show(i) for i in node.inputs)})"
+        if node.op in _SIGNS:
+            return f"{_SIGNS[node.op]}({', '.join(show(i, fuel - 1) for i in node.inputs)})"
         return f"?{node.op}"
     parts = []
-    for m, c in terms.items():
-        factors = [show(f) if f not in _poly else f"({show(f)})" for f in m]
+    for m, c in list(terms.items())[:width]:
+        factors = [show(f, fuel - 1) if f not in _poly else f"({show(f, fuel - 1)})" for f in m[:width]]
         if c != 1 or not factors:
             factors.insert(0, str(c))
         parts.append("*".join(factors))
+    if len(terms) > width:
+        parts.append("...")
     return " + ".join(parts).replace("+ -", "- ")

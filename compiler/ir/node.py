@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...runtime.errors import InternalError
+from ...runtime.errors import InternalError, WeftError
 from .types import TensorType, TupleType, Type
 
 Attrs = tuple[tuple[str, Any], ...]
@@ -145,7 +145,13 @@ def make(op: str, inputs: Sequence[Node] = (), attrs: Attrs = ()) -> Node:
     found = _table.get(key)
     if found is not None:
         return found
-    typed = OPS[op].typing(key[1], dict(attrs))
+    try:
+        typed = OPS[op].typing(key[1], dict(attrs))
+    except (ValueError, LookupError, TypeError, AttributeError) as e:
+        if isinstance(e, WeftError):
+            raise
+        # Not a user's mistake: a wrong number of inputs, an attribute missing or of a wrong kind.
+        raise InternalError(f"ill-formed {op} of {len(key[1])} inputs with attributes {dict(attrs)!r}: {e}") from e
     if not isinstance(typed, Typed):
         typed = Typed(typed)
     node = Node()

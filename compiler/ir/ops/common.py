@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ....runtime.errors import DTypeError, ShapeError
+from ....runtime.errors import DTypeError, InternalError, ShapeError
 from .. import lengths
 from ..node import Check, Node
 from ..types import TensorType
@@ -33,6 +33,16 @@ def scalars(op: str, *nodes: Node) -> None:
     for n in nodes:
         if n.type.ndim or n.type.dtype != "int64":
             raise ShapeError(f"{op} takes int64 scalars as lengths and indices, not {n.type}")
+
+
+def axis_of(op: str, node: Node, axis: int) -> None:
+    if not 0 <= axis < node.type.ndim:
+        raise ShapeError(f"{op} along axis {axis} of a tensor with {node.type.ndim} dimensions")
+
+
+def one_of(op: str, what: str, value: object, allowed: tuple) -> None:
+    if value not in allowed:
+        raise InternalError(f"{what} {value!r} of {op}; it is one of {allowed}")
 
 
 def rank(op: str, node: Node, ndim: int) -> None:

@@ -9,25 +9,49 @@ from ..types import TensorType, TupleType
 from .common import dense, equal, scalars
 
 
-def outer_axes(inner: Region, node: Node, binding: dict[Node, tuple[Node, ...]]) -> list[Node] | None:
-    """An inner value's lengths in the outer program's terms; None where they depend on inner values.
+class Binding:
+    """What a region's params are bound to: the outer lengths of its `dim`s, and the obligations that come with it."""
 
-    `binding` gives each param of the region the outer lengths of the value it is bound to.
-    """
-    mapping = {
-        length: outer
-        for p, axes in binding.items()
-        for length, outer in zip(p.type.axes, axes, strict=True)
-        if length.op == "dim"
-    }
-    out = substitute(list(node.type.axes), mapping)
-    if any(n.op in ("param", "dim") and n not in mapping.values() and n in _locals(inner) for n in topological(out)):
-        return None
-    return [lengths.normal(n) for n in out]
+    def __init__(self, op: str, inner: Region):
+        self.op, self.inner = op, inner
+        self.lengths: dict[Node, Node] = {}  # dim of a param -> outer length
+        self.checks: list[Check] = []
+        self._params = list(inner.params)
+        self._fixed: list[tuple[Node, Node]] = []  # a param's length that is no dim of its own, and the outer one
 
+    def bind(self, dtype: str, axes: tuple[Node, ...], kind: str = "dense") -> None:
+        """The next param takes a value of this type."""
+        if not self._params:
+            raise ShapeError(f"{self.op} gives a region more values than its {len(self.inner.params)} params")
+        p = self._params.pop(0)
+        t = p.type
+        if t.dtype != dtype or t.kind != kind:
+            raise DTypeError(f"param {p.attr('token')} of a region of {self.op} is {t.kind} {t.dtype}, not {kind} {dtype}")
+        if len(t.axes) != len(axes):
+            raise ShapeError(
+                f"param {p.attr('token')} of a region of {self.op} has {len(t.axes)} dimensions, its value {len(axes)}"
+            )
+        for k, (length, outer) in enumerate(zip(t.axes, axes, strict=True)):
+            if length.op == "dim" and (length.attr("token"), length.attr("axis")) == (p.attr("token"), k):
+                self.lengths[length] = outer
+            else:
+                self._fixed.append((length, outer))
 
-def _locals(inner: Region) -> set[Node]:
-    return {p for p in inner.params} | {a for p in inner.params for a in p.type.axes if a.op == "dim"}
+    def done(self) -> None:
+        if self._params:
+            raise ShapeError(f"a region of {self.op} has {len(self._params)} params too many")
+        for length, outer in self._fixed:
+            (inside,) = self.outer(length) or (None,)
+            if inside is None:
+                raise ShapeError(f"a param of a region of {self.op} has a length that no other length gives")
+            self.checks += equal(outer, inside, f"length of a value and of the param of {self.op} that it is bound to")
+
+    def outer(self, *inside: Node) -> list[Node] | None:
+        """Inner lengths in the outer program's terms; None where they depend on inner values."""
+        for n in topological(inside):
+            if n.op == "param" or (n.op == "dim" and n not in self.lengths):
+                return None
+        return [lengths.normal(n) for n in substitute(list(inside), self.lengths)]
 
 
 @define("ifelse", "control")
@@ -37,15 +61,21 @@ def ifelse(inputs, attrs):
     then, orelse = attrs["then"], attrs["orelse"]
     if condition.type.ndim or condition.type.dtype != "bool":
         raise DTypeError(f"the condition of ifelse is {condition.type}, not a bool scalar")
+    if len(then.outputs) != len(orelse.outputs):
+        raise ShapeError(f"the branches of ifelse have {len(then.outputs)} and {len(orelse.outputs)} outputs")
+    bindings = []
+    for r in (then, orelse):
+        binding = Binding("ifelse", r)
+        for x in args:
+            binding.bind(x.type.dtype, x.type.axes, x.type.kind)
+        binding.done()
+        bindings.append(binding)
     of_attrs = tuple(sorted(attrs.items()))
     items = []
     for k, (a, b) in enumerate(zip(then.outputs, orelse.outputs, strict=True)):
         if a.type.dtype != b.type.dtype or a.type.ndim != b.type.ndim or a.type.kind != b.type.kind:
             raise ShapeError(f"the branches of ifelse differ: {a.type} and {b.type}")
-        sides = [
-            outer_axes(r, o, {p: x.type.axes for p, x in zip(r.params, args, strict=True)})
-            for r, o in ((then, a), (orelse, b))
-        ]
+        sides = [binding.outer(*o.type.axes) for binding, o in zip(bindings, (a, b), strict=True)]
         axes = []
         for axis in range(a.type.ndim):
             left, right = (s[axis] if s is not None else None for s in sides)
@@ -53,7 +83,7 @@ def ifelse(inputs, attrs):
                 left = build("length", *inputs, of="ifelse", of_attrs=of_attrs, out=k, axis=axis)
             axes.append(left)
         items.append(TensorType(a.type.dtype, tuple(axes), a.type.kind))
-    return TupleType(tuple(items))
+    return Typed(TupleType(tuple(items)), tuple(c for binding in bindings for c in binding.checks))
 
 
 @define("scan", "control")
@@ -75,27 +105,38 @@ def scan(inputs, attrs):
     constants = rest[attrs["sequences"] + len(taps) :]
     dense("scan", *sequences, *initials)
     checks = [] if lengths.nonneg(n) else [Check("nonneg", (n,), "number of steps of scan")]
-    params = list(step.params)
-    binding: dict[Node, tuple[Node, ...]] = {}
+    binding = Binding("scan", step)
     for s in sequences:
+        if not s.type.axes:
+            raise ShapeError("a sequence of scan is a scalar")
         if s.type.axes[0] is not n:
             checks.append(Check("le", (n, s.type.axes[0]), "steps of scan and length of a sequence"))
-        binding[params.pop(0)] = s.type.axes[1:]
+        binding.bind(s.type.dtype, s.type.axes[1:])
     for init, offsets in zip(initials, taps, strict=True):
+        if not offsets or list(offsets) != sorted(set(offsets)) or offsets[-1] >= 0:
+            raise ShapeError(f"taps {offsets} of scan: negative and ascending ones are needed")
+        if not init.type.axes:
+            raise ShapeError("an initial state of scan is a scalar; it has a leading axis of earlier values")
         checks += equal(init.type.axes[0], lengths.const(-min(offsets)), "leading length of an initial state")
         for _ in offsets:
-            binding[params.pop(0)] = init.type.axes[1:]
+            binding.bind(init.type.dtype, init.type.axes[1:])
     for c in constants:
-        binding[params.pop(0)] = c.type.axes
-    if params:
-        raise ShapeError(f"the step of scan has {len(params)} params too many")
+        binding.bind(c.type.dtype, c.type.axes, c.type.kind)
+    binding.done()
+    checks += binding.checks
+    if len(step.outputs) < len(taps) + bool(attrs["until"]):
+        raise ShapeError(f"the step of scan has {len(step.outputs)} outputs for {len(taps)} states")
     run = n
     if attrs["until"]:
+        stop = step.outputs[-1].type
+        if stop.dtype != "bool" or stop.axes or stop.kind != "dense":
+            raise DTypeError(f"the condition that ends scan is {stop}, not a bool scalar")
         run = build("length", *inputs, of="scan", of_attrs=tuple(sorted(attrs.items())), out=-1, axis=0)
     items = []
     outputs = step.outputs[: len(step.outputs) - bool(attrs["until"])]
     for k, out in enumerate(outputs):
-        axes = outer_axes(step, out, binding)
+        dense("scan", out)
+        axes = binding.outer(*out.type.axes)
         if axes is None:
             raise ShapeError("a value that scan keeps changes its length from step to step")
         if k < len(taps):

@@ -12,7 +12,7 @@ from ....runtime.errors import DTypeError
 from ..dtypes import COMPLEX, DISCRETE, DTYPES, FLOATING, REAL_FLOAT, real_of
 from ..node import Typed, define
 from ..types import TensorType
-from .common import dense, joined, same_dtype
+from .common import dense, joined, one_of, same_dtype
 
 ANY = frozenset(DTYPES)
 NUMBER = ANY - {"bool"}
@@ -71,6 +71,9 @@ for _name, _row in ELEMENTWISE.items():
 def cast(inputs, attrs):
     """Conversion: float to int saturates and NaN gives 0, int to int wraps, complex to real takes the real part."""
     dense("cast", *inputs)
+    one_of("cast", "dtype", attrs["dtype"], tuple(DTYPES))
+    if len(inputs) != 1:
+        raise DTypeError(f"cast takes 1 argument, not {len(inputs)}")
     return TensorType(attrs["dtype"], inputs[0].type.axes)
 
 
@@ -80,6 +83,8 @@ def switch(inputs, attrs):
     dense("switch", *inputs)
     if inputs[0].type.dtype != "bool":
         raise DTypeError(f"the condition of switch is {inputs[0].type.dtype}, not bool")
+    if len(inputs) != 3:
+        raise DTypeError(f"switch takes 3 arguments, not {len(inputs)}")
     dtype = same_dtype("switch", inputs[1:])
     axes, checks = joined("switch", inputs)
     return Typed(TensorType(dtype, axes), checks)
@@ -89,6 +94,8 @@ def switch(inputs, attrs):
 def complex_(inputs, attrs):
     """complex(real, imaginary)."""
     dense("complex", *inputs)
+    if len(inputs) != 2:
+        raise DTypeError(f"complex takes 2 arguments, not {len(inputs)}")
     dtype = same_dtype("complex", inputs)
     if dtype not in ("float32", "float64"):
         raise DTypeError(f"complex is made of float32 or float64, not {dtype}")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from ....runtime.errors import DTypeError, ShapeError
-
 from ..node import Check, Node, Typed, build, define
 from ..types import TensorType, TupleType
-from .common import dense, equal, integers, is_one, joined
+from .common import axis_of, dense, equal, integers, is_one, joined, one_of
 
 
 def index_axes(op: str, indices: tuple[Node, ...]) -> tuple[tuple[Node, ...], tuple[Check, ...]]:
@@ -34,6 +33,9 @@ def scatter(inputs, attrs):
     increased by y ("inc": repeated indices add up, in ascending order)."""
     x, y, *indices = inputs
     dense("scatter", x, y, *indices)
+    one_of("scatter", "mode", attrs["mode"], ("set", "inc"))
+    if not indices or len(indices) > x.type.ndim:
+        raise ShapeError(f"{len(indices)} indices for a tensor with {x.type.ndim} dimensions")
     if x.type.dtype != y.type.dtype:
         raise DTypeError(f"scatter of {y.type.dtype} into {x.type.dtype}")
     axes, checks = index_axes("scatter", tuple(indices))
@@ -60,21 +62,27 @@ def nonzero(inputs, attrs):
 @define("cumsum", "procedural")
 def cumsum(inputs, attrs):
     """Running sums along `axis`, in ascending order; `reverse` runs from the end."""
-    dense("cumsum", *inputs)
-    return inputs[0].type
+    (x,) = inputs
+    dense("cumsum", x)
+    axis_of("cumsum", x, attrs["axis"])
+    if x.type.dtype == "bool":
+        raise DTypeError("cumsum is not defined for bool")
+    return x.type
 
 
 @define("sort", "procedural")
 def sort(inputs, attrs):
     """Values in ascending order along the last axis, NaN last."""
-    dense("sort", *inputs)
-    return inputs[0].type
+    (x,) = inputs
+    dense("sort", x)
+    axis_of("sort", x, x.type.ndim - 1)
+    return x.type
 
 
 @define("argsort", "procedural")
 def argsort(inputs, attrs):
     """The stable permutation that sorts along the last axis."""
-    dense("argsort", *inputs)
-    return TensorType("int64", inputs[0].type.axes)
-
-
+    (x,) = inputs
+    dense("argsort", x)
+    axis_of("argsort", x, x.type.ndim - 1)
+    return TensorType("int64", x.type.axes)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from ....runtime.errors import InternalError
+from ....runtime.errors import InternalError, ShapeError
 from .. import lengths
+from ..dtypes import DTYPES
 from ..node import OPS, define
 from ..types import TensorType, TupleType
+from .common import one_of, scalars
 
 INT = TensorType("int64")
 
@@ -14,7 +16,14 @@ INT = TensorType("int64")
 def param(inputs, attrs):
     """A region's parameter. `token` is its position (or, before a function exists, a unique name of a user's leaf);
     its lengths are its inputs: `dim` nodes, constants, or lengths that other params give."""
-    return TensorType(attrs["dtype"], tuple(inputs), attrs["kind"])
+    scalars("param", *inputs)
+    one_of("param", "dtype", attrs["dtype"], tuple(DTYPES))
+    one_of("param", "kind", attrs["kind"], ("dense", "csr", "random"))
+    if attrs["kind"] == "random" and (attrs["dtype"] != "uint64" or [lengths.static(i) for i in inputs] != [2]):
+        raise InternalError("a random state is uint64[2]")
+    if attrs["kind"] == "csr" and len(inputs) != 2:
+        raise ShapeError(f"a sparse matrix with {len(inputs)} dimensions")
+    return TensorType(attrs["dtype"], tuple(map(lengths.normal, inputs)), attrs["kind"])
 
 
 @define("dim", "leaf")
@@ -44,4 +53,6 @@ def item(inputs, attrs):
     (t,) = inputs
     if not isinstance(t.type, TupleType):
         raise InternalError(f"item of {t.type}")
+    if not 0 <= attrs["index"] < len(t.type.items):
+        raise InternalError(f"item {attrs['index']} of {t.type}")
     return t.type.items[attrs["index"]]

@@ -7,7 +7,7 @@ from .. import lengths
 from ..dtypes import DTYPES
 from ..node import Check, Typed, build, define
 from ..types import TensorType
-from .common import dense, equal, integers, rank, same_dtype, scalars
+from .common import dense, equal, integers, one_of, rank, same_dtype, scalars
 
 
 @define("dot", "procedural")
@@ -54,10 +54,8 @@ def solve_triangular(inputs, attrs):
 def csr(inputs, attrs):
     """csr(data, indices, indptr, columns): a sparse matrix in compressed rows; indptr has one more element than rows."""
     data, indices, indptr, columns = inputs
-    dense("csr", data, indices, indptr)
-    integers("csr", indices, indptr)
+    checks = _csr_operands("csr", data, indices, indptr)
     scalars("csr", columns)
-    checks = equal(data.type.axes[0], indices.type.axes[0], "lengths of data and indices")
     rows = lengths.sub(indptr.type.axes[0], lengths.const(1))
     return Typed(TensorType(data.type.dtype, (rows, lengths.normal(columns)), "csr"), checks)
 
@@ -67,6 +65,7 @@ def csr_part(inputs, attrs):
     """data (part 0), indices (1) or indptr (2) of a csr matrix."""
     (x,) = inputs
     part = attrs["part"]
+    one_of("csr_part", "part", part, (0, 1, 2))
     if x.type.kind != "csr":
         raise DTypeError(f"csr_part of {x.type}")
     if x.op == "csr":
@@ -79,7 +78,8 @@ def csr_part(inputs, attrs):
 
 def _csr_operands(op: str, data, indices, indptr) -> tuple[Check, ...]:
     dense(op, data, indices, indptr)
-    rank(op, data, 1)
+    for n in (data, indices, indptr):
+        rank(op, n, 1)
     integers(op, indices, indptr)
     if data.type.dtype not in DTYPES or data.type.dtype == "bool":
         raise DTypeError(f"{op} is not defined for {data.type.dtype}")
@@ -117,6 +117,8 @@ def csr_sample(inputs, attrs):
     dense("csr_sample", indices, indptr, g, b)
     dtype = same_dtype("csr_sample", (g, b))
     integers("csr_sample", indices, indptr)
+    rank("csr_sample", indices, 1)
+    rank("csr_sample", indptr, 1)
     rank("csr_sample", g, 2)
     rank("csr_sample", b, 2)
     checks = equal(g.type.axes[1], b.type.axes[1], "columns of the dense arguments of csr_sample")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ....runtime.errors import InternalError
 from ..node import build, define
 from ..types import TensorType, TupleType
 
@@ -31,6 +32,8 @@ def host_call(inputs, attrs):
     of_attrs = tuple(sorted(attrs.items()))
     for k, (dtype, ndim, like) in enumerate(zip(attrs["dtypes"], attrs["ndims"], attrs["like"], strict=True)):
         if like is not None:
+            if inputs[like].type.ndim != ndim:
+                raise InternalError(f"output {k} of host_call has {ndim} dimensions and the shape of {inputs[like]!r}")
             axes = inputs[like].type.axes
         else:
             axes = tuple(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from ....runtime.errors import DTypeError, ShapeError
+from ....runtime.errors import DTypeError, InternalError, ShapeError
 from .. import lengths
+from ..dtypes import DTYPES
 from ..node import Check, Node, Typed, build, define
 from ..types import TensorType
-from .common import dense, equal, is_one, scalars
+from .common import axis_of, dense, equal, is_one, one_of, scalars
 
 
 @define("dimshuffle", "view")
@@ -56,7 +57,9 @@ def alloc(inputs, attrs):
 def rebroadcast(inputs, attrs):
     """Declares the listed axes to have length 1 (checked)."""
     (x,) = inputs
-    axes, checks = list(x.type.axes), ()
+    dense("rebroadcast", x)
+    axes: list[Node] = list(x.type.axes)
+    checks: tuple[Check, ...] = ()
     for a in attrs["axes"]:
         checks += equal(axes[a], lengths.const(1), f"axis {a} declared broadcastable")
         axes[a] = lengths.const(1)
@@ -69,7 +72,9 @@ def walk_spec(x: Node, bounds: tuple[Node, ...], spec) -> list[tuple[Node, Node,
     spec ::= one of ("all",), ("point",), ("range", has start, has stop, step) per axis; the bounds in that order.
     """
     rest = list(bounds)
-    out = []
+    out: list[tuple[Node, Node, int, tuple[Check, ...]]] = []
+    if len(spec) != x.type.ndim:
+        raise ShapeError(f"a subscript for {len(spec)} axes of a tensor with {x.type.ndim} dimensions")
     for n, entry in zip(x.type.axes, spec, strict=True):
         if entry[0] == "all":
             out.append((lengths.const(0), n, 1, ()))
@@ -79,7 +84,8 @@ def walk_spec(x: Node, bounds: tuple[Node, ...], spec) -> list[tuple[Node, Node,
             if v is not None:
                 first = i if v >= 0 else lengths.add(n, i)
             else:
-                first = i if lengths.nonneg(i) else build("switch", build("lt", i, lengths.const(0)), lengths.add(n, i), i)
+                below = build("lt", i, lengths.const(0))
+                first = i if lengths.nonneg(i) else build("switch", below, lengths.add(n, i), i)
             size = lengths.static(n)
             if v is not None and size is not None and not -size <= v < size:
                 raise ShapeError(f"index {v} is out of range for an axis of length {size}")
@@ -88,8 +94,12 @@ def walk_spec(x: Node, bounds: tuple[Node, ...], spec) -> list[tuple[Node, Node,
         else:
             start = lengths.normal(rest.pop(0)) if entry[1] else None
             stop = lengths.normal(rest.pop(0)) if entry[2] else None
+            if entry[3] == 0:
+                raise ShapeError("a slice with step 0")
             first, span = lengths.slice_bounds(n, start, stop, entry[3])
             out.append((first, span, entry[3], ()))
+    if rest:
+        raise InternalError(f"{len(rest)} bounds too many for the subscript {spec}")
     return out
 
 
@@ -112,6 +122,7 @@ def set_slice(inputs, attrs):
     x, y, *bounds = inputs
     dense("set_slice", x, y)
     scalars("set_slice", *bounds)
+    one_of("set_slice", "mode", attrs["mode"], ("set", "inc"))
     if x.type.dtype != y.type.dtype:
         raise DTypeError(f"set_slice of {y.type.dtype} into {x.type.dtype}")
     if x.type.ndim != y.type.ndim:
@@ -129,6 +140,7 @@ def concatenate(inputs, attrs):
     """Tensors of equal dtype and rank joined along `axis`; the other axes agree."""
     dense("concatenate", *inputs)
     axis, first = attrs["axis"], inputs[0]
+    axis_of("concatenate", first, axis)
     checks: tuple[Check, ...] = ()
     axes = list(first.type.axes)
     for x in inputs[1:]:
@@ -148,6 +160,7 @@ def iota(inputs, attrs):
     """iota(length; dtype): 0, 1, 2, ..."""
     (n,) = inputs
     scalars("iota", n)
+    one_of("iota", "dtype", attrs["dtype"], tuple(DTYPES))
     n = lengths.normal(n)
     checks = () if lengths.nonneg(n) else (Check("nonneg", (n,), "length of a range"),)
     return Typed(TensorType(attrs["dtype"], (n,)), checks)
@@ -166,6 +179,9 @@ def window(inputs, attrs):
     """window(x; axis, size, stride): sliding windows; axis becomes the window number, a last axis the place in it."""
     (x,) = inputs
     dense("window", x)
+    axis_of("window", x, attrs["axis"])
+    if attrs["size"] < 1 or attrs["stride"] < 1:
+        raise ShapeError(f"windows of size {attrs['size']} every {attrs['stride']} elements; both have to be positive")
     axes = list(x.type.axes)
     axes[attrs["axis"]] = window_count(axes[attrs["axis"]], attrs["size"], attrs["stride"])
     return TensorType(x.type.dtype, (*axes, lengths.const(attrs["size"])))
@@ -179,9 +195,13 @@ def spread(inputs, attrs):
     """
     g, n = inputs
     dense("spread", g)
+    scalars("spread", n)
+    if not 0 <= attrs["axis"] < g.type.ndim - 1:
+        raise ShapeError(f"spread along axis {attrs['axis']} of a tensor with {g.type.ndim} dimensions, windows last")
     axes = list(g.type.axes)
-    axes[attrs["axis"]] = lengths.normal(n)
-    return TensorType(g.type.dtype, tuple(axes))
+    axes[attrs["axis"]] = n = lengths.normal(n)
+    checks = () if lengths.nonneg(n) else (Check("nonneg", (n,), "length of spread"),)
+    return Typed(TensorType(g.type.dtype, tuple(axes)), checks)
 
 
 @define("draw", "view")
@@ -194,6 +214,9 @@ def draw(inputs, attrs):
     if state.type.kind != "random":
         raise DTypeError(f"draw takes a random state, not {state.type}")
     scalars("draw", *new)
+    one_of("draw", "distribution", attrs["distribution"], ("uniform", "normal"))
+    if attrs["dtype"] not in ("float32", "float64"):
+        raise DTypeError(f"draw gives float32 or float64, not {attrs['dtype']}")
     axes = tuple(map(lengths.normal, new))
     checks = tuple(Check("nonneg", (a,), "length of a draw") for a in axes if not lengths.nonneg(a))
     return Typed(TensorType(attrs["dtype"], axes), checks)

@@ -1,0 +1,63 @@
+"""A name for a node that follows from its structure alone, whatever else was built before it and in which process.
+
+Nodes are ordered by it where an order is needed (terms of a length), so that equal programs get equal normal forms.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import weakref
+from typing import Any
+
+from .node import Constant, Node, Region
+
+_digests: weakref.WeakKeyDictionary[Node, bytes] = weakref.WeakKeyDictionary()
+_of_regions: weakref.WeakKeyDictionary[Region, bytes] = weakref.WeakKeyDictionary()
+
+
+def _hash(*parts: bytes) -> bytes:
+    h = hashlib.blake2b(digest_size=16)
+    for p in parts:
+        h.update(len(p).to_bytes(8, "little"))
+        h.update(p)
+    return h.digest()
+
+
+def digest(node: Node) -> bytes:
+    """16 bytes; linear in the part of the graph that has none yet. Host functions count by name."""
+    found = _digests.get(node)
+    stack = [] if found is not None else [node]
+    while stack:
+        n = stack[-1]
+        if n not in _digests:
+            missing = [i for i in n.inputs if i not in _digests]
+            if missing:
+                stack += missing
+                continue
+            attrs = [_hash(k.encode(), _attr(v)) for k, v in n.attrs]
+            _digests[n] = _hash(n.op.encode(), *attrs, b";", *(_digests[i] for i in n.inputs))
+        stack.pop()
+    return _digests[node]
+
+
+def digest_region(r: Region) -> bytes:
+    found = _of_regions.get(r)
+    if found is None:
+        checks = [_hash(c.kind.encode(), c.what.encode(), *map(digest, c.operands)) for c in r.checks]
+        found = _hash(*map(digest, r.params), b";", *map(digest, r.outputs), b";", *checks)
+        _of_regions[r] = found
+    return found
+
+
+def _attr(v: Any) -> bytes:
+    if isinstance(v, tuple):
+        return _hash(b"tuple", *map(_attr, v))
+    if isinstance(v, Constant):
+        return _hash(b"constant", repr(v.key[:2]).encode(), v.key[2])
+    if isinstance(v, Region):
+        return digest_region(v)
+    name = getattr(v, "name", None)  # a HostFunction
+    return repr(v if name is None else name).encode()
+
+
+__all__ = ["digest", "digest_region"]
