@@ -78,6 +78,11 @@ def _(node, values, run):
     return (*(h[-1] if r else np.stack(h) for h, r in zip(histories, random, strict=True)), *stacked)
 
 
+@meaning("kernel")
+def _(node, values, run):
+    return tuple(run.nested(node.attr("body"), values))
+
+
 @meaning("host_call")
 def _(node, values, run):
     callee = node.attr("callee")
