@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...runtime.errors import ShapeError
 from ..graph import math as m
 from ..graph import shaping
 from ..graph.tensor import constant
@@ -106,7 +107,7 @@ def pull_spread(node: Apply, grads: Gradients) -> Gradients:
     axis, stride = node.op.attr("axis"), node.op.attr("stride")
     size = x.type.shape[-1]
     if size is None:
-        raise shaping.ShapeError("the gradient of spread needs the length of its last axis when the graph is built")
+        raise ShapeError("the gradient of spread needs the length of its last axis when the graph is built")
     all_windows = op1("window", g, axis=axis, size=size, stride=stride)
     k = shaping.arange(size)
     same = m.eq(k.dimshuffle(0, "x"), k.dimshuffle("x", 0))
@@ -175,7 +176,7 @@ class Others(Op):
         """
         flat = m.eq(x, 0)
         safe = m.switch(flat, 1, x)
-        p, count = (m.sum(m.cast(flat, "int64"), self.axes, keepdims=True), m.prod(safe, self.axes, keepdims=True))[::-1]
+        p, count = m.prod(safe, self.axes, keepdims=True), m.sum(flat, self.axes, keepdims=True)
         at_zero, elsewhere = m.switch(flat, h, 0), m.switch(flat, 0, h / safe)
         zeros, others = m.sum(at_zero, self.axes, keepdims=True), m.sum(elsewhere, self.axes, keepdims=True)
         none = p * (others - elsewhere) / safe
