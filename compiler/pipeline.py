@@ -15,8 +15,8 @@ from .ir.node import Region
 class Interpreted:
     """Runs a region with NumPy: `mode="interpret"`."""
 
-    def __init__(self, region: Region, results: int, updates: list[int], inputs: int):
-        self.region, self.results, self.updates, self.inputs = region, results, updates, inputs
+    def __init__(self, region: Region, results: int, updates: list[int]):
+        self.region, self.results, self.updates = region, results, updates
 
     def execute(self, arguments, storages):
         values = evaluate(self.region, [*arguments, *(s.array() for s in storages)])
@@ -30,5 +30,5 @@ class Interpreted:
 def compile_function(source: Source, mode: str) -> Any:
     region = source.lowered.region
     storages = [s.container for s in source.states]
-    executor = Interpreted(region, source.results, source.updates, len(source.arguments))
-    return CompiledFunction(source.arguments, storages, executor, source.outputs, source.name)
+    executor = Interpreted(region, source.results, source.updates)
+    return CompiledFunction(source.arguments, storages, executor, source.outputs, source.name, source.kinds)

@@ -42,6 +42,10 @@ class Storage:
             self._bind(now, value, address)
             self.dtype, self.ndim = value.dtype, value.ndim
 
+    def __reduce__(self):
+        with self.lock:
+            return Storage, (self.array().copy(),)
+
     @staticmethod
     def _bind(target, value: np.ndarray, address: int) -> None:
         target.data = ffi.cast("void *", address)

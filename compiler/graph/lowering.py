@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from ...runtime.errors import MissingInputError, WeftError
-from ..ir.node import Check, Node, Region, make, region
+from ..ir.node import Check, Node, Region, region
 from ..ir.origins import Origins
 from .trace import Trace
 from .types import param
@@ -84,7 +84,7 @@ def _collect(n: Node, v: Variable, checks: list, owners: dict, origins: Origins)
 
 def _typed(owner, inputs: list[Node]) -> Node:
     try:
-        return make(owner.op.name, inputs, owner.op.attrs)
+        return owner.op.lower(inputs)[0]
     except WeftError as e:
         raise explain(e, str(owner.op), owner.inputs, owner.trace) from None
 

@@ -108,6 +108,14 @@ class Variable:
 
         return reduce_variable(self)
 
+    def __setstate__(self, state):
+        from .pickling import restore
+
+        restore(self, state)
+
+    def __copy__(self):
+        return self
+
 
 class Constant(Variable):
     """A leaf whose value is part of the program."""
@@ -178,6 +186,8 @@ class Primitive(Op):
         return dict(self.attrs)[name]
 
     def lower(self, inputs: Sequence[Node]) -> list[Node]:
+        if self.name == "csr_part" and inputs[0].op == "csr":
+            return [inputs[0].inputs[self.attr("part")]]  # so that no node but csr itself is sparse
         node = make(self.name, inputs, self.attrs)
         if isinstance(node.type, TupleType):
             return [build("item", node, index=k) for k in range(len(node.type.items))]
@@ -185,6 +195,11 @@ class Primitive(Op):
 
     def _key(self):
         return (self.name, self.attrs)
+
+    def __reduce_ex__(self, protocol):
+        from .pickling import reduce_primitive
+
+        return reduce_primitive(self)
 
     def __str__(self) -> str:
         shown = ", ".join(f"{k}={v}" for k, v in self.attrs)
@@ -220,6 +235,11 @@ class Apply:
 
     def __repr__(self) -> str:
         return f"{self.op}({', '.join(map(repr, self.inputs))})"
+
+    def __reduce_ex__(self, protocol):
+        from .pickling import reduce_apply
+
+        return reduce_apply(self)
 
 
 def bind_outputs(node: Apply) -> None:
