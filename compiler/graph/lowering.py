@@ -40,16 +40,14 @@ def lower(
         origins.add(nodes[p], p.trace)
 
     def visit(v: Variable) -> None:
+        if v in nodes:
+            return
         if v.owner is None:
-            if v in nodes:
-                return
             if not isinstance(v, Constant):
                 raise MissingInputError(_missing(v, outputs, what))
             nodes[v] = v.node
             return
         owner = v.owner
-        if all(o in nodes for o in owner.outputs):
-            return
         inputs = [nodes[replace.get(i, i)] for i in owner.inputs]
         made = _lower_op(owner, inputs)
         for o, n in zip(owner.outputs, made, strict=True):

@@ -6,6 +6,7 @@ declares it; `lowering.py` builds the nodes of a function anew from the Variable
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -17,22 +18,29 @@ from . import types
 from .trace import Trace, here, on_behalf
 
 
+serials = itertools.count()
+
+
 class Tag:
     """Free attributes of a Variable (`x.tag.test_value = ...`)."""
 
 
 class Variable:
-    __slots__ = ("__weakref__", "_compared", "_subscript", "_tag", "_type", "index", "name", "node", "owner", "trace")
+    __slots__ = (
+        "__weakref__", "_compared", "_subscript", "_tag", "_type", "index", "name", "node", "owner", "serial", "trace",
+    )  # fmt: skip
 
     owner: Apply | None
     index: int
     name: str | None
     node: Node
     trace: Trace
+    serial: int  # Variables are numbered as they are made: scan tells by it what its step did not make itself
 
     def __init__(self, node: Node, owner: Apply | None = None, index: int = 0, name: str | None = None):
         self.node, self.owner, self.index, self.name = node, owner, index, name
         self.trace = here()
+        self.serial = next(serials)
         self._tag = self._type = self._subscript = None
         self._compared = False
 
