@@ -24,7 +24,7 @@ import numpy as np
 from ...runtime.errors import InternalError
 from .dtypes import numpy_dtype
 from .interp.values import cast
-from .node import OPS, Constant, Node, build, constant, make
+from .node import OPS, Constant, Node, build, make
 
 COMMUTATIVE = frozenset({"add", "mul", "maximum", "minimum", "eq", "ne", "and", "or", "xor"})
 
@@ -271,4 +271,4 @@ def names(term: Any) -> set[str]:
     return set().union(*map(names, term.args), *(names(v) for _, v in term.attrs)) if term.args or term.attrs else set()
 
 
-__all__ = ["COMMUTATIVE", "Bindings", "Number", "Rest", "Term", "Var", "instantiate", "match", "names", "number", "parse", "uniform"]
+__all__ = ["COMMUTATIVE", "Bindings", "Term", "instantiate", "match", "names", "number", "parse", "uniform"]

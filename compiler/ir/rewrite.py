@@ -15,6 +15,7 @@ lengths.py, and no rule touches it.
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -26,14 +27,14 @@ from .origins import Origins
 from .pattern import Bindings, Term, instantiate, match, names, parse
 from .types import TensorType
 
-Replacement = Callable[[Bindings, Node], Node | None]
+Replacement = Callable[..., Node | None]  # of (bindings, node) or (bindings, node, context)
 Condition = Callable[[Bindings, Node], bool]
 
 
 class Rule:
     """One rewrite. See the top of this file."""
 
-    __slots__ = ("licence", "name", "needs", "pattern", "replacement", "text", "where")
+    __slots__ = ("contextual", "licence", "name", "needs", "pattern", "replacement", "text", "where")
 
     def __init__(
         self,
@@ -51,10 +52,11 @@ class Rule:
         self.replacement = parse(replacement) if isinstance(replacement, str) else replacement
         if isinstance(replacement, str) and not names(self.replacement) <= names(self.pattern):
             raise InternalError(f"rule {name}: the replacement has names that the pattern has not")
+        self.contextual = callable(self.replacement) and len(inspect.signature(self.replacement).parameters) == 3
         # What some input must be before matching is worth a try.
         self.needs = tuple(a.ops for a in self.pattern.args if isinstance(a, Term))
 
-    def fire(self, node: Node) -> Node | None:
+    def fire(self, node: Node, context: Any = None) -> Node | None:
         """What the rule makes of the node, None where it does not apply."""
         for need in self.needs:
             for i in node.inputs:
@@ -65,7 +67,9 @@ class Rule:
         for found in match(self.pattern, node, {}):
             if self.where is not None and not self.where(found, node):
                 continue
-            if callable(self.replacement):
+            if self.contextual:
+                new = self.replacement(found, node, context)
+            elif callable(self.replacement):
                 new = self.replacement(found, node)
             else:
                 new = instantiate(self.replacement, found, node)
@@ -78,12 +82,21 @@ class Rule:
 
 
 class Pass:
-    """A named list of rules, and a function from regions to comparable values that no rule increases."""
+    """A named list of rules, and a function from regions to comparable values that no rule increases.
 
-    __slots__ = ("by_op", "measure", "name", "rules")
+    What `context` makes of a region before the pass is handed to replacements with a third parameter.
+    """
 
-    def __init__(self, name: str, rules: Iterable[Rule], measure: Callable[[Region], Any]):
-        self.name, self.rules, self.measure = name, tuple(rules), measure
+    __slots__ = ("by_op", "context", "measure", "name", "rules")
+
+    def __init__(
+        self,
+        name: str,
+        rules: Iterable[Rule],
+        measure: Callable[[Region], Any],
+        context: Callable[[Region], Any] | None = None,
+    ):
+        self.name, self.rules, self.measure, self.context = name, tuple(rules), measure, context
         self.by_op: dict[str, list[Rule]] = {}
         for rule in self.rules:
             for op in rule.pattern.ops:
@@ -107,7 +120,8 @@ def apply(pass_: Pass, r: Region, origins: Origins | None = None, stats: Stats |
     """The region with the pass's rules applied until none fires, in nested regions too. Linear in its size."""
     done: dict[Region, Region] = {}
     for inner in nested(r):
-        done[inner] = _Engine(inner, done, pass_.by_op, origins, stats).region()
+        context = pass_.context(inner) if pass_.context is not None else None
+        done[inner] = _Engine(inner, done, pass_.by_op, origins, stats, context=context).region()
     return done[r]
 
 
@@ -162,7 +176,9 @@ class _Engine:
         origins: Origins | None = None,
         stats: Stats | None = None,
         known: Mapping[Node, Node] | None = None,
+        context: Any = None,
     ):
+        self.context = context
         self.source, self.done, self.rules, self.origins = r, done, rules, origins
         self.stats = stats if stats is not None else Stats()
         self.memo: dict[Node, Node] = {}  # node -> its final form
@@ -218,7 +234,7 @@ class _Engine:
             raise InternalError(f"rewriting does not come to an end; the last step was {what!r}")
 
     def visit(self, n: Node) -> Node:
-        """What stands for a node whose inputs are final: rebuilt from them, then what the first rule that fires gives."""
+        """What stands for a node whose inputs are final: rebuilt from them, then what the first rule to fire gives."""
         self.stats.visits += 1
         m = self.rebuilt(n)
         if m is not n:
@@ -228,7 +244,7 @@ class _Engine:
         if lengths.is_arithmetic(m):
             return m
         for rule in self.rules.get(m.op, ()):
-            new = rule.fire(m)
+            new = rule.fire(m, self.context)
             if new is not None:
                 self.burn(rule)
                 new = fitted(new, m, rule)
@@ -262,7 +278,7 @@ class _Engine:
         return lengths.normal_step(m) if lengths.is_arithmetic(m) else m
 
     def remade(self, n: Node, inputs: tuple[Node, ...]) -> Node:
-        """The node on other inputs, with its regions rewritten; a `length` has the regions of the node that binds it."""
+        """The node on other inputs, its regions rewritten; a `length` has the regions of the node that binds it."""
         of_attrs = n.attr("of_attrs") if n.op == "length" else n.attrs
         new = _mapped(of_attrs, self.done)
         if new is not of_attrs and not _as_safe(n.attr("of") if n.op == "length" else n.op, inputs, of_attrs, new):
@@ -270,6 +286,9 @@ class _Engine:
         if n.op == "length":
             new = tuple((k, new if k == "of_attrs" else v) for k, v in n.attrs)
         return make(n.op, inputs, new)
+
+    def on_final_inputs(self, n: Node) -> Node:
+        return self.remade(n, tuple(map(self.final, n.inputs)))
 
     def inherit(self, new: Node, old: Node) -> None:
         """Gives the lines of `old` to `new` and to what was made with it."""
@@ -349,7 +368,7 @@ def _assumed(r: Region, done: Mapping[Region, Region], origins: Origins | None, 
     for c in r.checks:
         if c.operands in pairs and c.kind == "eq":
             # What an assumption rests on keeps its meaning; what a `length` is taken of is rewritten.
-            operands = [o if o.op in _LEAVES else engine.remade(o, tuple(map(engine.final, o.inputs))) for o in c.operands]
+            operands = [o if o.op in _LEAVES else engine.on_final_inputs(o) for o in c.operands]
         else:
             operands = [memo[o] for o in c.operands]
         checks.append(Check(c.kind, tuple(operands), c.what))
