@@ -35,6 +35,10 @@ class NullGradientError(WeftError, ValueError):
     """A gradient through an operation that has none."""
 
 
+class GradientError(WeftError, AssertionError):
+    """A gradient that finite differences contradict."""
+
+
 class BoundsError(WeftError, IndexError):
     """An index outside its axis."""
 

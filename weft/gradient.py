@@ -1,6 +1,19 @@
 """Derivatives under Theano's names."""
 
+from .compiler.grad.extras import (
+    consider_constant,
+    disconnected_grad,
+    grad_clip,
+    grad_not_implemented,
+    grad_undefined,
+    verify_grad,
+    zero_grad,
+)
 from .compiler.grad.forward import Lop, Rop
 from .compiler.grad.reverse import DisconnectedType, grad
+from .runtime.errors import DisconnectedInputError, GradientError, NullGradientError
 
-__all__ = ["DisconnectedType", "Lop", "Rop", "grad"]
+__all__ = [
+    "DisconnectedInputError", "DisconnectedType", "GradientError", "Lop", "NullGradientError", "Rop", "consider_constant",
+    "disconnected_grad", "grad", "grad_clip", "grad_not_implemented", "grad_undefined", "verify_grad", "zero_grad",
+]  # fmt: skip

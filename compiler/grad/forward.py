@@ -5,16 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from ...runtime.errors import ArgumentError, NullGradientError, ShapeError
+from ..graph.config import config
 from ..graph.tensor import as_tensor_variable
 from ..graph.trace import on_behalf
 from ..graph.variable import Apply, Primitive, Variable, ancestors
 from ..ir.dtypes import DISCRETE
-from .reverse import _absent, propagate
+from . import fit
+from .reverse import _absent, connected_to, propagate, refuse, start_gradient
 from .table import NO_GRADIENT, PUSHFORWARD
 
 
 def Rop(f: Any, wrt: Any, eval_points: Any, disconnected_outputs: str = "raise") -> Any:
-    """The Jacobian of f with respect to wrt, times eval_points: forward mode. f, wrt, eval_points: Variables or lists."""
+    """The Jacobian of f with respect to wrt, times eval_points: forward mode. f, wrt, eval_points: Variables or lists.
+
+    A direction may be None (zero). disconnected_outputs: "raise", "warn" or "ignore" for outputs that depend on no wrt.
+    """
+    if disconnected_outputs not in ("raise", "warn", "ignore"):
+        raise ArgumentError(f"disconnected_outputs is 'raise', 'warn' or 'ignore', not {disconnected_outputs!r}")
     one = not isinstance(f, (list, tuple))
     outs = [f] if one else list(f)
     ins = list(wrt) if isinstance(wrt, (list, tuple)) else [wrt]
@@ -23,15 +30,25 @@ def Rop(f: Any, wrt: Any, eval_points: Any, disconnected_outputs: str = "raise")
         raise ArgumentError(f"Rop with respect to {len(ins)} variables and {len(points)} directions")
     tangents: dict[Variable, Variable] = {}
     for v, p in zip(ins, points, strict=True):
-        p = as_tensor_variable(p)
+        if p is None:
+            continue
+        p = p if isinstance(p, Variable) else as_tensor_variable(p)
         if p.ndim != v.ndim:
             raise ShapeError(f"the direction for {v.describe()} has {p.ndim} dimensions, not {v.ndim}")
-        tangents[v] = p
+        tangents[v] = fit.fit_tangent(p, v)
     push(outs, tangents)
     found = []
     for o in outs:
         t = tangents.get(o)
-        found.append(_absent(o, False, None, disconnected_outputs, "zero") if t is None else t)
+        if t is None:
+            if connected_to([o], ancestors([o])).isdisjoint(ins):
+                refuse(
+                    f"{o.describe()} : {o.type} (at {o.trace}) does not depend on {', '.join(v.describe() for v in ins)}; pass "
+                    "disconnected_outputs='ignore' for a derivative of zeros",
+                    disconnected_outputs,
+                )
+            t = fit.zeros(o, config.floatX if o.dtype in DISCRETE else None)
+        found.append(t)
     return found[0] if one else found
 
 
@@ -43,12 +60,14 @@ def push(outs: list[Variable], tangents: dict[Variable, Variable]) -> None:
         if owner is None or v in tangents or owner in done:
             continue
         done.add(owner)
+        if all(o.dtype in DISCRETE for o in owner.outputs):
+            continue
         given = [tangents.get(i) for i in owner.inputs]
         if all(t is None for t in given):
             continue
         for o, t in zip(owner.outputs, _push(owner, given), strict=True):
             if t is not None and o.dtype not in DISCRETE:
-                tangents[o] = t
+                tangents[o] = fit.fit_tangent(t, o)
 
 
 def _push(owner: Apply, given: list[Variable | None]) -> Any:
@@ -63,7 +82,10 @@ def _push(owner: Apply, given: list[Variable | None]) -> Any:
             return op.pushforward(owner, given)
         elif hasattr(op, "R_op"):
             return op.R_op(owner.inputs, given)
-    raise NullGradientError(f"{op} (at {owner.trace}) has no forward derivative; give it an R_op method")
+    raise NullGradientError(
+        f"{op} of {', '.join(i.describe() for i in owner.inputs)} (at {owner.trace}) has no forward derivative; give it an "
+        "R_op method"
+    )
 
 
 def Lop(f: Any, wrt: Any, eval_points: Any, consider_constant: Any = None, disconnected_inputs: str = "raise") -> Any:
@@ -74,7 +96,10 @@ def Lop(f: Any, wrt: Any, eval_points: Any, consider_constant: Any = None, disco
         raise ArgumentError(f"Lop of {len(outs)} outputs and {len(points)} output gradients")
     one = not isinstance(wrt, (list, tuple))
     targets = [wrt] if one else list(wrt)
-    start = {o: as_tensor_variable(p) for o, p in zip(outs, points, strict=True)}
+    start: dict[Variable, Variable] = {}
+    for o, p in zip(outs, points, strict=True):
+        g = start_gradient(o, p)
+        start[o] = fit.total([start[o], g]) if o in start else g
     grads, connected = propagate(start, targets, consider_constant or ())
     found = [grads[w] if w in grads else _absent(w, w in connected, outs[0], disconnected_inputs, "zero") for w in targets]
     return found[0] if one else found

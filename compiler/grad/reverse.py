@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from ...runtime.errors import ArgumentError, DisconnectedInputError, DTypeError, NullGradientError, ShapeError
-from ..graph import math, shaping
-from ..graph.tensor import as_tensor_variable, cast
+from ..graph import shaping
+from ..graph.config import config
+from ..graph.tensor import as_tensor_variable
 from ..graph.trace import on_behalf
 from ..graph.variable import Apply, Primitive, Variable, ancestors
-from ..ir.dtypes import DISCRETE
-from .table import NO_GRADIENT, PULLBACK
+from ..ir.dtypes import COMPLEX, DISCRETE
+from . import fit
+from .table import NO_GRADIENT, PLACES, PULLBACK
 
 
 class DisconnectedType:
-    """Marks the gradient of an output that nothing depends on, for users' `grad` methods."""
+    """Marks the gradient of an input that the outputs do not depend on, for users' `grad` methods."""
+
+    def __call__(self) -> Disconnected:
+        return Disconnected()
 
 
 class Disconnected:
     type = DisconnectedType()
+
+
+class NullGradient:
+    """A gradient that does not exist, and why; users' `grad` methods return it (see `extras.grad_undefined`)."""
+
+    def __init__(self, why: str):
+        self.why = why
+
+    def __repr__(self) -> str:
+        return f"NullGradient({self.why!r})"
 
 
 def grad(
@@ -45,7 +61,11 @@ def grad(
             raise DTypeError(f"grad with respect to {w!r}, which is not a symbolic variable")
     if disconnected_inputs not in ("raise", "warn", "ignore"):
         raise ArgumentError(f"disconnected_inputs is 'raise', 'warn' or 'ignore', not {disconnected_inputs!r}")
-    start: dict[Variable, Variable] = dict(known_grads.items()) if known_grads else {}
+    if return_disconnected not in ("zero", "None", "Disconnected"):
+        raise ArgumentError(f"return_disconnected is 'zero', 'None' or 'Disconnected', not {return_disconnected!r}")
+    if null_gradients not in ("raise", "return"):
+        raise ArgumentError(f"null_gradients is 'raise' or 'return', not {null_gradients!r}")
+    start = {v: start_gradient(v, g) for v, g in known_grads.items()} if known_grads else {}
     if cost is None:
         if not start:
             raise ArgumentError("grad needs a cost or known_grads")
@@ -55,44 +75,51 @@ def grad(
             raise ShapeError(f"the cost of grad is a scalar; {cost.describe()} is {cost.type} (at {cost.trace}): take its sum or mean")
         if cost.dtype in DISCRETE:
             raise DTypeError(f"the cost of grad is {cost.dtype}, which has no gradient; it is {cost.describe()} at {cost.trace}")
+        if cost.dtype in COMPLEX:
+            raise DTypeError(f"the cost of grad is {cost.dtype}; it has to be real: take abs, real or imag of {cost.describe()} at {cost.trace}")
         start.setdefault(cost, shaping.ones_like(cost))
-    grads, connected = propagate(start, targets, consider_constant or (), null_gradients)
+    grads, connected = propagate(start, targets, consider_constant or (), null_gradients, given=start)
     out: list[Any] = []
     for w in targets:
         g = grads.get(w)
         if g is None:
             out.append(_absent(w, w in connected, cost, disconnected_inputs, return_disconnected))
             continue
-        if add_names and g.name is None and w.name is not None and g.owner is not None:
+        if isinstance(g, Variable) and add_names and g.name is None and w.name is not None and g.owner is not None:
             g.name = f"(d{cost.name or 'cost'}/d{w.name})" if cost is not None else f"(d/d{w.name})"
         out.append(g)
     return out[0] if one else out
 
 
+def start_gradient(v: Variable, g: Any) -> Variable:
+    """A gradient given for v, as a variable of v's type."""
+    g = g if isinstance(g, Variable) else as_tensor_variable(g)
+    if g.ndim != v.ndim:
+        raise ShapeError(f"the gradient given for {v.describe()} : {v.type} (at {v.trace}) has {g.ndim} dimensions")
+    return fit.fit_gradient(g, v)
+
+
 def _absent(w: Variable, connected: bool, cost: Variable | None, policy: str, form: str) -> Any:
     """What stands for a gradient that does not exist: zeros if the path is there but flat, otherwise as asked."""
     if not connected:
-        text = (
-            f"the cost {cost.describe() if cost is not None else ''} does not depend on {w.describe()} : {w.type} (declared at "
-            f"{w.trace}); pass disconnected_inputs='ignore' for a gradient of zeros"
+        whole = f"the cost {cost.describe()}" if cost is not None else "what known_grads names"
+        refuse(
+            f"{whole} does not depend on {w.describe()} : {w.type} (declared at {w.trace}); pass "
+            "disconnected_inputs='ignore' for a gradient of zeros",
+            policy,
         )
-        if policy == "raise":
-            raise DisconnectedInputError(text)
-        if policy == "warn":
-            import warnings
-
-            warnings.warn(text, stacklevel=4)
         if form == "None":
             return None
-        if form.lower() == "disconnected":
+        if form == "Disconnected":
             return Disconnected()
-    return shaping.zeros_like(w, dtype=None if w.dtype not in DISCRETE else _float_for(w))
+    return fit.zeros(w, config.floatX if w.dtype in DISCRETE else None)
 
 
-def _float_for(w: Variable) -> str:
-    from ..graph.config import config
-
-    return config.floatX
+def refuse(text: str, policy: str) -> None:
+    if policy == "raise":
+        raise DisconnectedInputError(text)
+    if policy == "warn":
+        warnings.warn(text, stacklevel=4)
 
 
 def propagate(
@@ -100,20 +127,24 @@ def propagate(
     targets: Sequence[Variable],
     constant: Sequence[Variable] = (),
     null_gradients: str = "raise",
-) -> tuple[dict[Variable, Variable], set[Variable]]:
-    """Gradients of everything between the start Variables and the targets, and what the start depends on."""
+    given: Collection[Variable] = (),
+) -> tuple[dict[Variable, Any], set[Variable]]:
+    """Gradients of everything between the start Variables and the targets, and what the start depends on.
+
+    `given` are the start Variables whose gradient is known as a whole: what flows back to them adds nothing.
+    """
     halt = set(constant)
     order = ancestors(list(start), stop=list(halt))
     needed = _needed(order, set(targets), halt)
-    total: dict[Variable, list[Variable]] = {v: [g] for v, g in start.items()}
-    grads: dict[Variable, Variable] = {}
+    parts: dict[Variable, list[Any]] = {v: [g] for v, g in start.items()}
+    grads: dict[Variable, Any] = {}
     waiting: dict[Apply, int] = {}
     for v in order:
         if v.owner is not None:
             waiting[v.owner] = waiting.get(v.owner, 0) + 1
     for v in reversed(order):
-        if v in total:
-            grads[v] = _sum(total.pop(v))
+        if v in parts:
+            grads[v] = _sum(parts.pop(v))
         owner = v.owner
         if owner is None:
             continue
@@ -124,13 +155,16 @@ def propagate(
         outs = [None if o in halt else grads.get(o) for o in owner.outputs]
         if all(g is None for g in outs):
             continue
-        for i, g in zip(owner.inputs, _pull(owner, outs, null_gradients), strict=True):
-            if g is None or i not in needed or i.dtype in DISCRETE:
+        for i, g in zip(owner.inputs, _pull(owner, outs), strict=True):
+            if g is None or i not in needed or i in given or i.dtype in DISCRETE:
                 continue
-            total.setdefault(i, []).append(_fit(g, i))
-    for v in list(total):
-        grads[v] = _sum(total.pop(v))
-    return grads, set(order)
+            if isinstance(g, NullGradient):
+                if null_gradients == "raise":
+                    raise NullGradientError(g.why)
+                parts.setdefault(i, []).append(g)
+            else:
+                parts.setdefault(i, []).append(fit.fit_gradient(g, i))
+    return grads, connected_to(start, order, halt)
 
 
 def _needed(order: Sequence[Variable], targets: set[Variable], halt: set[Variable]) -> set[Variable]:
@@ -142,29 +176,35 @@ def _needed(order: Sequence[Variable], targets: set[Variable], halt: set[Variabl
     return out
 
 
-def _sum(parts: list[Variable]) -> Variable:
-    out = parts[0]
-    for p in parts[1:]:
-        out = math.add(out, p) if out.node.type.kind == "dense" else out + p  # type: ignore[operator]
+def connected_to(start: Iterable[Variable], order: Sequence[Variable], halt: Collection[Variable] = ()) -> set[Variable]:
+    """What the start Variables depend on by more than a length, an index or a connection the operation denies."""
+    out = set(start)
+    for v in reversed(order):
+        if v in out and v.owner is not None and v not in halt:
+            out.update(_connections(v))
     return out
 
 
-def _fit(g: Variable, like: Variable) -> Variable:
-    """A gradient in the dtype of its variable, and with the axes it was broadcast along summed."""
-    if g.node.type.kind != "dense":
-        return g
-    return cast(unbroadcast(g, like), like.dtype) if like.node.type.kind == "dense" else g
+def _connections(v: Variable) -> Iterable[Variable]:
+    owner = v.owner
+    assert owner is not None
+    if isinstance(owner.op, Primitive):
+        return owner.inputs[: PLACES.get(owner.op.name, len(owner.inputs))]
+    pattern = getattr(owner.op, "connection_pattern", None)
+    if pattern is None:
+        return owner.inputs
+    return [i for i, row in zip(owner.inputs, pattern(owner), strict=True) if row[v.index]]
 
 
-def unbroadcast(g: Variable, like: Variable) -> Variable:
-    """Sums g over the axes along which `like` (of the same rank) was stretched."""
-    if g.ndim != like.ndim:
-        raise ShapeError(f"a gradient with {g.ndim} dimensions for {like.describe()} : {like.type}")
-    axes = tuple(a for a, (x, y) in enumerate(zip(g.broadcastable, like.broadcastable, strict=True)) if y and not x)
-    return math.sum(g, axis=axes, dtype=g.dtype, keepdims=True) if axes else g
+def _sum(parts: list[Any]) -> Any:
+    null = [p for p in parts if isinstance(p, NullGradient)]
+    return null[0] if null else fit.total(parts)
 
 
-def _pull(owner: Apply, outs: list[Variable | None], null_gradients: str) -> Sequence[Variable | None]:
+def _pull(owner: Apply, outs: list[Any]) -> Sequence[Any]:
+    null = [g for g in outs if isinstance(g, NullGradient)]
+    if null:
+        return null[:1] * len(owner.inputs)
     op = owner.op
     with on_behalf(owner.trace, "the gradient of"):
         if isinstance(op, Primitive):
@@ -175,20 +215,32 @@ def _pull(owner: Apply, outs: list[Variable | None], null_gradients: str) -> Seq
                 return rule(owner, outs)
         elif hasattr(op, "pullback"):
             return op.pullback(owner, outs)
-        elif hasattr(op, "grad"):
+        elif hasattr(op, "grad") or hasattr(op, "L_op"):
             return _user_grad(owner, outs)
-    if null_gradients == "return":
-        return [None] * len(owner.inputs)
-    raise NullGradientError(
-        f"{op} (at {owner.trace}) has no gradient; give it a grad method, or put its result in consider_constant"
+    why = (
+        f"{op} of {', '.join(i.describe() for i in owner.inputs)} (at {owner.trace}) has no gradient; give it a grad "
+        "method, or put its result in consider_constant"
     )
+    return [NullGradient(why)] * len(owner.inputs)
 
 
-def _user_grad(owner: Apply, outs: list[Variable | None]) -> list[Variable | None]:
+def _user_grad(owner: Apply, outs: list[Variable | None]) -> list[Any]:
     """Calls `grad(inputs, output_gradients)` of a user's Op; absent gradients come as zeros."""
-    filled = [shaping.zeros_like(o) if g is None else g for o, g in zip(owner.outputs, outs, strict=True)]
-    found = owner.op.grad(owner.inputs, filled)  # type: ignore[attr-defined]
+    op: Any = owner.op
+    filled = [fit.zeros(o) if g is None else g for o, g in zip(owner.outputs, outs, strict=True)]
+    found = op.L_op(owner.inputs, owner.outputs, filled) if hasattr(op, "L_op") else op.grad(owner.inputs, filled)
     found = list(found) if isinstance(found, (list, tuple)) else [found]
     if len(found) != len(owner.inputs):
-        raise ArgumentError(f"grad of {owner.op} returned {len(found)} gradients for {len(owner.inputs)} inputs")
-    return [g if isinstance(g, Variable) else None for g in found]
+        raise ArgumentError(f"grad of {op} (at {owner.trace}) returned {len(found)} gradients for {len(owner.inputs)} inputs")
+    return [_user_gradient(g, i, owner) for g, i in zip(found, owner.inputs, strict=True)]
+
+
+def _user_gradient(g: Any, i: Variable, owner: Apply) -> Any:
+    if g is None or isinstance(g, (Disconnected, NullGradient)):
+        return g if isinstance(g, NullGradient) else None
+    g = g if isinstance(g, Variable) else as_tensor_variable(g)
+    if g.ndim != i.ndim:
+        raise ShapeError(
+            f"grad of {owner.op} (at {owner.trace}) returned a gradient with {g.ndim} dimensions for {i.describe()} : {i.type}"
+        )
+    return g

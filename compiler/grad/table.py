@@ -23,6 +23,14 @@ PULLBACK: dict[str, Callable[[Apply, Gradients], Gradients]] = {}
 PUSHFORWARD: dict[str, Callable[[Apply, Gradients], Gradients]] = {}
 NO_GRADIENT: dict[str, str] = {}
 
+# How many arguments of an operation are values; those behind are lengths, bounds and indices, through which nothing is
+# connected (`disconnected_inputs` of grad).
+PLACES: dict[str, int] = {
+    **dict.fromkeys(("iota", "draw"), 0),
+    **dict.fromkeys(("reshape", "alloc", "slice", "gather", "spread"), 1),
+    **dict.fromkeys(("set_slice", "scatter"), 2),
+}
+
 
 def pullback(*names: str):
     """Decorator that enters a rule for reverse mode."""

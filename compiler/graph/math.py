@@ -28,10 +28,12 @@ def aligned(*xs: Any) -> list[Variable]:
 
 
 def common(*xs: Any) -> list[Variable]:
-    """Aligned, and cast to the common dtype."""
-    out = aligned(*xs)
+    """Cast to the common dtype, and aligned. In this order, since the cast of a constant is a constant."""
+    out = [as_tensor_variable(x) for x in xs]
     dtype = promote_all([v.dtype for v in out])
-    return [cast(v, dtype) for v in out]
+    out = [v if v.dtype == dtype else cast(v, dtype) for v in out]
+    ndim = builtins.max(v.ndim for v in out)
+    return [pad_left(v, ndim) for v in out]
 
 
 def binary(name: str, a: Any, b: Any) -> Variable:
@@ -98,11 +100,11 @@ def sub(a: Any, b: Any) -> Variable:
 
 def true_div(a: Any, b: Any) -> Variable:
     """a / b; int / int gives floatX."""
-    a, b = aligned(a, b)
+    a, b = as_tensor_variable(a), as_tensor_variable(b)
     dtype = promote(a.dtype, b.dtype)
     if DTYPES[dtype].kind not in "fc":
         dtype = config.floatX
-    return op1("truediv", cast(a, dtype), cast(b, dtype))
+    return op1("truediv", *aligned(cast(a, dtype), cast(b, dtype)))
 
 
 def int_div(a: Any, b: Any) -> Variable:
@@ -195,9 +197,10 @@ def complex(real: Any, imag: Any) -> Variable:
 
 def switch(condition: Any, a: Any, b: Any) -> Variable:
     """Elementwise a where the condition is nonzero, else b; both are computed."""
-    c, a, b = aligned(condition, a, b)
+    c, a, b = as_tensor_variable(condition), as_tensor_variable(a), as_tensor_variable(b)
     dtype = promote(a.dtype, b.dtype)
-    return op1("switch", cast(c, "bool") if DTYPES[c.dtype].kind != "c" else op1("ne", c, cast(constant(0), c.dtype)), cast(a, dtype), cast(b, dtype))
+    c = cast(c, "bool") if DTYPES[c.dtype].kind != "c" else neq(c, 0)
+    return op1("switch", *aligned(c, cast(a, dtype), cast(b, dtype)))
 
 
 def where(condition: Any, a: Any, b: Any) -> Variable:

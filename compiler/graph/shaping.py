@@ -23,6 +23,9 @@ class ShapeI(Op):
     def lower(self, inputs):
         return [lengths.normal(inputs[0].type.axes[self.axis])]
 
+    def connection_pattern(self, node):
+        return [[False]]
+
     def __str__(self) -> str:
         return f"shape[{self.axis}]"
 

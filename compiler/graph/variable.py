@@ -14,7 +14,7 @@ from ...runtime.errors import ArgumentError, DTypeError, InternalError, WeftErro
 from ..ir.node import OPS, Node, build, make
 from ..ir.types import TupleType
 from . import types
-from .trace import Trace, here
+from .trace import Trace, here, on_behalf
 
 
 class Tag:
@@ -136,7 +136,8 @@ class Op:
 
     def __call__(self, *inputs: Any, **kwargs: Any) -> Any:
         return_list = kwargs.pop("return_list", False)
-        node = self.make_node(*inputs, **kwargs)
+        with on_behalf(here()):  # the line that applies the operation, not one inside the user's make_node
+            node = self.make_node(*inputs, **kwargs)
         return list(node.outputs) if return_list or len(node.outputs) > 1 else node.outputs[0]
 
     def lower(self, inputs: Sequence[Node]) -> list[Node]:

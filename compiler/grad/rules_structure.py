@@ -1,0 +1,222 @@
+"""Derivatives of views and reductions. All views are linear: a pushforward is the view of the tangent, a pullback its
+transpose."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...runtime.errors import ShapeError
+from ..graph import math as m
+from ..graph import shaping
+from ..graph.tensor import constant
+from ..graph.variable import Apply, Op, Variable, apply_op, op1
+from ..ir.dtypes import COMPLEX
+from ..ir.node import Node, build
+from ..ir.node import constant as ir_constant
+from . import fit
+from .table import NO_GRADIENT, Gradients, pullback, pushforward
+
+
+@pushforward("dimshuffle", "reshape", "alloc", "rebroadcast", "slice", "window", "spread", "sum")
+def push_linear(node: Apply, tangents: Gradients) -> Gradients:
+    """Linear in the first argument; the others are lengths and bounds."""
+    return [apply_op(node.op, [tangents[0], *node.inputs[1:]])[0]]  # type: ignore[list-item]
+
+
+def _rest(node: Apply, used: int = 1) -> list[None]:
+    """No gradient for lengths, bounds and indices."""
+    return [None] * (len(node.inputs) - used)
+
+
+@pullback("dimshuffle")
+def pull_dimshuffle(node: Apply, grads: Gradients) -> Gradients:
+    order = node.op.attr("order")
+    back = tuple(order.index(a) if a in order else "x" for a in range(node.inputs[0].ndim))
+    return [op1("dimshuffle", grads[0], order=back)]
+
+
+@pullback("reshape")
+def pull_reshape(node: Apply, grads: Gradients) -> Gradients:
+    return [op1("reshape", grads[0], *fit.shape_of(node.inputs[0])), *_rest(node)]
+
+
+@pullback("alloc")
+def pull_alloc(node: Apply, grads: Gradients) -> Gradients:
+    (x, *_), (g,) = node.inputs, grads
+    new = tuple(range(g.ndim - x.ndim))
+    return [m.sum(g, axis=new, dtype=g.dtype) if new else g, *_rest(node)]
+
+
+@pullback("rebroadcast")
+def pull_rebroadcast(node: Apply, grads: Gradients) -> Gradients:
+    return [grads[0]]
+
+
+@pullback("slice")
+def pull_slice(node: Apply, grads: Gradients) -> Gradients:
+    x, *bounds = node.inputs
+    return [op1("set_slice", fit.zeros(x), grads[0], *bounds, spec=node.op.attr("spec"), mode="set"), *_rest(node)]
+
+
+@pullback("set_slice")
+def pull_set_slice(node: Apply, grads: Gradients) -> Gradients:
+    (x, y, *bounds), (g,) = node.inputs, grads
+    spec, mode = node.op.attr("spec"), node.op.attr("mode")
+    outside = g if mode == "inc" else op1("set_slice", g, fit.zero(x), *bounds, spec=spec, mode="set")
+    return [outside, op1("slice", g, *bounds, spec=spec), *_rest(node, 2)]
+
+
+@pushforward("set_slice", "scatter")
+def push_written(node: Apply, tangents: Gradients) -> Gradients:
+    (x, y, *places), (t, u, *_) = node.inputs, tangents
+    both = [fit.zeros(x) if t is None else t, fit.zero(y) if u is None else u]
+    return [apply_op(node.op, [*both, *places])[0]]
+
+
+@pullback("concatenate")
+def pull_concatenate(node: Apply, grads: Gradients) -> Gradients:
+    (g,), axis = grads, node.op.attr("axis")
+    out: list[Variable] = []
+    start: Any = constant(0, dtype="int64")
+    for x in node.inputs:
+        stop = m.add(start, shaping.shape_i(x, axis))
+        spec = tuple(("range", True, True, 1) if a == axis else ("all",) for a in range(x.ndim))
+        out.append(op1("slice", g, start, stop, spec=spec))
+        start = stop
+    return out
+
+
+@pushforward("concatenate")
+def push_concatenate(node: Apply, tangents: Gradients) -> Gradients:
+    parts = [fit.zeros(x) if t is None else t for x, t in zip(node.inputs, tangents, strict=True)]
+    return [apply_op(node.op, parts)[0]]
+
+
+@pullback("window")
+def pull_window(node: Apply, grads: Gradients) -> Gradients:
+    (x,), (g,) = node.inputs, grads
+    axis = node.op.attr("axis")
+    spread = op1("spread", g, shaping.shape_i(x, axis), axis=axis, stride=node.op.attr("stride"))
+    return [m.sum(spread, axis=-1, dtype=g.dtype)]
+
+
+@pullback("spread")
+def pull_spread(node: Apply, grads: Gradients) -> Gradients:
+    """g[.., w * stride + k, .., k]: of the windows of each place k, the k-th element."""
+    (x, _), (g,) = node.inputs, grads
+    axis, stride = node.op.attr("axis"), node.op.attr("stride")
+    size = x.type.shape[-1]
+    if size is None:
+        raise ShapeError("the gradient of spread needs the length of its last axis when the graph is built")
+    all_windows = op1("window", g, axis=axis, size=size, stride=stride)
+    k = shaping.arange(size)
+    same = m.eq(k.dimshuffle(0, "x"), k.dimshuffle("x", 0))
+    return [m.sum(m.switch(same, all_windows, 0), axis=-1, dtype=g.dtype), None]
+
+
+def _kept(v: Variable, node: Apply) -> Variable:
+    """A result of a reduction with the reduced axes back, with length 1."""
+    return m.keep_axes(v, node.inputs[0].ndim, node.op.attr("axes"))
+
+
+@pullback("sum")
+def pull_sum(node: Apply, grads: Gradients) -> Gradients:
+    return [fit.stretch(_kept(grads[0], node), node.inputs[0])]
+
+
+@pullback("max", "min", "max_and_argmax")
+def pull_extreme(node: Apply, grads: Gradients) -> Gradients:
+    """Every place that holds the extreme value has the whole gradient."""
+    x, g = node.inputs[0], grads[0]
+    if g is None:
+        return [None]
+    g = _kept(g, node)
+    return [m.switch(m.eq(x, _kept(node.outputs[0], node)), g, fit.zero(g))]
+
+
+@pushforward("max", "min", "max_and_argmax")
+def push_extreme(node: Apply, tangents: Gradients) -> Gradients:
+    x, t = node.inputs[0], tangents[0]
+    at = m.switch(m.eq(x, _kept(node.outputs[0], node)), t, fit.zero(x))
+    return [op1("sum", at, axes=node.op.attr("axes")), None][: len(node.outputs)]
+
+
+class Others(Op):
+    """For each element the product of the others along the axes, by no division by an element that is 0.
+
+    With p the product of the elements that are not 0: p / x where no element is 0; p in the place of a single 0, and
+    0 elsewhere. A gradient through its parts would be wrong where an element is 0, so it has its own.
+    """
+
+    __props__ = ("axes",)
+
+    def __init__(self, axes: tuple[int, ...]):
+        self.axes = axes
+
+    def lower(self, inputs):
+        (x,) = inputs
+        one, nothing = (_filled(x, v, x.type.dtype) for v in (1, 0))
+        flat = build("eq", x, nothing)
+        safe = build("switch", flat, one, x)
+        p, count = self._reduced("prod", safe), self._reduced("sum", build("cast", flat, dtype="int64"))
+        none, single = (build("eq", count, _filled(count, v, "int64")) for v in (0, 1))
+        alone = build("switch", build("and", flat, single), p, nothing)
+        return [build("switch", none, build("truediv", p, safe), alone)]
+
+    def _reduced(self, name: str, x: Node) -> Node:
+        kept = iter(range(x.type.ndim))
+        order = tuple("x" if a in self.axes else next(kept) for a in range(x.type.ndim))
+        return build("dimshuffle", build(name, x, axes=self.axes), order=order)
+
+    def _derivative(self, x: Variable, h: Variable) -> Variable:
+        """For each element k the sum over the others i of h[i] times the product of all but i and k.
+
+        It is symmetric in i and k, so it serves both modes. With 3 or more zeros it is 0; with 2 each zero has h of the
+        other; with 1 the zero has the sum over the others, and they have their term with the zero.
+        """
+        flat = m.eq(x, 0)
+        safe = m.switch(flat, 1, x)
+        p, count = m.prod(safe, self.axes, keepdims=True), m.sum(flat, self.axes, keepdims=True)
+        at_zero, elsewhere = m.switch(flat, h, 0), m.switch(flat, 0, h / safe)
+        zeros, others = m.sum(at_zero, self.axes, keepdims=True), m.sum(elsewhere, self.axes, keepdims=True)
+        none = p * (others - elsewhere) / safe
+        one = p * m.switch(flat, others, zeros / safe)
+        two = p * m.switch(flat, zeros - at_zero, 0)
+        return m.switch(m.eq(count, 0), none, m.switch(m.eq(count, 1), one, m.switch(m.eq(count, 2), two, 0)))
+
+    def pullback(self, node: Apply, grads: Gradients) -> Gradients:
+        return [None if grads[0] is None else self._derivative(m.conj(node.inputs[0]), grads[0])]
+
+    def pushforward(self, node: Apply, tangents: Gradients) -> Gradients:
+        return [None if tangents[0] is None else self._derivative(node.inputs[0], tangents[0])]
+
+
+def _filled(like: Node, value: int, dtype: str) -> Node:
+    return build("dimshuffle", ir_constant(value, dtype), order=("x",) * like.type.ndim)
+
+
+def others(node: Apply) -> Variable:
+    return apply_op(Others(node.op.attr("axes")), [node.inputs[0]])[0]
+
+
+@pullback("prod")
+def pull_prod(node: Apply, grads: Gradients) -> Gradients:
+    return [m.mul(_kept(grads[0], node), m.conj(others(node)))]
+
+
+@pushforward("prod")
+def push_prod(node: Apply, tangents: Gradients) -> Gradients:
+    return [op1("sum", m.mul(tangents[0], others(node)), axes=node.op.attr("axes"))]
+
+
+NO_GRADIENT.update(
+    argmax="its result is an index",
+    iota="has no argument but a length",
+    draw="is a random draw, whatever its arguments",
+    advance="its result is a random state",
+    **dict.fromkeys(("any", "all"), "its result is a bool"),
+    **dict.fromkeys(("param", "const"), "is a leaf"),
+    **dict.fromkeys(("dim", "length"), "is a length"),
+    item="projects a tuple: in the graph of variables an operation has several outputs",
+    host_call="stands for an Op of the user's, which brings its own `grad` and `R_op`",
+)
