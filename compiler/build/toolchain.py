@@ -151,6 +151,14 @@ def compile_to(
     _check(toolchain, _run(link), link, paths, failed)
 
 
+def compile_object(toolchain: Toolchain, source: tuple[str, str], target: Path, failed: Path) -> None:
+    """Compiles one (name, text) translation unit to the object file `target`, its functions in sections of their own."""
+    path = target.parent / source[0]
+    path.write_text(source[1])
+    command = [*toolchain.command, *toolchain.flags, "-ffunction-sections", "-I", str(HEADERS), "-c", str(path), "-o", str(target)]
+    _check(toolchain, _run(command), command, [path], failed)
+
+
 def _check(
     toolchain: Toolchain, done: subprocess.CompletedProcess[str], command: list[str], paths: list[Path], failed: Path
 ) -> None:

@@ -27,6 +27,7 @@ class Generated(NamedTuple):
     constants: list[Node]
     segments: int
     hosts: list[Any]
+    host_calls: list[Node]
     library: list[str]
     kernels: dict[str, Nest]
     calls: list[tuple[str, Node]]  # kernel name and node of every call, in order
@@ -120,6 +121,7 @@ class HostPrinter:
         self.checks: list[dict[str, Any]] = []
         self.check_nodes: list[tuple[Check | None, Node | None]] = []
         self.hosts: list[Any] = []
+        self.host_calls: list[Node] = []
         self.library: list[str] = []
         self.calls: list[tuple[str, Node]] = []
         self.declared: set[int] = set()
@@ -146,7 +148,7 @@ class HostPrinter:
         out("return code;")
         out.close()
         return Generated(
-            self.units(str(out)), self.checks, self.check_nodes, self.p.constants, self.p.segments, self.hosts, self.library,
+            self.units(str(out)), self.checks, self.check_nodes, self.p.constants, self.p.segments, self.hosts, self.host_calls, self.library,
             {name: printer.nest for name, printer in self.kernels.by_key.values()}, self.calls,
         )  # fmt: skip
 

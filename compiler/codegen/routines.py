@@ -262,6 +262,7 @@ def host_call(host, out, scope, s):
     n = s.node
     number = len(host.hosts)
     host.hosts.append(n.attr("callee"))
+    host.host_calls.append(n)
     count = len(s.outputs)
     tag = f"h{host.names}"
     host.names += 1
@@ -286,3 +287,4 @@ def host_call(host, out, scope, s):
         host.reserve(out, scope, b)
         size = scope.get(out, b.nbytes())
         out(f"memcpy(b{b.number}, {tag}_out[{k}].data, {size});")
+        out(f"free({tag}_out[{k}].data);")
