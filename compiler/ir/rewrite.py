@@ -4,7 +4,7 @@
     Rule(name, pattern, replacement, where=None, licence=None)
                                      pattern, replacement: the language of pattern.py; a replacement may be a function
                                      (bindings, node) -> Node or None, `where` a condition (bindings, node) -> bool;
-                                     `licence` names the row of docs/semantics.md that a change of values rests on
+                                     `licence` names the rows of docs/semantics.md that a change of values rests on
     apply(pass, region)              the region at its fixed point, nested regions first
     assume(region)                   lengths that the obligations make equal become one
 
@@ -29,12 +29,13 @@ from .types import TensorType
 
 Replacement = Callable[..., Node | None]  # of (bindings, node) or (bindings, node, context)
 Condition = Callable[[Bindings, Node], bool]
+Licence = str | tuple[str, ...] | None
 
 
 class Rule:
     """One rewrite. See the top of this file."""
 
-    __slots__ = ("contextual", "licence", "name", "needs", "pattern", "replacement", "text", "where")
+    __slots__ = ("contextual", "licences", "name", "needs", "pattern", "replacement", "text", "where")
 
     def __init__(
         self,
@@ -42,9 +43,10 @@ class Rule:
         pattern: str,
         replacement: str | Replacement,
         where: Condition | None = None,
-        licence: str | None = None,
+        licence: Licence = None,
     ):
-        self.name, self.where, self.licence = name, where, licence
+        self.name, self.where = name, where
+        self.licences = (licence,) if isinstance(licence, str) else licence or ()
         self.text = f"{pattern} -> {replacement if isinstance(replacement, str) else replacement.__name__}"
         self.pattern = parse(pattern)
         if not isinstance(self.pattern, Term):
