@@ -10,6 +10,7 @@ from ..runtime.callable import CompiledFunction
 from .graph.function import Source
 from .ir.interp import evaluate
 from .ir.node import Region
+from .simplify.lazy import sink
 
 
 class Interpreted:
@@ -28,7 +29,7 @@ class Interpreted:
 
 
 def compile_function(source: Source, mode: str) -> Any:
-    region = source.lowered.region
+    region = sink(source.lowered.region, source.lowered.origins, source.lowered.check_owners)
     storages = [s.container for s in source.states]
     executor = Interpreted(region, source.results, source.updates)
     return CompiledFunction(source.arguments, storages, executor, source.outputs, source.name, source.kinds)
