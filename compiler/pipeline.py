@@ -31,6 +31,7 @@ from .graph.function import Source
 from .inspect import Function
 from .ir.interp import evaluate
 from .ir.node import Region
+from .ir.rewrite import Stats
 from .ir.verify import verify
 from .messages import manifest_of
 from .schedule.program import HostProgram, build_program
@@ -72,14 +73,14 @@ class Stages:
     program: HostProgram | None = None
     generated: Generated | None = None
     seconds: dict[str, float] = field(default_factory=dict)
-    node_visits: dict[str, int] = field(default_factory=dict)
+    visits: Stats = field(default_factory=Stats)  # of nodes, by the rewrite engine
 
 
 def compile_function(source: Source, mode: str) -> Any:
     """The callable of a declared function, in mode "compile" or "interpret"."""
     stages = Stages(source.lowered.region)
     run = _Driver(stages)
-    region = run("sink", lambda: sink(source.lowered.region))
+    region = run("sink", lambda: sink(source.lowered.region, source.lowered.origins))
     storages = [s.container for s in source.states]
     if mode == "interpret":
         executor: Any = Interpreted(region, source.results, source.updates)
@@ -93,7 +94,7 @@ def compile_function(source: Source, mode: str) -> Any:
 
 def _compile(source: Source, region: Region, stages: Stages, run: _Driver) -> Compiled:
     inputs = len(region.params) - len(source.states)
-    stages.simplified = run("simplify", lambda: simplify(region, source.lowered.origins, stages.node_visits))
+    stages.simplified = run("simplify", lambda: simplify(region, source.lowered.origins, stages.visits))
     kernels = Kernels()
     builder, program = run(
         "fuse", lambda: build_program(stages.simplified, inputs, source.results, source.updates, kernels.scratch)
