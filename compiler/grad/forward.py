@@ -42,8 +42,9 @@ def Rop(f: Any, wrt: Any, eval_points: Any, disconnected_outputs: str = "raise")
         t = tangents.get(o)
         if t is None:
             if connected_to([o], ancestors([o])).isdisjoint(ins):
+                names = ", ".join(v.describe() for v in ins)
                 refuse(
-                    f"{o.describe()} : {o.type} (at {o.trace}) does not depend on {', '.join(v.describe() for v in ins)}; pass "
+                    f"{o.describe()} : {o.type} (at {o.trace}) does not depend on {names}; pass "
                     "disconnected_outputs='ignore' for a derivative of zeros",
                     disconnected_outputs,
                 )
@@ -55,7 +56,8 @@ def Rop(f: Any, wrt: Any, eval_points: Any, disconnected_outputs: str = "raise")
 def push(outs: list[Variable], tangents: dict[Variable, Variable]) -> None:
     """Fills in the tangents of everything the outputs depend on, from those given."""
     done: set[Apply] = set()
-    for v in ancestors(outs, stop=list(tangents)):
+    start = set(tangents)
+    for v in ancestors(outs, stop=start):
         owner = v.owner
         if owner is None or v in tangents or owner in done:
             continue
@@ -66,7 +68,7 @@ def push(outs: list[Variable], tangents: dict[Variable, Variable]) -> None:
         if all(t is None for t in given):
             continue
         for o, t in zip(owner.outputs, _push(owner, given), strict=True):
-            if t is not None and o.dtype not in DISCRETE:
+            if t is not None and o.dtype not in DISCRETE and o not in start:
                 tangents[o] = fit.fit_tangent(t, o)
 
 
@@ -82,10 +84,8 @@ def _push(owner: Apply, given: list[Variable | None]) -> Any:
             return op.pushforward(owner, given)
         elif hasattr(op, "R_op"):
             return op.R_op(owner.inputs, given)
-    raise NullGradientError(
-        f"{op} of {', '.join(i.describe() for i in owner.inputs)} (at {owner.trace}) has no forward derivative; give it an "
-        "R_op method"
-    )
+    names = ", ".join(i.describe() for i in owner.inputs)
+    raise NullGradientError(f"{op} of {names} (at {owner.trace}) has no forward derivative; give it an R_op method")
 
 
 def Lop(f: Any, wrt: Any, eval_points: Any, consider_constant: Any = None, disconnected_inputs: str = "raise") -> Any:
@@ -101,7 +101,9 @@ def Lop(f: Any, wrt: Any, eval_points: Any, consider_constant: Any = None, disco
         g = start_gradient(o, p)
         start[o] = fit.total([start[o], g]) if o in start else g
     grads, connected = propagate(start, targets, consider_constant or ())
-    found = [grads[w] if w in grads else _absent(w, w in connected, outs[0], disconnected_inputs, "zero") for w in targets]
+    found = [
+        grads[w] if w in grads else _absent(w, w in connected, outs[0], disconnected_inputs, "zero") for w in targets
+    ]
     return found[0] if one else found
 
 

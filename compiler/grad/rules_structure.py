@@ -10,7 +10,6 @@ from ..graph import math as m
 from ..graph import shaping
 from ..graph.tensor import constant
 from ..graph.variable import Apply, Op, Variable, apply_op, op1
-from ..ir.dtypes import COMPLEX
 from ..ir.node import Node, build
 from ..ir.node import constant as ir_constant
 from . import fit
@@ -60,7 +59,7 @@ def pull_slice(node: Apply, grads: Gradients) -> Gradients:
 
 @pullback("set_slice")
 def pull_set_slice(node: Apply, grads: Gradients) -> Gradients:
-    (x, y, *bounds), (g,) = node.inputs, grads
+    (x, _, *bounds), (g,) = node.inputs, grads
     spec, mode = node.op.attr("spec"), node.op.attr("mode")
     outside = g if mode == "inc" else op1("set_slice", g, fit.zero(x), *bounds, spec=spec, mode="set")
     return [outside, op1("slice", g, *bounds, spec=spec), *_rest(node, 2)]
@@ -121,7 +120,7 @@ def _kept(v: Variable, node: Apply) -> Variable:
 
 @pullback("sum")
 def pull_sum(node: Apply, grads: Gradients) -> Gradients:
-    return [fit.stretch(_kept(grads[0], node), node.inputs[0])]
+    return [_kept(grads[0], node)]  # `reverse` stretches it along the reduced axes
 
 
 @pullback("max", "min", "max_and_argmax")
