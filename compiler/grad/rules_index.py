@@ -13,7 +13,7 @@ from .table import NO_GRADIENT, Gradients, pullback, pushforward
 
 @pushforward("gather", "cumsum")
 def push_linear(node: Apply, tangents: Gradients) -> Gradients:
-    return [apply_op(node.op, [tangents[0], *node.inputs[1:]])[0]]  # type: ignore[list-item]
+    return [apply_op(node.op, [tangents[0], *node.inputs[1:]])[0]]
 
 
 @pullback("gather")
@@ -44,7 +44,7 @@ def _distinct(index: list[Variable]) -> bool:
 
 
 def _last(x: Variable, index: list[Variable], ndim: int) -> Variable:
-    """Where a value written stays, since the last of equal indices wins: numbers the writes, and reads back whose it is."""
+    """Where a value stays, since the last of equal indices wins: numbers the writes, and reads back whose it is."""
     width = index[0].ndim
     lengths = fit.shape_of(m.add(*index))
     count: Any = 1
@@ -65,7 +65,10 @@ def _order(x: Variable) -> list[Variable]:
     """The indices with x[indices] = sort(x): each axis' own, and along the last the permutation."""
     last = x.ndim - 1
     own = [shaping.arange(shaping.shape_i(x, a)) for a in range(last)]
-    return [*(i.dimshuffle(*("x" if k != a else 0 for k in range(x.ndim))) for a, i in enumerate(own)), m.argsort(x)]  # type: ignore[attr-defined]
+    return [
+        *(shaping.dimshuffle(i, *("x" if k != a else 0 for k in range(x.ndim))) for a, i in enumerate(own)),
+        m.argsort(x),
+    ]
 
 
 @pullback("sort")

@@ -19,7 +19,7 @@ from .table import NO_GRADIENT, Gradients, pullback, pushforward
 @pushforward("dimshuffle", "reshape", "alloc", "rebroadcast", "slice", "window", "spread", "sum")
 def push_linear(node: Apply, tangents: Gradients) -> Gradients:
     """Linear in the first argument; the others are lengths and bounds."""
-    return [apply_op(node.op, [tangents[0], *node.inputs[1:]])[0]]  # type: ignore[list-item]
+    return [apply_op(node.op, [tangents[0], *node.inputs[1:]])[0]]
 
 
 def _rest(node: Apply, used: int = 1) -> list[None]:
@@ -108,7 +108,7 @@ def pull_spread(node: Apply, grads: Gradients) -> Gradients:
     if size is None:
         raise ShapeError("the gradient of spread needs the length of its last axis when the graph is built")
     all_windows = op1("window", g, axis=axis, size=size, stride=stride)
-    k = shaping.arange(size)
+    k: Any = shaping.arange(size)
     same = m.eq(k.dimshuffle(0, "x"), k.dimshuffle("x", 0))
     return [m.sum(m.switch(same, all_windows, 0), axis=-1, dtype=g.dtype), None]
 
@@ -167,17 +167,21 @@ class Others(Op):
         order = tuple("x" if a in self.axes else next(kept) for a in range(x.type.ndim))
         return build("dimshuffle", build(name, x, axes=self.axes), order=order)
 
-    def _derivative(self, x: Variable, h: Variable) -> Variable:
+    def _derivative(self, x: Any, h: Any) -> Variable:
         """For each element k the sum over the others i of h[i] times the product of all but i and k.
 
         It is symmetric in i and k, so it serves both modes. With 3 or more zeros it is 0; with 2 each zero has h of the
         other; with 1 the zero has the sum over the others, and they have their term with the zero.
         """
+
+        def total(v: Any) -> Any:
+            return m.sum(v, self.axes, keepdims=True)
+
         flat = m.eq(x, 0)
-        safe = m.switch(flat, 1, x)
-        p, count = m.prod(safe, self.axes, keepdims=True), m.sum(flat, self.axes, keepdims=True)
+        safe: Any = m.switch(flat, 1, x)
+        p: Any = m.prod(safe, self.axes, keepdims=True)
         at_zero, elsewhere = m.switch(flat, h, 0), m.switch(flat, 0, h / safe)
-        zeros, others = m.sum(at_zero, self.axes, keepdims=True), m.sum(elsewhere, self.axes, keepdims=True)
+        zeros, others, count = total(at_zero), total(elsewhere), total(flat)
         none = p * (others - elsewhere) / safe
         one = p * m.switch(flat, others, zeros / safe)
         two = p * m.switch(flat, zeros - at_zero, 0)
