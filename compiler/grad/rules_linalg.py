@@ -11,7 +11,6 @@ from ..graph.variable import Apply, Variable, apply_op, op1
 from . import fit
 from .table import Gradients, pullback, pushforward
 
-
 _t = shaping.transpose
 
 
