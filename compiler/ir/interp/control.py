@@ -77,6 +77,11 @@ def _(node, values, run):
     return (*(np.stack(h) for h in histories), *stacked)
 
 
+@meaning("kernel")
+def _(node, values, run):
+    return tuple(run.nested(node.attr("body"), values))
+
+
 @meaning("host_call")
 def _(node, values, run):
     callee = node.attr("callee")

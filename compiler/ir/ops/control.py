@@ -25,12 +25,11 @@ class Binding:
             raise ShapeError(f"{self.op} gives a region more values than its {len(self.inner.params)} params")
         p = self._params.pop(0)
         t = p.type
+        what = f"param {p.attr('token')} of a region of {self.op}"
         if t.dtype != dtype or t.kind != kind:
-            raise DTypeError(f"param {p.attr('token')} of a region of {self.op} is {t.kind} {t.dtype}, not {kind} {dtype}")
+            raise DTypeError(f"{what} is {t.kind} {t.dtype}, its value {kind} {dtype}")
         if len(t.axes) != len(axes):
-            raise ShapeError(
-                f"param {p.attr('token')} of a region of {self.op} has {len(t.axes)} dimensions, its value {len(axes)}"
-            )
+            raise ShapeError(f"{what} has {len(t.axes)} dimensions, its value {len(axes)}")
         for k, (length, outer) in enumerate(zip(t.axes, axes, strict=True)):
             if length.op == "dim" and (length.attr("token"), length.attr("axis")) == (p.attr("token"), k):
                 self.lengths[length] = outer
@@ -83,7 +82,7 @@ def ifelse(inputs, attrs):
                 left = build("length", *inputs, of="ifelse", of_attrs=of_attrs, out=k, axis=axis)
             axes.append(left)
         items.append(TensorType(a.type.dtype, tuple(axes), a.type.kind))
-    return Typed(TupleType(tuple(items)), tuple(c for binding in bindings for c in binding.checks))
+    return Typed(TupleType(tuple(items)), tuple(dict.fromkeys(c for binding in bindings for c in binding.checks)))
 
 
 @define("scan", "control")
