@@ -18,6 +18,7 @@ import numpy as np
 
 from . import errors, lapack, pool, signals
 from .abi import CONSTANTS, MAX_NDIM, adopt_array, ffi
+from .callable import Unfit
 from .errors import InternalError, WeftError
 from .state import Storage
 
@@ -100,6 +101,8 @@ class _Frame:
 
 class Program:
     """Runs a compiled library. Safe from several threads as long as each holds the locks of the storages it passes."""
+
+    checks = True
 
     def __init__(self, path: str | os.PathLike, manifest: dict[str, Any], hosts: Sequence[Callable] = ()):
         if manifest["abi"] != CONSTANTS["WEFT_ABI"]:
@@ -206,7 +209,7 @@ class Program:
         for k, (a, dtype) in enumerate(zip(arguments, self.input_dtypes, strict=True)):
             ndim = self.manifest["inputs"][k]["ndim"]
             if a.dtype != dtype or a.ndim != ndim or not (a.flags.c_contiguous and a.flags.aligned):
-                raise InternalError(f"input {k} of {self.name} is no aligned C-contiguous array of {dtype}, {ndim} dimensions")
+                raise Unfit(f"input {k} of {self.name} is no aligned C-contiguous array of {dtype}, {ndim} dimensions")
             slot = frame.c.call.inputs[k]
             slot.data = ffi.cast("void *", a.__array_interface__["data"][0])
             slot.dims[0:ndim] = a.shape

@@ -504,3 +504,44 @@ def test_no_reference_is_kept_to_arguments(step):
     step.execute([x, code()], [s])
     assert sys.getrefcount(x) == count
     x.resize(7)  # nor a buffer of them exported
+
+
+# ---- as CompiledFunction calls it ----
+
+
+def test_arrays_that_do_not_fit_are_converted(build):
+    arguments = [scalar("x"), scalar("size", np.int64, 0), scalar("ndim", np.int64, 0)]
+    f = CompiledFunction(arguments, [], build(COPY, inputs=[F8, I0, I0], outputs=[F8]), "one")
+    x = np.arange(6.0)
+    for given in (x, x[::2], x.astype(np.float32), x.astype(">f8"), [0, 1.5], x[::-1]):
+        want = np.asarray(given, np.float64).tolist()
+        assert f(given, code(8), code(1)).tolist() == want == f(given, 8, 1).tolist() == f(given, ndim=1, size=8).tolist()
+    x.flags.writeable = False
+    assert f(x, code(8), code(1)).tolist() == [0, 1, 2, 3, 4, 5]
+    with pytest.raises(ShapeError, match="argument 0: x takes 1 dimension, but was given"):
+        f(np.zeros((2, 2)), code(8), code(1))
+    with pytest.raises(DTypeError, match="argument 0: x takes float64"):
+        f(np.zeros(2, np.complex128), code(8), code(1))
+
+
+def test_static_lengths_are_checked(build):
+    arguments = [Argument("x", "x", np.dtype("f8"), (1,)), scalar("size", np.int64, 0), scalar("ndim", np.int64, 0)]
+    f = CompiledFunction(arguments, [], build(COPY, inputs=[F8, I0, I0], outputs=[F8]), "one")
+    assert f(np.ones(1), code(8), code(1)).tolist() == [1]
+    with pytest.raises(ShapeError, match="axis 0 of x has length 1"):
+        f(np.ones(2), code(8), code(1))
+
+
+def test_locks_are_free_after_any_call(step):
+    s = Storage(np.zeros(3))
+    f = CompiledFunction([scalar("x"), scalar("n", np.int64, 0)], [s], step, "one")
+    for k in (0, 1, 2, 3, 0):
+        try:
+            f(np.ones(3), code(k))
+        except BaseException as e:
+            assert k, e
+    free = []
+    t = threading.Thread(target=lambda: free.extend(lock.acquire(timeout=5) for lock in f._locks))
+    t.start()
+    t.join()
+    assert free == [True, True]
