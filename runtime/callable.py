@@ -53,6 +53,10 @@ class Argument:
             array = np.array(array, dtype=self.dtype, order="C")
         return array
 
+    def arrays(self, value: Any) -> list[np.ndarray]:
+        """What the executor takes for the value: one array (a sparse argument has more)."""
+        return [self.convert(value)]
+
     def _cast(self, value: Any) -> np.ndarray:
         # A tensor of another library: DLPack or __array__ may spare the copy.
         given = value if isinstance(value, np.ndarray) else None
@@ -118,12 +122,15 @@ class CompiledFunction:
         executor: Executor,
         outputs: Any,
         name: str | None = None,
+        kinds: Sequence[str] | None = None,
     ):
+        self.kinds = kinds  # for each output "dense" or "csr"; None when all are dense
         self.arguments = list(arguments)
         self.storages = list(storages)
         self.executor = executor
         self.outputs = outputs  # None, "one", "list" or a tuple of keys
         self.name = name
+        self.recipe: Any = None  # what it is compiled of: an object with `reduce`
         self._lock = threading.RLock()
         self._ordered = sorted({id(s): s for s in storages}.values(), key=lambda s: s.order)
         self._positions = {a.name: k for k, a in enumerate(self.arguments) if a.name is not None}
@@ -135,6 +142,10 @@ class CompiledFunction:
             for s in self._ordered:
                 stack.enter_context(s.lock)
             results = self.executor.execute(values, self.storages)
+        if self.kinds is not None:
+            from .sparse import group
+
+            results = group(results, self.kinds)
         if self.outputs is None:
             return []
         if self.outputs == "one":
@@ -166,10 +177,15 @@ class CompiledFunction:
                     raise ArgumentError(f"{self} is missing argument {k}, {a.label} ({a.dtype}, {_dimensions(len(a.shape))})")
                 values[k] = a.default
             try:
-                out.append(a.convert(values[k]))
+                out.extend(a.arrays(values[k]))
             except WeftError as e:
                 raise type(e)(f"{self}, argument {k}: {e}") from None
         return out
+
+    def __reduce__(self):
+        if self.recipe is None:
+            raise ArgumentError(f"{self} was not compiled here, so there is nothing to pickle; copy the artifact it was loaded from")
+        return self.recipe.reduce()
 
     def __str__(self) -> str:
         return f"function {self.name}" if self.name else "the function"

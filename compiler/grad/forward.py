@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from ...runtime.errors import ArgumentError, NullGradientError, ShapeError
@@ -52,12 +53,13 @@ def Rop(f: Any, wrt: Any, eval_points: Any, disconnected_outputs: str = "raise")
     return found[0] if one else found
 
 
-def push(outs: list[Variable], tangents: dict[Variable, Variable]) -> None:
-    """Fills in the tangents of everything the outputs depend on, from those given."""
+def push(outs: list[Variable], tangents: dict[Variable, Variable], stop: Collection[Variable] = ()) -> None:
+    """Fills in the tangents of everything the outputs depend on, from those given. Does not look behind `stop`."""
     done: set[Apply] = set()
-    for v in ancestors(outs, stop=list(tangents)):
+    halt = set(stop)
+    for v in ancestors(outs, stop=[*tangents, *halt]):
         owner = v.owner
-        if owner is None or v in tangents or owner in done:
+        if owner is None or v in tangents or v in halt or owner in done:
             continue
         done.add(owner)
         if all(o.dtype in DISCRETE for o in owner.outputs):
@@ -66,7 +68,7 @@ def push(outs: list[Variable], tangents: dict[Variable, Variable]) -> None:
         if all(t is None for t in given):
             continue
         for o, t in zip(owner.outputs, _push(owner, given), strict=True):
-            if t is not None and o.dtype not in DISCRETE:
+            if t is not None and o.dtype not in DISCRETE and o not in halt:
                 tangents[o] = fit.fit_tangent(t, o)
 
 

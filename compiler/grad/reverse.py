@@ -155,7 +155,7 @@ def propagate(
         outs = [None if o in halt else grads.get(o) for o in owner.outputs]
         if all(g is None for g in outs):
             continue
-        for i, g in zip(owner.inputs, _pull(owner, outs), strict=True):
+        for i, g in zip(owner.inputs, _pull(owner, outs, needed), strict=True):
             if g is None or i not in needed or i in given or i.dtype in DISCRETE:
                 continue
             if isinstance(g, NullGradient):
@@ -201,7 +201,7 @@ def _sum(parts: list[Any]) -> Any:
     return null[0] if null else fit.total(parts)
 
 
-def _pull(owner: Apply, outs: list[Any]) -> Sequence[Any]:
+def _pull(owner: Apply, outs: list[Any], needed: Collection[Variable]) -> Sequence[Any]:
     null = [g for g in outs if isinstance(g, NullGradient)]
     if null:
         return null[:1] * len(owner.inputs)
@@ -213,6 +213,8 @@ def _pull(owner: Apply, outs: list[Any]) -> Sequence[Any]:
             rule = PULLBACK.get(op.name)
             if rule is not None:
                 return rule(owner, outs)
+        elif hasattr(op, "pullback_of"):  # told for which inputs a gradient is asked
+            return op.pullback_of(owner, outs, [i in needed for i in owner.inputs])
         elif hasattr(op, "pullback"):
             return op.pullback(owner, outs)
         elif hasattr(op, "grad") or hasattr(op, "L_op"):

@@ -10,7 +10,9 @@ import numpy as np
 
 from ...runtime.callable import Argument
 from ...runtime.errors import ArgumentError, DTypeError, ShapeError, UnusedInputError
+from ...runtime.sparse import SparseArgument
 from ..ir.dtypes import numpy_dtype
+from . import sparse
 from .config import config
 from .lowering import Lowered, lower, replaced_order
 from .shared import SharedVariable
@@ -50,7 +52,7 @@ class Out:
 
 class Source(NamedTuple):
     """What the pipeline compiles: a region whose params are inputs, then states; whose outputs are results, then the
-    new values of the states in `updates`."""
+    new values of the states in `updates`. Sparse inputs, states and outputs are there by their dense parts."""
 
     lowered: Lowered
     arguments: list[Argument]
@@ -59,6 +61,7 @@ class Source(NamedTuple):
     updates: list[int]  # which state each output after the results replaces
     outputs: Any  # None, "one", "list" or keys
     name: str | None
+    kinds: list[str] | None = None  # of each output, "dense" or "csr" (four results); None when all are dense
 
 
 def function(
@@ -82,12 +85,21 @@ def function(
     "interpret" (NumPy, the definition of meaning). Raises UnusedInputError, MissingInputError, ShapeError, DTypeError,
     ArgumentError.
     """
+    inputs = inputs if isinstance(inputs, (Variable, In)) else list(inputs)
+    updates, givens = (_pairs(p, what) for p, what in ((updates, "updates"), (givens, "givens")))
     source = declare(
         inputs, outputs, updates, givens, no_default_updates, name, rebuild_strict, allow_input_downcast, on_unused_input
     )
     from ..pipeline import compile_function
+    from .pickling import Recipe
 
-    return compile_function(source, mode_name(mode))
+    made = compile_function(source, mode_name(mode))
+    made.recipe = Recipe({
+        "inputs": inputs, "outputs": outputs, "mode": mode_name(mode), "updates": updates, "givens": givens,
+        "no_default_updates": no_default_updates, "name": name, "rebuild_strict": rebuild_strict,
+        "allow_input_downcast": allow_input_downcast, "on_unused_input": "ignore",
+    })  # fmt: skip
+    return made
 
 
 def mode_name(mode: Any) -> str:
@@ -116,16 +128,18 @@ def declare(
     """Checks the arguments of `function` and lowers to one region."""
     ins = _inputs(inputs, allow_input_downcast)
     outs, structure = _outputs(outputs)
+    kinds = [o.node.type.kind for o in outs] if any(map(sparse.is_sparse, outs)) else None
+    outs = [p for o in outs for p in (sparse.exploded(o) if sparse.is_sparse(o) else [o])]
+    params = [p for i in ins for p in sparse.parts(i.variable)]
     replace = _givens(givens, rebuild_strict)
     changes = _updates(updates, ins)
-    _default_updates(outs, changes, replace, no_default_updates, [i.variable for i in ins])
+    _default_updates(outs, changes, replace, no_default_updates, params)
     wanted = [*outs, *changes.values()]
-    params = [i.variable for i in ins]
     states = _states(wanted, params, replace, changes)
     _check_unused(ins, wanted, replace, on_unused_input)
     lowered = lower([*params, *states], wanted, replace)
     arguments = [_argument(i) for i in ins]
-    return Source(lowered, arguments, states, len(outs), [states.index(s) for s in changes], structure, name)
+    return Source(lowered, arguments, states, len(outs), [states.index(s) for s in changes], structure, name, kinds)
 
 
 def _inputs(inputs: Iterable[Any], allow: bool | None) -> list[In]:
@@ -139,7 +153,7 @@ def _inputs(inputs: Iterable[Any], allow: bool | None) -> list[In]:
         i = entry if isinstance(entry, In) else In(entry) if isinstance(entry, Variable) else None
         if i is None or not isinstance(i.variable, Variable):
             raise DTypeError(f"input {k} is {entry!r}; symbolic variables and In(...) are accepted")
-        if isinstance(i.variable, SharedVariable):
+        if isinstance(i.variable, (SharedVariable, sparse.SparseSharedVariable)):
             raise ArgumentError(f"input {k} is the shared variable {i.variable.describe()}; use it in givens or updates instead")
         if isinstance(i.variable, Constant):
             raise ArgumentError(f"input {k} is the constant {i.variable.describe()}")
@@ -155,7 +169,7 @@ def _inputs(inputs: Iterable[Any], allow: bool | None) -> list[In]:
 def _outputs(outputs: Any) -> tuple[list[Variable], Any]:
     def one(o: Any) -> Variable:
         o = o.variable if isinstance(o, Out) else o
-        return o if isinstance(o, Variable) else as_tensor_variable(o)
+        return o if isinstance(o, Variable) else sparse.as_sparse_variable(o) if sparse.is_scipy(o) else as_tensor_variable(o)
 
     if outputs is None:
         return [], None
@@ -186,6 +200,10 @@ def _givens(givens: Any, strict: bool) -> dict[Variable, Variable]:
             raise DTypeError(f"givens replaces symbolic variables, not {old!r}")
         if old in out:
             raise ArgumentError(f"givens replaces {old.describe()} twice")
+        if sparse.is_sparse(old):
+            new = sparse.fit(new, old, f"givens for {old.describe()}")
+            out.update(zip(sparse.parts(old), sparse.exploded(new), strict=False))
+            continue
         out[old] = _fit(new, old, f"givens for {old.describe()}", strict)
     return out
 
@@ -215,6 +233,12 @@ def _fit(value: Any, like: Variable, what: str, strict: bool = True) -> Variable
 def _updates(updates: Any, ins: Sequence[In]) -> dict[SharedVariable, Variable]:
     out: dict[SharedVariable, Variable] = {}
     for target, new in _pairs(updates, "updates"):
+        if isinstance(target, sparse.SparseSharedVariable):
+            new = sparse.exploded(sparse.fit(new, target, f"the update of {target.describe()}"))
+            if target.shared_parts[0] in out:
+                raise ArgumentError(f"updates change {target.describe()} twice")
+            out.update(zip(target.shared_parts, new, strict=True))
+            continue
         if not isinstance(target, SharedVariable):
             raise ArgumentError(f"updates change shared variables; {target!r} is not one (declared at {here()})")
         if target in out:
@@ -262,9 +286,9 @@ def _check_unused(ins: Sequence[In], wanted: Sequence[Variable], replace: dict, 
         raise ArgumentError(f"on_unused_input is 'raise', 'warn' or 'ignore', not {policy!r}")
     if policy == "ignore":
         return
-    used = set(replaced_order(wanted, [i.variable for i in ins], replace))
+    used = set(replaced_order(wanted, [p for i in ins for p in sparse.parts(i.variable)], replace))
     for k, i in enumerate(ins):
-        if i.variable not in used:
+        if not any(p in used for p in sparse.parts(i.variable)):
             text = (
                 f"input {k}, {i.variable.describe()} : {i.variable.type} (declared at {i.variable.trace}), is not part of the "
                 "graph that computes the outputs; leave it out, or pass on_unused_input='warn' or 'ignore'"
@@ -277,12 +301,14 @@ def _check_unused(ins: Sequence[In], wanted: Sequence[Variable], replace: dict, 
 def _argument(i: In) -> Argument:
     t = i.variable.type
     label = i.name or i.variable.describe()
-    arg = Argument(
+    arg = (SparseArgument if sparse.is_sparse(i.variable) else Argument)(
         i.name, label, numpy_dtype(t.dtype), t.shape, allow_downcast=i.allow_downcast, strict=i.strict,
         python_float=t.dtype == config.floatX,
     )  # fmt: skip
     if i.value is not None:
         value = i.value
-        arg.default = value.get_value() if isinstance(value, SharedVariable) else np.asarray(arg.convert(value))
+        value = value.get_value() if isinstance(value, (SharedVariable, sparse.SparseSharedVariable)) else value
+        (arg.default, *more) = arg.arrays(value)
+        arg.default = value if more else arg.default
         arg.has_default = True
     return arg

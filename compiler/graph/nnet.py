@@ -14,6 +14,7 @@ from ..ir.node import Node, build
 from . import math, shaping
 from .tensor import as_tensor_variable, cast, pad_left
 from .variable import Op, Variable, apply_op
+from .windows import convolve
 
 
 def reduced(name: str, x: Node, axis: int) -> Node:
@@ -109,6 +110,54 @@ def softmax(x: Any, axis: int | None = None) -> Variable:
 def logsoftmax(x: Any, axis: int | None = None) -> Variable:
     """The logarithm of the softmax of each row, in a stable form."""
     return _along_axis(LogSoftmax, x, axis)
+
+
+def hard_sigmoid(x: Any) -> Variable:
+    """0.2 x + 0.5 limited to [0, 1]."""
+    x = as_tensor_variable(x)
+    x = cast(x, math.upgrade(x.dtype))
+    slope, shift, low, high = (shaping.constant(c, dtype=x.dtype) for c in (0.2, 0.5, 0, 1))
+    return math.clip(math.add(math.mul(x, slope), shift), low, high)
+
+
+def elu(x: Any, alpha: Any = 1) -> Variable:
+    """x where it is positive, alpha (exp(x) - 1) elsewhere."""
+    x = as_tensor_variable(x)
+    x = cast(x, math.upgrade(x.dtype))
+    # The exponential sees no positive x, so that it cannot overflow, nor its gradient.
+    zero = shaping.constant(0, dtype=x.dtype)
+    factor = shaping.constant(alpha, dtype=x.dtype) if isinstance(alpha, (int, float)) else alpha
+    return math.switch(math.gt(x, zero), x, math.mul(math.expm1(math.minimum(x, zero)), factor))
+
+
+def softsign(x: Any) -> Variable:
+    """x / (1 + |x|)."""
+    x = as_tensor_variable(x)
+    x = cast(x, math.upgrade(x.dtype))
+    return math.true_div(x, math.add(shaping.constant(1, dtype=x.dtype), math.abs_(x)))
+
+
+def conv1d(input: Any, filters: Any, border_mode: Any = "valid", subsample: Any = 1, filter_flip: bool = True, filter_shape: Any = None) -> Variable:
+    """input[batch, channel, time] convolved with filters[out, channel, width]; see `windows.convolve`."""
+    step = subsample if isinstance(subsample, (tuple, list)) else (subsample,)
+    return convolve(input, filters, border_mode, step, filter_flip, filter_shape)
+
+
+def conv2d(
+    input: Any,
+    filters: Any,
+    input_shape: Any = None,
+    filter_shape: Any = None,
+    border_mode: Any = "valid",
+    subsample: Any = (1, 1),
+    filter_flip: bool = True,
+    image_shape: Any = None,
+) -> Variable:
+    """input[batch, channel, row, column] convolved with filters[out, channel, row, column]; see `windows.convolve`.
+
+    input_shape (image_shape) is accepted as in Theano; the lengths of the input need not be known.
+    """
+    return convolve(input, filters, border_mode, tuple(subsample), filter_flip, filter_shape)
 
 
 def categorical_crossentropy(coding_dist: Any, true_dist: Any) -> Variable:

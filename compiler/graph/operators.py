@@ -184,6 +184,23 @@ class TensorOperators:
     def ones_like(self, dtype=None):
         return shaping.ones_like(self, dtype)
 
+    @property
+    def rng(self):
+        """The state that a random variable was drawn with."""
+        return _of_tag(self, "rng")
+
+    @property
+    def update(self):
+        """(state, next state) of a random variable."""
+        return _of_tag(self, "update")
+
+
+def _of_tag(v: Any, name: str) -> Any:
+    found = getattr(v._tag, name, None)
+    if found is None:
+        raise AttributeError(f"{v.describe()} has no attribute {name!r}: it was not drawn by a random stream")
+    return found
+
 
 def _install_binary() -> None:
     table = {

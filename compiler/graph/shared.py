@@ -62,9 +62,6 @@ class SharedVariable(Variable):
     def clone(self, name: str | None = None):
         raise ArgumentError("a shared variable is not cloned: make another with weft.shared")
 
-    def __copy__(self):
-        return self
-
 
 class TensorSharedVariable(TensorOperators, SharedVariable):
     __slots__ = ()

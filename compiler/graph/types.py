@@ -81,6 +81,14 @@ class SparseType(TensorType):
     kind = "csr"
     __slots__ = ()
 
+    def make_variable(self, name: str | None = None):
+        from .sparse import declared
+
+        return declared(self, name)
+
+    def clone(self, dtype: Any = None, broadcastable: Any = None):
+        return SparseType(dtype or self.dtype, shape=self.shape)
+
 
 class RandomStateType(TensorType):
     """The state of a random stream: key and number of draws so far (two uint64)."""

@@ -6,6 +6,7 @@ declares it; `lowering.py` builds the nodes of a function anew from the Variable
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -17,22 +18,29 @@ from . import types
 from .trace import Trace, here, on_behalf
 
 
+serials = itertools.count()
+
+
 class Tag:
     """Free attributes of a Variable (`x.tag.test_value = ...`)."""
 
 
 class Variable:
-    __slots__ = ("__weakref__", "_compared", "_subscript", "_tag", "_type", "index", "name", "node", "owner", "trace")
+    __slots__ = (
+        "__weakref__", "_compared", "_subscript", "_tag", "_type", "index", "name", "node", "owner", "serial", "trace",
+    )  # fmt: skip
 
     owner: Apply | None
     index: int
     name: str | None
     node: Node
     trace: Trace
+    serial: int  # Variables are numbered as they are made: scan tells by it what its step did not make itself
 
     def __init__(self, node: Node, owner: Apply | None = None, index: int = 0, name: str | None = None):
         self.node, self.owner, self.index, self.name = node, owner, index, name
         self.trace = here()
+        self.serial = next(serials)
         self._tag = self._type = self._subscript = None
         self._compared = False
 
@@ -99,6 +107,14 @@ class Variable:
         from .pickling import reduce_variable
 
         return reduce_variable(self)
+
+    def __setstate__(self, state):
+        from .pickling import restore
+
+        restore(self, state)
+
+    def __copy__(self):
+        return self
 
 
 class Constant(Variable):
@@ -170,6 +186,8 @@ class Primitive(Op):
         return dict(self.attrs)[name]
 
     def lower(self, inputs: Sequence[Node]) -> list[Node]:
+        if self.name == "csr_part" and inputs[0].op == "csr":
+            return [inputs[0].inputs[self.attr("part")]]  # so that no node but csr itself is sparse
         node = make(self.name, inputs, self.attrs)
         if isinstance(node.type, TupleType):
             return [build("item", node, index=k) for k in range(len(node.type.items))]
@@ -177,6 +195,11 @@ class Primitive(Op):
 
     def _key(self):
         return (self.name, self.attrs)
+
+    def __reduce_ex__(self, protocol):
+        from .pickling import reduce_primitive
+
+        return reduce_primitive(self)
 
     def __str__(self) -> str:
         shown = ", ".join(f"{k}={v}" for k, v in self.attrs)
@@ -212,6 +235,11 @@ class Apply:
 
     def __repr__(self) -> str:
         return f"{self.op}({', '.join(map(repr, self.inputs))})"
+
+    def __reduce_ex__(self, protocol):
+        from .pickling import reduce_apply
+
+        return reduce_apply(self)
 
 
 def bind_outputs(node: Apply) -> None:

@@ -7,6 +7,26 @@ from typing import Any
 from ..compiler.grad.forward import Lop, Rop
 from ..compiler.grad.reverse import grad
 from ..compiler.graph import operators as _operators  # noqa: F401  (gives variables their operators)
+from ..compiler.graph.extras import (
+    batched_dot,
+    bincount,
+    diag,
+    diagonal,
+    diff,
+    eye,
+    identity_like,
+    repeat,
+    roll,
+    squeeze,
+    swapaxes,
+    tensordot,
+    tile,
+    to_one_hot,
+    trace,
+    tri,
+    tril,
+    triu,
+)
 from ..compiler.graph.indexing import inc_subtensor, nonzero, set_subtensor, take
 from ..compiler.graph.math import (
     abs_,
@@ -65,6 +85,7 @@ from ..compiler.graph.math import (
     pow,
     prod,
     real,
+    round_half_to_even,
     sgn,
     sigmoid,
     sin,
@@ -112,9 +133,11 @@ from ..compiler.graph.shared import TensorSharedVariable
 from ..compiler.graph.tensor import CONSTRUCTORS as _CONSTRUCTORS
 from ..compiler.graph.tensor import as_tensor_variable, cast, constant, tensor
 from ..compiler.graph.types import TensorType
+from ..compiler.graph.windows import pad, spread, window
 from . import nnet
 
 square, lor, land, floor_div = sqr, or_, and_, int_div
+bitwise_and, bitwise_or, bitwise_xor, bitwise_not, power = and_, or_, xor, invert, pow
 as_tensor = as_tensor_variable
 
 # scalar, fvector, imatrix, dtensor3s, ...: every rank with every dtype prefix, and the plurals.

@@ -1,0 +1,265 @@
+"""Graphs as text: `debugprint` (a tree), `pp` (a formula), `min_informative_str`; and `Print`, an operation that prints.
+
+All are iterative. A tree is indented by its depth, so below LEVELS levels it goes on at the left margin, under the id
+of the operation that it belongs to: the text stays linear in the size of the graph.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...runtime.errors import ArgumentError
+from .tensor import as_tensor_variable
+from .variable import Apply, Constant, Op, Primitive, Variable, ancestors
+
+LEVELS = 50
+FORMULA = 500  # characters of a subexpression; a longer one is shown as its operation and dots
+
+
+def roots(obj: Any) -> list[Variable]:
+    """The Variables that an object to print stands for: itself, a list's, an Apply's outputs, a function's results."""
+    if isinstance(obj, Variable):
+        return [obj]
+    if isinstance(obj, Apply):
+        return list(obj.outputs[:1])
+    if isinstance(obj, (list, tuple)):
+        return [v for o in obj for v in roots(o)]
+    recipe = getattr(obj, "recipe", None)
+    if recipe is not None:
+        outs = recipe.arguments["outputs"]
+        outs = [] if outs is None else outs
+        found = [getattr(o, "variable", o) for o in (outs.values() if isinstance(outs, dict) else outs if isinstance(outs, (list, tuple)) else [outs])]
+        return roots(found) + [v for _, v in recipe.arguments["updates"] if isinstance(v, Variable)]
+    raise ArgumentError(f"a graph to print is a symbolic variable, a list of them, an Apply or a compiled function, not {obj!r}")
+
+
+def letters(n: int) -> str:
+    """A, B, ..., Z, BA, BB, ...: n in base 26, as Theano numbers its lines."""
+    out = ""
+    while True:
+        n, digit = divmod(n, 26)
+        out = chr(ord("A") + digit) + out
+        if n == 0:
+            return out
+
+
+class _Ids:
+    """The id of each thing printed, in order."""
+
+    def __init__(self, form: str, done: dict | None):
+        if form not in ("CHAR", "int", "id", ""):
+            raise ArgumentError(f"ids of debugprint is 'CHAR', 'int', 'id' or '', not {form!r}")
+        self.form, self.given = form, {} if done is None else done
+
+    def of(self, thing: Any) -> str:
+        """The text " [id A]" of a Variable or an Apply, made when asked for the first time."""
+        found = self.given.get(thing)
+        if found is None:
+            n = len(self.given)
+            text = {"CHAR": letters(n), "int": str(n), "id": str(id(thing)), "": ""}[self.form]
+            found = self.given[thing] = f" [id {text}]" if self.form else ""
+        return found
+
+
+def debugprint(
+    obj: Any,
+    depth: int = -1,
+    print_type: bool = False,
+    file: Any = None,
+    ids: str = "CHAR",
+    done: dict | None = None,
+    stop_on_name: bool = False,
+) -> Any:
+    """Prints a graph as a tree: an operation with its id and name, below it its inputs.
+
+    An operation met again is one line, with the id of its first. depth: levels to print (-1: all). file: where to, or
+    "str" for a string returned. ids: "CHAR", "int", "id" or "". done: ids of what was printed before, continued.
+    stop_on_name: nothing below a named Variable.
+    """
+    names = _Ids(ids, done)
+    lines: list[str] = []
+    later: list[tuple[Variable, int]] = []
+    for root in roots(obj):
+        _tree(root, depth, print_type, names, stop_on_name, lines, later, follow=True)
+        while later:
+            v, left = later.pop(0)
+            lines.append(f"{v.owner.op if v.owner is not None else v}{names.of(v.owner)}, continued")
+            _tree(v, left, print_type, names, stop_on_name, lines, later, follow=False)
+    text = "".join(line + "\n" for line in lines)
+    if file == "str":
+        return text
+    (sys.stdout if file is None else file).write(text)
+    return file
+
+
+def _tree(
+    root: Variable, depth: int, types: bool, names: _Ids, stop: bool, lines: list[str], later: list, follow: bool
+) -> None:
+    """One tree; what lies too deep goes into `later`. With follow False the line of the root itself stands already."""
+    stack: list[tuple[Variable, str, str, int, int]] = [(root, "", "", depth, 0)]
+    while stack:
+        v, prefix, below, left, level = stack.pop()
+        if left == 0:
+            continue
+        kind = f" <{v.type}>" if types else ""
+        if v.owner is None:
+            lines.append(f"{prefix}{_leaf(v)}{names.of(v)}{kind}")
+            continue
+        fresh = v.owner not in names.given or (v is root and not follow)
+        if v is not root or follow:
+            number = f".{v.index}" if len(v.owner.outputs) > 1 else ""
+            lines.append(f"{prefix}{v.owner.op}{number}{names.of(v.owner)}{kind} '{v.name or ''}'")
+        if not fresh or (stop and v.name is not None):
+            continue
+        if level == LEVELS:
+            lines[-1] += " ..."
+            later.append((v, left))
+            continue
+        last = len(v.owner.inputs) - 1
+        entries = [
+            (i, below + " |", below + ("  " if k == last else " |"), left - 1, level + 1) for k, i in enumerate(v.owner.inputs)
+        ]
+        stack.extend(reversed(entries))
+
+
+def _leaf(v: Variable) -> str:
+    if isinstance(v, Constant) and not v.name:
+        return f"{type(v).__name__}{{{_number(v)}}}"
+    return v.name or f"<{v.type}>"
+
+
+def _number(v: Constant) -> str:
+    if v.data.ndim == 0:
+        return str(v.data[()])
+    return np.array2string(v.data, threshold=6, edgeitems=2, max_line_width=10**6).replace("\n", "")
+
+
+_INFIX = {
+    "add": ("+", 4), "sub": ("-", 4), "mul": ("*", 5), "truediv": ("/", 5), "floordiv": ("//", 5), "mod": ("%", 5),
+    "pow": ("**", 7), "lt": ("<", 2), "le": ("<=", 2), "gt": (">", 2), "ge": (">=", 2), "eq": ("==", 2), "ne": ("!=", 2),
+    "and": ("&", 3), "or": ("|", 3), "xor": ("^", 3),
+}  # fmt: skip
+_ATOM = 9
+
+
+def pp(x: Any) -> str:
+    """The formula of a Variable. Broadcasts and conversions of type are left out; long subexpressions are shortened."""
+    x = as_tensor_variable(x) if not isinstance(x, Variable) else x
+    text: dict[Variable, tuple[str, int]] = {}
+    for v in ancestors([x]):
+        text[v] = _formula(v, text)
+    return text[x][0]
+
+
+def _formula(v: Variable, text: dict[Variable, tuple[str, int]]) -> tuple[str, int]:
+    """The text of v and how strongly it binds."""
+    if v.owner is None:
+        return (_number(v) if isinstance(v, Constant) and not v.name else v.name or f"<{v.type}>"), _ATOM
+    op, inputs = v.owner.op, v.owner.inputs
+    name = op.name if isinstance(op, Primitive) else str(op)
+    parts = [text[i] for i in inputs]
+    if sum(len(p[0]) for p in parts) > FORMULA:
+        return f"{name}(...)", _ATOM
+    if name in _INFIX and len(parts) == 2:
+        sign, rank = _INFIX[name]
+        # a - (b - c) keeps its parentheses, (a - b) - c needs none; a power binds from the right.
+        low, high = (rank + 1, rank) if name == "pow" else (rank, rank + 1)
+        left, right = _bound(parts[0], low), _bound(parts[1], high if name not in ("add", "mul") else rank)
+        return f"{left} {sign} {right}", rank
+    if name == "neg":
+        return "-" + _bound(parts[0], 6), 6
+    if name in ("dimshuffle", "cast") and isinstance(op, Primitive):
+        if name == "dimshuffle" and [o for o in op.attr("order") if o != "x"] != sorted(o for o in op.attr("order") if o != "x"):
+            return f"{_bound(parts[0], _ATOM)}.transpose{op.attr('order')}" if inputs[0].ndim > 2 else f"{_bound(parts[0], _ATOM)}.T", _ATOM
+        return parts[0]
+    if name == "slice" and isinstance(op, Primitive):
+        return f"{_bound(parts[0], _ATOM)}[{_slice(op.attr('spec'), [p[0] for p in parts[1:]])}]", _ATOM
+    extra = [f"axis={op.attr('axes')}"] if isinstance(op, Primitive) and "axes" in dict(op.attrs) and len(op.attr("axes")) < inputs[0].ndim else []
+    number = f".{v.index}" if len(v.owner.outputs) > 1 else ""
+    return f"{name}({', '.join([p[0] for p in parts] + extra)}){number}", _ATOM
+
+
+def _bound(part: tuple[str, int], rank: int) -> str:
+    return part[0] if part[1] >= rank else f"({part[0]})"
+
+
+def _slice(spec: Sequence[tuple], bounds: list[str]) -> str:
+    out = []
+    for s in spec:
+        if s[0] == "all":
+            out.append(":")
+        elif s[0] == "point":
+            out.append(bounds.pop(0))
+        else:
+            start, stop = (bounds.pop(0) if given else "" for given in s[1:3])
+            out.append(f"{start}:{stop}" + (f":{s[3]}" if s[3] != 1 else ""))
+    return ", ".join(out)
+
+
+pprint = pp
+
+
+def min_informative_str(obj: Any) -> str:
+    """A tree of letters, cut at named Variables: what was met before is `<letter>`."""
+    tags: dict[Variable, str] = {}
+    lines: list[str] = []
+    stack = [(v, 0) for v in reversed(roots(obj))]
+    while stack:
+        v, level = stack.pop()
+        if v in tags:
+            lines.append(f"{' ' * level}<{tags[v]}>")
+            continue
+        tags[v] = letters(len(tags))
+        named = v.name is not None or v.owner is None
+        lines.append(f"{' ' * level}{tags[v]}. {v.name or (_leaf(v) if v.owner is None else v.owner.op)}")
+        if not named and v.owner is not None:
+            if level == LEVELS:
+                lines[-1] += " ..."
+            else:
+                stack.extend((i, level + 1) for i in reversed(v.owner.inputs))
+    return "\n".join(lines)
+
+
+def _print(op: Print, value: np.ndarray) -> None:
+    for attr in op.attrs:
+        shown = getattr(value, attr)
+        print(op.message, attr, "=", shown() if callable(shown) else shown)
+
+
+class Print(Op):
+    """`Print("message")(x)` is x, and prints its value whenever it is computed. It runs in Python (a host_call).
+
+    attrs: the attributes of the array to show. global_fn: called as global_fn(op, value) in place of printing.
+    """
+
+    __props__ = ("message", "attrs", "global_fn")
+
+    def __init__(self, message: str = "", attrs: Sequence[str] = ("__str__",), global_fn: Callable = _print):
+        self.message, self.attrs, self.global_fn = message, tuple(attrs), global_fn
+
+    def make_node(self, x: Any) -> Apply:
+        x = as_tensor_variable(x)
+        return Apply(self, [x], [x.type()])
+
+    def perform(self, node: Apply, inputs: list, outputs: list) -> None:
+        self.global_fn(self, inputs[0])
+        outputs[0][0] = inputs[0]
+
+    def infer_shape(self, node: Apply, shapes: list) -> list:
+        return shapes
+
+    def grad(self, inputs: list, output_gradients: list) -> list:
+        return output_gradients
+
+    def R_op(self, inputs: list, eval_points: list) -> list:  # noqa: N802  (Theano's name)
+        return eval_points
+
+    def __str__(self) -> str:
+        return f"Print{{{self.message!r}}}"
+
+
+__all__ = ["Print", "debugprint", "min_informative_str", "pp", "pprint"]

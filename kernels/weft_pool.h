@@ -1,0 +1,31 @@
+/* weft_pool.h: the one thread pool of a process. Generated code is handed weft_parallel_for as a pointer.
+ *
+ * n items are cut into contiguous chunks, one a thread: chunk w of t is [w*n/t, (w+1)*n/t), up to the remainder
+ * spread over the first ones. The cut follows from n, grain and the thread count alone.
+ */
+#ifndef WEFT_POOL_H
+#define WEFT_POOL_H
+#include <stdint.h>
+
+typedef void (*weft_body)(void *arg, int64_t begin, int64_t end, int worker);
+typedef void (*weft_pfor)(int64_t n, int64_t grain, int max_threads, weft_body body, void *arg);
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* body(arg, begin, end, worker) over [0, n), worker in [0, threads used). No chunk is smaller than grain (where n
+ * allows); max_threads <= 0 means no limit but the pool's. Runs serially, as worker 0, when called from inside a
+ * body or while another thread uses the pool. Returns when all is done. */
+void weft_parallel_for(int64_t n, int64_t grain, int max_threads, weft_body body, void *arg);
+
+/* The thread count: set, or WEFT_THREADS, or OMP_NUM_THREADS, or what affinity and cgroup allow. */
+int weft_pool_threads(void);
+
+/* n <= 0 returns to the environment's count. Takes effect with the next loop. */
+void weft_pool_set_threads(int n);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

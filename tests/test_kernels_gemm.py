@@ -1,0 +1,263 @@
+"""kernels/weft_gemm.h: every bit of a product against a scalar fma loop, over shapes, strides, threads and vector widths."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cffi import FFI
+
+KERNELS = Path(__file__).resolve().parent.parent / "kernels"
+FLAGS = "-fwrapv -ffp-contract=off -fno-math-errno -fno-trapping-math -std=gnu11 -fPIC -shared -pthread".split()
+INTS = {f"{k}{b}": f"{'u' * (k == 'u')}int{b}_t" for k in "iu" for b in (8, 16, 32, 64)}
+C = {"f32": "float", "f64": "double", **INTS, "c64": "weft_c64", "c128": "weft_c128", "f16": "uint16_t", "bf16": "uint16_t"}
+NUMPY = {"f32": np.float32, "f64": np.float64, **{d: np.dtype(t[:-2]) for d, t in INTS.items()}, "c64": np.complex64,
+         "c128": np.complex128, "f16": np.float16, "bf16": np.uint16}
+LANES = {"f32": 16}
+
+EXPORT = """
+void x_gemm_{d}(int64_t m, int64_t n, int64_t k, {t} *a, int64_t ars, int64_t acs, {t} *b, int64_t brs, int64_t bcs,
+                {t} *c, int64_t crs, int64_t ccs, int threads, void *work) {{
+  weft_gemm_{d}(m, n, k, a, ars, acs, b, brs, bcs, c, crs, ccs, threads > 0 ? weft_parallel_for : 0, threads, work);
+}}
+int64_t x_workspace_{d}(int64_t m, int64_t n, int64_t k, int threads) {{ return weft_gemm_workspace_{d}(m, n, k, threads); }}
+void x_dot_{d}(int64_t n, {t} *x, int64_t incx, {t} *y, int64_t incy, {t} *out) {{
+  {store};
+}}
+void x_gemv_{d}(int64_t m, int64_t k, {t} *a, int64_t ars, int64_t acs, {t} *x, int64_t incx, {t} *y, int64_t incy, int threads) {{
+  weft_gemv_{d}(m, k, a, ars, acs, x, incx, y, incy, threads > 0 ? weft_parallel_for : 0, threads);
+}}
+"""
+# The definition, one element at a time. Built apart from the header, so that it cannot share a mistake.
+REFERENCE = """
+void r_gemm_{d}(int64_t m, int64_t n, int64_t k, {t} *a, int64_t ars, int64_t acs, {t} *b, int64_t brs, int64_t bcs, {t} *c) {{
+  for (int64_t i = 0; i < m; i++) for (int64_t j = 0; j < n; j++) {{
+    {t} sum = 0, acc = 0;
+    for (int64_t p = 0; p < k; p++) {{
+      {t} x = a[i * ars + p * acs], y = b[p * brs + j * bcs];
+      acc = p % 512 == 0 ? x * y : FMA{d}(x, y, acc);
+      if (p % 512 == 511 || p == k - 1) sum = p < 512 ? acc : sum + acc;
+    }}
+    c[i * n + j] = sum;
+  }}
+}}
+void r_dot_{d}(int64_t n, {t} *x, int64_t incx, {t} *y, int64_t incy, {t} *out) {{
+  {t} sum = 0;
+  for (int64_t i = 0; i < n; i += 1024) {{
+    {t} lane[{L}] = {{0}};
+    for (int64_t p = i; p < n && p < i + 1024; p++) lane[p % {L}] = FMA{d}(x[p * incx], y[p * incy], lane[p % {L}]);
+    for (int h = {L} / 2; h; h /= 2) for (int l = 0; l < h; l++) lane[l] += lane[l + h];
+    sum = i ? sum + lane[0] : lane[0];
+  }}
+  *out = sum;
+}}
+"""
+DECL = """
+void x_gemm_{d}(int64_t m, int64_t n, int64_t k, void *a, int64_t ars, int64_t acs, void *b, int64_t brs, int64_t bcs,
+                void *c, int64_t crs, int64_t ccs, int threads, void *work);
+int64_t x_workspace_{d}(int64_t m, int64_t n, int64_t k, int threads);
+void x_dot_{d}(int64_t n, void *x, int64_t incx, void *y, int64_t incy, void *out);
+void x_gemv_{d}(int64_t m, int64_t k, void *a, int64_t ars, int64_t acs, void *x, int64_t incx, void *y, int64_t incy, int threads);
+void r_gemm_{d}(int64_t m, int64_t n, int64_t k, void *a, int64_t ars, int64_t acs, void *b, int64_t brs, int64_t bcs, void *c);
+void r_dot_{d}(int64_t n, void *x, int64_t incx, void *y, int64_t incy, void *out);
+void weft_pool_set_threads(int n);
+"""
+
+
+def cpu_flags():
+    text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    return set(re.search(r"^flags\s*:(.*)$", text, re.M).group(1).split()) if "flags" in text else set()
+
+
+TARGETS = {"native": ["-march=native"], "avx2": ["-mavx2", "-mfma"], "plain": []}
+
+
+@pytest.fixture(scope="session")
+def build(tmp_path_factory):
+    made = {}
+
+    def get(target, dtypes):
+        if target == "avx2" and not {"avx2", "fma"} <= cpu_flags():
+            pytest.skip("no AVX2")
+        if (target, dtypes) in made:
+            return made[target, dtypes]
+        folder = tmp_path_factory.mktemp(target)
+        exports = []
+        for d in dtypes:
+            call = f"weft_dot_{d}(n, x, incx, y, incy)"
+            store = f"weft_store_{d}(out, {call})" if d in ("f16", "bf16") else f"*out = {call}"
+            exports.append(EXPORT.format(d=d, t=C[d], store=store))
+        (folder / "x.c").write_text('#include "weft_gemm.h"\n' + "".join(exports))
+        floats = [d for d in dtypes if d in ("f32", "f64")]
+        fused = "#if defined(__FMA__) || defined(__FP_FAST_FMAF)\n#define FMAf32 __builtin_fmaf\n#define FMAf64 __builtin_fma\n" \
+                "#else\n#define FMAf32(a, b, c) ((a) * (b) + (c))\n#define FMAf64 FMAf32\n#endif\n"
+        (folder / "r.c").write_text("#include <stdint.h>\n" + fused + "".join(
+            REFERENCE.format(d=d, t=C[d], L=LANES.get(d, 8)) for d in floats))
+        flags = [*FLAGS, *TARGETS[target], "-I", KERNELS]
+        subprocess.run(["gcc", "-O2", *flags, "-c", folder / "r.c", "-o", folder / "r.o"], check=True)
+        subprocess.run(["gcc", "-O3", *flags, "-Wall", "-Wextra", "-Werror", "-Wno-unused-function", "-Wno-psabi", folder / "x.c",
+                        folder / "r.o", KERNELS / "weft_pool.c", "-o", folder / "x.so"], check=True)
+        ffi = FFI()
+        for d in dtypes:
+            ffi.cdef(DECL.format(d=d), override=True)
+        made[target, dtypes] = Product(ffi, ffi.dlopen(str(folder / "x.so")), folder / "x.so")
+        return made[target, dtypes]
+
+    return get
+
+
+class Product:
+    def __init__(self, ffi, lib, path):
+        self.ffi, self.lib, self.path = ffi, lib, path
+        lib.weft_pool_set_threads(3)
+
+    def at(self, x):
+        return self.ffi.cast("void *", x.__array_interface__["data"][0])
+
+    def strides(self, x):
+        return [s // x.itemsize for s in x.strides]
+
+    def gemm(self, d, a, b, c=None, threads=0):
+        (m, k), n = a.shape, b.shape[1]
+        c = np.full((m, n), 77, a.dtype) if c is None else c
+        size = getattr(self.lib, f"x_workspace_{d}")(m, n, k, threads)
+        guard = np.full(size + 64, 0xA5, np.uint8)
+        getattr(self.lib, f"x_gemm_{d}")(m, n, k, self.at(a), *self.strides(a), self.at(b), *self.strides(b),
+                                         self.at(c), *self.strides(c), threads, self.at(guard))
+        assert (guard[size:] == 0xA5).all(), "wrote past the workspace"
+        return c
+
+    def reference(self, d, a, b):
+        c = np.empty((a.shape[0], b.shape[1]), a.dtype)
+        getattr(self.lib, f"r_gemm_{d}")(a.shape[0], b.shape[1], a.shape[1], self.at(a), *self.strides(a), self.at(b),
+                                         *self.strides(b), self.at(c))
+        return c
+
+    def dot(self, d, x, y, prefix="x"):
+        out = np.empty(1, x.dtype)
+        getattr(self.lib, f"{prefix}_dot_{d}")(x.size, self.at(x), *self.strides(x), self.at(y), *self.strides(y), self.at(out))
+        return out
+
+    def gemv(self, d, a, x, y=None, threads=0):
+        y = np.full(a.shape[0], 77, a.dtype) if y is None else y
+        getattr(self.lib, f"x_gemv_{d}")(*a.shape, self.at(a), *self.strides(a), self.at(x), *self.strides(x), self.at(y),
+                                         *self.strides(y), threads)
+        return y
+
+
+def layouts(x):
+    """The same matrix under other strides."""
+    m, n = x.shape
+    wide = np.full((m, 2 * n + 3), np.nan, x.dtype)
+    wide[:, 1:2 * n + 1:2] = x
+    flipped = np.ascontiguousarray(x[::-1, ::-1])
+    return [x, np.asfortranarray(x), wide[:, 1:2 * n + 1:2], flipped[::-1, ::-1]]
+
+
+SHAPES = [(1, 1, 1), (1, 1, 700), (2, 3, 5), (3, 33, 17), (5, 16, 513), (7, 8, 512), (11, 31, 40), (12, 32, 64), (13, 48, 511),
+          (24, 64, 1025), (25, 65, 3), (37, 100, 1600), (64, 10, 600), (10, 130, 90), (130, 70, 100), (300, 40, 30), (6, 4200, 9)]
+FLOATS = ("f32", "f64")
+OTHERS = tuple(d for d in C if d not in FLOATS)
+
+
+@pytest.mark.parametrize("d", FLOATS)
+@pytest.mark.parametrize("target", TARGETS)
+def test_gemm_has_the_bits_of_the_scalar_chain(build, target, d):
+    p, rng = build(target, FLOATS), np.random.default_rng(0)
+    for m, n, k in SHAPES:
+        a = rng.standard_normal((m, k)).astype(NUMPY[d])
+        b = rng.standard_normal((k, n)).astype(NUMPY[d])
+        want = p.reference(d, a, b)
+        for ai, x in enumerate(layouts(a)):
+            for bi, y in enumerate(layouts(b)):
+                if (ai and bi and ai != bi) or (target != "native" and ai != bi):
+                    continue
+                for threads in (0, 1, 2, 3):
+                    assert p.gemm(d, x, y, threads=threads).tobytes() == want.tobytes(), (m, n, k, ai, bi, threads)
+        for c in layouts(np.zeros((m, n), NUMPY[d])):
+            assert (p.gemm(d, a, b, c, 2) == want).all()
+        row = rng.integers(m)
+        assert p.gemm(d, a[row:row + 1], b).tobytes() == want[row:row + 1].tobytes(), "a row alone"
+
+
+@pytest.mark.parametrize("d", FLOATS)
+def test_gemm_edges(build, d):
+    p, t = build("native", FLOATS), NUMPY[d]
+    assert (p.gemm(d, np.zeros((3, 0), t), np.zeros((0, 4), t)) == 0).all()
+    assert p.gemm(d, np.zeros((0, 5), t), np.zeros((5, 4), t)).shape == (0, 4)
+    minus = p.gemm(d, np.array([[-1, -1]], t), np.array([[0], [0]], t))
+    assert minus[0, 0] == 0 and np.signbit(minus[0, 0]), "-0 of a sum of -0"
+    a = np.ones((14, 20), t)
+    a[3, 4], a[13, 19] = np.nan, np.inf
+    c = p.gemm(d, a, np.ones((20, 35), t))
+    assert np.isnan(c[3]).all() and np.isinf(c[13]).all() and (np.delete(c, [3, 13], 0) == 20).all()
+    once = np.broadcast_to(np.arange(30, dtype=t), (40, 30))
+    assert (p.gemm(d, once, np.ones((30, 33), t), threads=2) == 435).all()
+
+
+@pytest.mark.parametrize("d", FLOATS)
+@pytest.mark.parametrize("target", TARGETS)
+def test_dot_and_gemv(build, target, d):
+    p, rng = build(target, FLOATS), np.random.default_rng(1)
+    for m, k in [(1, 1), (1, 3000), (3, 0), (4, 7), (5, 16), (9, 1024), (17, 1025), (33, 2100), (130, 100), (70, 31)]:
+        a, x = rng.standard_normal((m, k)).astype(NUMPY[d]), rng.standard_normal(k).astype(NUMPY[d])
+        want = np.concatenate([p.dot(d, row, x, "r") for row in a])
+        got = np.concatenate([p.dot(d, row, x) for row in a])
+        assert got.tobytes() == want.tobytes()
+        xs = np.repeat(x, 3)[::3]
+        xr = np.ascontiguousarray(x[::-1])[::-1]
+        for y in layouts(a):
+            for v in (x, xs, xr):
+                assert p.dot(d, y[-1], v).tobytes() == want[-1:].tobytes()
+                for threads in (0, 2, 3):
+                    assert p.gemv(d, y, v, threads=threads).tobytes() == want.tobytes(), (m, k, threads)
+        out = np.zeros(2 * m, NUMPY[d])[::2]
+        assert (p.gemv(d, a, x, out, 2) == want).all()
+
+
+def widen(d, x):
+    return (x.astype(np.uint32) << 16).view(np.float32) if d == "bf16" else x.astype(np.float32) if d == "f16" else x
+
+
+@pytest.mark.parametrize("d", OTHERS)
+def test_plain_products(build, d):
+    p, rng = build("native", OTHERS), np.random.default_rng(2)
+    for m, n, k in [(1, 1, 1), (3, 17, 5), (20, 40, 600), (33, 8, 1100), (2, 3, 0)]:
+        if d in INTS:
+            info = np.iinfo(NUMPY[d])
+            a, b = (rng.integers(info.min, info.max, s, dtype=NUMPY[d], endpoint=True) for s in ((m, k), (k, n)))
+        elif d == "bf16":
+            a, b = ((rng.standard_normal(s).astype(np.float32).view(np.uint32) >> 16).astype(np.uint16) for s in ((m, k), (k, n)))
+        else:
+            a, b = (rng.standard_normal(s).astype(NUMPY[d]) for s in ((m, k), (k, n)))
+            if d.startswith("c"):
+                a, b = a + a[::-1] * 1j, b - b[::-1] * 1j
+        want = widen(d, a) @ widen(d, b)
+        got = p.gemm(d, a, b)
+        for y in (np.asfortranarray(b), b):
+            for threads in (1, 2):
+                assert p.gemm(d, np.asfortranarray(a), y, threads=threads).tobytes() == got.tobytes()
+        vector = p.gemv(d, a, np.ascontiguousarray(b[:, 0]), threads=2)
+        dots = np.concatenate([p.dot(d, row, b[:, 0]) for row in a])
+        assert vector.tobytes() == dots.tobytes()
+        if d in INTS:
+            assert (got == want).all() and (dots == want[:, 0]).all()
+        else:
+            tol = {"f16": 2e-3, "bf16": 1e-2, "c64": 1e-5, "c128": 1e-13}[d]
+            scale = np.sqrt(max(k, 1))
+            assert np.abs(widen(d, got) - want).max(initial=0) < tol * scale * 4
+            assert np.abs(widen(d, dots) - want[:, 0]).max(initial=0) < tol * scale * 4
+
+
+def test_the_lane_loop_is_one_vector_instruction(build):
+    """It silently becomes scalar (right bits, 25 times slower) when a flag stops the vectoriser."""
+    if "fma" not in cpu_flags():
+        pytest.skip("no hardware fma")
+    p = build("native", FLOATS)
+    text = subprocess.run(["objdump", "-d", "--no-show-raw-insn", p.path], capture_output=True, text=True, check=True).stdout
+    tiles = re.findall(r"<(weft_tiles_f\d\d)[^>]*>:\n(.*?)\n\n", text, re.S)
+    assert {name for name, _ in tiles} == {"weft_tiles_f32", "weft_tiles_f64"}
+    for name, body in tiles:
+        assert len(re.findall(r"vfmadd\d+p[sd]", body)) > 100, name
+        assert not re.findall(r"vfmadd\d+s[sd]", body), name

@@ -1,0 +1,1 @@
+"""Names that Theano kept in its sandbox."""
