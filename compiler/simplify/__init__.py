@@ -34,7 +34,7 @@ def simplify(region: Region, origins: Origins | None = None, stats: Stats | None
     if compared is plain:
         return plain
     out = settle(SETTLING, compared, origins, stats)
-    # Scatters were replaced because gathers check the same indices; those gathers have to be there still.
+    # A sum of a scatter went because something else checks the same index; that has to be there still.
     return out if checked_indices(plain) <= checked_indices(out) else plain
 
 

@@ -12,11 +12,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..ir.dtypes import DTYPES
 from ..ir.node import Node, Region, build
 from ..ir.pattern import Bindings, number, uniform
 from ..ir.rewrite import Pass, Rule, weigh
-from .common import ones, pad, real_rule, same_extent, weight
+from .common import ones, real_rule, same_extent, weight
 
 # ---- scatters into zeros --------------------------------------------------------------------------------------------
 
@@ -165,25 +164,18 @@ Checked = frozenset[tuple[Node, Node]]
 
 
 def checked_indices(r: Region) -> Checked:
-    """(index, length) of every gather: an index out of range is an error there, whatever becomes of the scatters."""
-    return frozenset(
-        (i, n.inputs[0].axes[a]) for n in r.nodes() if n.op == "gather" for a, i in enumerate(n.inputs[1:])
-    )
-
-
-def _compared(b: Bindings, node: Node, checked: Checked) -> Node | None:
-    """One value a row, at the column that the index names: a comparison of the column's number with it."""
-    v, (i, y) = b["v"], b["i"] if len(b["i"]) == 2 else (None, None)
-    if i is None or node.ndim != 2 or v.ndim != 1 or not _rows(i, node.axes[0]) or (y, node.axes[1]) not in checked:
-        return None
-    columns = node.axes[1]
-    wanted = build("cast", y, dtype="int64")
-    if DTYPES[y.dtype].kind == "i":
-        below = build("lt", wanted, number(0, "int64", 1))
-        wanted = build("switch", below, build("add", wanted, pad(columns, 1)), wanted)
-    here = build("dimshuffle", build("iota", columns, dtype="int64"), order=("x", 0))
-    there = build("eq", here, build("dimshuffle", wanted, order=(0, "x")))
-    return build("switch", there, build("dimshuffle", v, order=(0, "x")), number(0, node.dtype, 2))
+    """(index, length) of the gathers and scatters: an index out of range is an error there. A scatter that is only
+    summed does not count."""
+    nodes = r.nodes()
+    kept = {i for n in nodes if n.op != "sum" for i in n.inputs} | set(r.outputs)
+    out = set()
+    for n in nodes:
+        if n.op == "gather" or (n.op == "scatter" and n in kept):
+            for a, i in enumerate(n.inputs[1 + (n.op == "scatter") :]):
+                length = n.inputs[0].axes[a]
+                if not _rows(i, length):
+                    out.add((i, length))
+    return frozenset(out)
 
 
 def _summed(b: Bindings, node: Node, checked: Checked) -> Node | None:
@@ -197,12 +189,25 @@ def _summed(b: Bindings, node: Node, checked: Checked) -> Node | None:
     return b["v"]
 
 
+def _compared(b: Bindings, node: Node) -> Node | None:
+    """One value a row, at the column that the index names: a comparison of the column's number with it.
+
+    The index is read through a range of the axis' length: that counts negative ones from the end, and checks them all.
+    """
+    if node.ndim != 2 or len(b["i"]) != 2 or any(i.ndim != 1 for i in b["i"]) or not _rows(b["i"][0], node.axes[0]):
+        return None
+    columns = build("iota", node.axes[1], dtype="int64")
+    wanted = build("gather", columns, b["i"][1])
+    there = build("eq", build("dimshuffle", columns, order=("x", 0)), build("dimshuffle", wanted, order=(0, "x")))
+    return build("switch", there, build("dimshuffle", b["v"], order=(0, "x")), number(0, node.dtype, 2))
+
+
 onehot_sums = Pass("onehot sums", [
     Rule("sum-scatter", "sum(scatter(z, v, *i; mode=m); axes=a)", _summed, _of_zeros),
 ], weigh(weight), checked_indices)  # fmt: skip
 
 dense_onehot = Pass("dense onehot", [
     Rule("scatter-as-comparison", "scatter(z, v, *i; mode=m)", _compared, _of_zeros),
-], weigh(weight), checked_indices)  # fmt: skip
+], weigh(weight))  # fmt: skip
 
 __all__ = ["checked_indices", "dense_onehot", "onehot", "onehot_sums"]
