@@ -178,7 +178,7 @@ class CompiledFunction:
             return self.executor.execute(values, self.storages)
         finally:
             # An interrupt comes while the last of them waits, or once it is taken.
-            if count and not locks[count - 1]._is_owned():
+            if count and not locks[count - 1]._is_owned():  # type: ignore[attr-defined]
                 count -= 1
             while count:
                 count -= 1
