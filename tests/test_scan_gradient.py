@@ -239,3 +239,32 @@ def test_no_gradient_inside():
     h = scan(lambda v: opaque(v), x)[0]
     with pytest.raises(weft.NullGradientError, match="opaque"):
         weft.grad(h.sum(), x)
+
+
+def test_jacobian_and_hessian():
+    x, y = T.dvector("x"), T.dvector("y")
+    a, b = np.array([0.3, -0.7, 1.1]), np.array([0.5, 0.2, -0.4])
+    jx, jy = weft.gradient.jacobian(T.sin(x) * y.sum(), [x, y])
+    got = interpreted([x, y], [jx, jy])(a, b)
+    np.testing.assert_allclose(got[0], np.diag(np.cos(a) * b.sum()))
+    np.testing.assert_allclose(got[1], np.sin(a)[:, None] * np.ones(3))
+    np.testing.assert_allclose(interpreted([x], T.jacobian(T.sqr(x).sum(), x))(a), 2 * a)
+    h = T.hessian((x**3).sum() * y[0] + x[0] * x[1], x)
+    want = np.diag(6 * a * b[0])
+    want[0, 1] = want[1, 0] = 1
+    np.testing.assert_allclose(interpreted([x, y], h)(a, b), want)
+    with pytest.raises(weft.ShapeError, match="more than 1 dimension"):
+        T.jacobian(T.outer(x, y), x)
+
+
+def test_jacobian_computes_the_forward_part_once():
+    """What was there before the loop is captured, not computed again in every step."""
+    x = T.dvector("x")
+    e = T.exp(x)
+    (loop,) = scans(T.jacobian(e * e.sum(), x))
+    made = set(ancestors(loop.op.inner_outputs, stop=loop.op.inner_inputs)) - set(loop.op.inner_inputs)
+    assert "exp" not in [getattr(v.owner.op, "name", None) for v in made if v.owner is not None]
+
+
+def test_jacobian_of_a_scan():
+    check(lambda x, w: T.jacobian(scan(lambda v, h: T.tanh(v * w + h), x, w)[0], x), *arrays(3, ()), order=1)

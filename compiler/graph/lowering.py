@@ -11,7 +11,7 @@ from ..ir.node import Check, Node, Region, region
 from ..ir.origins import Origins
 from .trace import Trace
 from .types import param
-from .variable import Constant, Op, Primitive, Variable, ancestors, explain
+from .variable import Constant, Op, Variable, ancestors, explain
 
 
 class Lowered(NamedTuple):
@@ -49,10 +49,7 @@ def lower(
             return
         owner = v.owner
         inputs = [nodes[replace.get(i, i)] for i in owner.inputs]
-        if isinstance(owner.op, Primitive) and len(owner.outputs) == 1:
-            made = [_typed(owner, inputs)]
-        else:
-            made = _lower_op(owner, inputs)
+        made = _lower_op(owner, inputs)
         for o, n in zip(owner.outputs, made, strict=True):
             if o in nodes:
                 continue
@@ -80,13 +77,6 @@ def _collect(n: Node, v: Variable, checks: list, owners: dict, origins: Origins)
             if i not in origins and i.op not in ("param", "const", "dim"):
                 origins.add(i, v.trace)
                 stack.append(i)
-
-
-def _typed(owner, inputs: list[Node]) -> Node:
-    try:
-        return owner.op.lower(inputs)[0]
-    except WeftError as e:
-        raise explain(e, str(owner.op), owner.inputs, owner.trace) from None
 
 
 def _lower_op(owner, inputs: list[Node]) -> list[Node]:

@@ -11,7 +11,7 @@ int64 arithmetic is exact modulo 2^64 and wraps at run time likewise, so the pol
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -189,7 +189,9 @@ def ceildiv(a: Node, b: int) -> Node:
     return a if b == 1 else floordiv(add(a, const(b - 1)), const(b))
 
 
-_FOLD = {"add": add, "mul": mul, "sub": sub, "maximum": maximum, "minimum": minimum, "floordiv": floordiv}
+_FOLD: dict[str, Callable[..., Node]] = {
+    "add": add, "mul": mul, "sub": sub, "maximum": maximum, "minimum": minimum, "floordiv": floordiv,
+}  # fmt: skip
 
 
 def _arithmetic(node: Node) -> bool:
