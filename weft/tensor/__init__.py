@@ -18,6 +18,7 @@ from ..compiler.graph.extras import (
     identity_like,
     repeat,
     roll,
+    round,
     squeeze,
     swapaxes,
     tensordot,
@@ -27,6 +28,7 @@ from ..compiler.graph.extras import (
     tri,
     tril,
     triu,
+    unbroadcast,
 )
 from ..compiler.graph.indexing import inc_subtensor, nonzero, set_subtensor, take
 from ..compiler.graph.math import (
@@ -86,7 +88,6 @@ from ..compiler.graph.math import (
     pow,
     prod,
     real,
-    round_half_to_even,
     sgn,
     sigmoid,
     sin,
