@@ -22,22 +22,36 @@ def compile_library(
     cc: str = "",
     cache_dir: str | os.PathLike = "",
     flags: Sequence[str] = (),
+    objects: Sequence[Path] = (),
     warnings: bool = False,
 ) -> Path:
     """The shared library of `sources`, (file name, C text) pairs that may include the headers of kernels/.
 
-    Each source is a translation unit. `flags` come after the toolchain's own; `warnings` makes warnings errors (for
+    Each source is a translation unit. `flags` come after the toolchain's own; `objects` (of static_object) are linked in; `warnings` makes warnings errors (for
     tests). Raises CompileError.
     """
     chain = toolchain.find(cc)
     store = open_cache(cache_dir)
-    key = key_of(chain, sources, (*flags, *(toolchain.WARNINGS if warnings else ())))
+    linked = [str(o) for o in objects]
+    key = key_of(chain, sources, (*flags, *(o.name for o in objects), *(toolchain.WARNINGS if warnings else ())))
 
     def make(target: Path) -> None:
         failed = store.directory / f"failed-{key[:16]}"
-        toolchain.compile_to(chain, sources, target, failed, flags=flags, warnings=warnings)
+        toolchain.compile_to(chain, sources, target, failed, flags=(*flags, *linked), warnings=warnings)
 
     return store.fetch(key, make)
+
+
+def static_object(name: str, *, cc: str = "", cache_dir: str | os.PathLike = "") -> Path:
+    """The object file of one C file of kernels/, compiled once a machine and linked into every program."""
+    chain = toolchain.find(cc)
+    store = open_cache(cache_dir)
+    sources = [(name, (HEADERS / name).read_text())]
+
+    def make(target: Path) -> None:
+        toolchain.compile_object(chain, sources[0], target, store.directory / f"failed-{name}")
+
+    return store.fetch(key_of(chain, sources, ("object",)), make)
 
 
 def process_library(*, cc: str = "", cache_dir: str | os.PathLike = "") -> Path:

@@ -25,8 +25,8 @@ OPTIONAL = ("-march=native", "-mprefer-vector-width=512", "-fno-math-errno", "-f
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 LIBRARIES = ("-lm", "-lpthread")
 INSTALL = (
-    "Install one (Debian, Ubuntu: apt install gcc; Fedora: dnf install gcc; macOS: xcode-select --install), or name one "
-    "with the environment variable WEFT_CC or weft.config.cc"
+    "Install one (Debian, Ubuntu: apt install gcc; Fedora: dnf install gcc; macOS: xcode-select --install), or name "
+    "one with the environment variable WEFT_CC or weft.config.cc"
 )
 
 
@@ -73,7 +73,7 @@ def _probe(command: tuple[str, ...]) -> Toolchain:
     version = _run([*command, "--version"])
     if version.returncode:
         raise CompileError(f"`{shlex.join([*command, '--version'])}` failed:\n{_first_lines(version.stdout)}")
-    flags = REQUIRED + OPTIONAL
+    flags: tuple[str, ...] = REQUIRED + OPTIONAL
     if _takes(command, flags).returncode:
         refused = _takes(command, REQUIRED)
         if refused.returncode:
@@ -131,8 +131,8 @@ def compile_to(
 ) -> None:
     """Compiles (name, text) pairs, each a translation unit, in parallel and links them into `target`.
 
-    They are written beside `target`. A unit that the compiler refuses is moved to the folder `failed`, so that it can be
-    read, and CompileError says where it lies. `warnings` makes warnings errors.
+    They are written beside `target`. What the compiler refuses is kept in the folder `failed`, so that it can be read,
+    and CompileError says where it lies. `warnings` makes warnings errors.
     """
     common = [*toolchain.command, *toolchain.flags, *(WARNINGS if warnings else ()), *flags, "-I", str(HEADERS)]
     paths = []
@@ -149,6 +149,14 @@ def compile_to(
                 _check(toolchain, done, command, [path], failed)
         link = [*common, "-shared", *map(str, objects), "-o", str(target), *LIBRARIES]
     _check(toolchain, _run(link), link, paths, failed)
+
+
+def compile_object(toolchain: Toolchain, source: tuple[str, str], target: Path, failed: Path) -> None:
+    """Compiles one (name, text) translation unit to the object file `target`, its functions in sections of their own."""
+    path = target.parent / source[0]
+    path.write_text(source[1])
+    command = [*toolchain.command, *toolchain.flags, "-ffunction-sections", "-I", str(HEADERS), "-c", str(path), "-o", str(target)]
+    _check(toolchain, _run(command), command, [path], failed)
 
 
 def _check(

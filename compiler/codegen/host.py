@@ -27,6 +27,7 @@ class Generated(NamedTuple):
     constants: list[Node]
     segments: int
     hosts: list[Any]
+    host_calls: list[Node]
     library: list[str]
     kernels: dict[str, Nest]
     calls: list[tuple[str, Node]]  # kernel name and node of every call, in order
@@ -120,6 +121,7 @@ class HostPrinter:
         self.checks: list[dict[str, Any]] = []
         self.check_nodes: list[tuple[Check | None, Node | None]] = []
         self.hosts: list[Any] = []
+        self.host_calls: list[Node] = []
         self.library: list[str] = []
         self.calls: list[tuple[str, Node]] = []
         self.declared: set[int] = set()
@@ -132,6 +134,7 @@ class HostPrinter:
         out("weft_fault fault = {0, 0, 0};")
         out("(void)threads, (void)fault;")
         scope = HostScope(self)
+        self.early_checks(out, scope)
         self.places(out, scope)
         self.block(out, scope, self.p.block)
         self.commit(out, scope)
@@ -146,7 +149,7 @@ class HostPrinter:
         out("return code;")
         out.close()
         return Generated(
-            self.units(str(out)), self.checks, self.check_nodes, self.p.constants, self.p.segments, self.hosts, self.library,
+            self.units(str(out)), self.checks, self.check_nodes, self.p.constants, self.p.segments, self.hosts, self.host_calls, self.library,
             {name: printer.nest for name, printer in self.kernels.by_key.values()}, self.calls,
         )  # fmt: skip
 
@@ -203,6 +206,15 @@ class HostPrinter:
                 self.declare(out, b, f"call->inputs[{self.p.inputs + b.index}].data")
             elif b.place in ("output", "spare") and is_early(b.nbytes()):
                 self.reserve_slot(out, scope, b)
+
+    def early_checks(self, out: Text, scope: HostScope) -> None:
+        """Obligations on the lengths of arguments come before any memory is laid out by them."""
+        block = self.p.block
+        for checks in [s.checks for s in block.steps[:1]] or [block.final_checks]:
+            for c in list(checks):
+                if all(is_early(o) for o in c.operands):
+                    self.check(out, scope, c)
+                    checks.remove(c)
 
     def slot(self, b: Buffer) -> str:
         return f"call->outputs[{b.index}]" if b.place == "output" else f"call->states[{b.index}]->spare"

@@ -57,7 +57,7 @@ def Rop(f: Any, wrt: Any, eval_points: Any, disconnected_outputs: str = "raise")
 def push(outs: list[Variable], tangents: dict[Variable, Variable], stop: Collection[Variable] = ()) -> None:
     """Fills in the tangents of everything the outputs depend on, from those given. Does not look behind `stop`."""
     done: set[Apply] = set()
-    halt = {*tangents, *stop}
+    halt = set(stop) | set(tangents)
     for v in ancestors(outs, stop=halt):
         owner = v.owner
         if owner is None or v in halt or owner in done:

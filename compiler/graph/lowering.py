@@ -72,11 +72,20 @@ def _collect(n: Node, v: Variable, checks: list, owners: dict, origins: Origins)
         for c in m.checks:
             if c not in owners:
                 owners[c] = v
-                checks.append(c)
+                checks.append(c._replace(what=c.what + located(v)))
         for i in m.inputs:
             if i not in origins and i.op not in ("param", "const", "dim"):
                 origins.add(i, v.trace)
                 stack.append(i)
+
+
+def located(v: Variable) -> str:
+    """The lines that a message about a Variable's operation ends with."""
+    owner = v.owner
+    if owner is None:
+        return ""
+    args = "".join(f"\n    {i.describe()} : {i.node.type}" for i in owner.inputs[:6])
+    return f"\n  in {owner.op} of{args}\n  at {owner.trace}"
 
 
 def _lower_op(owner, inputs: list[Node]) -> list[Node]:

@@ -194,7 +194,7 @@ _FOLD: dict[str, Callable[..., Node]] = {
 }  # fmt: skip
 
 
-def _arithmetic(node: Node) -> bool:
+def is_arithmetic(node: Node) -> bool:
     """Whether the node is int64 scalar arithmetic that a normal form looks into."""
     t = node.type
     return (
@@ -211,7 +211,7 @@ def normal(node: Node) -> Node:
     while stack:
         n = stack[-1]
         if n not in _normal:
-            missing = [i for i in n.inputs if i not in _normal] if _arithmetic(n) else []
+            missing = [i for i in n.inputs if i not in _normal] if is_arithmetic(n) else []
             if missing:
                 stack += missing
                 continue
@@ -222,16 +222,30 @@ def normal(node: Node) -> Node:
 
 
 def _normalized(n: Node) -> Node:
-    if _arithmetic(n):
-        args = [_normal[i] or i for i in n.inputs]
-        if n.op in _FOLD:
-            return _FOLD[n.op](*args)
-        return scale(args[0], -1) if n.op == "neg" else mul(args[0], args[0])
+    if is_arithmetic(n):
+        return _fold(n, [_normal[i] or i for i in n.inputs])
     if n.op == "cast" and n.dtype == "int64" and n.inputs[0].op == "const" and not n.type.axes:
         source = n.inputs[0]
         if DTYPES[source.type.dtype].kind in "iub":
             return const(int(np.asarray(source.value).astype(np.int64)))
     return n
+
+
+def normal_step(n: Node, width: int = 64) -> Node:
+    """The normal form of int64 scalar arithmetic on inputs in normal form; itself where that would grow beyond `width`
+    terms or factors (a product of sums has the product of their numbers of terms)."""
+    sizes = [_terms(i) for i in n.inputs]
+    if n.op == "sqr":
+        sizes += sizes
+    count = len(sizes[0]) * len(sizes[-1]) if n.op in ("mul", "sqr") else sum(map(len, sizes))
+    degree = sum(max(map(len, t), default=0) for t in sizes)
+    return n if count > width or degree > width else _fold(n, list(n.inputs))
+
+
+def _fold(n: Node, args: list[Node]) -> Node:
+    if n.op in _FOLD:
+        return _FOLD[n.op](*args)
+    return scale(args[0], -1) if n.op == "neg" else mul(args[0], args[0])
 
 
 def clamp_start(start: Node, n: Node) -> Node:

@@ -362,7 +362,7 @@ def _index_axes(n: Node) -> tuple[Node, ...]:
     return joined("scatter", n.inputs[2:])[0]
 
 
-def build_program(source: Region, inputs: int, results: int, updates: list[int], kernel_scratch) -> HostProgram:
+def build_program(source: Region, inputs: int, results: int, updates: list[int], kernel_scratch) -> tuple[Builder, HostProgram]:
     """The host program of a function: its params are `inputs` arguments, then states; its outputs results, then updates."""
     b = Builder(kernel_scratch)
     r = b.fuse(source)
@@ -373,7 +373,7 @@ def build_program(source: Region, inputs: int, results: int, updates: list[int],
         targets.append(b.buffer(o.type, "output", k) if k < results else b.buffer(o.type, "spare", updates[k - results]))
     block = b.block(r.outputs, r.checks, targets)
     slots, segments = plan_memory(b.buffers)
-    return HostProgram(
+    return b, HostProgram(
         block, b.buffers, b.constants, slots, segments, inputs, len(r.params) - inputs, results, updates, b.decisions,
         b.members, list(r.params),
     )  # fmt: skip
