@@ -130,7 +130,7 @@ def page() -> str:
         "",
         "The set is closed: what users write becomes a graph of these. Each has a typing rule, a meaning (the",
         "interpreter, `compiler/ir/interp`), derivatives or the reason why there are none, and a row for each target:",
-        "a *kernel* is a loop nest that the operation shares with others (fusion), a *routine* a function of `kernels/`;",
+        "a *kernel* is a loop nest that the operation shares with others (fusion), a *routine* one of `kernels/`;",
         "*library* stands outside the contract of equal bits. Leaves and structures cost nothing by themselves.",
         "",
         "This page is printed from the tables by `WEFT_UPDATE_DOCS=1 python -m pytest tests/test_op_tables.py`.",
