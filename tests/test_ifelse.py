@@ -14,7 +14,7 @@ from weft.compiler.simplify.lazy import DEPTH, sink
 from weft.ifelse import ifelse
 from weft.scan_module import until
 
-MODES = ["interpret"]
+MODES = ["interpret", "compile"]
 
 
 @pytest.fixture(params=MODES)

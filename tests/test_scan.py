@@ -11,7 +11,7 @@ from weft.compiler.ir.verify import verify
 from weft.scan_module import OrderedUpdates, until
 from weft.tensor.shared_randomstreams import RandomStreams
 
-MODES = ["interpret"]
+MODES = ["interpret", "compile"]
 
 
 @pytest.fixture(params=MODES)
