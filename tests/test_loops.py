@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 import weft
 import weft.tensor as T
 from weft import scan

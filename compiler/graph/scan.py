@@ -18,7 +18,7 @@ from .trace import here
 from .variable import Constant, Variable, ancestors, serials
 
 
-class until:  # noqa: N801  (Theano's name)
+class until:
     """Returned by a step beside its outputs: the loop ends after the step where the condition is true."""
 
     def __init__(self, condition: Any):
@@ -116,7 +116,20 @@ def scan(
             f"{label}: the step returns {len(outputs)} outputs and outputs_info describes {len(infos)}; write None for an "
             "output that does not feed back"
         )
-    return _build(steps, entries, infos, outputs, updates, condition, mark, given if strict else None, label, name, truncate_gradient, return_list)
+    return _build(
+        steps,
+        entries,
+        infos,
+        outputs,
+        updates,
+        condition,
+        mark,
+        given if strict else None,
+        label,
+        name,
+        truncate_gradient,
+        return_list,
+    )
 
 
 def _listed(x: Any) -> list:
@@ -150,7 +163,9 @@ def _sequences(sequences: Any, backwards: bool, label: str) -> list[Entry]:
             entry = entry["input"]
         x = as_tensor_variable(entry)
         if x.ndim == 0:
-            raise ShapeError(f"{label}: sequence {k}, {x.describe()} : {x.type}, is a scalar; a sequence has a leading axis")
+            raise ShapeError(
+                f"{label}: sequence {k}, {x.describe()} : {x.type}, is a scalar; a sequence has a leading axis"
+            )
         low, high = min(0, *taps), max(0, *taps)
         for t in taps:
             part = x if low == high else subtensor(x, slice(t - low, (t - high) or None))
@@ -190,7 +205,9 @@ def _output(info: Any, k: int, label: str) -> Output:
     if info is None:
         return Output(None, (), (), returned)
     if not taps or any(t >= 0 for t in taps) or len(set(taps)) != len(taps):
-        raise ArgumentError(f"{label}: output {k} has taps {taps}; taps of outputs are negative, and each is given once")
+        raise ArgumentError(
+            f"{label}: output {k} has taps {taps}; taps of outputs are negative, and each is given once"
+        )
     x = as_tensor_variable(info)
     depth = -min(taps)
     if taps == [-1]:
@@ -354,7 +371,9 @@ def _changed(updates: dict, label: str) -> dict[SharedVariable, Variable]:
     return out
 
 
-def _captured(roots: list[Variable], inner: list[Variable], changed: dict[SharedVariable, Variable], mark: int) -> list[Variable]:
+def _captured(
+    roots: list[Variable], inner: list[Variable], changed: dict[SharedVariable, Variable], mark: int
+) -> list[Variable]:
     """The outer Variables that the step uses: what was there before it was called. Adds to `changed` the shared
     variables that advance by default updates when they are used.
 
@@ -401,16 +420,25 @@ def _check_strict(constants: list[Variable], allowed: list[Variable], label: str
     missing = [c for c in constants if c not in allowed]
     if missing:
         names = ", ".join(f"{c.describe()} : {c.node.type}" for c in missing)
-        raise MissingInputError(f"{label}: with strict=True everything that the step uses is passed to it; non_sequences lack {names}")
+        raise MissingInputError(
+            f"{label}: with strict=True everything that the step uses is passed to it; non_sequences lack {names}"
+        )
 
 
-def map(  # noqa: A001  (Theano's name)
+def map(
     fn: Callable, sequences: Any, non_sequences: Any = None, truncate_gradient: int = -1, go_backwards: bool = False,
     mode: Any = None, name: str | None = None,
 ) -> tuple[Any, OrderedUpdates]:  # fmt: skip
     """fn applied to each element."""
     return scan(
-        fn, sequences, [], non_sequences, truncate_gradient=truncate_gradient, go_backwards=go_backwards, mode=mode, name=name
+        fn,
+        sequences,
+        [],
+        non_sequences,
+        truncate_gradient=truncate_gradient,
+        go_backwards=go_backwards,
+        mode=mode,
+        name=name,
     )
 
 
@@ -425,12 +453,26 @@ def reduce(
     return scan(fn, sequences, infos, non_sequences, go_backwards=go_backwards, mode=mode, name=name)
 
 
-def foldl(fn: Callable, sequences: Any, outputs_info: Any, non_sequences: Any = None, mode: Any = None, name: str | None = None) -> Any:
+def foldl(
+    fn: Callable,
+    sequences: Any,
+    outputs_info: Any,
+    non_sequences: Any = None,
+    mode: Any = None,
+    name: str | None = None,
+) -> Any:
     """`reduce` from the first element."""
     return reduce(fn, sequences, outputs_info, non_sequences, False, mode, name)
 
 
-def foldr(fn: Callable, sequences: Any, outputs_info: Any, non_sequences: Any = None, mode: Any = None, name: str | None = None) -> Any:
+def foldr(
+    fn: Callable,
+    sequences: Any,
+    outputs_info: Any,
+    non_sequences: Any = None,
+    mode: Any = None,
+    name: str | None = None,
+) -> Any:
     """`reduce` from the last element."""
     return reduce(fn, sequences, outputs_info, non_sequences, True, mode, name)
 

@@ -261,8 +261,10 @@ def renumber(inner: Region, mapping: dict[Node, Node]) -> tuple[list[Node], list
     full = dict(mapping)
     for p, new in mapping.items():
         for a, length in enumerate(p.type.axes):
-            if length.op == "dim":
-                full[length] = new.type.axes[a]
+            # Its own length too, where the type gives it by another param's: an obligation may still name it.
+            for d in (length, build("dim", token=p.attr("token"), axis=a)):
+                if d.op == "dim":
+                    full[d] = new.type.axes[a]
     outs = substitute(list(inner.outputs), full)
     return outs, substitute_checks(inner.checks, full)
 

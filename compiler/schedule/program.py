@@ -290,7 +290,7 @@ class Builder:
         for k, offsets in enumerate(taps):
             x = n.inputs[1 + count + k]
             for _ in offsets:
-                types.append(TensorType(x.type.dtype, x.type.axes[1:], x.type.kind))
+                types.append(TensorType(x.type.dtype, _row(x.type), x.type.kind))
                 bound.append(None)
         for x, a in zip(n.inputs[1 + count + len(taps) :], args[count + len(taps) :], strict=True):
             types.append(x.type)
@@ -303,13 +303,13 @@ class Builder:
             if not n.attr("keep")[k]:
                 t = step.outputs[k].type
                 ring = self.temporary(TensorType(t.dtype, t.axes, t.kind))
-                row = lengths.product(t.axes[1:])
+                row = lengths.product(_row(t))
                 ring.extra = lengths.scale(row, 1 - min(offsets))
                 step.scratch.append(ring)
         targets: list[Buffer | None] = []
         for k in range(len(outs) - bool(n.attr("until"))):
             t = step.outputs[k].type
-            targets.append(self.buffer(TensorType(t.dtype, t.axes[1:], t.kind), "row"))
+            targets.append(self.buffer(TensorType(t.dtype, _row(t), t.kind), "row"))
         if n.attr("until"):
             targets.append(self.temporary(outs[-1].type))
         step.params.append(list(t for t in targets if t is not None))
@@ -318,6 +318,11 @@ class Builder:
         for b in (*step.scratch, *step.params[0], *(t for t in targets if t is not None)):
             b.end = max(b.end, self.time)
         step.blocks.append(block)
+
+
+def _row(t: TensorType) -> tuple[Node, ...]:
+    """The lengths of one value of a state or of a stacked result; a random state has no leading axis."""
+    return t.axes if t.kind == "random" else t.axes[1:]
 
 
 def _axes(o: Node) -> tuple[Node, ...]:

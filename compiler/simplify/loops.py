@@ -204,7 +204,11 @@ def after_start(n: Node, x: Node, rows: int) -> bool:
     if n.op != "slice" or n.inputs[0] is not x or n.inputs.count(x) != 1:
         return False
     spec = n.attr("spec")
-    return spec[0] == ("range", True, False, 1) and lengths.static(n.inputs[1]) == rows and spec[1:] == (("all",),) * (len(spec) - 1)
+    return (
+        spec[0] == ("range", True, False, 1)
+        and lengths.static(n.inputs[1]) == rows
+        and spec[1:] == (("all",),) * (len(spec) - 1)
+    )
 
 
 def row_from_end(n: Node, x: Node, rows: int) -> int | None:
