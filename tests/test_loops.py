@@ -69,7 +69,7 @@ def test_no_steps_is_still_an_error():
 
 def test_stacked_values_not_read():
     x = T.dvector("x")
-    (a, b, c), _ = scan(lambda v: [v * 2, v * 3, v * 4], x)
+    (_, b, _), _ = scan(lambda v: [v * 2, v * 3, v * 4], x)
     _, after = tidied([x], [b], X)
     assert len(loops(after)[0].attr("step").outputs) == 1
 

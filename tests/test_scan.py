@@ -207,7 +207,7 @@ def weft_ancestors(v):
 
 
 def test_strict(function):
-    x, n = T.dvector("x"), T.lscalar("n")
+    x = T.dvector("x")
     s = weft.shared(2.0, "s")
     with pytest.raises(
         weft.MissingInputError, match=r"scan 'loop': with strict=True .* non_sequences lack s : float64"
@@ -397,11 +397,11 @@ def test_dtype_of_a_state():
 
 def test_rank_of_a_state():
     x = T.dvector("x")
-    with pytest.raises(weft.ShapeError, match="1 dimensions, but the step returns .* with 0 .*no leading axis"):
+    with pytest.raises(weft.ShapeError, match=r"1 dimensions, but the step returns .* with 0 .*no leading axis"):
         scan(lambda v, h: h.sum() + v, sequences=x, outputs_info=T.dvector("start"))
-    with pytest.raises(weft.ShapeError, match="is a scalar; with taps .* leading axis of at least 2"):
+    with pytest.raises(weft.ShapeError, match=r"is a scalar; with taps .* leading axis of at least 2"):
         scan(lambda a, b: a + b, outputs_info=dict(initial=T.dscalar("s"), taps=[-2, -1]), n_steps=2)
-    with pytest.raises(weft.ShapeError, match="holds 1 earlier values; taps .* need 2"):
+    with pytest.raises(weft.ShapeError, match=r"holds 1 earlier values; taps .* need 2"):
         scan(lambda a, b: a + b, outputs_info=dict(initial=T.zeros((1,)), taps=[-2, -1]), n_steps=2)
 
 

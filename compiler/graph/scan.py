@@ -11,6 +11,7 @@ from ...runtime.errors import ArgumentError, DTypeError, MissingInputError, Shap
 from ..ir import lengths
 from . import math, shaping
 from .indexing import subtensor
+from .lowering import trace_of
 from .scan_op import Loop, State, inner_leaf, make_scan
 from .shared import SharedVariable
 from .tensor import as_tensor_variable, constant
@@ -84,11 +85,11 @@ def scan(
 ) -> tuple[Any, OrderedUpdates]:
     """Runs `fn` step by step; returns (outputs, updates).
 
-    fn(sequence elements.., earlier outputs.., non_sequences..) returns outputs, updates of shared variables, or both, and
-    optionally `until(condition)`. sequences: Variables, or dicts with `input` and `taps`; fn gets one argument a tap.
-    outputs_info: for each output None, its initial state, or a dict with `initial` and `taps`; with the tap -1 alone the
-    initial state is the value before the first step, otherwise it has a leading axis of earlier values. n_steps: a
-    number or a symbolic integer; by default the shortest sequence decides, and a negative number reads backwards.
+    fn(sequence elements.., earlier outputs.., non_sequences..) returns outputs, updates of shared variables, or both,
+    and optionally `until(condition)`. sequences: Variables, or dicts with `input` and `taps`; fn gets one argument a
+    tap. outputs_info: for each output None, its initial state, or a dict with `initial` and `taps`; with the tap -1
+    alone the initial state is the value before the first step, otherwise it has a leading axis of earlier values.
+    n_steps: a number or a symbolic integer; by default the shortest sequence decides, and a negative number reads backwards.
     truncate_gradient: how many steps gradients go back (-1: all). Outputs are stacked along a leading axis; one output
     comes alone unless `return_list`. The updates hold the last value of every shared variable that the steps change;
     pass them to `function`. What fn uses besides its arguments is a constant of the loop; with `strict` it has to be
@@ -113,8 +114,8 @@ def scan(
         infos = [Output(None, (), (), None)] * len(outputs)
     if len(infos) != len(outputs):
         raise ArgumentError(
-            f"{label}: the step returns {len(outputs)} outputs and outputs_info describes {len(infos)}; write None for an "
-            "output that does not feed back"
+            f"{label}: the step returns {len(outputs)} outputs and outputs_info describes {len(infos)}; write None for "
+            "an output that does not feed back"
         )
     return _build(
         steps,
@@ -215,13 +216,14 @@ def _output(info: Any, k: int, label: str) -> Output:
     else:
         if x.ndim == 0:
             raise ShapeError(
-                f"{label}: the initial state of output {k}, {x.describe()}, is a scalar; with taps {taps} it has a leading "
-                f"axis of at least {depth} earlier values"
+                f"{label}: the initial state of output {k}, {x.describe()}, is a scalar; with taps {taps} it has a "
+                f"leading axis of at least {depth} earlier values"
             )
         known = lengths.static(x.node.type.axes[0])
         if known is not None and known < depth:
             raise ShapeError(
-                f"{label}: the initial state of output {k}, {x.describe()}, holds {known} earlier values; taps {taps} need {depth}"
+                f"{label}: the initial state of output {k}, {x.describe()}, holds {known} earlier values; "
+                f"taps {taps} need {depth}"
             )
         first = x if known == depth else subtensor(x, slice(0, depth))
         if lengths.static(first.node.type.axes[0]) != depth:
@@ -343,13 +345,13 @@ def _check_state(info: Output, new: Variable, k: int, label: str) -> None:
     if new.dtype != initial.dtype:
         raise DTypeError(
             f"{what} has dtype {initial.dtype}, but the step returns {new.describe()} of dtype {new.dtype} for it (at "
-            f"{new.owner.trace if new.owner is not None else new.trace}). The step may have widened or narrowed it: cast the initial "
-            f"state to {new.dtype}, or what the step returns to {initial.dtype}"
+            f"{trace_of(new)}). The step may have widened or narrowed it: cast the initial state "
+            f"to {new.dtype}, or what the step returns to {initial.dtype}"
         )
     if new.ndim != initial.ndim - 1:
         raise ShapeError(
-            f"{what} is a value of {initial.ndim - 1} dimensions, but the step returns {new.describe()} with {new.ndim} for it; "
-            + ("with the tap -1 alone the initial state has no leading axis" if info.taps == (-1,) else
+            f"{what} is a value of {initial.ndim - 1} dimensions, but the step returns {new.describe()} with {new.ndim} "
+            "for it; " + ("with the tap -1 alone the initial state has no leading axis" if info.taps == (-1,) else
                "with several taps the initial state has a leading axis of earlier values")
         )  # fmt: skip
     for a, (have, want) in enumerate(zip(new.type.shape, initial.type.shape[1:], strict=True)):
@@ -443,8 +445,8 @@ def map(
 
 
 def reduce(
-    fn: Callable, sequences: Any, outputs_info: Any, non_sequences: Any = None, go_backwards: bool = False, mode: Any = None,
-    name: str | None = None,
+    fn: Callable, sequences: Any, outputs_info: Any, non_sequences: Any = None, go_backwards: bool = False,
+    mode: Any = None, name: str | None = None,
 ) -> tuple[Any, OrderedUpdates]:  # fmt: skip
     """The last output of fn applied along the sequences; of no elements the initial state."""
     infos: list[Any] = []

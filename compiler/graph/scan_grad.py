@@ -185,8 +185,8 @@ def _placed(rows: Variable, sequence: Variable, steps: Variable, count: Variable
 def _saved(
     loop: Loop, name: str | None, outputs: Sequence[Variable]
 ) -> tuple[Loop, list[tuple[Variable, Variable]], list[tuple[Variable, Variable]]]:
-    """What `outputs`, new inner Variables over the step's own, read of the forward loop: (the loop whose results hold it,
-    sequences, constants). The loop runs again where its results do not hold what is read."""
+    """What `outputs`, new inner Variables over the step's own, read of the forward loop: (the loop whose results
+    hold it, sequences, constants). The loop runs again where its results do not hold what is read."""
     inputs = set(loop.inner_inputs)
     random = any(s.random for s in loop.states)
     drawn = [v for v in draws(loop) if v not in inputs] if random else []
