@@ -10,7 +10,7 @@ import weft
 import weft.tensor as T
 from weft import scan
 from weft.compiler.grad.extras import numeric_gradient
-from weft.compiler.graph.scan_op import Scan
+from weft.compiler.graph.scan_op import Loop, Scan, State, make_scan
 from weft.compiler.graph.variable import ancestors
 from weft.ifelse import ifelse
 from weft.scan_module import until
@@ -166,13 +166,38 @@ def test_integer_states_have_no_gradient():
 
 
 def test_identity_states_and_shared_outputs():
-    """A step that hands on its arguments, the same value twice, or a constant."""
+    """A step that hands on its arguments, and one Variable as a state and as a stacked value."""
 
     def fun(x, a, b):
-        (p, q, r, s), _ = scan(lambda v, a, b: [b, a * v, a * v, v], sequences=x, outputs_info=[a, b, None, None])
+        def step(v, a, b):
+            both = a * v
+            return b, both, both, v
+
+        (p, q, r, s), _ = scan(step, sequences=x, outputs_info=[a, b, None, None])
         return [p, q * r, s]
 
     check(fun, *arrays(4, (), ()), order=2)
+
+
+def test_initial_values_without_a_gradient():
+    """The way leads through earlier steps only."""
+    start = dict(initial=T.constant([0.3, 0.8], dtype="float64"), taps=[-2, -1])
+    check(lambda x: scan(lambda v, a, b: T.sin(a) * v + b * 0.1, x, start)[0], *arrays(5), order=2)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_last_values_of_a_deep_state(n):
+    """A state of which only the last values are kept, and fewer steps than those."""
+
+    def fun(x, a):
+        inner = tuple(T.dscalar() for _ in range(3))
+        v = T.dscalar()
+        state = State(inner, (-3, -2, -1), a, T.sin(inner[0] * v) + inner[2] * inner[1], False)
+        loop = Loop(T.constant(n, dtype="int64"), [(v, x)], [state], [], [], None)
+        ((last,), _) = make_scan(loop)
+        return last
+
+    check(fun, *arrays(5, 3), order=2)
 
 
 def test_map():

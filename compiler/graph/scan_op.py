@@ -25,7 +25,7 @@ from .variable import Apply, Constant, Op, Primitive, Variable, ancestors, apply
 
 
 class State(NamedTuple):
-    """One state: `taps` ascend, `inner` are the step's values at them, `new` its next value, `initial` where it starts."""
+    """One state: `taps` ascend, `inner` are the step's values at them, `new` the next one, `initial` its start."""
 
     inner: tuple[Variable, ...]
     taps: tuple[int, ...]
