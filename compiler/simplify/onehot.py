@@ -167,7 +167,7 @@ def checked_indices(r: Region) -> Checked:
         if (n.op == "gather" and n not in back) or (n.op == "scatter" and n in kept):
             index = n.inputs[1:] if n.op == "gather" else n.inputs[2:]
             out |= {(i, n.inputs[0].axes[a]) for a, i in enumerate(index)}
-    return frozenset(out)
+    return frozenset(pair for pair in out if not _rows(*pair))
 
 
 def _is_checked(b: Bindings, checked: Checked) -> bool:
