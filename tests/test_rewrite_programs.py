@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rewrite_samples import M, N, PARAMS, closed, values
+from rewrite_samples import PARAMS, M, N, closed, values
 
 import weft
 import weft.tensor as T
