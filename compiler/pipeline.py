@@ -59,6 +59,7 @@ class Compiled:
 
     def __init__(self, program: Program, constants: list[np.ndarray]):
         self.program, self.constants = program, constants
+        self.checks = program.checks  # whether it refuses arguments that do not fit, so that Python need not look
 
     def execute(self, arguments: Sequence[np.ndarray], storages: Sequence[Storage]) -> list[np.ndarray]:
         return self.program.execute([*arguments, *self.constants], storages)

@@ -1,6 +1,8 @@
 /* What generated kernels stand on: the calling interface, scalar functions, random numbers, checked indices. */
 #ifndef WEFT_KERNEL_H
 #define WEFT_KERNEL_H
+#include <stdlib.h>
+#include <string.h>
 #include "weft_abi.h"
 #include "weft_scalar.h"
 #include "weft_random.h"

@@ -161,6 +161,7 @@ int32_t weft_run(weft_frame *f) {
   c->threads = weft_pool_threads();
   c->check = 0;
   memset(c->values, 0, sizeof c->values);
+  c->threads = weft_pool_threads();
   int32_t code = f->main(c);
   for (int32_t k = 0; k < f->states; k++) {
     void *a = c->states[k]->now.data, *b = c->states[k]->spare.data, **was = &f->before[2 * k];

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from pathlib import Path
 
@@ -46,10 +45,15 @@ def adopt(data, nbytes: int) -> np.ndarray:
     return np.frombuffer(ffi.buffer(owned, nbytes), dtype=np.uint8)
 
 
+_free, _gc, _buffer, _ndarray = _libc.free, ffi.gc, ffi.buffer, np.ndarray  # looked up once: adopt_array is hot
+
+
 def adopt_array(data, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """An array over memory from C's allocator, freed when the last view of it is gone."""
-    nbytes = math.prod(shape) * dtype.itemsize
+    nbytes = dtype.itemsize
+    for n in shape:
+        nbytes *= n
     if nbytes == 0:
-        _libc.free(data)
+        _free(data)
         return np.empty(shape, dtype)
-    return np.ndarray(shape, dtype, ffi.buffer(ffi.gc(data, _libc.free), nbytes))
+    return _ndarray(shape, dtype, _buffer(_gc(data, _free), nbytes))

@@ -1,9 +1,10 @@
 """A compiled program: a shared library and its manifest, as the executor of a CompiledFunction.
 
-The manifest is plain data: {"abi": 1, "inputs": [{"dtype", "ndim"}], "outputs": [...], "states": [...], "segments": int,
-"checks": [{"kind", "message", "error"}], "hosts": [{"name", "inputs": [...], "outputs": [...]}], "library": [routine]},
-and optionally "name". A check's message holds {0} to {3} where values of the failed call go; its error is the name of a
-class in errors.py. What the hosts call are the Python functions given beside it: arrays in, a list of arrays out.
+The manifest is plain data: {"abi": 1, "inputs": [{"dtype", "ndim"}], "outputs": [...], "states": [...],
+"segments": int, "checks": [{"kind", "message", "error"}], "hosts": [{"name", "inputs": [...], "outputs": [...]}],
+"library": [routine]}, and optionally "name". A check's message holds {0} to {3} where values of the failed call go; its
+error is the name of a class in errors.py. What the hosts call are the Python functions given beside it: a list of
+arrays in, a list of arrays out.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 
 from . import errors, lapack, pool, signals
 from .abi import CONSTANTS, MAX_NDIM, adopt_array, ffi
+from .callable import Unfit
 from .errors import InternalError, WeftError
 from .state import Storage
 
@@ -46,10 +48,11 @@ def _header_bytes() -> int:
         return 0
     for a in (np.zeros((3, 5), np.float32), np.zeros((2, 3, 4), np.int64).T, np.zeros(())):
         seen = ffi.cast("weft_ndarray *", id(a) + header)
+        data, descr = (int(ffi.cast("uintptr_t", p)) for p in (seen.data, seen.descr))
         flags = a.flags.c_contiguous | a.flags.aligned << 8
-        if (int(ffi.cast("uintptr_t", seen.data)), int(ffi.cast("uintptr_t", seen.descr)), seen.nd, seen.flags & 0x101) != (
-            a.__array_interface__["data"][0], id(a.dtype), a.ndim, flags,
-        ):  # fmt: skip
+        if (data, descr) != (a.__array_interface__["data"][0], id(a.dtype)):
+            return 0
+        if (seen.nd, seen.flags & 0x101) != (a.ndim, flags):
             return 0
         if tuple(ffi.unpack(seen.dimensions, a.ndim) if a.ndim else ()) != a.shape:
             return 0
@@ -101,11 +104,13 @@ class _Frame:
 class Program:
     """Runs a compiled library. Safe from several threads as long as each holds the locks of the storages it passes."""
 
+    checks = True
+
     def __init__(self, path: str | os.PathLike, manifest: dict[str, Any], hosts: Sequence[Callable] = ()):
         if manifest["abi"] != CONSTANTS["WEFT_ABI"]:
             raise WeftError(
-                f"{path} speaks version {manifest['abi']} of weft's C interface, this weft version {CONSTANTS['WEFT_ABI']}: "
-                "compile or export it again"
+                f"{path} speaks version {manifest['abi']} of weft's C interface, this weft version "
+                f"{CONSTANTS['WEFT_ABI']}: compile or export it again"
             )
         pool.library()
         self.manifest = manifest
@@ -117,7 +122,8 @@ class Program:
         self.state_dtypes = _types(manifest["states"])
         self.routines = [lapack.routine(name) for name in manifest["library"]]
         if len(hosts) != len(manifest["hosts"]):
-            raise InternalError(f"the manifest lists {len(manifest['hosts'])} Python operations; {len(hosts)} were given")
+            listed = len(manifest["hosts"])
+            raise InternalError(f"the manifest lists {listed} Python operations; {len(hosts)} were given")
         self.hosts = [
             (f, h["name"], _types(h["inputs"]), [i["ndim"] for i in h["inputs"]], _types(h["outputs"]),
              [o["ndim"] for o in h["outputs"]])
@@ -157,7 +163,7 @@ class Program:
                 while code < 0:
                     self._prepare(frame, code, arguments)
                     code = run(c)
-            except BaseException:  # Python's SIGINT handler; whether the call had committed or not, its buffers are ours
+            except BaseException:  # Python's SIGINT handler; committed or not, the call's buffers are ours
                 for s in storages:
                     s.settle()
                 raise
@@ -185,8 +191,8 @@ class Program:
         for s in storages:
             if s.held:
                 raise WeftError(
-                    f"{self.name} uses a shared variable of the function whose Python operation calls it; a call inside "
-                    "another one needs shared variables of its own"
+                    f"{self.name} uses a shared variable of the function whose Python operation calls it; a call "
+                    "inside another one needs shared variables of its own"
                 )
         if self.hosts:
             _in_host.add(frame)
@@ -206,7 +212,8 @@ class Program:
         for k, (a, dtype) in enumerate(zip(arguments, self.input_dtypes, strict=True)):
             ndim = self.manifest["inputs"][k]["ndim"]
             if a.dtype != dtype or a.ndim != ndim or not (a.flags.c_contiguous and a.flags.aligned):
-                raise InternalError(f"input {k} of {self.name} is no aligned C-contiguous array of {dtype}, {ndim} dimensions")
+                want = f"aligned C-contiguous array of {dtype}, {ndim} dimensions"
+                raise Unfit(f"input {k} of {self.name} is no {want}")
             slot = frame.c.call.inputs[k]
             slot.data = ffi.cast("void *", a.__array_interface__["data"][0])
             slot.dims[0:ndim] = a.shape

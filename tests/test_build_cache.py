@@ -120,7 +120,8 @@ if pid == 0: sys.exit()
 os.waitpid(pid, 0)
 assert open_cache(sys.argv[1]).directory.is_dir()
 """
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "file")], cwd=ROOT, capture_output=True, text=True)
+    command = [sys.executable, "-c", code, str(tmp_path / "file")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert not Path(done.stdout.split()[0]).exists()
 
@@ -159,7 +160,8 @@ for k in (1, 2, 1, 2):
 """
     path = compile_library([("f.c", "int f(void) { return 1; }")], cache_dir=tmp_path)
     path.write_bytes(path.read_bytes()[:100])
-    running = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stderr=subprocess.PIPE) for _ in range(8)]
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    running = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE) for _ in range(8)]
     for p in running:
         _, err = p.communicate(timeout=120)
         assert p.returncode == 0, err.decode()

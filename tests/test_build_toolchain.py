@@ -60,7 +60,7 @@ def test_a_compiler_without_a_required_flag(script):
 
 def test_no_compiler(monkeypatch, tmp_path, script):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(CompileError, match=r"Tried cc: not on PATH; gcc: not on PATH; clang: not on PATH.*apt install gcc"):
+    with pytest.raises(CompileError, match=r"Tried cc: not on PATH; gcc: not on PATH; clang: not.*apt install gcc"):
         toolchain.find()
     with pytest.raises(CompileError, match=r"the C compiler 'nocc' \(WEFT_CC or weft.config.cc\) was not found"):
         toolchain.find("nocc -x")
@@ -96,7 +96,7 @@ def test_the_text_of_an_error(tmp_path, other):
 
 def test_an_error_of_the_linker(tmp_path):
     twice = [("a.c", "int f(void) { return 1; }"), ("b.c", "int f(void) { return 2; }")]
-    with pytest.raises(CompileError, match="multiple definition|duplicate symbol"):
+    with pytest.raises(CompileError, match=r"multiple definition|duplicate symbol"):
         compile_library(twice, cache_dir=tmp_path)
 
 
@@ -131,7 +131,8 @@ def test_what_the_key_depends_on(monkeypatch, tmp_path):
     assert keys[0] == key_of(chain, sources)
     keys += [key_of(replace(chain, **{field: ("x",) if field in ("command", "flags") else "x"}), sources)
              for field in ("command", "version", "cpu", "flags")]  # fmt: skip
-    keys += [key_of(chain, sources, ["-g"]), key_of(chain, [("y.c", sources[0][1])]), key_of(chain, [("x.c", sources[0][1] + " ")])]
+    text = sources[0][1]
+    keys += [key_of(chain, sources, ["-g"]), key_of(chain, [("y.c", text)]), key_of(chain, [("x.c", text + " ")])]
     keys += [key_of(chain, [("x.c", "ab"), ("y.c", "c")]), key_of(chain, [("x.c", "a"), ("y.c", "bc")])]
     monkeypatch.setitem(library.CONSTANTS, "WEFT_ABI", 99)
     keys.append(key_of(chain, sources))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from grad_check import check, interpreted
+
 import weft
 import weft.tensor as T
-from grad_check import check, interpreted
 from weft.compiler.grad.table import PULLBACK
 from weft.compiler.graph.types import SparseType
 from weft.compiler.graph.variable import op1
@@ -20,7 +21,9 @@ def normal(*shape: int, dtype: str = "float64") -> np.ndarray:
 
 
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])
-@pytest.mark.parametrize(("a", "b"), [((3,), (3,)), ((3,), (3, 2)), ((2, 3), (3,)), ((2, 3), (3, 4)), ((1, 3), (3, 1)), ((2, 0), (0, 3))])
+@pytest.mark.parametrize(
+    ("a", "b"), [((3,), (3,)), ((3,), (3, 2)), ((2, 3), (3,)), ((2, 3), (3, 4)), ((1, 3), (3, 1)), ((2, 0), (0, 3))]
+)
 def test_dot(a: tuple, b: tuple, dtype: str) -> None:
     check(T.dot, normal(*a, dtype=dtype), normal(*b, dtype=dtype), order=2)
     check(T.dot, normal(*a), normal(*b, dtype=dtype))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from grad_check import check, interpreted
+
 import weft
 import weft.tensor as T
-from grad_check import check, interpreted
 from weft.compiler.graph.variable import op1
 
 rng = np.random.default_rng(0)
@@ -99,6 +100,7 @@ def test_write_to_an_index(write, index: list[int]) -> None:
     check(lambda x, y: write(x[T.constant(index)], y) ** 2, X, rng.normal(size=4), order=2)
     check(lambda x, y: write(x[:, T.constant(index)], y), X, rng.normal(size=(3, len(index))))
     check(lambda x, y: write(x[T.constant(index), T.constant(index)], y), X, rng.normal(size=len(index)))
+    check(lambda x, y: write(x[T.constant(index) * 1], y), X, rng.normal(size=4))  # an index that is computed
     check(lambda x, y: write(x[T.constant([index, index])], y), X, rng.normal(size=(2, len(index), 4)))
 
 

@@ -17,6 +17,7 @@ import pytest
 
 from weft.compiler.build.library import compile_library, process_library
 from weft.runtime import pool, program
+from weft.runtime.abi import ffi
 from weft.runtime.callable import Argument, CompiledFunction
 from weft.runtime.errors import BoundsError, DTypeError, InternalError, ShapeError, WeftError
 from weft.runtime.program import Program
@@ -27,7 +28,11 @@ HEAD = r"""
 #include <stdlib.h>
 #include <string.h>
 static inline void *get(int64_t n) { void *p = 0; return posix_memalign(&p, 64, n > 0 ? n : 1) ? 0 : p; }
-static inline int64_t count(const weft_array *a, int ndim) { int64_t n = 1; for (int d = 0; d < ndim; d++) n *= a->dims[d]; return n; }
+static inline int64_t count(const weft_array *a, int ndim) {
+  int64_t n = 1;
+  for (int d = 0; d < ndim; d++) n *= a->dims[d];
+  return n;
+}
 static inline int reserve(weft_array *a, int64_t n) { /* the caller owns what was there before */
   if (a->capacity >= n && a->data) return 1;
   void *p = get(n);
@@ -47,7 +52,8 @@ int32_t weft_main(weft_call *c) {
   memcpy(c->outputs[0].data, s->now.data, old * 8);
   if (!reserve(&s->spare, n * 8)) return WEFT_NO_MEMORY;
   s->spare.dims[0] = n;
-  for (int64_t i = 0; i < n; i++) ((double *)s->spare.data)[i] = ((double *)x->data)[i] + (i < old ? ((double *)s->now.data)[i] : 0);
+  for (int64_t i = 0; i < n; i++)
+    ((double *)s->spare.data)[i] = ((double *)x->data)[i] + (i < old ? ((double *)s->now.data)[i] : 0);
   if (fail == 1) { c->check = 1; c->values[0] = n; c->values[1] = old; return WEFT_CHECK; }
   if (fail == 2) { c->values[0] = 1 << 20; return WEFT_NO_MEMORY; }
   if (fail == 3) return WEFT_STOPPED;
@@ -108,9 +114,8 @@ int32_t weft_main(weft_call *c) {
   return WEFT_OK;
 }
 """
-DTYPES = (
-    "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 bfloat16 float32 float64 complex64 complex128".split()
-)
+INTEGERS = [f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)]
+DTYPES = ["bool", *INTEGERS, "float16", "bfloat16", "float32", "float64", "complex64", "complex128"]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -118,7 +123,7 @@ DTYPES = (
 @pytest.mark.parametrize("fast", [True, False])
 def test_arrays_pass_unchanged(build, monkeypatch, dtype, shape, fast):
     if fast:
-        assert program._HEADER == object.__basicsize__
+        assert program._HEADER > 0  # the layout was recognised
     else:
         monkeypatch.setattr(program, "_HEADER", 0)
     t = {"dtype": dtype, "ndim": len(shape)}
@@ -142,11 +147,11 @@ def test_an_equal_dtype_that_is_another_object(build):
 @pytest.mark.parametrize("bad", [np.zeros(3, np.float32), np.zeros((3, 1)), np.zeros(6)[::2], np.zeros(3, ">f8")])
 def test_other_arrays_are_refused(build, bad):
     f = build(COPY, inputs=[F8, I0, I0], outputs=[F8])
-    with pytest.raises(InternalError, match="input 0 of .* is no aligned C-contiguous array of float64, 1 dimensions"):
+    with pytest.raises(InternalError, match=r"input 0 of .* is no aligned C-contiguous array of float64, 1 dimensions"):
         f.execute([bad, code(8), code(1)], [])
     with pytest.raises(InternalError, match="takes 3 arrays and was given 2"):
         f.execute([np.zeros(3), code(8)], [])
-    with pytest.raises(InternalError, match="1 states was given 0|0 states was given 1"):
+    with pytest.raises(InternalError, match=r"1 states was given 0|0 states was given 1"):
         f.execute([np.zeros(3), code(8), code(1)], [Storage(np.zeros(1))])
 
 
@@ -176,10 +181,10 @@ def test_state_commits_by_swap_and_changes_its_length(step):
     for n in (3, 3, 3, 5, 2, 0, 4, 3, 5):
         before = s.array().copy()
         (old,) = step.execute([np.ones(n), code()], [s])
+        slots = [int(ffi.cast("uintptr_t", slot.data)) for slot in (s.struct.now, s.struct.spare)]
+        assert set(s._owned) == {a for a in slots if a}  # all that C allocated is owned, what it dropped is gone
         want = np.ones(n) + np.pad(before, (0, max(0, n - len(before))))[:n]
         assert old.tolist() == before.tolist() and s.array().tolist() == want.tolist()
-        assert set(s._owned) >= {s.array().__array_interface__["data"][0]} or n == 0
-        assert len(s._owned) <= 2
         buffers.add(tuple(sorted(s._owned)))
     assert len(buffers) < 6
     s.replace(np.zeros(2))
@@ -219,11 +224,43 @@ def test_failing_calls_leak_nothing(step):
     assert resident() - before < 20 << 20  # 240 MiB of outputs were allocated
 
 
+def test_an_interrupt_before_python_has_taken_the_outputs(build, monkeypatch):
+    text = HEAD + r"""
+int32_t weft_main(weft_call *c) {
+  c->outputs[0].data = get(8);
+  c->outputs[1].data = get(8 << 20); c->outputs[1].dims[0] = 1 << 20;
+  memset(c->outputs[1].data, 1, 8 << 20);
+  return WEFT_OK;
+}"""
+    f = build(text, outputs=[I0, F8])
+
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as m:
+        m.setattr(program, "adopt_array", interrupt)
+        for k in range(20):
+            with pytest.raises(KeyboardInterrupt):
+                f.execute([], [])
+            if k == 3:
+                before = resident()
+    assert resident() - before < 20 << 20  # 128 MiB passed
+    assert f.execute([], [])[1].shape == (1 << 20,)
+
+
+def test_a_program_with_other_storages(step):
+    a, b = [Storage(np.zeros(2))], [Storage(np.ones(2))]
+    for storages in (a, b, b, a):
+        step.execute([np.ones(2), code()], storages)
+    assert (a[0].array().tolist(), b[0].array().tolist()) == ([2, 2], [3, 3])
+
+
 def test_check_messages_keep_other_braces(build):
-    f = build(HEAD + "int32_t weft_main(weft_call *c) { c->check = 0; c->values[0] = -7; return WEFT_CHECK; }", checks=CHECKS)
+    fails = HEAD + "int32_t weft_main(weft_call *c) { c->check = %d; c->values[0] = -7; return WEFT_CHECK; }"
+    f = build(fails % 0, checks=CHECKS)
     with pytest.raises(BoundsError, match=r"^index -7 of \{x\}$"):
         f.execute([], [])
-    f = build(HEAD + "int32_t weft_main(weft_call *c) { c->check = 5; return WEFT_CHECK; }", checks=CHECKS)
+    f = build(fails % 5, checks=CHECKS)
     with pytest.raises(InternalError, match="failed check 5, which its manifest does not list"):
         f.execute([], [])
 
@@ -244,7 +281,7 @@ def test_a_wrong_manifest_is_refused(build):
 def test_a_library_that_cannot_be_loaded(cache_dir, tmp_path):
     bad = tmp_path / "bad.so"
     bad.write_bytes(b"not a library")
-    with pytest.raises(WeftError, match="bad.so cannot be loaded"):
+    with pytest.raises(WeftError, match=r"bad\.so cannot be loaded"):
         Program(bad, manifest())
 
 
@@ -273,7 +310,7 @@ int32_t weft_main(weft_call *c) {
 
 def test_loops_run_on_the_pool(build):
     text = HEAD + r"""
-static void body(void *p, int64_t begin, int64_t end, int worker) { (void)begin; (void)end; ((int64_t *)p)[worker] = 1; }
+static void body(void *p, int64_t begin, int64_t end, int worker) { ((int64_t *)p)[worker] = end > begin; }
 int32_t weft_main(weft_call *c) {
   c->outputs[0].data = calloc(65, 8); c->outputs[0].dims[0] = 65;
   int64_t *out = c->outputs[0].data;
@@ -359,7 +396,8 @@ HOSTS = [{"name": "double", "inputs": [F8], "outputs": [F8, {"dtype": "bfloat16"
 @pytest.fixture
 def hosted(build):
     def make(function):
-        return build(HOST, [function], inputs=[F8], outputs=[{"dtype": "bfloat16", "ndim": 0}], states=[F8], hosts=HOSTS)
+        outputs = [{"dtype": "bfloat16", "ndim": 0}]
+        return build(HOST, [function], inputs=[F8], outputs=outputs, states=[F8], hosts=HOSTS)
 
     return make
 
@@ -425,7 +463,7 @@ def test_a_function_inside_its_own_python_operation(hosted, step):
         if len(depth) == 1:
             f.execute([np.ones(1)], [other])
             step.execute([np.ones(1), code()], [other])
-            with pytest.raises(WeftError, match="uses a shared variable of the function whose Python operation calls it"):
+            with pytest.raises(WeftError, match="uses a shared variable of the function whose"):
                 f.execute([np.ones(1)], [s])
             with pytest.raises(WeftError, match="uses a shared variable"):
                 step.execute([np.ones(1), code()], [s])
@@ -504,3 +542,45 @@ def test_no_reference_is_kept_to_arguments(step):
     step.execute([x, code()], [s])
     assert sys.getrefcount(x) == count
     x.resize(7)  # nor a buffer of them exported
+
+
+# ---- as CompiledFunction calls it ----
+
+
+def test_arrays_that_do_not_fit_are_converted(build):
+    arguments = [scalar("x"), scalar("size", np.int64, 0), scalar("ndim", np.int64, 0)]
+    f = CompiledFunction(arguments, [], build(COPY, inputs=[F8, I0, I0], outputs=[F8]), "one")
+    x = np.arange(6.0)
+    for given in (x, x[::2], x.astype(np.float32), x.astype(">f8"), [0, 1.5], x[::-1]):
+        want = np.asarray(given, np.float64).tolist()
+        for out in (f(given, code(8), code(1)), f(given, 8, 1), f(given, ndim=1, size=8)):
+            assert out.tolist() == want
+    x.flags.writeable = False
+    assert f(x, code(8), code(1)).tolist() == [0, 1, 2, 3, 4, 5]
+    with pytest.raises(ShapeError, match="argument 0: x takes 1 dimension, but was given"):
+        f(np.zeros((2, 2)), code(8), code(1))
+    with pytest.raises(DTypeError, match="argument 0: x takes float64"):
+        f(np.zeros(2, np.complex128), code(8), code(1))
+
+
+def test_static_lengths_are_checked(build):
+    arguments = [Argument("x", "x", np.dtype("f8"), (1,)), scalar("size", np.int64, 0), scalar("ndim", np.int64, 0)]
+    f = CompiledFunction(arguments, [], build(COPY, inputs=[F8, I0, I0], outputs=[F8]), "one")
+    assert f(np.ones(1), code(8), code(1)).tolist() == [1]
+    with pytest.raises(ShapeError, match="axis 0 of x has length 1"):
+        f(np.ones(2), code(8), code(1))
+
+
+def test_locks_are_free_after_any_call(step):
+    s = Storage(np.zeros(3))
+    f = CompiledFunction([scalar("x"), scalar("n", np.int64, 0)], [s], step, "one")
+    for k in (0, 1, 2, 3, 0):
+        try:
+            f(np.ones(3), code(k))
+        except BaseException as e:
+            assert k, e
+    free = []
+    t = threading.Thread(target=lambda: free.extend(lock.acquire(timeout=5) for lock in f._locks))
+    t.start()
+    t.join()
+    assert free == [True, True]

@@ -25,8 +25,8 @@ OPTIONAL = ("-march=native", "-mprefer-vector-width=512", "-fno-math-errno", "-f
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 LIBRARIES = ("-lm", "-lpthread")
 INSTALL = (
-    "Install one (Debian, Ubuntu: apt install gcc; Fedora: dnf install gcc; macOS: xcode-select --install), or name one "
-    "with the environment variable WEFT_CC or weft.config.cc"
+    "Install one (Debian, Ubuntu: apt install gcc; Fedora: dnf install gcc; macOS: xcode-select --install), or name "
+    "one with the environment variable WEFT_CC or weft.config.cc"
 )
 
 
@@ -73,7 +73,7 @@ def _probe(command: tuple[str, ...]) -> Toolchain:
     version = _run([*command, "--version"])
     if version.returncode:
         raise CompileError(f"`{shlex.join([*command, '--version'])}` failed:\n{_first_lines(version.stdout)}")
-    flags = REQUIRED + OPTIONAL
+    flags: tuple[str, ...] = REQUIRED + OPTIONAL
     if _takes(command, flags).returncode:
         refused = _takes(command, REQUIRED)
         if refused.returncode:
@@ -131,8 +131,8 @@ def compile_to(
 ) -> None:
     """Compiles (name, text) pairs, each a translation unit, in parallel and links them into `target`.
 
-    They are written beside `target`. A unit that the compiler refuses is moved to the folder `failed`, so that it can be
-    read, and CompileError says where it lies. `warnings` makes warnings errors.
+    They are written beside `target`. What the compiler refuses is kept in the folder `failed`, so that it can be read,
+    and CompileError says where it lies. `warnings` makes warnings errors.
     """
     common = [*toolchain.command, *toolchain.flags, *(WARNINGS if warnings else ()), *flags, "-I", str(HEADERS)]
     paths = []

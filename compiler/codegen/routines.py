@@ -219,41 +219,45 @@ def solve_triangular(host, out, scope, s):
     out(f"{lib('solve_triangular', a.type.dtype)}(b{s.inputs[0].number}, b{dst.number}, {n}, {m}, {lower}, {trans}, {pointer});")
 
 
-def _csr(name: str, host, out, scope, s, parts: list[str]) -> None:
+def _csr(name: str, host, out, scope, s, parts: list[str], work: str = "") -> None:
     (dst,) = s.outputs
-    host.reserve(out, scope, dst)
     position = 0 if name == "csr_sample" else 1
     index = s.node.inputs[position].type.dtype
     wide = "i64" if index == "int64" else "i32"
-    out(f"weft_lib_{name}_{scalar.suffix(dst.dtype)}_{wide}({', '.join(parts)}, b{dst.number}, call->parallel_for, call->threads, &fault);")
+    tail = f"{work}, &fault" if work else "&fault"
+    out(f"weft_lib_{name}_{scalar.suffix(dst.dtype)}_{wide}({', '.join(parts)}, b{dst.number}, call->parallel_for, call->threads, {tail});")
     host.fault(out, s.node)
+
+
+def _rows(scope, out, indptr: Node) -> str:
+    return scope.get(out, lengths.sub(indptr.type.axes[0], lengths.const(1)))
 
 
 @routine("csr_dot")
 def csr_dot(host, out, scope, s):
-    data, indices, indptr, b = s.node.inputs
-    d, i, p, x = (f"b{v.number}" for v in s.inputs)
-    rows = scope.get(out, lengths.sub(indptr.type.axes[0], lengths.const(1)))
-    nnz, k, m = (scope.get(out, v) for v in (data.type.axes[0], *b.type.axes))
-    _csr("csr_dot", host, out, scope, s, [rows, k, nnz, m, d, i, p, x])
+    data, _, indptr, b = s.node.inputs
+    host.reserve(out, scope, s.outputs[0])
+    count, columns, m = (scope.get(out, v) for v in (data.type.axes[0], *b.type.axes))
+    _csr("csr_dot", host, out, scope, s, [_rows(scope, out, indptr), count, columns, m, *(f"b{v.number}" for v in s.inputs)])
 
 
 @routine("csr_dot_t")
 def csr_dot_t(host, out, scope, s):
-    data, indices, indptr, g, columns = s.node.inputs
-    d, i, p, x = (f"b{v.number}" for v in s.inputs[:4])
-    rows = scope.get(out, lengths.sub(indptr.type.axes[0], lengths.const(1)))
-    nnz, k, m = (scope.get(out, v) for v in (data.type.axes[0], lengths.normal(columns), g.type.axes[1]))
-    _csr("csr_dot_t", host, out, scope, s, [rows, k, nnz, m, d, i, p, x])
+    data, _, indptr, g, columns = s.node.inputs
+    host.reserve(out, scope, s.outputs[0])
+    count, cols, m = (scope.get(out, v) for v in (data.type.axes[0], lengths.normal(columns), g.type.axes[1]))
+    work = host.workspace(out, f"{lib('csr_dot_t_workspace', data.type.dtype)}({cols}, {m})")
+    parts = [_rows(scope, out, indptr), count, cols, m, *(f"b{v.number}" for v in s.inputs[:4])]
+    _csr("csr_dot_t", host, out, scope, s, parts, work)
 
 
 @routine("csr_sample")
 def csr_sample(host, out, scope, s):
     indices, indptr, g, b = s.node.inputs
-    i, p, x, y = (f"b{v.number}" for v in s.inputs)
-    rows = scope.get(out, lengths.sub(indptr.type.axes[0], lengths.const(1)))
-    nnz, k, m = (scope.get(out, v) for v in (indices.type.axes[0], b.type.axes[0], g.type.axes[1]))
-    _csr("csr_sample", host, out, scope, s, [rows, k, nnz, m, i, p, x, y])
+    host.reserve(out, scope, s.outputs[0])
+    count, grows, columns, k = (scope.get(out, v) for v in (indices.type.axes[0], g.type.axes[0], *b.type.axes))
+    parts = [_rows(scope, out, indptr), count, grows, columns, k, *(f"b{v.number}" for v in s.inputs)]
+    _csr("csr_sample", host, out, scope, s, parts)
 
 
 @routine("host_call")

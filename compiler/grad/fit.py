@@ -48,7 +48,7 @@ def convert(g: Variable, dtype: str) -> Variable:
 
 
 def fit_gradient(g: Variable, like: Variable) -> Variable:
-    """A gradient in the dtype and the lengths of its variable: summed where that was stretched, stretched where g is."""
+    """A gradient in the dtype and lengths of its variable: summed where that was stretched, and stretched itself."""
     if g.node.type == like.node.type or g.node.type.kind != "dense" or like.node.type.kind != "dense":
         return g
     return stretch(convert(unbroadcast(g, like), like.dtype), like)

@@ -43,8 +43,9 @@ def Rop(f: Any, wrt: Any, eval_points: Any, disconnected_outputs: str = "raise")
         t = tangents.get(o)
         if t is None:
             if connected_to([o], ancestors([o])).isdisjoint(ins):
+                names = ", ".join(v.describe() for v in ins)
                 refuse(
-                    f"{o.describe()} : {o.type} (at {o.trace}) does not depend on {', '.join(v.describe() for v in ins)}; pass "
+                    f"{o.describe()} : {o.type} (at {o.trace}) does not depend on {names}; pass "
                     "disconnected_outputs='ignore' for a derivative of zeros",
                     disconnected_outputs,
                 )
@@ -56,10 +57,10 @@ def Rop(f: Any, wrt: Any, eval_points: Any, disconnected_outputs: str = "raise")
 def push(outs: list[Variable], tangents: dict[Variable, Variable], stop: Collection[Variable] = ()) -> None:
     """Fills in the tangents of everything the outputs depend on, from those given. Does not look behind `stop`."""
     done: set[Apply] = set()
-    halt = set(stop)
-    for v in ancestors(outs, stop=[*tangents, *halt]):
+    halt = set(stop) | set(tangents)
+    for v in ancestors(outs, stop=halt):
         owner = v.owner
-        if owner is None or v in tangents or v in halt or owner in done:
+        if owner is None or v in halt or owner in done:
             continue
         done.add(owner)
         if all(o.dtype in DISCRETE for o in owner.outputs):
@@ -84,10 +85,8 @@ def _push(owner: Apply, given: list[Variable | None]) -> Any:
             return op.pushforward(owner, given)
         elif hasattr(op, "R_op"):
             return op.R_op(owner.inputs, given)
-    raise NullGradientError(
-        f"{op} of {', '.join(i.describe() for i in owner.inputs)} (at {owner.trace}) has no forward derivative; give it an "
-        "R_op method"
-    )
+    names = ", ".join(i.describe() for i in owner.inputs)
+    raise NullGradientError(f"{op} of {names} (at {owner.trace}) has no forward derivative; give it an R_op method")
 
 
 def Lop(f: Any, wrt: Any, eval_points: Any, consider_constant: Any = None, disconnected_inputs: str = "raise") -> Any:
@@ -103,7 +102,9 @@ def Lop(f: Any, wrt: Any, eval_points: Any, consider_constant: Any = None, disco
         g = start_gradient(o, p)
         start[o] = fit.total([start[o], g]) if o in start else g
     grads, connected = propagate(start, targets, consider_constant or ())
-    found = [grads[w] if w in grads else _absent(w, w in connected, outs[0], disconnected_inputs, "zero") for w in targets]
+    found = [
+        grads[w] if w in grads else _absent(w, w in connected, outs[0], disconnected_inputs, "zero") for w in targets
+    ]
     return found[0] if one else found
 
 

@@ -71,12 +71,13 @@ def grad(
             raise ArgumentError("grad needs a cost or known_grads")
     else:
         cost = as_tensor_variable(cost)
+        which = f"{cost.describe()} (at {cost.trace})"
         if cost.ndim:
-            raise ShapeError(f"the cost of grad is a scalar; {cost.describe()} is {cost.type} (at {cost.trace}): take its sum or mean")
+            raise ShapeError(f"the cost of grad is a scalar; {which} is {cost.type}: take its sum or mean")
         if cost.dtype in DISCRETE:
-            raise DTypeError(f"the cost of grad is {cost.dtype}, which has no gradient; it is {cost.describe()} at {cost.trace}")
+            raise DTypeError(f"the cost of grad is {cost.dtype}, which has no gradient: {which}")
         if cost.dtype in COMPLEX:
-            raise DTypeError(f"the cost of grad is {cost.dtype}; it has to be real: take abs, real or imag of {cost.describe()} at {cost.trace}")
+            raise DTypeError(f"the cost of grad is {cost.dtype}; it has to be real: take abs, real or imag of {which}")
         start.setdefault(cost, shaping.ones_like(cost))
     grads, connected = propagate(start, targets, consider_constant or (), null_gradients, given=start)
     out: list[Any] = []
@@ -140,17 +141,18 @@ def propagate(
     grads: dict[Variable, Any] = {}
     waiting: dict[Apply, int] = {}
     for v in order:
-        if v.owner is not None:
+        if v.owner is not None and v not in halt:
             waiting[v.owner] = waiting.get(v.owner, 0) + 1
     for v in reversed(order):
         if v in parts:
             grads[v] = _sum(parts.pop(v))
         owner = v.owner
-        if owner is None:
+        if owner is None or v in halt:
             continue
         # An Apply is passed through once its first output in the order is reached: all consumers lie behind by then.
+        # One in `halt` does not count, since it may stand before the inputs.
         waiting[owner] -= 1
-        if waiting[owner] or not any(o in needed and o not in halt for o in owner.outputs):
+        if waiting[owner] or not any(o in needed for o in owner.outputs):
             continue
         outs = [None if o in halt else grads.get(o) for o in owner.outputs]
         if all(g is None for g in outs):
@@ -176,7 +178,9 @@ def _needed(order: Sequence[Variable], targets: set[Variable], halt: set[Variabl
     return out
 
 
-def connected_to(start: Iterable[Variable], order: Sequence[Variable], halt: Collection[Variable] = ()) -> set[Variable]:
+def connected_to(
+    start: Iterable[Variable], order: Sequence[Variable], halt: Collection[Variable] = ()
+) -> set[Variable]:
     """What the start Variables depend on by more than a length, an index or a connection the operation denies."""
     out = set(start)
     for v in reversed(order):
@@ -233,7 +237,8 @@ def _user_grad(owner: Apply, outs: list[Variable | None]) -> list[Any]:
     found = op.L_op(owner.inputs, owner.outputs, filled) if hasattr(op, "L_op") else op.grad(owner.inputs, filled)
     found = list(found) if isinstance(found, (list, tuple)) else [found]
     if len(found) != len(owner.inputs):
-        raise ArgumentError(f"grad of {op} (at {owner.trace}) returned {len(found)} gradients for {len(owner.inputs)} inputs")
+        counts = f"{len(found)} gradients for {len(owner.inputs)} inputs"
+        raise ArgumentError(f"grad of {op} (at {owner.trace}) returned {counts}")
     return [_user_gradient(g, i, owner) for g, i in zip(found, owner.inputs, strict=True)]
 
 
@@ -243,6 +248,7 @@ def _user_gradient(g: Any, i: Variable, owner: Apply) -> Any:
     g = g if isinstance(g, Variable) else as_tensor_variable(g)
     if g.ndim != i.ndim:
         raise ShapeError(
-            f"grad of {owner.op} (at {owner.trace}) returned a gradient with {g.ndim} dimensions for {i.describe()} : {i.type}"
+            f"grad of {owner.op} (at {owner.trace}) returned a gradient with {g.ndim} dimensions for {i.describe()} : "
+            f"{i.type}"
         )
     return g

@@ -16,10 +16,11 @@ dC/d(Re z) + i dC/d(Im z), so a holomorphic f pulls g back to conj(f'(z)) g.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
-from ..graph.variable import Apply, Variable
+from ..graph.variable import Apply
 
-Gradients = Sequence[Variable | None]
+Gradients = Sequence[Any]  # of Variable or None; Any spares rules a check of what their row guarantees
 PULLBACK: dict[str, Callable[[Apply, Gradients], Gradients]] = {}
 PUSHFORWARD: dict[str, Callable[[Apply, Gradients], Gradients]] = {}
 NO_GRADIENT: dict[str, str] = {}

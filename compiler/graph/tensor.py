@@ -36,7 +36,7 @@ def literal_dtype(value: Any) -> str:
 
 
 @lru_cache(256)
-def _number(kind: type, x: Any, text: str, dtype: str) -> Node:
+def _number(kind: str, x: Any, text: str, dtype: str) -> Node:
     """The node of a Python number (the text tells -0.0 from 0.0): rules of derivatives write few of them very often."""
     return ir_constant(np.asarray(x, numpy_dtype(dtype)), dtype)
 
@@ -50,7 +50,7 @@ def _cast_number(number: Node, dtype: str) -> Node:
 def constant(x: Any, name: str | None = None, ndim: int | None = None, dtype: Any = None) -> Variable:
     """A constant tensor; a Python number gets the dtype of `literal_dtype` unless one is given."""
     if isinstance(x, (int, float)) and not ndim:
-        node = _number(type(x), x, str(x), literal_dtype(x) if dtype is None else check_dtype(dtype))
+        node = _number(type(x).__name__, x, str(x), literal_dtype(x) if dtype is None else check_dtype(dtype))
         return constant_class(node)(node, name=name)
     if isinstance(x, Variable):
         raise DTypeError(f"constant takes values, not the symbolic variable {x!r}")

@@ -211,6 +211,8 @@ class Apply:
 
     __slots__ = ("__weakref__", "inputs", "op", "outputs", "tag", "trace")
 
+    op: Any  # an Op; Any spares those who know its class a cast
+
     def __init__(self, op: Op, inputs: Iterable[Variable], outputs: Iterable[Variable]):
         self.op, self.inputs, self.outputs = op, list(inputs), list(outputs)
         self.trace = here()
