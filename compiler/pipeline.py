@@ -1,15 +1,42 @@
-"""The table of contents: the stages that a function passes, in order, and the driver that runs them."""
+"""The table of contents: the stages that a function passes, in order, and the driver that runs them.
+
+    lower      Variables -> Region of tensor operations         graph/lowering.py (by `function`)
+    sink       operations of one branch into that branch        simplify/lazy.py
+    simplify   rules: algebra, shapes, stable forms             simplify/
+    fuse       operations -> kernels and routines               schedule/fuse.py
+    program    steps, buffers, lifetimes, arena                 schedule/program.py
+    loops      each kernel -> a loop nest                       lower/kernel.py
+    print      loop nests and steps -> GNU C                    codegen/
+    build      C -> shared library, from the cache if there     build/
+    load       library and manifest -> executor                 ../runtime/program.py
+"""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from ..runtime.callable import CompiledFunction
+from ..runtime import pool
+from ..runtime.errors import InternalError
+from ..runtime.program import Program
+from ..runtime.state import Storage
+from .build.library import compile_library, process_library, static_object
+from .codegen.host import Generated, HostPrinter, Kernels
+from .graph.config import config
 from .graph.function import Source
+from .inspect import Function
 from .ir.interp import evaluate
 from .ir.node import Region
+from .ir.rewrite import Stats
+from .ir.verify import verify
+from .messages import manifest_of
+from .schedule.program import HostProgram, build_program
+from .simplify import simplify
+from .simplify.lazy import sink
 
 
 class Interpreted:
@@ -18,7 +45,7 @@ class Interpreted:
     def __init__(self, region: Region, results: int, updates: list[int]):
         self.region, self.results, self.updates = region, results, updates
 
-    def execute(self, arguments, storages):
+    def execute(self, arguments: Sequence[np.ndarray], storages: Sequence[Storage]) -> list[np.ndarray]:
         values = evaluate(self.region, [*arguments, *(s.array() for s in storages)])
         results = [np.array(v) for v in values[: self.results]]
         new = [np.array(v, order="C") for v in values[self.results :]]
@@ -27,8 +54,76 @@ class Interpreted:
         return results
 
 
+class Compiled:
+    """Runs a compiled program; its constants are arguments that the caller does not see."""
+
+    def __init__(self, program: Program, constants: list[np.ndarray]):
+        self.program, self.constants = program, constants
+        self.checks = program.checks  # whether it refuses arguments that do not fit, so that Python need not look
+
+    def execute(self, arguments: Sequence[np.ndarray], storages: Sequence[Storage]) -> list[np.ndarray]:
+        return self.program.execute([*arguments, *self.constants], storages)
+
+
+@dataclass
+class Stages:
+    """What each stage made, for people to look at, and the seconds it took."""
+
+    source: Region
+    simplified: Region | None = None
+    program: HostProgram | None = None
+    generated: Generated | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    visits: Stats = field(default_factory=Stats)  # of nodes, by the rewrite engine
+
+
 def compile_function(source: Source, mode: str) -> Any:
-    region = source.lowered.region
+    """The callable of a declared function, in mode "compile" or "interpret"."""
+    stages = Stages(source.lowered.region)
+    run = _Driver(stages)
+    region = run("sink", lambda: sink(source.lowered.region, source.lowered.origins))
     storages = [s.container for s in source.states]
-    executor = Interpreted(region, source.results, source.updates)
-    return CompiledFunction(source.arguments, storages, executor, source.outputs, source.name, source.kinds)
+    if mode == "interpret":
+        executor: Any = Interpreted(region, source.results, source.updates)
+    else:
+        executor = _compile(source, region, stages, run)
+    return Function(
+        source.arguments, storages, executor, source.outputs, source.name, source.kinds,
+        stages=stages, origins=source.lowered.origins,
+    )  # fmt: skip
+
+
+def _compile(source: Source, region: Region, stages: Stages, run: _Driver) -> Compiled:
+    inputs = len(region.params) - len(source.states)
+    stages.simplified = run("simplify", lambda: simplify(region, source.lowered.origins, stages.visits))
+    kernels = Kernels()
+    builder, program = run(
+        "fuse", lambda: build_program(stages.simplified, inputs, source.results, source.updates, kernels.scratch)
+    )
+    stages.program = program
+    stages.generated = generated = run("print", lambda: HostPrinter(program, builder, kernels).generate())
+    options = {"cc": config.cc, "cache_dir": config.cache_dir}
+    path = run("build", lambda: compile_library(generated.units, objects=[static_object("weft_library.c", **options)], **options))
+    if not pool.loaded():
+        pool.load(process_library(**options))
+    constants = [np.ascontiguousarray(n.attr("value").array).reshape(n.attr("value").array.shape) for n in generated.constants]
+    manifest = manifest_of(source, stages)
+    loaded = run("load", lambda: Program(path, manifest, [h.function for h in generated.hosts]))
+    return Compiled(loaded, constants)
+
+
+class _Driver:
+    """Runs a stage: times it, and verifies what it made when config.verify says so."""
+
+    def __init__(self, stages: Stages):
+        self.stages = stages
+
+    def __call__(self, name: str, stage: Callable[[], Any]) -> Any:
+        start = time.perf_counter()
+        made = stage()
+        self.stages.seconds[name] = time.perf_counter() - start
+        if config.verify and isinstance(made, Region):
+            verify(made)
+        if made is None:
+            raise InternalError(f"stage {name} made nothing")
+        return made

@@ -20,7 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_THREADS = 1024, SPIN = 4000, COUNT_BITS = 16 };
+enum { MAX_THREADS = 1024, SPIN = 4000, COUNT_BITS = 16, QUIT = 0xffff };
 
 static struct {
   weft_body body;
@@ -158,7 +158,7 @@ static uint64_t next_loop(uint64_t seen) {
   return word;
 }
 
-static struct start { int index; uint64_t seen; } starts[MAX_THREADS];
+static struct start { int index; uint64_t seen; pthread_t thread; } starts[MAX_THREADS];
 
 static void *work(void *p) {
   struct start *s = p;
@@ -168,6 +168,7 @@ static void *work(void *p) {
   for (;;) {
     seen = next_loop(seen);
     int t = (int)(seen & ((1u << COUNT_BITS) - 1));
+    if (t == QUIT) return NULL;
     if (s->index >= t) continue;
     run_chunk(s->index, t);
     if (atomic_fetch_sub(&pending, 1) == 1 && atomic_load(&caller_sleeps)) {
@@ -176,7 +177,6 @@ static void *work(void *p) {
       pthread_mutex_unlock(&lock);
     }
   }
-  return NULL;
 }
 
 /* Only the forking thread lives on in the child: it starts with an empty pool. */
@@ -202,14 +202,34 @@ static int grow(int t) {
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
   while (started < t) {
-    pthread_t thread;
-    starts[started] = (struct start){started, atomic_load(&published)};
-    if (pthread_create(&thread, NULL, work, &starts[started])) break;
-    pthread_detach(thread);
+    struct start *s = &starts[started];
+    s->index = started;
+    s->seen = atomic_load(&published);
+    if (pthread_create(&s->thread, NULL, work, s)) break;
     started++;
   }
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   return started < t ? started : t;
+}
+
+static void publish(int t) {
+  uint64_t serial = (atomic_load(&published) >> COUNT_BITS) + 1;
+  atomic_store(&published, serial << COUNT_BITS | (uint64_t)t);
+  if (atomic_load(&sleepers)) {
+    pthread_mutex_lock(&lock);
+    pthread_cond_broadcast(&wake);
+    pthread_mutex_unlock(&lock);
+  }
+}
+
+/* A library that is unloaded under its threads leaves them running in whatever is mapped there next: when this one
+ * goes (dlclose or exit), its workers go first. A pool in use at exit is left alone. */
+__attribute__((destructor)) static void stop_workers(void) {
+  if (inside || started <= 1 || atomic_flag_test_and_set(&busy)) return;
+  publish(QUIT);
+  for (int i = 1; i < started; i++) pthread_join(starts[i].thread, NULL);
+  started = 0;
+  atomic_flag_clear(&busy);
 }
 
 static void wait_for_workers(void) {
@@ -241,13 +261,7 @@ void weft_parallel_for(int64_t n, int64_t grain, int max_threads, weft_body body
   inside = 1;
   if (t > 1) {
     atomic_store(&pending, t - 1);
-    uint64_t serial = (atomic_load(&published) >> COUNT_BITS) + 1;
-    atomic_store(&published, serial << COUNT_BITS | (uint64_t)t);
-    if (atomic_load(&sleepers)) {
-      pthread_mutex_lock(&lock);
-      pthread_cond_broadcast(&wake);
-      pthread_mutex_unlock(&lock);
-    }
+    publish(t);
   }
   run_chunk(0, t);
   if (t > 1) wait_for_workers();

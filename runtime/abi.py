@@ -1,4 +1,4 @@
-"""The cffi view of kernels/weft_abi.h and the ownership of buffers that C allocates."""
+"""The cffi view of the headers that C and Python share, and the ownership of buffers that C allocates."""
 
 from __future__ import annotations
 
@@ -11,19 +11,27 @@ import numpy as np
 HEADERS = Path(__file__).resolve().parent.parent / "kernels"
 
 
-def _declarations() -> str:
-    """The header as cffi reads it: without directives and comments, its constants filled in."""
-    text = re.sub(r"/\*.*?\*/", "", (HEADERS / "weft_abi.h").read_text(), flags=re.S)
-    constants = dict(re.findall(r"#define (WEFT_\w+) (\d+)", text))
+def _declarations(name: str) -> str:
+    """A header as cffi reads it: without directives and comments, its constants filled in."""
+    text = re.sub(r"/\*.*?\*/", "", (HEADERS / name).read_text(), flags=re.S)
+    CONSTANTS.update((n, int(v)) for n, v in re.findall(r"#define (WEFT_\w+) (-?\d+)", text))
     text = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
-    for name, value in constants.items():
-        text = re.sub(rf"\b{name}\b", value, text)
+    for n, value in CONSTANTS.items():
+        text = re.sub(rf"\b{n}\b", str(value), text)
     return text
 
 
+CONSTANTS: dict[str, int] = {}  # what the headers #define
 ffi = cffi.FFI()
-ffi.cdef(_declarations())
-ffi.cdef("int32_t weft_main(weft_call *call); void free(void *);")
+for _header in ("weft_abi.h", "weft_run.h"):
+    ffi.cdef(_declarations(_header))
+ffi.cdef("""
+    int32_t weft_main(weft_call *call);
+    int weft_pool_threads(void);
+    void weft_pool_set_threads(int n);
+    void weft_parallel_for(int64_t n, int64_t grain, int max_threads, weft_body_fn body, void *arg);
+    void free(void *);
+""")
 _libc = ffi.dlopen(None)
 MAX_NDIM = len(ffi.new("weft_array *").dims)
 
@@ -35,3 +43,17 @@ def adopt(data, nbytes: int) -> np.ndarray:
         return np.empty(0, np.uint8)
     owned = ffi.gc(data, _libc.free, size=nbytes)
     return np.frombuffer(ffi.buffer(owned, nbytes), dtype=np.uint8)
+
+
+_free, _gc, _buffer, _ndarray = _libc.free, ffi.gc, ffi.buffer, np.ndarray  # looked up once: adopt_array is hot
+
+
+def adopt_array(data, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """An array over memory from C's allocator, freed when the last view of it is gone."""
+    nbytes = dtype.itemsize
+    for n in shape:
+        nbytes *= n
+    if nbytes == 0:
+        _free(data)
+        return np.empty(shape, dtype)
+    return _ndarray(shape, dtype, _buffer(_gc(data, _free), nbytes))

@@ -6,7 +6,6 @@ after any error every shared variable is as it was.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .errors import ArgumentError, DTypeError, ShapeError, WeftError
+from .errors import ArgumentError, DTypeError, InternalError, ShapeError, WeftError
 from .state import Storage
 
 
@@ -105,7 +104,15 @@ def _describe(value: Any) -> str:
 
 
 class Executor(Protocol):
-    def execute(self, arguments: list[np.ndarray], storages: Sequence[Storage]) -> list[np.ndarray]: ...
+    """Runs a program. One that `checks` takes any arrays, and raises Unfit before it has run where they need converting."""
+
+    checks: bool = False
+
+    def execute(self, arguments: Sequence[np.ndarray], storages: Sequence[Storage]) -> list[np.ndarray]: ...
+
+
+class Unfit(InternalError):
+    """An executor was given an array of another type or layout than its manifest says."""
 
 
 class CompiledFunction:
@@ -132,16 +139,25 @@ class CompiledFunction:
         self.name = name
         self.recipe: Any = None  # what it is compiled of: an object with `reduce`
         self._lock = threading.RLock()
-        self._ordered = sorted({id(s): s for s in storages}.values(), key=lambda s: s.order)
+        ordered = sorted({id(s): s for s in storages}.values(), key=lambda s: s.order)
+        self._locks = [self._lock, *(s.lock for s in ordered)]
+        plain = all(type(a) is Argument and all(n is None for n in a.shape) for a in self.arguments)
+        self._direct = plain and getattr(executor, "checks", False)
         self._positions = {a.name: k for k, a in enumerate(self.arguments) if a.name is not None}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        values = self._bind(args, kwargs)
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(self._lock)
-            for s in self._ordered:
-                stack.enter_context(s.lock)
-            results = self.executor.execute(values, self.storages)
+        results = None
+        if self._direct and not kwargs and len(args) == len(self.arguments):
+            for value in args:
+                if type(value) is not np.ndarray:
+                    break
+            else:
+                try:
+                    results = self._run(args)
+                except Unfit:
+                    pass
+        if results is None:
+            results = self._run(self._bind(args, kwargs))
         if self.kinds is not None:
             from .sparse import group
 
@@ -153,6 +169,21 @@ class CompiledFunction:
         if self.outputs == "list":
             return results
         return dict(zip(self.outputs, results, strict=True))
+
+    def _run(self, values: Sequence[np.ndarray]) -> list[np.ndarray]:
+        locks, count = self._locks, 0
+        try:
+            for lock in locks:
+                count += 1
+                lock.acquire()
+            return self.executor.execute(values, self.storages)
+        finally:
+            # An interrupt comes while the last of them waits, or once it is taken.
+            if count and not locks[count - 1]._is_owned():  # type: ignore[attr-defined]
+                count -= 1
+            while count:
+                count -= 1
+                locks[count].release()
 
     def _bind(self, args: tuple, kwargs: dict[str, Any]) -> list[np.ndarray]:
         count = len(self.arguments)

@@ -12,6 +12,7 @@ import threading
 import numpy as np
 
 from .abi import MAX_NDIM, adopt, ffi
+from .errors import WeftError
 
 _orders = itertools.count()
 
@@ -22,6 +23,7 @@ class Storage:
     def __init__(self, value: np.ndarray):
         self.lock = threading.RLock()
         self.order = next(_orders)
+        self.held = False  # a function that runs a Python operation just now uses the buffers
         self.struct = ffi.new("weft_state *")
         self._owned: dict[int, np.ndarray] = {}
         self.dtype = value.dtype
@@ -34,6 +36,11 @@ class Storage:
         if not (value.flags.c_contiguous and value.flags.aligned and value.flags.writeable and value.dtype.isnative):
             value = np.array(value, dtype=value.dtype.newbyteorder("="), order="C", copy=True)
         with self.lock:
+            if self.held:
+                raise WeftError(
+                    "a Python operation may not set a shared variable of the function that runs it; make the new value "
+                    "one of the function's updates, or set it after the call"
+                )
             now = self.struct.now
             keep = {self.struct.spare.data: None}
             self._owned = {a: v for a, v in self._owned.items() if ffi.cast("void *", a) in keep}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+
 import weft
 import weft.tensor as T
 from weft import Variable
@@ -54,7 +55,9 @@ def check(fun: Callable[..., Any], *points: Any, order: int = 1, forward: bool =
     found = interpreted(ins, grads)(*arrays)
     for k, (p, g) in enumerate(zip(arrays, found, strict=True)):
         assert g.shape == p.shape and g.dtype == p.dtype
-        np.testing.assert_allclose(g, numeric_gradient(value, arrays, k, STEP), TOLERANCE, TOLERANCE, err_msg=f"input {k}")
+        np.testing.assert_allclose(
+            g, numeric_gradient(value, arrays, k, STEP), TOLERANCE, TOLERANCE, err_msg=f"input {k}"
+        )
     if forward:
         vs = [random(rng, p.shape, p.dtype.name) for p in arrays]
         pushed = weft.gradient.Rop(outs, ins, vs, disconnected_outputs="ignore")

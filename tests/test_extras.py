@@ -13,7 +13,7 @@ import weft.tensor as T
 from weft.gradient import verify_grad
 from weft.tensor import nnet, slinalg
 
-MODES = ["interpret"]
+MODES = ["interpret", "compile"]
 each_mode = pytest.mark.parametrize("mode", MODES)
 rng = np.random.default_rng(1)
 M, V, C = rng.normal(size=(4, 5)), rng.normal(size=6), rng.normal(size=(2, 4, 5))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from grad_check import check, interpreted
+
 import weft
 import weft.tensor as T
-from grad_check import check, interpreted
 from weft.compiler.grad.rules_elementwise import ROWS
 from weft.compiler.graph.variable import ancestors
 
@@ -16,8 +17,24 @@ INSIDE = rng.uniform(-0.9, 0.9, (2, 3))
 POSITIVE = rng.uniform(0.2, 2, (2, 3))
 COMPLEX = rng.normal(size=(2, 3)) + 1j * rng.normal(size=(2, 3))
 
-DOMAIN = {"asin": INSIDE, "acos": INSIDE, "log": POSITIVE, "log2": POSITIVE, "log10": POSITIVE, "log1p": POSITIVE, "sqrt": POSITIVE}
-NAMES = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "abs": "abs_", "reciprocal": "inv", "truediv": "true_div", "atan2": "arctan2"}
+DOMAIN = {
+    "asin": INSIDE,
+    "acos": INSIDE,
+    "log": POSITIVE,
+    "log2": POSITIVE,
+    "log10": POSITIVE,
+    "log1p": POSITIVE,
+    "sqrt": POSITIVE,
+}
+NAMES = {
+    "asin": "arcsin",
+    "acos": "arccos",
+    "atan": "arctan",
+    "abs": "abs_",
+    "reciprocal": "inv",
+    "truediv": "true_div",
+    "atan2": "arctan2",
+}
 UNARY = [name for name, row in ROWS.items() if len(row) == 1]
 BINARY = [name for name, row in ROWS.items() if len(row) == 2]
 HOLOMORPHIC = ["neg", "sqr", "reciprocal", "sqrt", "exp", "log"]
@@ -56,6 +73,13 @@ def test_complex_binary(name: str) -> None:
     check(public(name), COMPLEX, COMPLEX[:, ::-1] + 2)
     check(public(name), COMPLEX[:1], WIDE)  # a real argument has the real part of its gradient
     check(public(name), POSITIVE, COMPLEX)
+
+
+def test_one_argument_moves() -> None:
+    """The tangent of a row is stretched where only the row moves."""
+    check(lambda a: a + T.constant(WIDE), WIDE[:1])
+    check(lambda a: T.sum(a - T.constant(WIDE)), WIDE[:1])
+    check(lambda a: T.constant(WIDE) + a * 1j, 2.0)
 
 
 def test_complex_of_parts() -> None:

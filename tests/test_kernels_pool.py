@@ -129,6 +129,20 @@ def test_eight_python_threads(pool):
     assert all((c == 500).all() for c in counts)
 
 
+def test_unloading_the_library_ends_its_workers(pool_path):
+    before = len(os.listdir("/proc/self/task"))
+    for _ in range(20):
+        ffi, lib = open_pool(pool_path)
+        lib.weft_pool_set_threads(6)
+        assert visit((ffi, lib), 100)[1].max() == 5
+        ffi.dlclose(lib)
+    for _ in range(100):  # a joined thread may be listed for a moment
+        if len(os.listdir("/proc/self/task")) <= before:
+            return
+        threading.Event().wait(0.01)
+    pytest.fail("threads outlive their library")
+
+
 def test_pool_is_rebuilt_after_fork(pool):
     """In fresh interpreters' children: the child's loops use all its workers, the parent's go on."""
     assert visit(pool, 100)[1].max() == 3

@@ -29,7 +29,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "lower": ("ir", "schedule", "runtime.errors"),
     "codegen": ("ir", "lower", "schedule", "runtime.errors"),
     "build": ("runtime",),
-    "pipeline": (*COMPILER, "runtime"),
+    "pipeline": (*COMPILER, "messages", "inspect", "runtime"),
     "compiler": (),  # compiler/__init__.py: a docstring
     "weft": (*COMPILER, "runtime"),
     "models": ("weft",),

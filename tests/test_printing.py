@@ -12,7 +12,7 @@ import weft
 import weft.tensor as T
 from weft.printing import Print, debugprint, min_informative_str, pp, pprint
 
-MODES = ["interpret"]
+MODES = ["interpret", "compile"]
 each_mode = pytest.mark.parametrize("mode", MODES)
 
 

@@ -15,7 +15,7 @@ from weft.compiler.graph.random import splitmix64, stream_key
 from weft.sandbox.rng_mrg import MRG_RandomStreams
 from weft.tensor.shared_randomstreams import RandomStreams
 
-MODES = ["interpret"]
+MODES = ["interpret", "compile"]
 
 
 @pytest.fixture(params=MODES)

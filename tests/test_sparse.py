@@ -14,7 +14,7 @@ import weft.tensor as T
 from weft.runtime.sparse import convert
 
 scipy_sparse = pytest.importorskip("scipy.sparse")
-MODES = ["interpret"]
+MODES = ["interpret", "compile"]
 pytestmark = pytest.mark.parametrize("mode", MODES)
 
 

@@ -16,7 +16,7 @@ from weft.tensor import nnet
 from weft.tensor.signal.downsample import max_pool_2d
 from weft.tensor.signal.pool import max_pool, pool_1d, pool_2d
 
-MODES = ["interpret"]
+MODES = ["interpret", "compile"]
 pytestmark = pytest.mark.parametrize("mode", MODES)
 rng = np.random.default_rng(0)
 

@@ -15,13 +15,20 @@ if TYPE_CHECKING:
     from . import gradient as gradient
     from . import ifelse as ifelse
     from . import printing as printing
+    from . import scan_module as scan_module
     from . import sparse as sparse
     from . import tensor as tensor
     from .compiler.grad.reverse import grad as grad
+    from .compiler.graph.clone import clone as clone
     from .compiler.graph.config import config as config
     from .compiler.graph.function import In as In
     from .compiler.graph.function import Out as Out
     from .compiler.graph.function import function as function
+    from .compiler.graph.scan import foldl as foldl
+    from .compiler.graph.scan import foldr as foldr
+    from .compiler.graph.scan import map as map
+    from .compiler.graph.scan import reduce as reduce
+    from .compiler.graph.scan import scan as scan
     from .compiler.graph.shared import shared as shared
     from .compiler.graph.variable import Apply as Apply
     from .compiler.graph.variable import Op as Op
@@ -48,7 +55,7 @@ if not (Path(__file__).parent / "runtime").is_dir() and (_root / "runtime").is_d
 del _root
 
 # Public modules of this folder.
-_MODULES = ("compile", "gradient", "ifelse", "printing", "sparse", "tensor")
+_MODULES = ("compile", "gradient", "ifelse", "printing", "scan_module", "sparse", "tensor")
 
 # Public name -> the module that defines it, relative to weft; for example "function": ".compiler.graph.function".
 _NAMES: dict[str, str] = {
@@ -57,9 +64,15 @@ _NAMES: dict[str, str] = {
     "Op": ".compiler.graph.variable",
     "Out": ".compiler.graph.function",
     "Variable": ".compiler.graph.variable",
+    "clone": ".compiler.graph.clone",
     "config": ".compiler.graph.config",
+    "foldl": ".compiler.graph.scan",
+    "foldr": ".compiler.graph.scan",
     "function": ".compiler.graph.function",
     "grad": ".compiler.grad.reverse",
+    "map": ".compiler.graph.scan",
+    "reduce": ".compiler.graph.scan",
+    "scan": ".compiler.graph.scan",
     "shared": ".compiler.graph.shared",
     "ArgumentError": ".runtime.errors",
     "BoundsError": ".runtime.errors",

@@ -6,6 +6,8 @@ from .compiler.grad.extras import (
     grad_clip,
     grad_not_implemented,
     grad_undefined,
+    hessian,
+    jacobian,
     verify_grad,
     zero_grad,
 )
@@ -14,6 +16,7 @@ from .compiler.grad.reverse import DisconnectedType, grad
 from .runtime.errors import DisconnectedInputError, GradientError, NullGradientError
 
 __all__ = [
-    "DisconnectedInputError", "DisconnectedType", "GradientError", "Lop", "NullGradientError", "Rop", "consider_constant",
-    "disconnected_grad", "grad", "grad_clip", "grad_not_implemented", "grad_undefined", "verify_grad", "zero_grad",
+    "DisconnectedInputError", "DisconnectedType", "GradientError", "Lop", "NullGradientError", "Rop",
+    "consider_constant", "disconnected_grad", "grad", "grad_clip", "grad_not_implemented", "grad_undefined",
+    "verify_grad", "zero_grad",
 ]  # fmt: skip

@@ -48,15 +48,15 @@ def convert(g: Variable, dtype: str) -> Variable:
 
 
 def fit_gradient(g: Variable, like: Variable) -> Variable:
-    """A gradient in the dtype and the lengths of its variable: summed where that was stretched, stretched where g is."""
-    if g.node.type.kind != "dense" or like.node.type.kind != "dense":
+    """A gradient in the dtype and lengths of its variable: summed where that was stretched, and stretched itself."""
+    if g.node.type == like.node.type or g.node.type.kind != "dense" or like.node.type.kind != "dense":
         return g
     return stretch(convert(unbroadcast(g, like), like.dtype), like)
 
 
 def fit_tangent(t: Variable, like: Variable) -> Variable:
     """A tangent in the dtype and the lengths of its variable."""
-    if t.node.type.kind != "dense" or like.node.type.kind != "dense":
+    if t.node.type == like.node.type or t.node.type.kind != "dense" or like.node.type.kind != "dense":
         return t
     t = stretch(convert(t, like.dtype), like)
     return shaping.addbroadcast(t, *[a for a, one in enumerate(like.broadcastable) if one])

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from ...runtime.errors import ArgumentError, NullGradientError, ShapeError
+from ..graph.config import config
 from ..graph.tensor import as_tensor_variable
 from ..graph.trace import on_behalf
 from ..graph.variable import Apply, Primitive, Variable, ancestors
 from ..ir.dtypes import DISCRETE
 from . import fit
-from .reverse import _absent, propagate, start_gradient
+from .reverse import _absent, connected_to, propagate, refuse, start_gradient
 from .table import NO_GRADIENT, PUSHFORWARD
 
 
 def Rop(f: Any, wrt: Any, eval_points: Any, disconnected_outputs: str = "raise") -> Any:
-    """The Jacobian of f with respect to wrt, times eval_points: forward mode. f, wrt, eval_points: Variables or lists."""
+    """The Jacobian of f with respect to wrt, times eval_points: forward mode. f, wrt, eval_points: Variables or lists.
+
+    A direction may be None (zero). disconnected_outputs: "raise", "warn" or "ignore" for outputs that depend on no wrt.
+    """
+    if disconnected_outputs not in ("raise", "warn", "ignore"):
+        raise ArgumentError(f"disconnected_outputs is 'raise', 'warn' or 'ignore', not {disconnected_outputs!r}")
     one = not isinstance(f, (list, tuple))
     outs = [f] if one else list(f)
     ins = list(wrt) if isinstance(wrt, (list, tuple)) else [wrt]
@@ -34,16 +41,26 @@ def Rop(f: Any, wrt: Any, eval_points: Any, disconnected_outputs: str = "raise")
     found = []
     for o in outs:
         t = tangents.get(o)
-        found.append(_absent(o, False, None, disconnected_outputs, "zero") if t is None else t)
+        if t is None:
+            if connected_to([o], ancestors([o])).isdisjoint(ins):
+                names = ", ".join(v.describe() for v in ins)
+                refuse(
+                    f"{o.describe()} : {o.type} (at {o.trace}) does not depend on {names}; pass "
+                    "disconnected_outputs='ignore' for a derivative of zeros",
+                    disconnected_outputs,
+                )
+            t = fit.zeros(o, config.floatX if o.dtype in DISCRETE else None)
+        found.append(t)
     return found[0] if one else found
 
 
-def push(outs: list[Variable], tangents: dict[Variable, Variable]) -> None:
-    """Fills in the tangents of everything the outputs depend on, from those given."""
+def push(outs: list[Variable], tangents: dict[Variable, Variable], stop: Collection[Variable] = ()) -> None:
+    """Fills in the tangents of everything the outputs depend on, from those given. Does not look behind `stop`."""
     done: set[Apply] = set()
-    for v in ancestors(outs, stop=list(tangents)):
+    halt = set(stop) | set(tangents)
+    for v in ancestors(outs, stop=halt):
         owner = v.owner
-        if owner is None or v in tangents or owner in done:
+        if owner is None or v in halt or owner in done:
             continue
         done.add(owner)
         if all(o.dtype in DISCRETE for o in owner.outputs):
@@ -52,7 +69,7 @@ def push(outs: list[Variable], tangents: dict[Variable, Variable]) -> None:
         if all(t is None for t in given):
             continue
         for o, t in zip(owner.outputs, _push(owner, given), strict=True):
-            if t is not None and o.dtype not in DISCRETE:
+            if t is not None and o.dtype not in DISCRETE and o not in halt:
                 tangents[o] = fit.fit_tangent(t, o)
 
 
@@ -68,10 +85,8 @@ def _push(owner: Apply, given: list[Variable | None]) -> Any:
             return op.pushforward(owner, given)
         elif hasattr(op, "R_op"):
             return op.R_op(owner.inputs, given)
-    raise NullGradientError(
-        f"{op} of {', '.join(i.describe() for i in owner.inputs)} (at {owner.trace}) has no forward derivative; give it an "
-        "R_op method"
-    )
+    names = ", ".join(i.describe() for i in owner.inputs)
+    raise NullGradientError(f"{op} of {names} (at {owner.trace}) has no forward derivative; give it an R_op method")
 
 
 def Lop(f: Any, wrt: Any, eval_points: Any, consider_constant: Any = None, disconnected_inputs: str = "raise") -> Any:
@@ -87,7 +102,9 @@ def Lop(f: Any, wrt: Any, eval_points: Any, consider_constant: Any = None, disco
         g = start_gradient(o, p)
         start[o] = fit.total([start[o], g]) if o in start else g
     grads, connected = propagate(start, targets, consider_constant or ())
-    found = [grads[w] if w in grads else _absent(w, w in connected, outs[0], disconnected_inputs, "zero") for w in targets]
+    found = [
+        grads[w] if w in grads else _absent(w, w in connected, outs[0], disconnected_inputs, "zero") for w in targets
+    ]
     return found[0] if one else found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
@@ -70,12 +71,13 @@ def grad(
             raise ArgumentError("grad needs a cost or known_grads")
     else:
         cost = as_tensor_variable(cost)
+        which = f"{cost.describe()} (at {cost.trace})"
         if cost.ndim:
-            raise ShapeError(f"the cost of grad is a scalar; {cost.describe()} is {cost.type} (at {cost.trace}): take its sum or mean")
+            raise ShapeError(f"the cost of grad is a scalar; {which} is {cost.type}: take its sum or mean")
         if cost.dtype in DISCRETE:
-            raise DTypeError(f"the cost of grad is {cost.dtype}, which has no gradient; it is {cost.describe()} at {cost.trace}")
+            raise DTypeError(f"the cost of grad is {cost.dtype}, which has no gradient: {which}")
         if cost.dtype in COMPLEX:
-            raise DTypeError(f"the cost of grad is {cost.dtype}; it has to be real: take abs, real or imag of {cost.describe()} at {cost.trace}")
+            raise DTypeError(f"the cost of grad is {cost.dtype}; it has to be real: take abs, real or imag of {which}")
         start.setdefault(cost, shaping.ones_like(cost))
     grads, connected = propagate(start, targets, consider_constant or (), null_gradients, given=start)
     out: list[Any] = []
@@ -101,21 +103,24 @@ def start_gradient(v: Variable, g: Any) -> Variable:
 def _absent(w: Variable, connected: bool, cost: Variable | None, policy: str, form: str) -> Any:
     """What stands for a gradient that does not exist: zeros if the path is there but flat, otherwise as asked."""
     if not connected:
-        text = (
-            f"the cost {cost.describe() if cost is not None else ''} does not depend on {w.describe()} : {w.type} (declared at "
-            f"{w.trace}); pass disconnected_inputs='ignore' for a gradient of zeros"
+        whole = f"the cost {cost.describe()}" if cost is not None else "what known_grads names"
+        refuse(
+            f"{whole} does not depend on {w.describe()} : {w.type} (declared at {w.trace}); pass "
+            "disconnected_inputs='ignore' for a gradient of zeros",
+            policy,
         )
-        if policy == "raise":
-            raise DisconnectedInputError(text)
-        if policy == "warn":
-            import warnings
-
-            warnings.warn(text, stacklevel=4)
         if form == "None":
             return None
         if form == "Disconnected":
             return Disconnected()
     return fit.zeros(w, config.floatX if w.dtype in DISCRETE else None)
+
+
+def refuse(text: str, policy: str) -> None:
+    if policy == "raise":
+        raise DisconnectedInputError(text)
+    if policy == "warn":
+        warnings.warn(text, stacklevel=4)
 
 
 def propagate(
@@ -136,22 +141,23 @@ def propagate(
     grads: dict[Variable, Any] = {}
     waiting: dict[Apply, int] = {}
     for v in order:
-        if v.owner is not None:
+        if v.owner is not None and v not in halt:
             waiting[v.owner] = waiting.get(v.owner, 0) + 1
     for v in reversed(order):
         if v in parts:
             grads[v] = _sum(parts.pop(v))
         owner = v.owner
-        if owner is None:
+        if owner is None or v in halt:
             continue
         # An Apply is passed through once its first output in the order is reached: all consumers lie behind by then.
+        # One in `halt` does not count, since it may stand before the inputs.
         waiting[owner] -= 1
-        if waiting[owner] or not any(o in needed and o not in halt for o in owner.outputs):
+        if waiting[owner] or not any(o in needed for o in owner.outputs):
             continue
         outs = [None if o in halt else grads.get(o) for o in owner.outputs]
         if all(g is None for g in outs):
             continue
-        for i, g in zip(owner.inputs, _pull(owner, outs), strict=True):
+        for i, g in zip(owner.inputs, _pull(owner, outs, needed), strict=True):
             if g is None or i not in needed or i in given or i.dtype in DISCRETE:
                 continue
             if isinstance(g, NullGradient):
@@ -160,7 +166,7 @@ def propagate(
                 parts.setdefault(i, []).append(g)
             else:
                 parts.setdefault(i, []).append(fit.fit_gradient(g, i))
-    return grads, _connected(order, start, halt)
+    return grads, connected_to(start, order, halt)
 
 
 def _needed(order: Sequence[Variable], targets: set[Variable], halt: set[Variable]) -> set[Variable]:
@@ -172,7 +178,9 @@ def _needed(order: Sequence[Variable], targets: set[Variable], halt: set[Variabl
     return out
 
 
-def _connected(order: Sequence[Variable], start: Iterable[Variable], halt: set[Variable]) -> set[Variable]:
+def connected_to(
+    start: Iterable[Variable], order: Sequence[Variable], halt: Collection[Variable] = ()
+) -> set[Variable]:
     """What the start Variables depend on by more than a length, an index or a connection the operation denies."""
     out = set(start)
     for v in reversed(order):
@@ -197,7 +205,7 @@ def _sum(parts: list[Any]) -> Any:
     return null[0] if null else fit.total(parts)
 
 
-def _pull(owner: Apply, outs: list[Any]) -> Sequence[Any]:
+def _pull(owner: Apply, outs: list[Any], needed: Collection[Variable]) -> Sequence[Any]:
     null = [g for g in outs if isinstance(g, NullGradient)]
     if null:
         return null[:1] * len(owner.inputs)
@@ -209,6 +217,8 @@ def _pull(owner: Apply, outs: list[Any]) -> Sequence[Any]:
             rule = PULLBACK.get(op.name)
             if rule is not None:
                 return rule(owner, outs)
+        elif hasattr(op, "pullback_of"):  # told for which inputs a gradient is asked
+            return op.pullback_of(owner, outs, [i in needed for i in owner.inputs])
         elif hasattr(op, "pullback"):
             return op.pullback(owner, outs)
         elif hasattr(op, "grad") or hasattr(op, "L_op"):
@@ -227,7 +237,8 @@ def _user_grad(owner: Apply, outs: list[Variable | None]) -> list[Any]:
     found = op.L_op(owner.inputs, owner.outputs, filled) if hasattr(op, "L_op") else op.grad(owner.inputs, filled)
     found = list(found) if isinstance(found, (list, tuple)) else [found]
     if len(found) != len(owner.inputs):
-        raise ArgumentError(f"grad of {op} (at {owner.trace}) returned {len(found)} gradients for {len(owner.inputs)} inputs")
+        counts = f"{len(found)} gradients for {len(owner.inputs)} inputs"
+        raise ArgumentError(f"grad of {op} (at {owner.trace}) returned {counts}")
     return [_user_gradient(g, i, owner) for g, i in zip(found, owner.inputs, strict=True)]
 
 
@@ -237,6 +248,7 @@ def _user_gradient(g: Any, i: Variable, owner: Apply) -> Any:
     g = g if isinstance(g, Variable) else as_tensor_variable(g)
     if g.ndim != i.ndim:
         raise ShapeError(
-            f"grad of {owner.op} (at {owner.trace}) returned a gradient with {g.ndim} dimensions for {i.describe()} : {i.type}"
+            f"grad of {owner.op} (at {owner.trace}) returned a gradient with {g.ndim} dimensions for {i.describe()} : "
+            f"{i.type}"
         )
     return g

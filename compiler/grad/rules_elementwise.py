@@ -30,13 +30,15 @@ def _where(condition: Variable, g: Variable) -> Variable:
     return m.switch(condition, g, fit.zero(g))
 
 
-def _pow_base(g: Any, x: Any, e: Any, y: Any) -> Variable | None:
+def _pow_base(g: Any, x: Any, e: Any, y: Any) -> Any:
     known = number_of(e)
     if known is not None:
         known = known.item()
         if known in (0, 1):
             return g if known else None
-        return times(m.mul(g, x), 2) if known == 2 else m.mul(times(g, known), m.pow(x, constant(known - 1, dtype=x.dtype)))
+        if known == 2:
+            return times(g * x, 2)
+        return m.mul(times(g, known), m.pow(x, constant(known - 1, dtype=x.dtype)))
     # x**0 is 1 everywhere: its derivative is 0 at x = 0 too, where x**(0 - 1) is infinite.
     return g * e * m.pow(x, m.switch(m.eq(e, 0), 1, e - 1))
 

@@ -13,7 +13,7 @@ from .table import NO_GRADIENT, Gradients, pullback, pushforward
 
 @pushforward("gather", "cumsum")
 def push_linear(node: Apply, tangents: Gradients) -> Gradients:
-    return [apply_op(node.op, [tangents[0], *node.inputs[1:]])[0]]  # type: ignore[list-item]
+    return [apply_op(node.op, [tangents[0], *node.inputs[1:]])[0]]
 
 
 @pullback("gather")
@@ -24,7 +24,7 @@ def pull_gather(node: Apply, grads: Gradients) -> Gradients:
 
 @pullback("scatter")
 def pull_scatter(node: Apply, grads: Gradients) -> Gradients:
-    (x, y, *index), (g,) = node.inputs, grads
+    (x, _, *index), (g,) = node.inputs, grads
     at = op1("gather", g, *index)
     if node.op.attr("mode") == "inc":
         return [g, at, *[None] * len(index)]
@@ -38,11 +38,13 @@ def _distinct(index: list[Variable]) -> bool:
     """Whether no two places are the same for sure: a mask's indices."""
     owners = {i.owner for i in index}
     made = owners.pop()
-    return not owners and made is not None and getattr(made.op, "name", "") == "nonzero" and len(index) == len(made.outputs)
+    if owners or made is None:
+        return False
+    return getattr(made.op, "name", "") == "nonzero" and len(index) == len(made.outputs)
 
 
 def _last(x: Variable, index: list[Variable], ndim: int) -> Variable:
-    """Where the value written stays: of equal indices the last one wins. Numbers the writes and reads back who is there."""
+    """Where a value stays, since the last of equal indices wins: numbers the writes, and reads back whose it is."""
     width = index[0].ndim
     lengths = fit.shape_of(m.add(*index))
     count: Any = 1
@@ -62,8 +64,9 @@ def pull_cumsum(node: Apply, grads: Gradients) -> Gradients:
 def _order(x: Variable) -> list[Variable]:
     """The indices with x[indices] = sort(x): each axis' own, and along the last the permutation."""
     last = x.ndim - 1
-    own = [shaping.arange(shaping.shape_i(x, a)) for a in range(last)]
-    return [*(i.dimshuffle(*("x" if k != a else 0 for k in range(x.ndim))) for a, i in enumerate(own)), m.argsort(x)]  # type: ignore[attr-defined]
+    places = [["x" if k != a else 0 for k in range(x.ndim)] for a in range(last)]
+    own = [shaping.dimshuffle(shaping.arange(shaping.shape_i(x, a)), *places[a]) for a in range(last)]
+    return [*own, m.argsort(x)]
 
 
 @pullback("sort")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ...runtime.errors import NullGradientError
 from ..graph import math as m
 from ..graph import shaping
 from ..graph.variable import Apply, Variable, apply_op, op1
 from . import fit
 from .table import Gradients, pullback, pushforward
+
+_t = shaping.transpose
 
 
 @pullback("dot")
@@ -20,7 +24,7 @@ def pull_dot(node: Apply, grads: Gradients) -> Gradients:
             return [m.dot(b, g), m.outer(a, g)]
         case 2, 1:
             return [m.outer(g, b), m.dot(g, a)]
-    return [m.dot(g, b.T), m.dot(a.T, g)]  # type: ignore[attr-defined]
+    return [m.dot(g, _t(b)), m.dot(_t(a), g)]
 
 
 @pushforward("dot")
@@ -31,9 +35,10 @@ def push_dot(node: Apply, tangents: Gradients) -> Gradients:
 
 def triangle(a: Variable, lower: bool = True, k: int = 0) -> Variable:
     """a with 0 above (below) its diagonal number k."""
-    i = shaping.arange(shaping.shape_i(a, 0)).dimshuffle(0, "x")  # type: ignore[attr-defined]
-    j = shaping.arange(shaping.shape_i(a, 1)).dimshuffle("x", 0)  # type: ignore[attr-defined]
-    return m.switch(m.ge(i + k, j) if lower else m.le(i + k, j), a, 0)
+    i = shaping.dimshuffle(shaping.arange(shaping.shape_i(a, 0)), 0, "x")
+    j = shaping.dimshuffle(shaping.arange(shaping.shape_i(a, 1)), "x", 0)
+    at = m.add(i, k)
+    return m.switch(m.ge(at, j) if lower else m.le(at, j), a, 0)
 
 
 def _half(a: Variable) -> Variable:
@@ -41,7 +46,7 @@ def _half(a: Variable) -> Variable:
     return fit.times(m.add(triangle(a), triangle(a, k=-1)), 0.5)
 
 
-def _solve(a: Variable, b: Variable, lower: bool, trans: bool) -> Variable:
+def _solve(a: Any, b: Any, lower: bool, trans: bool) -> Variable:
     return op1("solve_triangular", a, b, lower=lower, trans=trans)
 
 
@@ -50,16 +55,16 @@ def _solve(a: Variable, b: Variable, lower: bool, trans: bool) -> Variable:
 @pullback("cholesky")
 def pull_cholesky(node: Apply, grads: Gradients) -> Gradients:
     (L,), (g,) = node.outputs, grads
-    p = _half(m.dot(L.T, g))  # type: ignore[attr-defined]
-    s = _solve(L, _solve(L, p, True, True).T, True, True)  # type: ignore[attr-defined]
-    return [_half(m.add(s, s.T))]  # type: ignore[attr-defined]
+    p = _half(m.dot(_t(L), g))
+    s = _solve(L, _t(_solve(L, p, True, True)), True, True)
+    return [_half(m.add(s, _t(s)))]
 
 
 @pushforward("cholesky")
 def push_cholesky(node: Apply, tangents: Gradients) -> Gradients:
     (L,), (t,) = node.outputs, tangents
-    full = m.add(triangle(t), triangle(t, k=-1).T)  # type: ignore[attr-defined, arg-type]
-    w = _solve(L, _solve(L, full, True, False).T, True, False)  # type: ignore[attr-defined]
+    full = m.add(triangle(t), _t(triangle(t, k=-1)))
+    w = _solve(L, _t(_solve(L, full, True, False)), True, False)
     return [m.dot(L, _half(w))]
 
 
@@ -68,7 +73,7 @@ def pull_solve(node: Apply, grads: Gradients) -> Gradients:
     (a, _), (x,), (g,) = node.inputs, node.outputs, grads
     lower, trans = node.op.attr("lower"), node.op.attr("trans")
     h = _solve(a, g, lower, not trans)
-    da = m.neg(m.dot(x, h.T) if trans else m.dot(h, x.T))  # type: ignore[attr-defined]
+    da = m.neg(m.dot(x, _t(h)) if trans else m.dot(h, _t(x)))
     return [triangle(da, lower), h]
 
 
@@ -78,8 +83,8 @@ def push_solve(node: Apply, tangents: Gradients) -> Gradients:
     lower, trans = node.op.attr("lower"), node.op.attr("trans")
     if s is not None:
         s = triangle(s, lower)
-        s = m.neg(m.dot(s.T if trans else s, x))  # type: ignore[attr-defined]
-    return [_solve(a, fit.add(s, t), lower, trans)]  # type: ignore[arg-type]
+        s = m.neg(m.dot(_t(s) if trans else s, x))
+    return [_solve(a, fit.add(s, t), lower, trans)]
 
 
 # Sparse products. A is the matrix of (data, indices, indptr); the three operations are each other's transposes:
@@ -132,7 +137,7 @@ def pull_csr(node: Apply, grads: Gradients) -> Gradients:
 
 @pushforward("csr")
 def push_csr(node: Apply, tangents: Gradients) -> Gradients:
-    return [apply_op(node.op, [tangents[0], *node.inputs[1:]])[0]]  # type: ignore[list-item]
+    return [apply_op(node.op, [tangents[0], *node.inputs[1:]])[0]]
 
 
 @pullback("csr_part")

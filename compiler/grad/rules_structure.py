@@ -10,7 +10,6 @@ from ..graph import math as m
 from ..graph import shaping
 from ..graph.tensor import constant
 from ..graph.variable import Apply, Op, Variable, apply_op, op1
-from ..ir.dtypes import COMPLEX
 from ..ir.node import Node, build
 from ..ir.node import constant as ir_constant
 from . import fit
@@ -20,7 +19,7 @@ from .table import NO_GRADIENT, Gradients, pullback, pushforward
 @pushforward("dimshuffle", "reshape", "alloc", "rebroadcast", "slice", "window", "spread", "sum")
 def push_linear(node: Apply, tangents: Gradients) -> Gradients:
     """Linear in the first argument; the others are lengths and bounds."""
-    return [apply_op(node.op, [tangents[0], *node.inputs[1:]])[0]]  # type: ignore[list-item]
+    return [apply_op(node.op, [tangents[0], *node.inputs[1:]])[0]]
 
 
 def _rest(node: Apply, used: int = 1) -> list[None]:
@@ -60,7 +59,7 @@ def pull_slice(node: Apply, grads: Gradients) -> Gradients:
 
 @pullback("set_slice")
 def pull_set_slice(node: Apply, grads: Gradients) -> Gradients:
-    (x, y, *bounds), (g,) = node.inputs, grads
+    (x, _, *bounds), (g,) = node.inputs, grads
     spec, mode = node.op.attr("spec"), node.op.attr("mode")
     outside = g if mode == "inc" else op1("set_slice", g, fit.zero(x), *bounds, spec=spec, mode="set")
     return [outside, op1("slice", g, *bounds, spec=spec), *_rest(node, 2)]
@@ -109,7 +108,7 @@ def pull_spread(node: Apply, grads: Gradients) -> Gradients:
     if size is None:
         raise ShapeError("the gradient of spread needs the length of its last axis when the graph is built")
     all_windows = op1("window", g, axis=axis, size=size, stride=stride)
-    k = shaping.arange(size)
+    k: Any = shaping.arange(size)
     same = m.eq(k.dimshuffle(0, "x"), k.dimshuffle("x", 0))
     return [m.sum(m.switch(same, all_windows, 0), axis=-1, dtype=g.dtype), None]
 
@@ -121,7 +120,7 @@ def _kept(v: Variable, node: Apply) -> Variable:
 
 @pullback("sum")
 def pull_sum(node: Apply, grads: Gradients) -> Gradients:
-    return [fit.stretch(_kept(grads[0], node), node.inputs[0])]
+    return [_kept(grads[0], node)]  # `reverse` stretches it along the reduced axes
 
 
 @pullback("max", "min", "max_and_argmax")
@@ -168,17 +167,21 @@ class Others(Op):
         order = tuple("x" if a in self.axes else next(kept) for a in range(x.type.ndim))
         return build("dimshuffle", build(name, x, axes=self.axes), order=order)
 
-    def _derivative(self, x: Variable, h: Variable) -> Variable:
+    def _derivative(self, x: Any, h: Any) -> Variable:
         """For each element k the sum over the others i of h[i] times the product of all but i and k.
 
         It is symmetric in i and k, so it serves both modes. With 3 or more zeros it is 0; with 2 each zero has h of the
         other; with 1 the zero has the sum over the others, and they have their term with the zero.
         """
+
+        def total(v: Any) -> Any:
+            return m.sum(v, self.axes, keepdims=True)
+
         flat = m.eq(x, 0)
-        safe = m.switch(flat, 1, x)
-        p, count = m.prod(safe, self.axes, keepdims=True), m.sum(flat, self.axes, keepdims=True)
+        safe: Any = m.switch(flat, 1, x)
+        p: Any = m.prod(safe, self.axes, keepdims=True)
         at_zero, elsewhere = m.switch(flat, h, 0), m.switch(flat, 0, h / safe)
-        zeros, others = m.sum(at_zero, self.axes, keepdims=True), m.sum(elsewhere, self.axes, keepdims=True)
+        zeros, others, count = total(at_zero), total(elsewhere), total(flat)
         none = p * (others - elsewhere) / safe
         one = p * m.switch(flat, others, zeros / safe)
         two = p * m.switch(flat, zeros - at_zero, 0)

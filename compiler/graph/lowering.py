@@ -11,7 +11,7 @@ from ..ir.node import Check, Node, Region, region
 from ..ir.origins import Origins
 from .trace import Trace
 from .types import param
-from .variable import Constant, Op, Primitive, Variable, ancestors, explain
+from .variable import Constant, Op, Variable, ancestors, explain
 
 
 class Lowered(NamedTuple):
@@ -40,21 +40,16 @@ def lower(
         origins.add(nodes[p], p.trace)
 
     def visit(v: Variable) -> None:
+        if v in nodes:
+            return
         if v.owner is None:
-            if v in nodes:
-                return
             if not isinstance(v, Constant):
                 raise MissingInputError(_missing(v, outputs, what))
             nodes[v] = v.node
             return
         owner = v.owner
-        if all(o in nodes for o in owner.outputs):
-            return
         inputs = [nodes[replace.get(i, i)] for i in owner.inputs]
-        if isinstance(owner.op, Primitive) and len(owner.outputs) == 1:
-            made = [_typed(owner, inputs)]
-        else:
-            made = _lower_op(owner, inputs)
+        made = _lower_op(owner, inputs)
         for o, n in zip(owner.outputs, made, strict=True):
             if o in nodes:
                 continue
@@ -77,18 +72,20 @@ def _collect(n: Node, v: Variable, checks: list, owners: dict, origins: Origins)
         for c in m.checks:
             if c not in owners:
                 owners[c] = v
-                checks.append(c)
+                checks.append(c._replace(what=c.what + located(v)))
         for i in m.inputs:
             if i not in origins and i.op not in ("param", "const", "dim"):
                 origins.add(i, v.trace)
                 stack.append(i)
 
 
-def _typed(owner, inputs: list[Node]) -> Node:
-    try:
-        return owner.op.lower(inputs)[0]
-    except WeftError as e:
-        raise explain(e, str(owner.op), owner.inputs, owner.trace) from None
+def located(v: Variable) -> str:
+    """The lines that a message about a Variable's operation ends with."""
+    owner = v.owner
+    if owner is None:
+        return ""
+    args = "".join(f"\n    {i.describe()} : {i.node.type}" for i in owner.inputs[:6])
+    return f"\n  in {owner.op} of{args}\n  at {owner.trace}"
 
 
 def _lower_op(owner, inputs: list[Node]) -> list[Node]:

@@ -31,7 +31,9 @@ def common(*xs: Any) -> list[Variable]:
     """Cast to the common dtype, and aligned. In this order, since the cast of a constant is a constant."""
     out = [as_tensor_variable(x) for x in xs]
     dtype = promote_all([v.dtype for v in out])
-    return aligned(*[cast(v, dtype) for v in out])
+    out = [v if v.dtype == dtype else cast(v, dtype) for v in out]
+    ndim = builtins.max(v.ndim for v in out)
+    return [pad_left(v, ndim) for v in out]
 
 
 def binary(name: str, a: Any, b: Any) -> Variable:

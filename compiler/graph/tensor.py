@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from ...runtime.errors import ArgumentError, DTypeError
 from ..ir.dtypes import DTYPES, check_dtype, numpy_dtype, promote_all, smallest_int
+from ..ir.node import Node
 from ..ir.node import constant as ir_constant
 from .config import config
 from .types import TensorType
@@ -33,8 +35,23 @@ def literal_dtype(value: Any) -> str:
     raise DTypeError(f"{value!r} is not a number")
 
 
+@lru_cache(256)
+def _number(kind: str, x: Any, text: str, dtype: str) -> Node:
+    """The node of a Python number (the text tells -0.0 from 0.0): rules of derivatives write few of them very often."""
+    return ir_constant(np.asarray(x, numpy_dtype(dtype)), dtype)
+
+
+@lru_cache(256)
+def _cast_number(number: Node, dtype: str) -> Node:
+    with np.errstate(over="ignore"):
+        return ir_constant(number.attr("value").array.astype(numpy_dtype(dtype)), dtype)
+
+
 def constant(x: Any, name: str | None = None, ndim: int | None = None, dtype: Any = None) -> Variable:
     """A constant tensor; a Python number gets the dtype of `literal_dtype` unless one is given."""
+    if isinstance(x, (int, float)) and not ndim:
+        node = _number(type(x).__name__, x, str(x), literal_dtype(x) if dtype is None else check_dtype(dtype))
+        return constant_class(node)(node, name=name)
     if isinstance(x, Variable):
         raise DTypeError(f"constant takes values, not the symbolic variable {x!r}")
     if dtype is not None:
@@ -109,8 +126,8 @@ def cast(x: Any, dtype: Any) -> Variable:
     if DTYPES[x.dtype].kind == "c" and DTYPES[dtype].kind != "c":
         raise DTypeError(f"cast of complex {x.describe()} to {dtype}; take weft.tensor.real, imag or abs_")
     if isinstance(x, Constant) and x.ndim == 0 and (DTYPES[x.dtype].kind in "biu" or DTYPES[dtype].kind in "fc"):
-        with np.errstate(over="ignore"):
-            return constant(x.data.astype(numpy_dtype(dtype)), x.name, dtype=dtype)
+        node = _cast_number(x.node, dtype)
+        return constant_class(node)(node, name=x.name)
     return op1("cast", x, dtype=dtype)
 
 

@@ -43,8 +43,8 @@ def here() -> Trace:
 
 
 @contextlib.contextmanager
-def on_behalf(trace: Trace, via: str) -> Iterator[None]:
-    """Variables made inside belong to `trace`'s line ("in the gradient of ...")."""
+def on_behalf(trace: Trace, via: str = "") -> Iterator[None]:
+    """Variables made inside belong to `trace`'s line, `via` telling how ("the gradient of")."""
     previous = getattr(_state, "override", None)
     _state.override = trace if trace.via else trace._replace(via=via)
     try:

@@ -6,6 +6,7 @@ declares it; `lowering.py` builds the nodes of a function anew from the Variable
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -14,7 +15,10 @@ from ...runtime.errors import ArgumentError, DTypeError, InternalError, WeftErro
 from ..ir.node import OPS, Node, build, make
 from ..ir.types import TupleType
 from . import types
-from .trace import Trace, here
+from .trace import Trace, here, on_behalf
+
+
+serials = itertools.count()
 
 
 class Tag:
@@ -22,17 +26,21 @@ class Tag:
 
 
 class Variable:
-    __slots__ = ("__weakref__", "_compared", "_subscript", "_tag", "_type", "index", "name", "node", "owner", "trace")
+    __slots__ = (
+        "__weakref__", "_compared", "_subscript", "_tag", "_type", "index", "name", "node", "owner", "serial", "trace",
+    )  # fmt: skip
 
     owner: Apply | None
     index: int
     name: str | None
     node: Node
     trace: Trace
+    serial: int  # Variables are numbered as they are made: scan tells by it what its step did not make itself
 
     def __init__(self, node: Node, owner: Apply | None = None, index: int = 0, name: str | None = None):
         self.node, self.owner, self.index, self.name = node, owner, index, name
         self.trace = here()
+        self.serial = next(serials)
         self._tag = self._type = self._subscript = None
         self._compared = False
 
@@ -144,7 +152,8 @@ class Op:
 
     def __call__(self, *inputs: Any, **kwargs: Any) -> Any:
         return_list = kwargs.pop("return_list", False)
-        node = self.make_node(*inputs, **kwargs)
+        with on_behalf(here()):  # the line that applies the operation, not one inside the user's make_node
+            node = self.make_node(*inputs, **kwargs)
         return list(node.outputs) if return_list or len(node.outputs) > 1 else node.outputs[0]
 
     def lower(self, inputs: Sequence[Node]) -> list[Node]:
@@ -201,6 +210,8 @@ class Apply:
     """One application of an Op: `inputs` and `outputs` are Variables."""
 
     __slots__ = ("__weakref__", "inputs", "op", "outputs", "tag", "trace")
+
+    op: Any  # an Op; Any spares those who know its class a cast
 
     def __init__(self, op: Op, inputs: Iterable[Variable], outputs: Iterable[Variable]):
         self.op, self.inputs, self.outputs = op, list(inputs), list(outputs)

@@ -11,12 +11,12 @@ int64 arithmetic is exact modulo 2^64 and wraps at run time likewise, so the pol
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
 from .dtypes import DTYPES
-from .node import Node, build, constant
+from .node import Node, build, constant, topological
 from .types import TensorType
 
 _poly: weakref.WeakKeyDictionary[Node, dict[tuple[Node, ...], int]] = weakref.WeakKeyDictionary()
@@ -38,6 +38,8 @@ def order(node: Node) -> tuple:
         token = node.attr("token")
         number = token if isinstance(token, int) else (1 << 60) + token[1]
         return (0, number, node.attr("axis") if node.op == "dim" else -1)
+    if node.op == "index":
+        return (0, 1 << 61, node.attr("index"))
     from .digest import digest
 
     return (1, digest(node))
@@ -117,7 +119,7 @@ def nonneg(node: Node, fuel: int = 6) -> bool:
         return False
     if node.op == "const":
         return int(node.value) >= 0
-    if node.op in ("dim", "length"):
+    if node.op in ("dim", "length", "index") or (node.op == "param" and node.attr("kind") == "length"):
         return True
     if node.op == "maximum":
         return any(nonneg(i, fuel - 1) for i in node.inputs)
@@ -187,10 +189,12 @@ def ceildiv(a: Node, b: int) -> Node:
     return a if b == 1 else floordiv(add(a, const(b - 1)), const(b))
 
 
-_FOLD = {"add": add, "mul": mul, "sub": sub, "maximum": maximum, "minimum": minimum, "floordiv": floordiv}
+_FOLD: dict[str, Callable[..., Node]] = {
+    "add": add, "mul": mul, "sub": sub, "maximum": maximum, "minimum": minimum, "floordiv": floordiv,
+}  # fmt: skip
 
 
-def _arithmetic(node: Node) -> bool:
+def is_arithmetic(node: Node) -> bool:
     """Whether the node is int64 scalar arithmetic that a normal form looks into."""
     t = node.type
     return (
@@ -207,7 +211,7 @@ def normal(node: Node) -> Node:
     while stack:
         n = stack[-1]
         if n not in _normal:
-            missing = [i for i in n.inputs if i not in _normal] if _arithmetic(n) else []
+            missing = [i for i in n.inputs if i not in _normal] if is_arithmetic(n) else []
             if missing:
                 stack += missing
                 continue
@@ -218,16 +222,30 @@ def normal(node: Node) -> Node:
 
 
 def _normalized(n: Node) -> Node:
-    if _arithmetic(n):
-        args = [_normal[i] or i for i in n.inputs]
-        if n.op in _FOLD:
-            return _FOLD[n.op](*args)
-        return scale(args[0], -1) if n.op == "neg" else mul(args[0], args[0])
+    if is_arithmetic(n):
+        return _fold(n, [_normal[i] or i for i in n.inputs])
     if n.op == "cast" and n.dtype == "int64" and n.inputs[0].op == "const" and not n.type.axes:
         source = n.inputs[0]
         if DTYPES[source.type.dtype].kind in "iub":
             return const(int(np.asarray(source.value).astype(np.int64)))
     return n
+
+
+def normal_step(n: Node, width: int = 64) -> Node:
+    """The normal form of int64 scalar arithmetic on inputs in normal form; itself where that would grow beyond `width`
+    terms or factors (a product of sums has the product of their numbers of terms)."""
+    sizes = [_terms(i) for i in n.inputs]
+    if n.op == "sqr":
+        sizes += sizes
+    count = len(sizes[0]) * len(sizes[-1]) if n.op in ("mul", "sqr") else sum(map(len, sizes))
+    degree = sum(max(map(len, t), default=0) for t in sizes)
+    return n if count > width or degree > width else _fold(n, list(n.inputs))
+
+
+def _fold(n: Node, args: list[Node]) -> Node:
+    if n.op in _FOLD:
+        return _FOLD[n.op](*args)
+    return scale(args[0], -1) if n.op == "neg" else mul(args[0], args[0])
 
 
 def clamp_start(start: Node, n: Node) -> Node:
@@ -279,12 +297,18 @@ _SIGNS = {"maximum": "max", "minimum": "min", "floordiv": "div", "mod": "mod"}
 
 
 def show(node: Node, fuel: int = 4, width: int = 6) -> str:
-    """A short text for people: d0.1, 3, d0.0*d0.1 + 1, ?op for what an operation gives; ... where it gets long."""
+    """A short text for people: d0.1 (axis 1 of param 0), n0 (its value), 3, d0.0*d0.1 + 1, ?op for what an operation
+    gives, ... where it gets long."""
     if node.op == "const":
         return str(int(node.value))
     if node.op == "dim":
         token = node.attr("token")
         return f"d{token}.{node.attr('axis')}" if isinstance(token, int) else f"v{token[1]}.{node.attr('axis')}"
+    if node.op == "param":
+        token = node.attr("token")
+        return f"n{token}" if isinstance(token, int) else f"v{token[1]}"
+    if node.op == "index":
+        return f"i{node.attr('index')}"
     if fuel == 0:
         return "..."
     terms = _poly.get(node)
@@ -301,3 +325,40 @@ def show(node: Node, fuel: int = 4, width: int = 6) -> str:
     if len(terms) > width:
         parts.append("...")
     return " + ".join(parts).replace("+ -", "- ")
+
+
+def rewrite_index(p: Node, var: Node, value: Node, gone: Node) -> Node | None:
+    """The normal length p with `var` replaced by `value`; None when p is not linear in it or `gone` is left over."""
+    out: dict[tuple[Node, ...], int] = {}
+    for m, c in _terms(p).items():
+        if var not in m:
+            parts = {m: c}
+        else:
+            rest = list(m)
+            rest.remove(var)
+            if var in rest:
+                return None
+            parts = {}
+            for m2, c2 in _terms(value).items():
+                joined = tuple(sorted((*rest, *m2), key=order))
+                parts[joined] = parts.get(joined, 0) + c * c2
+        for k, v in parts.items():
+            out[k] = out.get(k, 0) + v
+    if any(c and _contains(f, (var, gone)) for m, c in out.items() for f in m):
+        return None
+    return _from_terms(out)
+
+
+def coefficient(p: Node, var: Node) -> int | None:
+    """The constant factor of `var` in the normal length p; 0 if absent, None if it is not constant."""
+    total = 0
+    for m, c in _terms(p).items():
+        if m == (var,):
+            total += c
+        elif any(_contains(f, (var,)) for f in m):
+            return None
+    return total
+
+
+def _contains(node: Node, wanted: tuple[Node, ...]) -> bool:
+    return any(n in wanted for n in topological([node]))

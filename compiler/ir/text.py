@@ -46,7 +46,10 @@ def show_node(node: Node) -> str:
     numbers = {n: k for k, n in enumerate(dict.fromkeys(node.inputs))}
     regions = {q: k for k, q in enumerate(q for v in dict(node.attrs).values() for q in _held(v))}
     hosts = {h: h.name for v in dict(node.attrs).values() for h in _hosts_of(v)}
-    return _Printer(regions, hosts).call(node, numbers)
+    try:
+        return _Printer(regions, hosts).call(node, numbers)
+    except InternalError:  # an ill-formed node has to print too
+        return repr(node)
 
 
 def hosts(r: Region) -> dict[str, HostFunction]:
@@ -263,7 +266,7 @@ class _Parser:
                 number, node = self.node(nodes, printer)
                 nodes[number] = node
             elif line.startswith("  check "):
-                m = self.match(_CHECK, "`check kind(values) \"what\"`")
+                m = self.match(_CHECK, '`check kind(values) "what"`')
                 checks.append(Check(m[1], self.values(m[2], nodes), json.loads(m[3])))
             elif line.startswith("  return"):
                 outputs = self.values(line[8:], nodes)

@@ -1,1 +1,54 @@
-"""Rewrite rules as data: algebra, shapes, numerical stability, product patterns."""
+"""Simplification: rules as data, one file a subject, applied in the order of PASSES until none changes anything.
+
+    stability    forms that neither overflow nor cancel; first, while they are as the user wrote them
+    onehot       what gradients of losses are made of
+    algebra      identities of arithmetic, logic, conversions, choices
+    fold         exactly rounded operations on small constants
+    shapes       rearrangements, stretching, slices, reductions
+    onehot sums, dense onehot    scatters into zeros as comparisons, once the others have settled
+"""
+
+from __future__ import annotations
+
+from ..ir.node import Region
+from ..ir.origins import Origins
+from ..ir.rewrite import Pass, Stats, apply, assume
+from .algebra import algebra
+from .fold import fold
+from .onehot import checked_indices, dense_onehot, onehot, onehot_sums
+from .shapes import shapes
+from .stability import stability
+
+SETTLING = (stability, onehot, algebra, fold, shapes)
+LAST = (onehot_sums, dense_onehot)
+PASSES = SETTLING + LAST
+ROUNDS = 12  # a pass may enable an earlier one; real programs settle in two to four
+
+
+def simplify(region: Region, origins: Origins | None = None, stats: Stats | None = None) -> Region:
+    """The region with the lengths its obligations make equal unified, and every pass applied until none changes it."""
+    plain = settle(SETTLING, assume(region, origins, stats), origins, stats)
+    compared = plain
+    for p in LAST:
+        compared = apply(p, compared, origins, stats)
+    if compared is plain:
+        return plain
+    out = settle(SETTLING, compared, origins, stats)
+    # A sum of a scatter went because something else checks the same index; that has to be there still.
+    return out if checked_indices(plain) <= checked_indices(out) else plain
+
+
+def settle(passes: tuple[Pass, ...], region: Region, origins: Origins | None = None, stats: Stats | None = None) -> Region:
+    """The passes in turn, until each leaves the region as it is."""
+    settled: dict[str, Region] = {}
+    for _ in range(ROUNDS):
+        for p in passes:
+            if settled.get(p.name) is not region:
+                region = apply(p, region, origins, stats)
+                settled[p.name] = region
+        if all(r is region for r in settled.values()):
+            break
+    return region
+
+
+__all__ = ["PASSES", "settle", "simplify"]

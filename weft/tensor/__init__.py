@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..compiler.grad.extras import hessian, jacobian
 from ..compiler.grad.forward import Lop, Rop
 from ..compiler.grad.reverse import grad
 from ..compiler.graph import operators as _operators  # noqa: F401  (gives variables their operators)

@@ -26,11 +26,17 @@ CHECKS: dict[str, Kind] = {
 }
 
 
+def sentence(check: Check, text: str) -> str:
+    """The message of a failed check: what it is about, what is wrong, then where (the lines of `what` after the first)."""
+    head, _, where = check.what.partition("\n")
+    return f"{head}: {text}" + ("\n" + where if where else "")
+
+
 def hold(check: Check, values: Sequence[Any]) -> None:
     """Raises the error of the check's kind, with the check as `.check` and its operands' values as `.values`."""
     kind = CHECKS[check.kind]
     plain = tuple(bool(v) if check.kind == "true" else int(v) for v in values)
     if not kind.holds(*plain):
-        error = kind.error(f"{check.what}: {kind.message.format(*plain)}")
+        error = kind.error(sentence(check, kind.message.format(*plain)))
         error.check, error.values = check, plain  # type: ignore[attr-defined]
         raise error

@@ -53,7 +53,8 @@ def _(node, values, run):
     step, taps, count = node.attr("step"), node.attr("taps"), node.attr("sequences")
     n, rest = int(values[0]), list(values[1:])
     sequences, initials, constants = rest[:count], rest[count : count + len(taps)], rest[count + len(taps) :]
-    histories = [list(init) for init in initials]
+    random = [i.type.kind == "random" for i in node.inputs[1 + count : 1 + count + len(taps)]]
+    histories = [[init] if r else list(init) for init, r in zip(initials, random, strict=True)]
     stacks: list[list[np.ndarray]] = [[] for _ in node.type.items[len(taps) :]]
     ran = 0
     for t in range(n):
@@ -74,7 +75,12 @@ def _(node, values, run):
         np.stack(s) if s else np.empty((0, *map(run.length, t.axes[1:])), numpy_dtype(t.dtype))
         for s, t in zip(stacks, node.type.items[len(taps) :], strict=True)
     ]
-    return (*(np.stack(h) for h in histories), *stacked)
+    return (*(h[-1] if r else np.stack(h) for h, r in zip(histories, random, strict=True)), *stacked)
+
+
+@meaning("kernel")
+def _(node, values, run):
+    return tuple(run.nested(node.attr("body"), values))
 
 
 @meaning("host_call")

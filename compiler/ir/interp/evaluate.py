@@ -42,7 +42,7 @@ def _fresh(value: Value) -> Any:
 
 
 def _bind(region: Region, args: Sequence[Any]) -> list[Value]:
-    """The arguments as values of the params' types: native byte order, C layout not needed. Lengths are checked later."""
+    """The arguments as values of the params' types: native byte order, any layout. Lengths are checked later."""
     if len(args) != len(region.params):
         raise ArgumentError(f"{len(args)} arguments for a region with {len(region.params)} params")
     out: list[Value] = []
@@ -209,7 +209,8 @@ class Run:
         if value.dtype != numpy_dtype(t.dtype) or value.shape != lengths:
             if node.op == "param":
                 raise ShapeError(f"argument {node.attr('token')} has shape {value.shape}, not {lengths}")
-            raise InternalError(f"the value of {node!r} is {value.dtype}{value.shape}, its type says {t.dtype}{lengths}")
+            is_ = f"{value.dtype}{value.shape}"
+            raise InternalError(f"the value of {node!r} is {is_}, its type says {t.dtype}{lengths}")
         return value
 
     def bind(self, node: Node, inputs: Sequence[Value]) -> Value:

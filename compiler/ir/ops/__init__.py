@@ -12,4 +12,4 @@ Families decide how an operation is scheduled; a new op of an existing family ne
     kernel       outlined by the scheduler: a region that becomes one loop nest
 """
 
-from . import control, elementwise, index, leaf, linalg, procedural, reduce, view  # noqa: F401  (fill the table)
+from . import control, elementwise, index, kernel, leaf, linalg, loop, procedural, reduce, view  # noqa: F401  (fill the table)

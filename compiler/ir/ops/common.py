@@ -69,7 +69,8 @@ def joined(op: str, nodes: tuple[Node, ...], names: tuple[str, ...] = ()) -> tup
     ranks = {n.type.ndim for n in nodes}
     if len(ranks) > 1:
         raise ShapeError(f"{op} of tensors with {', '.join(map(str, sorted(ranks)))} dimensions")
-    axes, checks = [], []
+    axes: list[Node] = []
+    checks: list[Check] = []
     for k in range(nodes[0].type.ndim):
         best: Node | None = None
         for n in nodes:

@@ -14,23 +14,24 @@ class Binding:
 
     def __init__(self, op: str, inner: Region):
         self.op, self.inner = op, inner
-        self.lengths: dict[Node, Node] = {}  # dim of a param -> outer length
+        self.lengths: dict[Node, Node] = {}  # dim of a param -> outer length; a param of one known value -> that value
         self.checks: list[Check] = []
         self._params = list(inner.params)
         self._fixed: list[tuple[Node, Node]] = []  # a param's length that is no dim of its own, and the outer one
 
-    def bind(self, dtype: str, axes: tuple[Node, ...], kind: str = "dense") -> None:
-        """The next param takes a value of this type."""
+    def bind(self, dtype: str, axes: tuple[Node, ...], kind: str = "dense", value: Node | None = None) -> None:
+        """The next param takes a value of this type; `value` is the value itself where it is one for all runs."""
         if not self._params:
             raise ShapeError(f"{self.op} gives a region more values than its {len(self.inner.params)} params")
         p = self._params.pop(0)
         t = p.type
+        what = f"param {p.attr('token')} of a region of {self.op}"
         if t.dtype != dtype or t.kind != kind:
-            raise DTypeError(f"param {p.attr('token')} of a region of {self.op} is {t.kind} {t.dtype}, not {kind} {dtype}")
+            raise DTypeError(f"{what} is {t.kind} {t.dtype}, its value {kind} {dtype}")
         if len(t.axes) != len(axes):
-            raise ShapeError(
-                f"param {p.attr('token')} of a region of {self.op} has {len(t.axes)} dimensions, its value {len(axes)}"
-            )
+            raise ShapeError(f"{what} has {len(t.axes)} dimensions, its value {len(axes)}")
+        if value is not None:
+            self.lengths[p] = value
         for k, (length, outer) in enumerate(zip(t.axes, axes, strict=True)):
             if length.op == "dim" and (length.attr("token"), length.attr("axis")) == (p.attr("token"), k):
                 self.lengths[length] = outer
@@ -49,8 +50,10 @@ class Binding:
     def outer(self, *inside: Node) -> list[Node] | None:
         """Inner lengths in the outer program's terms; None where they depend on inner values."""
         for n in topological(inside):
-            if n.op == "param" or (n.op == "dim" and n not in self.lengths):
+            if n.op in ("param", "dim") and n not in self.lengths:
                 return None
+            if n.op == "length" and self.op == "ifelse":
+                return None  # the operation that binds it is in the branch, which may not be taken
         return [lengths.normal(n) for n in substitute(list(inside), self.lengths)]
 
 
@@ -67,7 +70,7 @@ def ifelse(inputs, attrs):
     for r in (then, orelse):
         binding = Binding("ifelse", r)
         for x in args:
-            binding.bind(x.type.dtype, x.type.axes, x.type.kind)
+            binding.bind(x.type.dtype, x.type.axes, x.type.kind, x)
         binding.done()
         bindings.append(binding)
     of_attrs = tuple(sorted(attrs.items()))
@@ -83,7 +86,7 @@ def ifelse(inputs, attrs):
                 left = build("length", *inputs, of="ifelse", of_attrs=of_attrs, out=k, axis=axis)
             axes.append(left)
         items.append(TensorType(a.type.dtype, tuple(axes), a.type.kind))
-    return Typed(TupleType(tuple(items)), tuple(c for binding in bindings for c in binding.checks))
+    return Typed(TupleType(tuple(items)), tuple(dict.fromkeys(c for binding in bindings for c in binding.checks)))
 
 
 @define("scan", "control")
@@ -94,7 +97,8 @@ def scan(inputs, attrs):
     t + tap for its `taps` (negative, ascending), then the constants. Its outputs are the new state values, then values
     to stack, then, if `until`, a bool that ends the loop after this step. A state's initial value holds its -min(taps)
     earlier values along a leading axis. Results: for each state its history, initial values first, or (keep false) its
-    last -min(taps) values; then the stacked values.
+    last -min(taps) values; then the stacked values. The state of a random stream has the tap -1 and no leading axis;
+    its result is the last one.
     """
     step: Region = attrs["step"]
     n_steps, *rest = inputs
@@ -103,16 +107,21 @@ def scan(inputs, attrs):
     taps = attrs["taps"]
     sequences, initials = rest[: attrs["sequences"]], rest[attrs["sequences"] : attrs["sequences"] + len(taps)]
     constants = rest[attrs["sequences"] + len(taps) :]
-    dense("scan", *sequences, *initials)
+    dense("scan", *sequences, *(i for i in initials if i.type.kind != "random"))
     checks = [] if lengths.nonneg(n) else [Check("nonneg", (n,), "number of steps of scan")]
     binding = Binding("scan", step)
     for s in sequences:
         if not s.type.axes:
             raise ShapeError("a sequence of scan is a scalar")
-        if s.type.axes[0] is not n:
+        if not _at_most(n, s.type.axes[0]):
             checks.append(Check("le", (n, s.type.axes[0]), "steps of scan and length of a sequence"))
         binding.bind(s.type.dtype, s.type.axes[1:])
-    for init, offsets in zip(initials, taps, strict=True):
+    for init, offsets, keep in zip(initials, taps, attrs["keep"], strict=True):
+        if init.type.kind == "random":
+            if offsets != (-1,) or keep:
+                raise ShapeError("the state of a random stream in scan has the tap -1, and only the last one is kept")
+            binding.bind(init.type.dtype, init.type.axes, "random")
+            continue
         if not offsets or list(offsets) != sorted(set(offsets)) or offsets[-1] >= 0:
             raise ShapeError(f"taps {offsets} of scan: negative and ascending ones are needed")
         if not init.type.axes:
@@ -121,7 +130,7 @@ def scan(inputs, attrs):
         for _ in offsets:
             binding.bind(init.type.dtype, init.type.axes[1:])
     for c in constants:
-        binding.bind(c.type.dtype, c.type.axes, c.type.kind)
+        binding.bind(c.type.dtype, c.type.axes, c.type.kind, c)
     binding.done()
     checks += binding.checks
     if len(step.outputs) < len(taps) + bool(attrs["until"]):
@@ -135,6 +144,11 @@ def scan(inputs, attrs):
     items = []
     outputs = step.outputs[: len(step.outputs) - bool(attrs["until"])]
     for k, out in enumerate(outputs):
+        if k < len(taps) and initials[k].type.kind == "random":
+            if out.type != initials[k].type:
+                raise DTypeError(f"the state of a random stream becomes {out.type} in scan")
+            items.append(out.type)
+            continue
         dense("scan", out)
         axes = binding.outer(*out.type.axes)
         if axes is None:
@@ -151,3 +165,15 @@ def scan(inputs, attrs):
         else:
             items.append(TensorType(out.type.dtype, (run, *axes), out.type.kind))
     return Typed(TupleType(tuple(items)), tuple(checks))
+
+
+def _at_most(n: Node, length: Node) -> bool:
+    """Whether n is known to be at most the length; a minimum is at most what it is taken of."""
+    stack = [n]
+    while stack:
+        m = stack.pop()
+        if m is length or lengths.at_least(length, m):
+            return True
+        if m.op == "minimum":
+            stack += m.inputs
+    return False

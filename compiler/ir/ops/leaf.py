@@ -18,11 +18,13 @@ def param(inputs, attrs):
     its lengths are its inputs: `dim` nodes, constants, or lengths that other params give."""
     scalars("param", *inputs)
     one_of("param", "dtype", attrs["dtype"], tuple(DTYPES))
-    one_of("param", "kind", attrs["kind"], ("dense", "csr", "random"))
+    one_of("param", "kind", attrs["kind"], ("dense", "csr", "random", "length"))
     if attrs["kind"] == "random" and (attrs["dtype"] != "uint64" or [lengths.static(i) for i in inputs] != [2]):
         raise InternalError("a random state is uint64[2]")
     if attrs["kind"] == "csr" and len(inputs) != 2:
         raise ShapeError(f"a sparse matrix with {len(inputs)} dimensions")
+    if attrs["kind"] == "length":  # a scalar known to be nonnegative: a kernel's argument by value
+        return INT
     return TensorType(attrs["dtype"], tuple(map(lengths.normal, inputs)), attrs["kind"])
 
 

@@ -52,7 +52,7 @@ def solve_triangular(inputs, attrs):
 
 @define("csr", "structure")
 def csr(inputs, attrs):
-    """csr(data, indices, indptr, columns): a sparse matrix in compressed rows; indptr has one more element than rows."""
+    """csr(data, indices, indptr, columns): a sparse matrix in compressed rows; indptr has an element more than rows."""
     data, indices, indptr, columns = inputs
     checks = _csr_operands("csr", data, indices, indptr)
     scalars("csr", columns)

@@ -6,7 +6,7 @@ from ....runtime.errors import DTypeError, ShapeError
 from .. import lengths
 from ..dtypes import COMPLEX, DTYPES
 from ..node import Check, Typed, define
-from ..types import TensorType, TupleType
+from ..types import TensorType, TupleType, Type
 from .common import dense
 
 NUMBER = frozenset(DTYPES) - {"bool"}
@@ -45,8 +45,8 @@ def _enter(name: str, accepts: frozenset[str], total: bool) -> None:
                 if lengths.static(n) is None:
                     checks += (Check("positive", (n,), f"{name} over an axis with no elements"),)
         value, index = TensorType(x.type.dtype, kept), TensorType("int64", kept)
-        out = {"argmax": index, "max_and_argmax": TupleType((value, index))}.get(name, value)
-        return Typed(out, checks)
+        results: dict[str, Type] = {"argmax": index, "max_and_argmax": TupleType((value, index))}
+        return Typed(results.get(name, value), checks)
 
 
 for _name, _row in REDUCE.items():

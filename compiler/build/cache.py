@@ -1,0 +1,143 @@
+"""Compiled files by content: a key names what a file was made from, its name carries what it is made of.
+
+An entry is one file, `<key><digest>.so`, that appears by one rename: several processes may fill a cache at once, and a
+file that is not what its name says (truncated, say) is removed and made again. The least recently used entries go when
+the cache grows above its cap.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import hashlib
+import os
+import shutil
+import stat
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+CAP = 1 << 30  # bytes
+SUFFIX = ".so"
+DAY = 24 * 3600.0
+
+
+def default_directory() -> Path:
+    """The platform's place for files that can be made again."""
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        named = os.environ.get("XDG_CACHE_HOME", "")
+        base = named if os.path.isabs(named) else Path.home() / ".cache"
+    return Path(base) / "weft"
+
+
+def open_cache(directory: str | os.PathLike = "", cap: int = CAP) -> Cache:
+    """The cache in `directory` (the platform's when empty); where that cannot be used, a private one."""
+    try:
+        path = Path(directory) if directory else default_directory()
+        _prepare(path)
+    except (OSError, RuntimeError) as e:
+        return Cache(_private(str(directory), str(e)), cap)
+    return Cache(path, cap)
+
+
+def _prepare(path: Path) -> None:
+    """Makes the directory ours alone: whoever can write to it can run code as us."""
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    info = path.stat()
+    if hasattr(os, "getuid"):
+        if info.st_uid != os.getuid():
+            raise PermissionError(f"{path} belongs to another user")
+        if stat.S_IMODE(info.st_mode) & 0o077:
+            path.chmod(0o700)
+    with tempfile.TemporaryFile(dir=path):
+        pass
+
+
+@cache
+def _private(directory: str, why: str) -> Path:
+    warnings.warn(
+        f"the cache of compiled programs cannot be used ({why}); programs are compiled anew in every process. "
+        "Name a writable folder with WEFT_CACHE_DIR or weft.config.cache_dir",
+        stacklevel=2,
+    )
+    path, owner = Path(tempfile.mkdtemp(prefix="weft-")), os.getpid()
+
+    def remove() -> None:
+        if os.getpid() == owner:  # a forked child leaves it to its parent
+            shutil.rmtree(path, ignore_errors=True)
+
+    atexit.register(remove)
+    return path
+
+
+class Cache:
+    def __init__(self, directory: Path, cap: int = CAP):
+        self.directory, self.cap = directory, cap
+
+    def fetch(self, key: str, make: Callable[[Path], None]) -> Path:
+        """The file of `key`; where there is none, or a damaged one, `make(path)` writes it first."""
+        return self.find(key) or self._add(key, make)
+
+    def find(self, key: str) -> Path | None:
+        """The file of `key` if it is whole."""
+        for path in self._entries(self.directory / key[:2], key[2:]):
+            with contextlib.suppress(OSError):
+                if path.stem[len(key) - 2 :] == _digest(path):
+                    os.utime(path)
+                    return path
+                path.unlink()
+        return None
+
+    def _add(self, key: str, make: Callable[[Path], None]) -> Path:
+        with tempfile.TemporaryDirectory(prefix="tmp-", dir=self.directory, ignore_cleanup_errors=True) as work:
+            made = Path(work) / f"weft{SUFFIX}"
+            make(made)
+            target = self.directory / key[:2] / (key[2:] + _digest(made) + SUFFIX)
+            target.parent.mkdir(exist_ok=True, mode=0o700)
+            os.replace(made, target)
+        self.shrink(keep=target)
+        return target
+
+    @staticmethod
+    def _entries(folder: Path, prefix: str = "") -> Iterator[Path]:
+        with contextlib.suppress(OSError), os.scandir(folder) as found:
+            for entry in found:
+                if entry.name.startswith(prefix) and entry.name.endswith(SUFFIX):
+                    yield Path(entry.path)
+
+    def shrink(self, keep: Path | None = None) -> None:
+        """Removes the entries used longest ago until the cache is well below its cap, and what crashes left behind."""
+        entries = []
+        with contextlib.suppress(OSError):
+            for folder in self.directory.iterdir():
+                if folder.name.startswith(("tmp-", "failed-")):
+                    if folder.stat().st_mtime < time.time() - DAY:
+                        shutil.rmtree(folder, ignore_errors=True)
+                    continue
+                for path in self._entries(folder):
+                    with contextlib.suppress(OSError):
+                        info = path.stat()
+                        entries.append((info.st_mtime_ns, info.st_size, path))
+        total = sum(size for _, size, _ in entries)
+        if total <= self.cap:
+            return
+        for _, size, path in sorted(entries):
+            if total <= self.cap * 3 // 4:
+                break
+            if path != keep:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+                total -= size
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()[:32]

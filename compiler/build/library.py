@@ -1,0 +1,85 @@
+"""From C text to a shared library in the cache, compiled once for a text, a compiler and a CPU."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...runtime.abi import CONSTANTS, HEADERS
+from ...runtime.pool import SOURCES
+from . import toolchain
+from .cache import open_cache
+
+INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', re.M)
+
+
+def compile_library(
+    sources: Sequence[tuple[str, str]],
+    *,
+    cc: str = "",
+    cache_dir: str | os.PathLike = "",
+    flags: Sequence[str] = (),
+    objects: Sequence[Path] = (),
+    warnings: bool = False,
+) -> Path:
+    """The shared library of `sources`, (file name, C text) pairs that may include the headers of kernels/.
+
+    Each source is a translation unit. `flags` come after the toolchain's own; `objects` (of static_object) are linked in; `warnings` makes warnings errors (for
+    tests). Raises CompileError.
+    """
+    chain = toolchain.find(cc)
+    store = open_cache(cache_dir)
+    linked = [str(o) for o in objects]
+    key = key_of(chain, sources, (*flags, *(o.name for o in objects), *(toolchain.WARNINGS if warnings else ())))
+
+    def make(target: Path) -> None:
+        failed = store.directory / f"failed-{key[:16]}"
+        toolchain.compile_to(chain, sources, target, failed, flags=(*flags, *linked), warnings=warnings)
+
+    return store.fetch(key, make)
+
+
+def static_object(name: str, *, cc: str = "", cache_dir: str | os.PathLike = "") -> Path:
+    """The object file of one C file of kernels/, compiled once a machine and linked into every program."""
+    chain = toolchain.find(cc)
+    store = open_cache(cache_dir)
+    sources = [(name, (HEADERS / name).read_text())]
+
+    def make(target: Path) -> None:
+        toolchain.compile_object(chain, sources[0], target, store.directory / f"failed-{name}")
+
+    return store.fetch(key_of(chain, sources, ("object",)), make)
+
+
+def process_library(*, cc: str = "", cache_dir: str | os.PathLike = "") -> Path:
+    """The library that runtime.pool.load takes: the thread pool and the entry of calls."""
+    return compile_library([(n, (HEADERS / n).read_text()) for n in SOURCES], cc=cc, cache_dir=cache_dir)
+
+
+def key_of(chain: toolchain.Toolchain, sources: Sequence[tuple[str, str]], flags: Sequence[str] = ()) -> str:
+    """SHA-256 of all that the library depends on."""
+    total = hashlib.sha256()
+    parts = [f"abi {CONSTANTS['WEFT_ABI']}", chain.identity, *flags]
+    for name, text in sources:
+        parts += [name, text]
+    for name in sorted(included(text for _, text in sources)):
+        parts += [name, (HEADERS / name).read_text()]
+    for part in parts:
+        data = part.encode()
+        total.update(f"{len(data)}:".encode() + data)
+    return total.hexdigest()
+
+
+def included(texts) -> set[str]:
+    """The files of kernels/ that C texts include, directly or through each other."""
+    found: set[str] = set()
+    todo = [name for text in texts for name in INCLUDE.findall(text)]
+    while todo:
+        name = todo.pop()
+        if name not in found and (HEADERS / name).is_file():
+            found.add(name)
+            todo += INCLUDE.findall((HEADERS / name).read_text())
+    return found

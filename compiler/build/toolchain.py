@@ -1,0 +1,189 @@
+"""The C compiler: which one, its version and flags, the CPU it compiles for; sources to a shared library."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from ...runtime.abi import HEADERS
+from ...runtime.errors import CompileError
+
+CANDIDATES = ("cc", "gcc", "clang")
+# The meaning of generated code rests on these: see docs/numerics.md. A compiler that lacks one is refused.
+REQUIRED = ("-std=gnu11", "-O3", "-fwrapv", "-ffp-contract=off", "-fPIC")
+# These are for speed; each is used where the compiler takes it.
+OPTIONAL = ("-march=native", "-mprefer-vector-width=512", "-fno-math-errno", "-fno-trapping-math")
+WARNINGS = ("-Wall", "-Wextra", "-Werror")
+LIBRARIES = ("-lm", "-lpthread")
+INSTALL = (
+    "Install one (Debian, Ubuntu: apt install gcc; Fedora: dnf install gcc; macOS: xcode-select --install), or name "
+    "one with the environment variable WEFT_CC or weft.config.cc"
+)
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """A C compiler that has compiled something, with the flags it took."""
+
+    command: tuple[str, ...]
+    version: str
+    cpu: str
+    flags: tuple[str, ...]
+
+    @property
+    def identity(self) -> str:
+        """All that a library depends on beside its sources."""
+        return "\n".join((*self.command, self.version, self.cpu, *self.flags, *LIBRARIES))
+
+
+def find(cc: str = "") -> Toolchain:
+    """The compiler that `cc` (a command, perhaps with arguments) names, or the first of CANDIDATES on PATH."""
+    return _find(cc.strip(), os.environ.get("PATH", ""))
+
+
+@cache
+def _find(cc: str, path: str) -> Toolchain:
+    if cc:
+        command = shlex.split(cc)
+        if shutil.which(command[0], path=path) is None:
+            raise CompileError(f"the C compiler {command[0]!r} (WEFT_CC or weft.config.cc) was not found. {INSTALL}")
+        return _probe(tuple(command))
+    tried = []
+    for name in CANDIDATES:
+        if (found := shutil.which(name, path=path)) is None:
+            tried.append(f"{name}: not on PATH")
+            continue
+        try:
+            return _probe((found,))
+        except CompileError as e:
+            tried.append(f"{found}: {e}")
+    raise CompileError("no C compiler was found. Tried " + "; ".join(tried) + f". {INSTALL}")
+
+
+def _probe(command: tuple[str, ...]) -> Toolchain:
+    version = _run([*command, "--version"])
+    if version.returncode:
+        raise CompileError(f"`{shlex.join([*command, '--version'])}` failed:\n{_first_lines(version.stdout)}")
+    flags: tuple[str, ...] = REQUIRED + OPTIONAL
+    if _takes(command, flags).returncode:
+        refused = _takes(command, REQUIRED)
+        if refused.returncode:
+            raise CompileError(f"{shlex.join(command)} cannot compile weft's C:\n{_first_lines(refused.stdout)}")
+        flags = REQUIRED + tuple(f for f in OPTIONAL if _takes(command, (*REQUIRED, f)).returncode == 0)
+    return Toolchain(command, version.stdout.strip(), cpu_identity(), flags)
+
+
+def _takes(command: tuple[str, ...], flags: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    text = "#include <stdint.h>\n#include <stdlib.h>\n#include <math.h>\nint weft_probe;\n"
+    return _run([*command, *flags, "-Werror", "-fsyntax-only", "-x", "c", "-"], text)
+
+
+def _run(command: Sequence[str], text: str = "") -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            command, input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+            env={**os.environ, "LC_ALL": "C"}, check=False,
+        )  # fmt: skip
+    except OSError as e:
+        raise CompileError(f"`{shlex.join(command)}` could not be started: {e}") from e
+
+
+@cache
+def cpu_identity() -> str:
+    """What -march=native depends on: the model and its features, hashed where they are long."""
+    parts = [platform.system(), platform.machine()]
+    try:
+        first = Path("/proc/cpuinfo").read_text().split("\n\n")[0]
+        wanted = ("vendor_id", "cpu family", "model", "stepping", "flags", "Features", "CPU ")
+        lines = [line for line in first.splitlines() if line.startswith(wanted)]
+        parts.append(hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest())
+    except OSError:
+        if platform.system() == "Darwin":
+            parts.append(_run(["sysctl", "-n", "machdep.cpu.brand_string"]).stdout.strip())
+        parts.append(platform.processor())
+    return " ".join(parts)
+
+
+def processors() -> int:
+    """CPUs that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def compile_to(
+    toolchain: Toolchain,
+    sources: Sequence[tuple[str, str]],
+    target: Path,
+    failed: Path,
+    *,
+    flags: Sequence[str] = (),
+    warnings: bool = False,
+) -> None:
+    """Compiles (name, text) pairs, each a translation unit, in parallel and links them into `target`.
+
+    They are written beside `target`. What the compiler refuses is kept in the folder `failed`, so that it can be read,
+    and CompileError says where it lies. `warnings` makes warnings errors.
+    """
+    common = [*toolchain.command, *toolchain.flags, *(WARNINGS if warnings else ()), *flags, "-I", str(HEADERS)]
+    paths = []
+    for name, text in sources:
+        paths.append(target.parent / name)
+        paths[-1].write_text(text)
+    if len(paths) == 1:
+        link = [*common, "-shared", str(paths[0]), "-o", str(target), *LIBRARIES]
+    else:
+        objects = [p.with_suffix(".o") for p in paths]
+        jobs = [([*common, "-c", str(p), "-o", str(o)], p) for p, o in zip(paths, objects, strict=True)]
+        with ThreadPoolExecutor(min(processors(), len(jobs))) as workers:
+            for (command, path), done in zip(jobs, workers.map(lambda job: _run(job[0]), jobs), strict=True):
+                _check(toolchain, done, command, [path], failed)
+        link = [*common, "-shared", *map(str, objects), "-o", str(target), *LIBRARIES]
+    _check(toolchain, _run(link), link, paths, failed)
+
+
+def compile_object(toolchain: Toolchain, source: tuple[str, str], target: Path, failed: Path) -> None:
+    """Compiles one (name, text) translation unit to the object file `target`, its functions in sections of their own."""
+    path = target.parent / source[0]
+    path.write_text(source[1])
+    command = [*toolchain.command, *toolchain.flags, "-ffunction-sections", "-I", str(HEADERS), "-c", str(path), "-o", str(target)]
+    _check(toolchain, _run(command), command, [path], failed)
+
+
+def _check(
+    toolchain: Toolchain, done: subprocess.CompletedProcess[str], command: list[str], paths: list[Path], failed: Path
+) -> None:
+    if done.returncode == 0:
+        return
+    failed.mkdir(parents=True, exist_ok=True, mode=0o700)
+    kept = [failed / p.name for p in paths]
+    for p, k in zip(paths, kept, strict=True):
+        shutil.copyfile(p, k)
+    text = shlex.join(command)
+    output = done.stdout
+    for p, k in zip(paths, kept, strict=True):
+        text, output = text.replace(str(p), str(k)), output.replace(str(p), str(k))
+    how = f"was killed by signal {-done.returncode}" if done.returncode < 0 else "refused a generated program"
+    raise CompileError(
+        f"the C compiler ({toolchain.version.splitlines()[0]}) {how}:\n{_first_lines(output)}\n"
+        f"command: {text}\nsource: {', '.join(map(str, kept))}"
+    )
+
+
+def _first_lines(output: str, count: int = 12) -> str:
+    """The first lines from the first error on; what comes before it are notes and warnings."""
+    lines = output.splitlines()
+    start = next((k for k, line in enumerate(lines) if "error" in line.lower()), 0)
+    shown = lines[start : start + count]
+    if len(lines) > start + count:
+        shown.append(f"... {len(lines) - start - count} more lines")
+    return "\n".join("  " + line for line in shown)

@@ -1,0 +1,527 @@
+"""A loop nest -> GNU C: an argument struct, a body run over a range of outer rounds, and a function that launches it.
+
+Reductions follow the contract of docs/numerics.md: elements in row-major order of the folded axes, in blocks of
+WEFT_BLOCK, within a block in lanes (element e in lane e mod L), lanes joined by a fixed tree, blocks ascending.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+from ..ir import lengths
+from ..ir.node import Node, build, topological
+from ..lower.kernel import Nest
+from . import scalar
+from .expressions import Scope, Text, depends_on, strip
+
+GRAIN = 16384  # operations below which a chunk is not worth waking a thread for
+
+
+def lanes(dtype: str) -> int:
+    """Lanes of a reduction: a 64-byte vector of the accumulator's type."""
+    return 16 if dtype in ("float32", "float16", "bfloat16") else 8
+
+
+class KernelPrinter:
+    """Prints one nest as C under a name."""
+
+    def __init__(self, nest: Nest, name: str):
+        self.nest, self.name = nest, name
+        self.dtypes = [*nest.tensors, *nest.outputs]
+        self.flat_loops: list[Node] = []
+
+    # The interface
+
+    def signature(self) -> str:
+        n = self.nest
+        parts = ["weft_call *call"]
+        parts += [f"int64_t n{k}" for k in range(n.scalars)]
+        parts += [f"const {scalar.stored_type(d)} *p{k}" for k, d in enumerate(n.tensors)]
+        parts += [f"{scalar.stored_type(d)} *p{k}" for k, d in enumerate(n.outputs, len(n.tensors))]
+        parts += [f"{scalar.stored_type(d)} *s{k}" for k, (d, _) in enumerate(self.scratch(), 1)]
+        if n.checks:
+            parts.append("weft_fault *fault")
+        return f"static void {self.name}({', '.join(parts)})"
+
+    def scratch(self) -> list[tuple[str, Node]]:
+        """Scratch arrays of the launcher: rows (one a worker unless the kernel is flat), then partial results."""
+        out = list(self.nest.scratch)
+        if self.nest.mode == "flat":
+            for s in self.nest.block.inputs:
+                if s.op == "loop":
+                    blocks = _ceildiv(s.inputs[0])
+                    for a in s.inputs[1:]:
+                        if a.op == "accumulate":
+                            out.append((_wide(a.attr("dtype")), blocks))
+                            if a.attr("fold") == "argmax":
+                                out.append(("int64", blocks))
+        return out
+
+    def pointer(self, buffer: int) -> str:
+        return f"p{buffer}" if buffer >= 0 else f"s{-buffer}"
+
+    def text(self) -> str:
+        out = Text()
+        n = self.nest
+        out.open("typedef struct")
+        for k in range(n.scalars):
+            out(f"int64_t n{k};")
+        for k, d in enumerate(self.dtypes):
+            const = "const " if k < len(n.tensors) else ""
+            out(f"{const}{scalar.stored_type(d)} *p{k};")
+        for k, (d, _) in enumerate(self.scratch(), 1):
+            out(f"{scalar.stored_type(d)} *s{k};")
+        if n.mode == "flat":
+            for a in self.accumulates():
+                out(f"{_acc_type(a)} acc{a.attr('acc')};")
+        if n.checks:
+            out("weft_fault *fault;")
+        if not (n.scalars or self.dtypes):
+            out("char unused;")
+        out.close(f" {self.name}_args;")
+        out()
+        if n.mode == "flat":
+            self.flat(out)
+        else:
+            self.body(out)
+            self.launch(out)
+        return str(out)
+
+    def accumulates(self) -> list[Node]:
+        found = []
+        stack = [self.nest.block]
+        while stack:
+            s = stack.pop()
+            if s.op == "accumulate":
+                found.append(s)
+            elif s.op in ("block", "loop"):
+                stack.extend(s.inputs)
+        return sorted(found, key=lambda a: a.attr("acc"))
+
+    def prologue(self, out: Text, name: str) -> Scope:
+        """Opens a body function and brings the arguments into scope as restrict pointers."""
+        n = self.nest
+        out.open(f"static void {name}(void *arg, int64_t begin, int64_t end, int worker)")
+        out(f"const {self.name}_args *a = arg;")
+        for k, d in enumerate(self.dtypes):
+            const = "const " if k < len(n.tensors) else ""
+            out(f"{const}{scalar.stored_type(d)} *restrict const p{k} = a->p{k};")
+        for k, (d, extent) in enumerate(self.scratch(), 1):
+            offset = "" if n.mode == "flat" else f" + worker * {self.closed(extent)}"
+            out(f"{scalar.stored_type(d)} *restrict const s{k} = a->s{k}{offset};")
+        if n.checks:
+            out("weft_fault *const fault = a->fault;")
+        used = [f"(void)p{k}" for k in range(len(self.dtypes))] if n.mode == "flat" else []
+        used += [f"(void)s{k}" for k in range(1, len(self.scratch()) + 1)] if n.mode == "flat" else []
+        out(", ".join(["(void)a, (void)worker", *used]) + ";")
+        return Scope(self.pointer)
+
+    def closed(self, extent: Node) -> str:
+        """A length in terms of the arguments, outside any loop."""
+        scope = Scope(self.pointer)
+        quiet = Text()
+        scope.emit(quiet, [extent])
+        if quiet.lines:  # an expression too long to stand inline is printed again, whole
+            return _whole(extent)
+        return scope[extent]
+
+    # One function over the outer loops
+
+    def body(self, out: Text) -> None:
+        scope = self.prologue(out, f"{self.name}_body")
+        block = self.nest.block
+        if self.nest.mode == "column":
+            self.columns(out, scope, block.inputs[0])
+        elif block.inputs and block.inputs[0].op == "loop":
+            self.rows(out, scope, block.inputs[0])
+        else:
+            out("(void)begin, (void)end;")
+            self.statements(out, scope, list(block.inputs))
+        out.close()
+        out()
+
+    def rows(self, out: Text, scope: Scope, loop: Node) -> None:
+        """The outer loops as one: its counter's quotients and remainders are the loop variables."""
+        names = loop.attr("index")
+        extents, statements = loop.inputs[: len(names)], list(loop.inputs[len(names) :])
+        variables = [build("index", index=k) for k in names]
+        inner = scope.inner()
+        self.hoist(out, inner, statements, set(variables))
+        if len(names) == 1:
+            if self.nest.mode == "map":
+                out("#pragma GCC ivdep")
+            out.open(f"for (int64_t i{names[0]} = begin; i{names[0]} < end; i{names[0]}++)")
+            inner.bind(variables[0], f"i{names[0]}")
+        else:
+            out.open("for (int64_t o = begin; o < end; o++)")
+            rest = "o"
+            for k in range(len(names) - 1, 0, -1):
+                extent = self.closed(extents[k])
+                out(f"const int64_t i{names[k]} = {rest} % {extent};")
+                out(f"const int64_t r{names[k]} = {rest} / {extent};")
+                rest = f"r{names[k]}"
+            out(f"const int64_t i{names[0]} = {rest};")
+            for k, v in zip(names, variables, strict=True):
+                inner.bind(v, f"i{k}")
+        self.statements(out, inner, statements)
+        out.close()
+
+    def hoist(self, out: Text, scope: Scope, statements: list[Node], moving: set[Node]) -> None:
+        """Prints in front of a loop what does not change in it."""
+        values = _values(statements)
+        depends = depends_on(values)
+        inside = set(moving)
+        for s in statements:
+            if s.op == "loop":
+                inside |= {build("index", index=k) for k in s.attr("index")}
+
+        def ready(n: Node) -> bool:
+            return n.op != "const" and not (depends[n] & inside) and all(a in scope.names for a in depends[n]) and _worth(n)
+
+        # Accumulators that a stage inside still has to fill are not in scope, so nothing of them moves.
+        scope.emit(out, values, ready)
+
+    def statements(self, out: Text, scope: Scope, statements: list[Node]) -> None:
+        for k, s in enumerate(statements):
+            if s.op == "store":
+                if k == 0 or statements[k - 1].op != "store":  # neighbours are printed together: they share values
+                    run = list(itertools.takewhile(lambda t: t.op == "store", statements[k:]))
+                    scope.emit(out, [v for t in run for v in t.inputs])
+                out(self.store(scope, s))
+            elif s.op == "loop":
+                self.stage(out, scope, s)
+
+    def store(self, scope: Scope, s: Node) -> str:
+        value = strip(scope[s.inputs[1]])
+        return scalar.store(self.pointer(s.attr("buffer")), strip(scope[s.inputs[0]]), value, s.inputs[1].type.dtype)
+
+    def stage(self, out: Text, scope: Scope, loop: Node) -> None:
+        """An inner loop: stores, and accumulators in lanes."""
+        (k,) = loop.attr("index")
+        var = build("index", index=k)
+        body = list(loop.inputs[1:])
+        scope.emit(out, [loop.inputs[0]])
+        extent = scope[loop.inputs[0]]
+        inner = scope.inner()
+        self.hoist(out, inner, body, {var})
+        accs = [s for s in body if s.op == "accumulate"]
+        if not accs:
+            inner.bind(var, f"i{k}")
+            out("#pragma GCC ivdep")
+            out.open(f"for (int64_t i{k} = 0; i{k} < {extent}; i{k}++)")
+            self.statements(out, inner.inner(), body)
+            out.close()
+            return
+        for a in accs:
+            out(f"{_acc_type(a)} acc{a.attr('acc')} = {_start(a)};")
+            if a.attr("fold") == "argmax":
+                out(f"{_value_type(a)} best{a.attr('acc')} = {scalar.identity('argmax', _wide(a.attr('dtype')))};")
+        out.open(f"for (int64_t b = 0; b < {extent}; b += WEFT_BLOCK)")
+        self.block_of(out, inner, body, accs, k, "b", f"weft_min64(b + WEFT_BLOCK, {extent})")
+        for a in accs:
+            if a.attr("fold") != "argmax":
+                out(_join(a, f"acc{a.attr('acc')}", f"lane{a.attr('acc')}[0]", "b == 0"))
+        out.close()
+        for a in accs:
+            n = a.attr("acc")
+            done = scalar.rounded(f"acc{n}", a.attr("dtype")) if a.attr("fold") in ("sum", "prod") else f"acc{n}"
+            if done != f"acc{n}":
+                out(f"acc{n} = {done};")
+            scope.bind(build("acc", acc=n, dtype=_acc_dtype(a)), f"acc{n}")
+
+    def block_of(self, out: Text, inner: Scope, body: list[Node], accs: list[Node], k: int, start: str, stop: str) -> None:
+        """One block: full rounds of lanes, the rest, and the tree over the lanes, whose result is lane 0."""
+        width = max((lanes(a.attr("dtype")) for a in accs if a.attr("fold") != "argmax"), default=1)
+        folded = [a for a in accs if a.attr("fold") != "argmax"]
+        for a in folded:
+            out(f"{_value_type(a)} lane{a.attr('acc')}[{width}];")
+            ident = scalar.identity(a.attr("fold"), _wide(a.attr("dtype")))
+            out(f"for (int l = 0; l < {width}; l++) lane{a.attr('acc')}[l] = {ident};")
+        out(f"const int64_t e = {stop};")
+        out(f"int64_t j = {start};")
+        var = build("index", index=k)
+        for full in (True, False):
+            limit = f"{width}" if full else "e - j"
+            if full:
+                out.open(f"for (; j + {width} <= e; j += {width})")
+            out.open(f"for (int l = 0; l < {limit}; l++)")
+            out(f"const int64_t i{k} = j + l;")
+            lane = inner.inner()
+            lane.bind(var, f"i{k}")
+            lane.emit(out, [v for s in body for v in s.inputs])
+            for s in body:
+                if s.op == "store":
+                    out(self.store(lane, s))
+                    continue
+                value = strip(lane[s.inputs[0]])
+                n = s.attr("acc")
+                if s.attr("fold") == "argmax":
+                    out(f"{{ const {_value_type(s)} v = {value}; if (i{k} == 0 || WEFT_BETTER(v, best{n})) {{ best{n} = v; acc{n} = i{k}; }} }}")
+                else:
+                    out(f"lane{n}[l] = {strip(scalar.fold_text(s.attr('fold'), s.attr('dtype'), f'lane{n}[l]', value))};")
+            out.close()
+            if full:
+                out.close()
+        for a in folded:
+            n = a.attr("acc")
+            step = scalar.fold_text(a.attr("fold"), a.attr("dtype"), f"lane{n}[l]", f"lane{n}[l + h]")
+            out(f"for (int h = {width // 2}; h; h /= 2) for (int l = 0; l < h; l++) lane{n}[l] = {strip(step)};")
+
+    # Column reductions: lanes of whole tiles of columns
+
+    def columns(self, out: Text, scope: Scope, loop: Node) -> None:
+        names = loop.attr("index")
+        extents, statements = loop.inputs[: len(names)], list(loop.inputs[len(names) :])
+        last = names[-1]
+        variables = [build("index", index=k) for k in names]
+        inner = scope.inner()
+        self.hoist(out, inner, statements, set(variables))
+        out(f"const int64_t tiles = ({self.closed(extents[-1])} + WEFT_TILE - 1) / WEFT_TILE;")
+        out.open("for (int64_t o = begin; o < end; o++)")
+        out("const int64_t first = o % tiles * WEFT_TILE;")
+        out(f"const int64_t width = weft_min64(WEFT_TILE, {self.closed(extents[-1])} - first);")
+        rest = "(o / tiles)"
+        for k in range(len(names) - 2, 0, -1):
+            out(f"const int64_t i{names[k]} = {rest} % {self.closed(extents[k])};")
+            out(f"const int64_t r{names[k]} = {rest} / {self.closed(extents[k])};")
+            rest = f"r{names[k]}"
+        if len(names) > 1:
+            out(f"const int64_t i{names[0]} = {rest};")
+        for k, v in zip(names[:-1], variables[:-1], strict=True):
+            inner.bind(v, f"i{k}")
+        for s in statements:
+            if s.op == "store":
+                self.over_columns(out, inner, last, [s])
+            else:
+                self.column_stage(out, inner, s, last)
+        out.close()
+
+    def over_columns(self, out: Text, scope: Scope, last: int, stores: list[Node], fold: list[Node] = ()) -> None:  # type: ignore[assignment]
+        """A loop over the tile's columns around stores (and folds into lane k of each column)."""
+        out("#pragma GCC ivdep")
+        out.open("for (int64_t c = 0; c < width; c++)")
+        out(f"const int64_t i{last} = first + c;")
+        inner = scope.inner()
+        inner.bind(build("index", index=last), f"i{last}")
+        inner.emit(out, [v for s in (*stores, *fold) for v in s.inputs])
+        for s in stores:
+            out(self.store(inner, s))
+        for s in fold:
+            n = s.attr("acc")
+            out(f"into{n}[c] = {strip(scalar.fold_text(s.attr('fold'), s.attr('dtype'), f'into{n}[c]', inner[s.inputs[0]]))};")
+        out.close()
+
+    def column_stage(self, out: Text, scope: Scope, loop: Node, last: int) -> None:
+        (k,) = loop.attr("index")
+        var = build("index", index=k)
+        body = list(loop.inputs[1:])
+        accs = [s for s in body if s.op == "accumulate"]
+        stores = [s for s in body if s.op == "store"]
+        scope.emit(out, [loop.inputs[0]])
+        extent = scope[loop.inputs[0]]
+        inner = scope.inner()
+        inner.bind(var, f"i{k}")
+        if not accs:
+            out.open(f"for (int64_t i{k} = 0; i{k} < {extent}; i{k}++)")
+            self.over_columns(out, inner, last, stores)
+            out.close()
+            return
+        for a in accs:
+            out(f"{_value_type(a)} acc{a.attr('acc')}[WEFT_TILE];")
+            out(f"for (int64_t c = 0; c < width; c++) acc{a.attr('acc')}[c] = {_start(a)};")
+        out.open(f"for (int64_t b = 0; b < {extent}; b += WEFT_BLOCK)")
+        width = max(lanes(a.attr("dtype")) for a in accs)
+        for a in accs:
+            n = a.attr("acc")
+            ident = scalar.identity(a.attr("fold"), _wide(a.attr("dtype")))
+            out(f"{_value_type(a)} lane{n}[{width}][WEFT_TILE];")
+            out(f"for (int l = 0; l < {width}; l++) for (int64_t c = 0; c < width; c++) lane{n}[l][c] = {ident};")
+        out(f"const int64_t e = weft_min64(b + WEFT_BLOCK, {extent});")
+        out.open(f"for (int64_t i{k} = b; i{k} < e; i{k}++)")
+        for a in accs:
+            n = a.attr("acc")
+            out(f"{_value_type(a)} *restrict const into{n} = lane{n}[(i{k} - b) % {width}];")
+        self.over_columns(out, inner, last, stores, accs)
+        out.close()
+        for a in accs:
+            n = a.attr("acc")
+            step = scalar.fold_text(a.attr("fold"), a.attr("dtype"), f"lane{n}[l][c]", f"lane{n}[l + h][c]")
+            out(f"for (int h = {width // 2}; h; h /= 2) for (int l = 0; l < h; l++)")
+            out(f"    for (int64_t c = 0; c < width; c++) lane{n}[l][c] = {strip(step)};")
+            out(f"for (int64_t c = 0; c < width; c++) {_join(a, f'acc{n}[c]', f'lane{n}[0][c]', 'b == 0')}")
+        out.close()
+        for a in accs:
+            n = a.attr("acc")
+            done = scalar.rounded(f"acc{n}[c]", a.attr("dtype")) if a.attr("fold") in ("sum", "prod") else ""
+            if done and done != f"acc{n}[c]":
+                out(f"for (int64_t c = 0; c < width; c++) acc{n}[c] = {done};")
+            scope.bind(build("acc", acc=n, dtype=_acc_dtype(a)), f"acc{n}[c]")
+
+    # Whole-tensor reductions: each stage a parallel loop over blocks, joined in order
+
+    def flat(self, out: Text) -> None:
+        part = len(self.nest.scratch) + 1
+        calls: list[str] = []
+        known = Scope(self.pointer)
+        for stage, s in enumerate(self.nest.block.inputs):
+            if s.op != "loop":
+                continue
+            name = f"{self.name}_stage{stage}"
+            scope = self.prologue(out, name)
+            for n, text in known.names.items():
+                scope.bind(n, f"a->{text}")
+            part = self.flat_stage(out, scope, s, name, part, calls, known)
+            out.close()
+            out()
+        out.open(self.signature())
+        out(f"{self.name}_args args = {{{self.arguments()}}};")
+        out(f"{self.name}_args *const a = &args;")
+        for c in calls:
+            out(c)
+        scope = Scope(self.pointer)
+        for n, text in known.names.items():
+            scope.bind(n, f"a->{text}")
+        stores = [s for s in self.nest.block.inputs if s.op == "store"]
+        self.statements(out, scope, stores)
+        if not stores:
+            out("(void)a;")
+        out.close()
+
+    def flat_stage(self, out: Text, scope: Scope, loop: Node, name: str, part: int, calls: list[str], known: Scope) -> int:
+        (k,) = loop.attr("index")
+        var = build("index", index=k)
+        body = list(loop.inputs[1:])
+        accs = [s for s in body if s.op == "accumulate"]
+        extent = self.closed(loop.inputs[0])
+        inner = scope.inner()
+        self.hoist(out, inner, body, {var})
+        if not accs:
+            inner.bind(var, f"i{k}")
+            out("#pragma GCC ivdep")
+            out.open(f"for (int64_t i{k} = begin; i{k} < end; i{k}++)")
+            self.statements(out, inner, body)
+            out.close()
+            calls.append(f"call->parallel_for({extent}, {GRAIN}, call->threads, {name}, &args);")
+            return part
+        out.open("for (int64_t o = begin; o < end; o++)")
+        out("const int64_t b = o * WEFT_BLOCK;")
+        for a in accs:
+            if a.attr("fold") == "argmax":
+                out(f"int64_t acc{a.attr('acc')} = b;")
+                out(f"{_value_type(a)} best{a.attr('acc')} = {scalar.identity('argmax', _wide(a.attr('dtype')))};")
+        self.block_of(out, inner, body, accs, k, "b", f"weft_min64(b + WEFT_BLOCK, {extent})")
+        blocks = f"(({extent} + WEFT_BLOCK - 1) / WEFT_BLOCK)"
+        join: list[str] = []
+        for a in accs:
+            n = a.attr("acc")
+            if a.attr("fold") == "argmax":
+                out(f"s{part}[o] = best{n}, s{part + 1}[o] = acc{n};")
+                join.append(
+                    f"{{ int64_t best = 0; for (int64_t o = 1; o < {blocks}; o++) if (WEFT_BETTER(a->s{part}[o], a->s{part}[best])) "
+                    f"best = o; a->acc{n} = a->s{part + 1}[best]; }}"
+                )
+                part += 2
+            else:
+                out(f"s{part}[o] = lane{n}[0];")
+                fold = strip(scalar.fold_text(a.attr("fold"), a.attr("dtype"), f"a->acc{n}", f"a->s{part}[o]"))
+                join.append(f"a->acc{n} = {extent} > 0 ? a->s{part}[0] : {_start(a)};")
+                join.append(f"for (int64_t o = 1; o < {blocks}; o++) a->acc{n} = {fold};")
+                done = scalar.rounded(f"a->acc{n}", a.attr("dtype")) if a.attr("fold") in ("sum", "prod") else f"a->acc{n}"
+                if done != f"a->acc{n}":
+                    join.append(f"a->acc{n} = {done};")
+                part += 1
+            known.bind(build("acc", acc=n, dtype=_acc_dtype(a)), f"acc{n}")
+        out.close()
+        calls.append(f"call->parallel_for({blocks}, {max(GRAIN // 1024, 1)}, call->threads, {name}, &args);")
+        calls.extend(join)
+        return part
+
+    # The launcher
+
+    def arguments(self) -> str:
+        n = self.nest
+        names = [f"n{k}" for k in range(n.scalars)] + [f"p{k}" for k in range(len(self.dtypes))]
+        names += [f"s{k}" for k in range(1, len(self.scratch()) + 1)]
+        fields = [f".{x} = {x}" for x in names]
+        if n.checks:
+            fields.append(".fault = fault")
+        return ", ".join(fields) or "0"
+
+    def launch(self, out: Text) -> None:
+        out.open(self.signature())
+        out(f"{self.name}_args args = {{{self.arguments()}}};")
+        out(f"{self.name}_args *const a = &args;")
+        block = self.nest.block
+        loop = block.inputs[0] if block.inputs and block.inputs[0].op == "loop" else None
+        if loop is None:
+            out(f"(void)call, {self.name}_body(a, 0, 1, 0);")
+        else:
+            count = len(loop.attr("index"))
+            extents = [self.closed(e) for e in loop.inputs[:count]]
+            if self.nest.mode == "column":
+                extents[-1] = f"(({extents[-1]} + WEFT_TILE - 1) / WEFT_TILE)"
+            work = self.closed(self.nest.work)
+            if self.nest.mode == "column":
+                work = f"WEFT_TILE * {work}"
+            out(f"const int64_t rounds = {' * '.join(extents)};")
+            out(f"const int64_t grain = 1 + {GRAIN} / ({work} + 1);")
+            out(f"call->parallel_for(rounds, grain, call->threads, {self.name}_body, a);")
+        out.close()
+
+
+def _wide(dtype: str) -> str:
+    return "float32" if dtype in scalar.HALF else dtype
+
+
+def _value_type(a: Node) -> str:
+    return scalar.stored_type(_wide(a.attr("dtype")))
+
+
+def _acc_dtype(a: Node) -> str:
+    return "int64" if a.attr("fold") == "argmax" else a.attr("dtype")
+
+
+def _acc_type(a: Node) -> str:
+    return "int64_t" if a.attr("fold") == "argmax" else _value_type(a)
+
+
+def _start(a: Node) -> str:
+    return "0" if a.attr("fold") == "argmax" else scalar.identity(a.attr("fold"), _wide(a.attr("dtype")))
+
+
+def _join(a: Node, acc: str, lane: str, first: str) -> str:
+    fold = strip(scalar.fold_text(a.attr("fold"), a.attr("dtype"), acc, lane))
+    return f"{acc} = {first} ? {lane} : {fold};"
+
+
+def _values(statements: list[Node]) -> list[Node]:
+    out: list[Node] = []
+    stack = list(reversed(statements))
+    while stack:
+        s = stack.pop()
+        if s.op in ("store", "accumulate"):
+            out.extend(s.inputs)
+        elif s.op == "loop":
+            count = len(s.attr("index"))
+            out.extend(s.inputs[:count])
+            stack.extend(reversed(s.inputs[count:]))
+    return out
+
+
+def _worth(n: Node) -> bool:
+    return n.op not in ("param", "index", "acc", "checked")
+
+
+def _whole(extent: Node) -> str:
+    """An expression of lengths printed as one text."""
+    scope = Scope(lambda b: f"p{b}")
+    names: dict[Node, str] = {}
+    for n in topological([extent]):
+        for i in n.inputs:
+            scope.names[i] = names[i]
+        names[n] = scope.text(n)
+    return names[extent]
+
+
+def _ceildiv(extent: Node) -> Node:
+    return lengths.ceildiv(extent, 1024)

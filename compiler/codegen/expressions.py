@@ -1,0 +1,148 @@
+"""Scalar expressions as statements: every value printed once, in the outermost scope where it is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ...runtime.errors import InternalError
+from ..ir.node import Node, topological
+from ..ir.types import TupleType
+from . import scalar
+
+MAX_INLINE = 72  # characters of an expression that is used once and printed where it is used
+
+
+class Text:
+    """Lines of C with indentation."""
+
+    def __init__(self, depth: int = 0):
+        self.lines: list[str] = []
+        self.depth = depth
+
+    def __call__(self, line: str = "") -> None:
+        self.lines.append("    " * self.depth + line if line else "")
+
+    def open(self, line: str) -> None:
+        self(line + " {")
+        self.depth += 1
+
+    def close(self, tail: str = "") -> None:
+        self.depth -= 1
+        self("}" + tail)
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines) + "\n"
+
+
+class Scope:
+    """Names of scalar nodes while a kernel is printed; a scope inside a loop extends the one around it."""
+
+    def __init__(self, pointer: Callable[[int], str], outer: Scope | None = None, counter: list[int] | None = None):
+        self.pointer = pointer
+        self.names: dict[Node, str] = dict(outer.names) if outer else {}
+        self.counter = counter if counter is not None else outer.counter if outer else [0]
+        self.fault = outer.fault if outer else "fault"
+
+    def inner(self) -> Scope:
+        return Scope(self.pointer, self)
+
+    def bind(self, node: Node, name: str) -> None:
+        self.names[node] = name
+
+    def emit(self, out: Text, values: list[Node], ready: Callable[[Node], bool] | None = None) -> None:
+        """Prints what the values need and the scope does not have; only `ready` nodes when given (hoisting)."""
+        uses: dict[Node, int] = {}
+        todo = self._missing(values)
+        for n in todo:
+            for i in n.inputs:
+                uses[i] = uses.get(i, 0) + 1
+        for v in values:
+            uses[v] = uses.get(v, 0) + 1
+        for n in todo:
+            if ready is not None and not ready(n):
+                continue
+            if any(i not in self.names for i in n.inputs):
+                continue
+            text = self.text(n)
+            simple = n.op in ("const", "index", "param") or (
+                uses.get(n, 0) <= 1 and ready is None and len(text) < MAX_INLINE and n.op not in ("checked", "load")
+            )
+            if n.op == "load" and uses.get(n, 0) <= 1 and ready is None:
+                simple = True
+            if simple:
+                self.names[n] = text
+                continue
+            name = f"t{self.counter[0]}"
+            self.counter[0] += 1
+            out(f"const {scalar.register_type(n.type.dtype)} {name} = {_strip(text)};")
+            self.names[n] = name
+
+    def _missing(self, values: list[Node]) -> list[Node]:
+        """What is not printed yet, inputs first, not looking behind names."""
+        seen: set[Node] = set()
+        order: list[Node] = []
+        for v in values:
+            stack = [(v, False)]
+            while stack:
+                n, done = stack.pop()
+                if done:
+                    order.append(n)
+                    continue
+                if n in seen or n in self.names:
+                    continue
+                seen.add(n)
+                stack.append((n, True))
+                stack.extend((i, False) for i in reversed(n.inputs))
+        return order
+
+    def text(self, n: Node) -> str:
+        if n.op == "const":
+            return scalar.literal(n.value, n.type.dtype)
+        if n.op == "param":
+            return f"a->n{n.attr('token')}"
+        if n.op in ("index", "acc"):
+            raise InternalError(f"{n!r} is not in scope")
+        args = [self.names[i] for i in n.inputs]
+        if n.op == "load":
+            got = scalar.load(self.pointer(n.attr("buffer")), _strip(args[0]), n.type.dtype)
+            if len(args) == 1:
+                return got
+            return f"({args[1]} ? {got} : {scalar.literal(0, n.type.dtype)})"
+        if n.op == "checked":
+            got = f"weft_checked({_strip(args[0])}, {_strip(args[1])}, {self.fault})"
+            return got if len(args) == 2 else f"({args[2]} ? {got} : 0)"
+        if n.op == "draw_at":
+            return f"weft_{n.attr('distribution')}_{scalar.suffix(n.type.dtype)}({', '.join(args)})"
+        return scalar.operation(n, args)
+
+    def __getitem__(self, n: Node) -> str:
+        return self.names[n]
+
+
+def _strip(text: str) -> str:
+    """Without the outer parentheses, where they enclose the whole."""
+    if not (text.startswith("(") and text.endswith(")")):
+        return text
+    depth = 0
+    for k, c in enumerate(text):
+        depth += (c == "(") - (c == ")")
+        if depth == 0 and k < len(text) - 1:
+            return text
+    return text[1:-1]
+
+
+def depends_on(values: list[Node]) -> dict[Node, frozenset[Node]]:
+    """For each node the loop variables and accumulators in it."""
+    out: dict[Node, frozenset[Node]] = {}
+    for n in topological(values):
+        if isinstance(n.type, TupleType):
+            continue
+        own: frozenset[Node] = frozenset([n]) if n.op in ("index", "acc") else frozenset()
+        for i in n.inputs:
+            if not out[i] <= own:
+                own = own | out[i]
+        out[n] = own
+    return out
+
+
+strip = _strip

@@ -1,0 +1,453 @@
+"""The host program -> C: one entry point that checks lengths, lays out memory, runs the steps, and commits."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ...runtime.errors import InternalError
+from ..ir import lengths
+from ..ir.dtypes import DTYPES
+from ..ir.node import Check, Node, build
+from ..lower.kernel import Nest, lower_kernel
+from ..schedule.program import THREADS, Block, Buffer, Builder, HostProgram, Step, is_early
+from . import scalar
+from .c_kernel import KernelPrinter
+from .expressions import Scope, Text, strip
+from .routines import ROUTINES
+
+UNIT_LIMIT = 200_000  # characters of kernels in one translation unit; more are compiled side by side
+
+
+class Generated(NamedTuple):
+    """The C of a program: translation units, what its checks mean, and the arrays it takes besides the arguments."""
+
+    units: list[tuple[str, str]]
+    checks: list[dict[str, Any]]
+    check_nodes: list[tuple[Check | None, Node | None]]
+    constants: list[Node]
+    segments: int
+    hosts: list[Any]
+    host_calls: list[Node]
+    library: list[str]
+    kernels: dict[str, Nest]
+    calls: list[tuple[str, Node]]  # kernel name and node of every call, in order
+
+
+class Kernels:
+    """The kernels of a program: equal ones are lowered and printed once."""
+
+    def __init__(self) -> None:
+        self.by_key: dict[tuple, tuple[str, KernelPrinter]] = {}
+
+    def get(self, n: Node) -> tuple[str, KernelPrinter]:
+        key = (n.attr("body"), n.attr("layout"), n.attr("outer"))
+        if key not in self.by_key:
+            name = f"k{len(self.by_key)}"
+            self.by_key[key] = (name, KernelPrinter(lower_kernel(n), name))
+        return self.by_key[key]
+
+    def scratch(self, n: Node) -> list[tuple[str, Node]]:
+        """Scratch arrays of a call in the program's terms: rows are needed once a worker, unless the kernel is flat."""
+        from ..ir.node import substitute
+
+        _, printer = self.get(n)
+        found = printer.scratch()
+        if not found:
+            return []
+        mapping = dict(zip(n.attr("body").params, n.inputs, strict=True))
+        sizes = [lengths.normal(s) for s in substitute([e for _, e in found], mapping)]
+        if printer.nest.mode != "flat":
+            sizes = [lengths.mul(s, THREADS) for s in sizes]
+        return [(d, s) for (d, _), s in zip(found, sizes, strict=True)]
+
+
+class HostScope(Scope):
+    """Scalars of the host: lengths of arguments, and 0-d values read from memory."""
+
+    def __init__(self, printer: HostPrinter, outer: HostScope | None = None):
+        super().__init__(lambda b: f"b{b}", outer)
+        self.printer = printer
+        if outer is None:
+            self.bind(THREADS, "threads")
+
+    def inner(self) -> HostScope:
+        return HostScope(self.printer, self)
+
+    def _missing(self, values: list[Node]) -> list[Node]:
+        seen: set[Node] = set()
+        order: list[Node] = []
+        for v in values:
+            stack = [(v, False)]
+            while stack:
+                n, done = stack.pop()
+                if done:
+                    order.append(n)
+                elif n not in seen and n not in self.names:
+                    seen.add(n)
+                    stack.append((n, True))
+                    if n.op != "length" and (n not in self.printer.value or n.op == "const"):
+                        stack.extend((i, False) for i in reversed(n.inputs))
+        return order
+
+    def emit(self, out: Text, values: list[Node], ready=None) -> None:
+        for n in self._missing(values):
+            text = self.text(n)
+            if n.op == "const":
+                self.names[n] = text
+                continue
+            name = f"x{self.counter[0]}"
+            self.counter[0] += 1
+            out(f"const {scalar.register_type(n.type.dtype)} {name} = {strip(text)};")
+            self.names[n] = name
+
+    def text(self, n: Node) -> str:
+        if n in self.printer.value and n.op != "const":
+            b = self.printer.value[n]
+            return scalar.load(f"(({scalar.stored_type(b.dtype)} *)b{b.number})", "0", b.dtype)
+        if n.op == "dim":
+            return self.printer.dim(n)
+        if n.op == "length":
+            raise InternalError(f"{n!r} is not bound yet")
+        return super().text(n)
+
+    def get(self, out: Text, n: Node) -> str:
+        self.emit(out, [n])
+        return self.names[n]
+
+
+class HostPrinter:
+    def __init__(self, program: HostProgram, builder: Builder, kernels: Kernels):
+        self.p, self.value, self.kernels = program, builder.value_everywhere, kernels
+        self.checks: list[dict[str, Any]] = []
+        self.check_nodes: list[tuple[Check | None, Node | None]] = []
+        self.hosts: list[Any] = []
+        self.host_calls: list[Node] = []
+        self.library: list[str] = []
+        self.calls: list[tuple[str, Node]] = []
+        self.declared: set[int] = set()
+        self.names = 0
+
+    def generate(self) -> Generated:
+        out = Text()
+        out.open("static int32_t run(weft_call *call)")
+        out("const int64_t threads = call->threads > 0 ? call->threads : 1;")
+        out("weft_fault fault = {0, 0, 0};")
+        out("(void)threads, (void)fault;")
+        scope = HostScope(self)
+        self.early_checks(out, scope)
+        self.places(out, scope)
+        self.block(out, scope, self.p.block)
+        self.commit(out, scope)
+        out("return WEFT_OK;")
+        out.close()
+        out()
+        out.open("__attribute__((visibility(\"default\"))) int32_t weft_main(weft_call *call)")
+        out("uint32_t mode;")
+        out("weft_lib_fp_enter(&mode);")
+        out("const int32_t code = run(call);")
+        out("weft_lib_fp_leave(&mode);")
+        out("return code;")
+        out.close()
+        return Generated(
+            self.units(str(out)), self.checks, self.check_nodes, self.p.constants, self.p.segments, self.hosts, self.host_calls, self.library,
+            {name: printer.nest for name, printer in self.kernels.by_key.values()}, self.calls,
+        )  # fmt: skip
+
+    def units(self, host: str) -> list[tuple[str, str]]:
+        head = '#include "weft_kernel.h"\n#include "weft_library.h"\n\n'
+        printed = [(name, p.text(), p.signature()) for name, p in self.kernels.by_key.values()]
+        if sum(len(t) for _, t, _ in printed) + len(host) <= UNIT_LIMIT:
+            return [("program.c", head + "\n".join(t for _, t, _ in printed) + "\n" + host)]
+        hidden = '__attribute__((visibility("hidden"))) '
+        declarations = "".join(f"{hidden}{s.removeprefix('static ')};\n" for _, _, s in printed)
+        units = [("program.c", head + declarations + "\n" + host)]
+        chunk: list[str] = []
+        size = 0
+        for _, text, signature in printed:
+            chunk.append(text.replace(signature, hidden + signature.removeprefix("static ")))
+            size += len(text)
+            if size > UNIT_LIMIT:
+                units.append((f"kernels{len(units)}.c", head + "\n".join(chunk)))
+                chunk, size = [], 0
+        if chunk:
+            units.append((f"kernels{len(units)}.c", head + "\n".join(chunk)))
+        return units
+
+    # Memory
+
+    def dim(self, n: Node) -> str:
+        token, axis = n.attr("token"), n.attr("axis")
+        return f"{self.argument(token)}.dims[{axis}]"
+
+    def argument(self, token: int) -> str:
+        return f"call->inputs[{token}]" if token < self.p.inputs else f"call->states[{token - self.p.inputs}]->now"
+
+    def places(self, out: Text, scope: HostScope) -> None:
+        """Reserves the arena and binds the buffers whose place is known at the start."""
+        offset = "0"
+        terms = []
+        for k, (size,) in enumerate(self.p.slots):
+            terms.append((k, f"(({scope.get(out, size)} + 63) & ~INT64_C(63))"))
+        for k, text in terms:
+            out(f"const int64_t o{k} = {offset};")
+            out(f"const int64_t e{k} = o{k} + {text};")
+            offset = f"e{k}"
+        if terms:
+            out(f"char *const arena = weft_lib_grow(&call->segments[0], {offset});")
+            out("if (!arena) return WEFT_NO_MEMORY;")
+        for b in self.p.buffers:
+            if b.place == "arena":
+                self.declare(out, b, f"(void *)(arena + o{b.index})")
+            elif b.place == "input":
+                self.declare(out, b, f"call->inputs[{b.index}].data")
+            elif b.place == "state":
+                self.declare(out, b, f"call->states[{b.index}]->now.data")
+            elif b.place == "constant":
+                self.declare(out, b, f"call->inputs[{self.p.inputs + b.index}].data")
+            elif b.place in ("output", "spare") and is_early(b.nbytes()):
+                self.reserve_slot(out, scope, b)
+
+    def early_checks(self, out: Text, scope: HostScope) -> None:
+        """Obligations on the lengths of arguments come before any memory is laid out by them."""
+        block = self.p.block
+        for checks in (*(s.checks for s in block.steps), block.final_checks):
+            for c in list(checks):
+                if all(is_early(o) for o in c.operands):
+                    self.check(out, scope, c)
+                    checks.remove(c)
+
+    def slot(self, b: Buffer) -> str:
+        return f"call->outputs[{b.index}]" if b.place == "output" else f"call->states[{b.index}]->spare"
+
+    def reserve_slot(self, out: Text, scope: HostScope, b: Buffer) -> None:
+        """Memory for an output or a new state value, and its lengths."""
+        size = scope.get(out, b.nbytes())
+        self.declare(out, b, f"weft_lib_output(&{self.slot(b)}, {size})")
+        out(f"if (!b{b.number}) return WEFT_NO_MEMORY;")
+        for a, n in enumerate(b.type.axes):
+            out(f"{self.slot(b)}.dims[{a}] = {scope.get(out, n)};")
+
+    def declare(self, out: Text, b: Buffer, text: str) -> None:
+        const = "const " if b.place in ("input", "constant") else ""
+        out(f"{const}{scalar.stored_type(b.dtype)} *const b{b.number} = {text};")
+        out(f"(void)b{b.number};")
+        self.declared.add(b.number)
+
+    def reserve(self, out: Text, scope: HostScope, b: Buffer, size: str | None = None) -> None:
+        """A late buffer, or a late output, once its length is known."""
+        if b.number in self.declared:
+            return
+        if b.place in ("output", "spare"):
+            self.reserve_slot(out, scope, b)
+            return
+        if b.place != "late":
+            raise InternalError(f"buffer {b.number} ({b.place}) has no place")
+        text = size if size is not None else scope.get(out, b.nbytes())
+        self.declare(out, b, f"weft_lib_grow(&call->segments[{b.index}], {text})")
+        out(f"if (!b{b.number}) return WEFT_NO_MEMORY;")
+
+    def reserve_all(self, out: Text, scope: HostScope, buffers: list[Buffer]) -> None:
+        for b in buffers:
+            self.reserve(out, scope, b)
+
+    def pointer(self, name: str) -> str:
+        """A routine of a library that the runtime provides by address."""
+        if name not in self.library:
+            self.library.append(name)
+        return f"call->library[{self.library.index(name)}]"
+
+    def workspace(self, out: Text, size: str) -> str:
+        """Scratch memory of a routine, in the segment that routines share; the expression of its address."""
+        name = f"w{self.names}"
+        self.names += 1
+        out(f"void *const {name} = weft_lib_grow(&call->segments[1], {size});")
+        out(f"if (!{name}) return WEFT_NO_MEMORY;")
+        return name
+
+    # Steps
+
+    def block(self, out: Text, scope: HostScope, block: Block) -> None:
+        for s in block.steps:
+            for c in s.checks:
+                self.check(out, scope, c)
+            getattr(self, "step_" + s.kind)(out, scope, s)
+        for c in block.final_checks:
+            self.check(out, scope, c)
+
+    def check(self, out: Text, scope: HostScope, c: Check) -> None:
+        args = [scope.get(out, o) for o in c.operands]
+        bad = {
+            "eq": "{0} != {1}", "le": "{0} > {1}", "nonneg": "{0} < 0", "positive": "{0} <= 0", "true": "!{0}",
+            "bounds": "{0} < -{1} || {0} >= {1}",
+        }[c.kind].format(*args)  # fmt: skip
+        self.fail(out, bad, self.entry(c.kind, c, None), args)
+
+    def entry(self, kind: str, check: Check | None, node: Node | None) -> int:
+        self.checks.append({"kind": kind})
+        self.check_nodes.append((check, node))
+        return len(self.checks) - 1
+
+    def fail(self, out: Text, condition: str, number: int, values: list[str]) -> None:
+        sets = "".join(f" call->values[{k}] = {v};" for k, v in enumerate(values))
+        out(f"if ({condition}) {{ call->check = {number};{sets} return WEFT_CHECK; }}")
+
+    def fault(self, out: Text, n: Node) -> None:
+        """After a step that may find a bad index: stop before anything visible happens."""
+        number = self.entry("index", None, n)
+        self.fail(out, "fault.flag", number, ["fault.index", "fault.length"])
+
+    def stop(self, out: Text) -> None:
+        out("if (*call->stop) return WEFT_STOPPED;")
+
+    def step_kernel(self, out: Text, scope: HostScope, s: Step) -> None:
+        name, printer = self.kernels.get(s.node)
+        self.calls.append((name, s.node))
+        self.stop(out)
+        for b in (*s.outputs, *s.scratch):
+            self.reserve(out, scope, b)
+        args = ["call"]
+        for x in s.inputs:
+            args.append(f"b{x.number}" if isinstance(x, Buffer) else scope.get(out, x))
+        args += [f"b{b.number}" for b in (*s.outputs, *s.scratch)]
+        if printer.nest.checks:
+            args.append("&fault")
+        out(f"{name}({', '.join(args)});")
+        if printer.nest.checks:
+            self.fault(out, s.node)
+
+    def step_routine(self, out: Text, scope: HostScope, s: Step) -> None:
+        self.stop(out)
+        ROUTINES[s.node.op](self, out, scope, s)
+
+    def step_copy(self, out: Text, scope: HostScope, s: Step) -> None:
+        (have,), (target,) = s.inputs, s.outputs
+        assert isinstance(have, Buffer)
+        self.reserve(out, scope, target)
+        out(f"memcpy(b{target.number}, b{have.number}, {scope.get(out, target.nbytes())});")
+
+    def step_scalar(self, out: Text, scope: HostScope, s: Step) -> None:
+        (target,) = s.outputs
+        self.reserve(out, scope, target)
+        text = scope.get(out, s.inputs[0])  # type: ignore[arg-type]
+        out(scalar.store(f"b{target.number}", "0", text, target.dtype))
+
+    def step_ifelse(self, out: Text, scope: HostScope, s: Step) -> None:
+        condition, *_ = s.inputs
+        late = [b for b in s.outputs if not is_early(b.nbytes())]
+        symbols: dict[Node, str] = {}
+        for b in s.outputs:
+            if b not in late:
+                self.reserve(out, scope, b)
+            for a in b.type.axes:
+                if a.op == "length" and a not in scope.names and a not in symbols:
+                    symbols[a] = f"m{self.names}"
+                    self.names += 1
+                    out(f"int64_t {symbols[a]} = 0;")
+        for b in late:
+            out(f"{scalar.stored_type(b.dtype)} *b{b.number} = NULL;")
+            self.declared.add(b.number)
+        for k, block in enumerate(s.blocks):
+            out.open(f"if ({scope.get(out, condition)})" if k == 0 else "else")  # type: ignore[arg-type]
+            inner = scope.inner()
+            declared = set(self.declared)
+            self.block(out, inner, block)
+            for b, got in zip(s.outputs, block.results, strict=True):
+                if b not in late:
+                    continue
+                assert isinstance(got, Buffer)
+                for mine, its in zip(b.type.axes, got.type.axes, strict=True):
+                    if mine in symbols:
+                        out(f"{symbols[mine]} = {inner.get(out, its)};")
+                size = inner.get(out, got.nbytes())
+                out(f"b{b.number} = weft_lib_grow(&call->segments[{b.index}], {size});")
+                out(f"if (!b{b.number}) return WEFT_NO_MEMORY;")
+                out(f"memcpy(b{b.number}, b{got.number}, {size});")
+            self.declared = declared
+            out.close()
+        for node, name in symbols.items():
+            scope.bind(node, name)
+
+    def step_scan(self, out: Text, scope: HostScope, s: Step) -> None:
+        """The loop: rows of sequences, histories and stacked results are pointers that move with the step."""
+        n = s.node
+        taps, keep, count, until = n.attr("taps"), n.attr("keep"), n.attr("sequences"), n.attr("until")
+        steps = scope.get(out, s.inputs[0])  # type: ignore[arg-type]
+        t = f"t{s.outputs[0].number}_" if s.outputs else f"t_{self.names}"
+        self.names += 1
+        arguments = s.inputs[1:]
+        rows = {b.number: scope.get(out, lengths.product(b.type.axes)) for b in (*s.params[0], *s.params[1])}
+        for k, b in enumerate(s.outputs):
+            lead = -min(taps[k]) if k < len(taps) else 0
+            row = rows[s.params[1][k].number]
+            bytes_ = f"({steps} + {lead}) * {row} * {DTYPES[b.dtype].itemsize}" if k >= len(taps) or keep[k] else None
+            self.reserve(out, scope, b, bytes_)
+        for b in s.scratch:
+            self.reserve(out, scope, b)
+        rings = iter(s.scratch)
+        base: list[str] = []
+        for k in range(len(taps)):
+            home = s.outputs[k] if keep[k] else next(rings)
+            base.append(f"b{home.number}")
+            init = arguments[count + k]
+            assert isinstance(init, Buffer)
+            row = rows[s.params[1][k].number]
+            out(f"memcpy(b{home.number}, b{init.number}, {-min(taps[k])} * {row} * {DTYPES[home.dtype].itemsize});")
+        out(f"int64_t {t} = 0;")
+        if until:
+            self.reserve(out, scope, s.params[1][-1])
+        out.open(f"for (; {t} < {steps}; {t}++)")
+        self.stop(out)
+        declared = set(self.declared)
+        params = iter(s.params[0])
+        for k in range(count):
+            seq, b = arguments[k], next(params)
+            assert isinstance(seq, Buffer)
+            self.row(out, b, f"b{seq.number} + {t} * {rows[b.number]}", const=True)
+        for k, offsets in enumerate(taps):
+            lead = -min(offsets)
+            for tap in offsets:
+                b = next(params)
+                at = f"({t} + {lead + tap})" if keep[k] else f"(({t} + {lead + tap}) % {lead + 1})"
+                self.row(out, b, f"{base[k]} + {at} * {rows[b.number]}", const=True)
+        for k, b in enumerate(s.params[1][: len(s.outputs)]):
+            if k < len(taps):
+                lead = -min(taps[k])
+                at = f"({t} + {lead})" if keep[k] else f"(({t} + {lead}) % {lead + 1})"
+                self.row(out, b, f"{base[k]} + {at} * {rows[b.number]}")
+            else:
+                self.row(out, b, f"b{s.outputs[k].number} + {t} * {rows[b.number]}")
+        inner = scope.inner()
+        self.block(out, inner, s.blocks[0])
+        if until:
+            out(f"if (b{s.params[1][-1].number}[0]) {{ {t}++; break; }}")
+        self.declared = declared
+        out.close()
+        for k, b in enumerate(s.outputs[: len(taps)]):
+            if not keep[k]:
+                lead, row = -min(taps[k]), rows[s.params[1][k].number]
+                for j in range(lead):
+                    out(f"memcpy(b{b.number} + {j} * {row}, {base[k]} + (({t} + {j}) % {lead + 1}) * {row}, {row} * {DTYPES[b.dtype].itemsize});")
+        if until:
+            of_attrs = tuple(sorted(dict(n.attrs).items()))
+            scope.bind(build("length", *n.inputs, of="scan", of_attrs=of_attrs, out=-1, axis=0), t)
+
+    def row(self, out: Text, b: Buffer, text: str, const: bool = False) -> None:
+        mark = "const " if const else ""
+        out(f"{mark}{scalar.stored_type(b.dtype)} *const b{b.number} = {text};")
+        out(f"(void)b{b.number};")
+        self.declared.add(b.number)
+
+    def commit(self, out: Text, scope: HostScope) -> None:
+        """The one commit point: pointers are swapped, nothing after it fails or allocates."""
+        self.stop(out)
+        for k, u in enumerate(self.p.updates):
+            b = self.p.block.results[self.p.results + k]
+            assert isinstance(b, Buffer)
+            out(f"{{ weft_state *const s = call->states[{u}]; const weft_array old = s->now; s->now = s->spare; s->spare = old; }}")
+
+
+def generate(program: HostProgram, builder: Builder, kernels: Kernels) -> Generated:
+    return HostPrinter(program, builder, kernels).generate()
+
+
+__all__ = ["Generated", "Kernels", "generate", "strip"]

@@ -1,0 +1,150 @@
+"""The one expression printer: scalar nodes -> C or CUDA text. Both dialects call the functions of kernels/ by name."""
+
+from __future__ import annotations
+
+import math
+
+from ...runtime.errors import InternalError
+from ..ir import lengths
+from ..ir.dtypes import DTYPES
+from ..ir.node import Node
+
+STORED = {
+    "bool": "uint8_t", "int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "int64": "int64_t", "uint8": "uint8_t",
+    "uint16": "uint16_t", "uint32": "uint32_t", "uint64": "uint64_t", "float16": "uint16_t", "bfloat16": "uint16_t",
+    "float32": "float", "float64": "double", "complex64": "weft_c64", "complex128": "weft_c128",
+}  # fmt: skip
+HALF = ("float16", "bfloat16")
+WIDE = ("int32", "int64", "uint32", "uint64", "float32", "float64")
+
+INFIX = {
+    "add": "+", "sub": "-", "mul": "*", "truediv": "/", "eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">",
+    "ge": ">=", "and": "&", "or": "|", "xor": "^",
+}  # fmt: skip
+COMPARE = ("eq", "ne", "lt", "le", "gt", "ge")
+
+
+def stored_type(dtype: str) -> str:
+    """The C type of an element in memory."""
+    return STORED[dtype]
+
+
+def register_type(dtype: str) -> str:
+    """The C type of a value in a register: float16 and bfloat16 are held as float, rounded after each operation."""
+    return "float" if dtype in HALF else STORED[dtype]
+
+
+def suffix(dtype: str) -> str:
+    return DTYPES[dtype].c
+
+
+def literal(value: object, dtype: str) -> str:
+    """A constant, exactly."""
+    kind = DTYPES[dtype].kind
+    if kind == "b":
+        return "1" if value else "0"
+    if kind in "iu":
+        v = int(value)  # type: ignore[call-overload]
+        if dtype == "int64":
+            return "INT64_MIN" if v == -(1 << 63) else f"{v}" if abs(v) < 1 << 31 else f"INT64_C({v})"
+        if dtype == "uint64":
+            return f"UINT64_C({v})"
+        return "(-2147483647 - 1)" if v == -(1 << 31) else f"{v}u" if dtype == "uint32" else str(v)
+    if kind == "c":
+        part = "float32" if dtype == "complex64" else "float64"
+        return f"weft_complex_{suffix(dtype)}({literal(value.real, part)}, {literal(value.imag, part)})"  # type: ignore[attr-defined]
+    v2 = float(value)  # type: ignore[arg-type]
+    wide = "f64" if dtype == "float64" else "f32"
+    if math.isnan(v2):
+        return f"WEFT_NAN_{wide}"
+    if math.isinf(v2):
+        return f"WEFT_INF_{wide}" if v2 > 0 else f"(-WEFT_INF_{wide})"
+    text = repr(v2)
+    if dtype != "float64":
+        import numpy as np
+
+        text = str(np.float32(v2)) if float(np.float32(v2)) == v2 else text
+        text = (text if "e" in text or "." in text else text + ".0") + "f"
+    return f"({text})" if text.startswith("-") else text
+
+
+def call(name: str, dtype: str, *args: str) -> str:
+    """A function of kernels/; those of half types compute in float and round."""
+    return f"weft_{name}_{suffix(dtype)}({', '.join(args)})"
+
+
+def operation(n: Node, args: list[str]) -> str:
+    """The text of one scalar operation of already printed arguments."""
+    op = n.op
+    dtype = n.inputs[0].type.dtype if n.inputs else n.type.dtype
+    if op == "switch":
+        return f"({args[0]} ? {args[1]} : {args[2]})"
+    if op == "cast":
+        if dtype == n.type.dtype:
+            return args[0]
+        return f"weft_cast_{suffix(dtype)}_{suffix(n.type.dtype)}({args[0]})"
+    if op == "complex":
+        return f"weft_complex_{suffix(n.type.dtype)}({args[0]}, {args[1]})"
+    if op in ("floordiv", "mod") and dtype == "int64" and all(lengths.nonneg(i) for i in n.inputs):
+        if lengths.static(n.inputs[1]) or n.inputs[1].op != "const":
+            return f"({args[0]} {'/' if op == 'floordiv' else '%'} {args[1]})"
+    if op in INFIX and DTYPES[dtype].kind != "c":
+        if op in COMPARE:
+            return f"({args[0]} {INFIX[op]} {args[1]})"
+        if dtype == "bool":
+            return f"({args[0]} {'|' if op == 'add' else '&' if op == 'mul' else INFIX[op]} {args[1]})"
+        if dtype in WIDE and op != "truediv" or DTYPES[dtype].kind == "f" and dtype in WIDE:
+            return f"({args[0]} {INFIX[op]} {args[1]})"
+    if op == "neg" and dtype in WIDE:
+        return f"(-{args[0]})"
+    if op == "sqr" and dtype in WIDE and args[0].isidentifier():
+        return f"({args[0]} * {args[0]})"
+    if n.family != "elementwise":
+        raise InternalError(f"{op} is not a scalar operation")
+    return call({"round": "rint"}.get(op, op), dtype, *args)
+
+
+def load(pointer: str, offset: str, dtype: str) -> str:
+    if dtype in HALF:
+        return f"weft_load_{suffix(dtype)}(&{pointer}[{offset}])"
+    return f"{pointer}[{offset}]"
+
+
+def store(pointer: str, offset: str, value: str, dtype: str) -> str:
+    if dtype in HALF:
+        return f"weft_store_{suffix(dtype)}(&{pointer}[{offset}], {value});"
+    return f"{pointer}[{offset}] = {value};"
+
+
+IDENTITY = {"sum": 0, "prod": 1, "any": False, "all": True}
+
+
+def identity(fold: str, dtype: str) -> str:
+    """The value that a fold starts from."""
+    if fold in IDENTITY:
+        return literal(IDENTITY[fold], dtype)
+    kind, bits = DTYPES[dtype].kind, DTYPES[dtype].bits
+    low = fold in ("max", "argmax")
+    if kind == "f":
+        return literal(-math.inf if low else math.inf, dtype)
+    if kind == "b":
+        return literal(not low, dtype)
+    if kind == "u":
+        return literal(0 if low else (1 << bits) - 1, dtype)
+    return literal(-(1 << (bits - 1)) if low else (1 << (bits - 1)) - 1, dtype)
+
+
+def fold_text(fold: str, dtype: str, a: str, b: str) -> str:
+    """One step of a fold. Half types accumulate in float and are rounded once, at the end."""
+    wide = "float32" if dtype in HALF else dtype
+    if fold in ("any", "all") or wide == "bool":
+        return f"({a} {'|' if fold in ('any', 'max', 'sum') else '&'} {b})"
+    if fold in ("sum", "prod"):
+        name, sign = ("add", "+") if fold == "sum" else ("mul", "*")
+        return f"({a} {sign} {b})" if wide in WIDE else f"weft_{name}_{suffix(wide)}({a}, {b})"
+    return f"weft_{'maximum' if fold == 'max' else 'minimum'}_{suffix(wide)}({a}, {b})"
+
+
+def rounded(value: str, dtype: str) -> str:
+    """A float accumulator as the half value it stands for."""
+    return f"weft_round_{suffix(dtype)}({value})" if dtype in HALF else value

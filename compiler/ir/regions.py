@@ -1,0 +1,50 @@
+"""Params of a region for values of an outer one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from . import lengths
+from .node import Node, build, substitute
+
+
+def params_for(args: Sequence[Node]) -> tuple[list[Node], dict[Node, Node]]:
+    """A param for each value, and what outer nodes are inside: the values, and the lengths in their types.
+
+    Equal outer lengths are equal inside: the first axis that has a length gives it, and a length made of others is made
+    of them again where they are there.
+    """
+    inside: dict[Node, Node] = {}
+    for k, x in enumerate(args):
+        for a, n in enumerate(x.type.axes):
+            if n.op in ("dim", "length") and n not in inside:
+                inside[n] = build("dim", token=k, axis=a)
+    out: list[Node | None] = [None] * len(args)
+    for k, x in enumerate(args):
+        if not x.type.axes:
+            out[k] = inside[x] = build("param", token=k, dtype=x.type.dtype, kind=x.type.kind)
+    for k, x in enumerate(args):
+        axes = []
+        for a, n in enumerate(x.type.axes):
+            if n.op != "const" and n not in inside:
+                inside[n] = lengths.normal(substitute([n], inside)[0]) if _made_of(n, inside) else build("dim", token=k, axis=a)
+            axes.append(inside.get(n, n))
+        if x.type.axes:
+            out[k] = inside[x] = build("param", *axes, token=k, dtype=x.type.dtype, kind=x.type.kind)
+    return [p for p in out if p is not None], inside
+
+
+def _made_of(length: Node, inside: dict[Node, Node]) -> bool:
+    """Whether a length is arithmetic on numbers and on what is there already."""
+    stack = [length]
+    while stack:
+        n = stack.pop()
+        if n in inside or n.op == "const":
+            continue
+        if not n.inputs or n.type.axes or n.op == "length":
+            return False
+        stack.extend(n.inputs)
+    return True
+
+
+__all__ = ["params_for"]

@@ -1,0 +1,421 @@
+"""The rewrite engine: a pass is a name, a list of rules and a measure that no rule increases; one engine applies them.
+
+    Pass(name, rules, measure)       rules are tried in order at each node; the first that fires replaces it
+    Rule(name, pattern, replacement, where=None, licence=None)
+                                     pattern, replacement: the language of pattern.py; a replacement may be a function
+                                     (bindings, node) -> Node or None, `where` a condition (bindings, node) -> bool;
+                                     `licence` names the rows of docs/semantics.md that a change of values rests on
+    apply(pass, region)              the region at its fixed point, nested regions first
+    assume(region)                   lengths that the obligations make equal become one
+
+A rule sees nodes whose inputs are final. What it gives has the old node's dtype and rank; it is stretched to the old
+lengths where an axis became 1. int64 scalar arithmetic is what lengths are made of: it has the normal form of
+lengths.py, and no rule touches it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ...runtime.errors import InternalError, WeftError
+from . import lengths
+from .node import Check, Node, Region, build, make, region, topological
+from .origins import Origins
+from .pattern import Bindings, Term, instantiate, match, names, parse
+from .types import TensorType
+
+Replacement = Callable[..., Node | None]  # of (bindings, node) or (bindings, node, context)
+Condition = Callable[[Bindings, Node], bool]
+Licence = str | tuple[str, ...] | None
+
+
+class Rule:
+    """One rewrite. See the top of this file."""
+
+    __slots__ = ("contextual", "licences", "name", "needs", "pattern", "replacement", "text", "where")
+
+    def __init__(
+        self,
+        name: str,
+        pattern: str,
+        replacement: str | Replacement,
+        where: Condition | None = None,
+        licence: Licence = None,
+    ):
+        self.name, self.where = name, where
+        self.licences = (licence,) if isinstance(licence, str) else licence or ()
+        self.text = f"{pattern} -> {replacement if isinstance(replacement, str) else replacement.__name__}"
+        self.pattern = parse(pattern)
+        if not isinstance(self.pattern, Term):
+            raise InternalError(f"rule {name}: the pattern {pattern!r} matches everything")
+        self.replacement = parse(replacement) if isinstance(replacement, str) else replacement
+        if isinstance(replacement, str) and not names(self.replacement) <= names(self.pattern):
+            raise InternalError(f"rule {name}: the replacement has names that the pattern has not")
+        self.contextual = callable(self.replacement) and len(inspect.signature(self.replacement).parameters) == 3
+        # What some input must be before matching is worth a try.
+        self.needs = tuple(a.ops for a in self.pattern.args if isinstance(a, Term))
+
+    def fire(self, node: Node, context: Any = None) -> Node | None:
+        """What the rule makes of the node, None where it does not apply."""
+        for need in self.needs:
+            for i in node.inputs:
+                if i.op in need:
+                    break
+            else:
+                return None
+        for found in match(self.pattern, node, {}):
+            if self.where is not None and not self.where(found, node):
+                continue
+            if self.contextual:
+                new = self.replacement(found, node, context)
+            elif callable(self.replacement):
+                new = self.replacement(found, node)
+            else:
+                new = instantiate(self.replacement, found, node)
+            if new is not None and new is not node:
+                return new
+        return None
+
+    def __repr__(self) -> str:
+        return f"<rule {self.name}: {self.text}>"
+
+
+class Pass:
+    """A named list of rules, and a function from regions to comparable values that no rule increases.
+
+    What `context` makes of a region before the pass is handed to replacements with a third parameter.
+    """
+
+    __slots__ = ("by_op", "context", "measure", "name", "rules")
+
+    def __init__(
+        self,
+        name: str,
+        rules: Iterable[Rule],
+        measure: Callable[[Region], Any],
+        context: Callable[[Region], Any] | None = None,
+    ):
+        self.name, self.rules, self.measure, self.context = name, tuple(rules), measure, context
+        self.by_op: dict[str, list[Rule]] = {}
+        for rule in self.rules:
+            for op in rule.pattern.ops:
+                self.by_op.setdefault(op, []).append(rule)
+        if len({r.name for r in self.rules}) != len(self.rules):
+            raise InternalError(f"pass {name} has two rules of one name")
+
+    def __repr__(self) -> str:
+        return f"<pass {self.name}: {len(self.rules)} rules>"
+
+
+class Stats:
+    """What a rewrite did: nodes visited, and how often each rule fired."""
+
+    def __init__(self) -> None:
+        self.visits = 0
+        self.fired: Counter[str] = Counter()
+
+
+def apply(pass_: Pass, r: Region, origins: Origins | None = None, stats: Stats | None = None) -> Region:
+    """The region with the pass's rules applied until none fires, in nested regions too. Linear in its size."""
+    done: dict[Region, Region] = {}
+    for inner in nested(r):
+        context = pass_.context(inner) if pass_.context is not None else None
+        done[inner] = _Engine(inner, done, pass_.by_op, origins, stats, context=context).region()
+    return done[r]
+
+
+def nested(r: Region) -> list[Region]:
+    """The region and all that its nodes hold, inner ones first, each once."""
+    held: dict[Region, list[Region]] = {}
+    order: list[Region] = []
+    placed: set[Region] = set()
+    stack = [r]
+    while stack:
+        q = stack[-1]
+        if q not in held:
+            held[q] = [i for n in q.nodes() for _, v in n.attrs for i in _regions(v)]
+        missing = [i for i in held[q] if i not in placed]
+        if missing:
+            stack += missing
+            continue
+        stack.pop()
+        if q not in placed:
+            placed.add(q)
+            order.append(q)
+    return order
+
+
+def _regions(value: Any) -> list[Region]:
+    """The regions in an attribute."""
+    if isinstance(value, Region):
+        return [value]
+    if isinstance(value, tuple):
+        return [r for v in value for r in _regions(v)]
+    return []
+
+
+def _mapped(value: Any, done: Mapping[Region, Region]) -> Any:
+    """An attribute with its regions replaced; the same object where none is."""
+    if isinstance(value, Region):
+        return done.get(value, value)
+    if isinstance(value, tuple):
+        new = tuple(_mapped(v, done) for v in value)
+        return value if all(a is b for a, b in zip(value, new, strict=True)) else new
+    return value
+
+
+class _Engine:
+    """One pass over one region."""
+
+    def __init__(
+        self,
+        r: Region,
+        done: Mapping[Region, Region],
+        rules: Mapping[str, list[Rule]],
+        origins: Origins | None = None,
+        stats: Stats | None = None,
+        known: Mapping[Node, Node] | None = None,
+        context: Any = None,
+    ):
+        self.context = context
+        self.source, self.done, self.rules, self.origins = r, done, rules, origins
+        self.stats = stats if stats is not None else Stats()
+        self.memo: dict[Node, Node] = {}  # node -> its final form
+        self.forward: dict[Node, Node] = dict(known or {})  # node -> what stands for it but is not final yet
+        self.strict = known is not None  # an ill-typed node is an error; else the old one stays
+        self.changed = any(a is not b for a, b in done.items())
+        self.fuel = 0
+
+    def run(self) -> None:
+        order = self.source.nodes()
+        # A rule set that goes round in circles must not hang; real ones fire a few times a node.
+        self.fuel = 100 * len(order) + 1000
+        for n in order:
+            self.final(n)
+
+    def region(self) -> Region:
+        self.run()
+        r = self.source
+        checks = [Check(c.kind, tuple(self.memo[o] for o in c.operands), c.what) for c in r.checks]
+        return region([self.memo[p] for p in r.params], [self.memo[o] for o in r.outputs], checks)
+
+    def final(self, root: Node) -> Node:
+        memo, forward = self.memo, self.forward
+        stack = [root]
+        while stack:
+            n = stack[-1]
+            if n in memo:
+                stack.pop()
+                continue
+            new = forward.get(n)
+            if new is None:
+                missing = [i for i in n.inputs if i not in memo]
+                if missing:
+                    stack += missing
+                    continue
+                new = self.visit(n)
+                if new is n:
+                    memo[n] = n
+                    stack.pop()
+                    continue
+                forward[n] = new
+            if new in memo:
+                memo[n] = memo[new]
+                stack.pop()
+            else:
+                self.burn(new)
+                stack.append(new)
+        return memo[root]
+
+    def burn(self, what: Any) -> None:
+        self.fuel -= 1
+        if self.fuel < 0:
+            raise InternalError(f"rewriting does not come to an end; the last step was {what!r}")
+
+    def visit(self, n: Node) -> Node:
+        """What stands for a node whose inputs are final: rebuilt from them, then what the first rule to fire gives."""
+        self.stats.visits += 1
+        m = self.rebuilt(n)
+        if m is not n:
+            self.inherit(m, n)
+            if m in self.memo or not self.is_final(m.inputs):
+                return m
+        if lengths.is_arithmetic(m):
+            return m
+        for rule in self.rules.get(m.op, ()):
+            new = rule.fire(m, self.context)
+            if new is not None:
+                self.burn(rule)
+                new = fitted(new, m, rule)
+                if new is m:
+                    continue
+                self.stats.fired[rule.name] += 1
+                self.inherit(new, m)
+                return new
+        return m
+
+    def is_final(self, nodes: tuple[Node, ...]) -> bool:
+        return all(self.memo.get(i) is i for i in nodes)
+
+    def rebuilt(self, n: Node) -> Node:
+        memo = self.memo
+        inputs = n.inputs
+        for i in inputs:
+            if memo[i] is not i:
+                inputs = tuple([memo[i] for i in inputs])
+                break
+        m = n
+        if inputs is not n.inputs or (self.changed and n.attrs and _regions(tuple(v for _, v in n.attrs))):
+            try:
+                m = self.remade(n, inputs)
+            except WeftError:
+                # New lengths can contradict each other where the program always fails; its obligations say so at the
+                # user's line, so the node stays as it was.
+                if self.strict:
+                    raise
+                return n
+        return lengths.normal_step(m) if lengths.is_arithmetic(m) else m
+
+    def remade(self, n: Node, inputs: tuple[Node, ...]) -> Node:
+        """The node on other inputs, its regions rewritten; a `length` has the regions of the node that binds it."""
+        of_attrs = n.attr("of_attrs") if n.op == "length" else n.attrs
+        new = _mapped(of_attrs, self.done)
+        if new is not of_attrs and not _as_safe(n.attr("of") if n.op == "length" else n.op, inputs, of_attrs, new):
+            new = of_attrs
+        if n.op == "length":
+            new = tuple((k, new if k == "of_attrs" else v) for k, v in n.attrs)
+        return make(n.op, inputs, new)
+
+    def on_final_inputs(self, n: Node) -> Node:
+        return self.remade(n, tuple(map(self.final, n.inputs)))
+
+    def inherit(self, new: Node, old: Node) -> None:
+        """Gives the lines of `old` to `new` and to what was made with it."""
+        if self.origins is None:
+            return
+        seen, stack = {new}, [new]
+        while stack:
+            n = stack.pop()
+            self.origins.inherit(n, old)
+            for i in n.inputs:
+                if i not in self.memo and i not in seen and i.op not in ("const", "dim", "param"):
+                    seen.add(i)
+                    stack.append(i)
+
+
+def _as_safe(op: str, inputs: tuple[Node, ...], old: Any, new: Any) -> bool:
+    """Whether rewritten regions ask nothing of their surroundings that the old ones did not ask.
+
+    What a step may assume because it checks it is not known to hold where no step runs.
+    """
+    try:
+        asked = {(c.kind, c.operands) for c in make(op, inputs, new).checks}
+    except WeftError:
+        return False
+    return not asked or asked <= {(c.kind, c.operands) for c in make(op, inputs, old).checks}
+
+
+def fitted(new: Node, old: Node, rule: Any = None) -> Node:
+    """The node with the old one's lengths where an axis has become 1; it must have its dtype, kind and rank."""
+    a, b = new.type, old.type
+    if a is b:
+        return new
+    if not isinstance(a, TensorType) or not isinstance(b, TensorType):
+        if a != b:
+            raise InternalError(f"{rule!r} makes {a} of {b}")
+        return new
+    if a.dtype != b.dtype or a.kind != b.kind or a.ndim != b.ndim:
+        raise InternalError(f"{rule!r} makes {new!r} of {old!r}")
+    if a.axes == b.axes:
+        return new
+    axes = list(a.axes)
+    for k, (have, want) in enumerate(zip(a.broadcastable, b.broadcastable, strict=True)):
+        if want and not have:
+            raise InternalError(f"{rule!r} makes {new!r}, which does not have the axes of length 1 of {old!r}")
+        if have and not want:
+            axes[k] = b.axes[k]
+    return build("alloc", new, *axes) if tuple(axes) != a.axes else new
+
+
+# ---- obligations as assumptions -------------------------------------------------------------------------------------
+
+
+def assume(r: Region, origins: Origins | None = None, stats: Stats | None = None) -> Region:
+    """The region with lengths that its "eq" obligations make equal replaced by one of them; the obligations stay."""
+    done: dict[Region, Region] = {}
+    for inner in nested(r):
+        try:
+            done[inner] = _assumed(inner, done, origins, stats)
+        except WeftError:
+            # The obligations contradict each other: every run that gets there fails, and is to fail by them.
+            done[inner] = inner
+            if any(done[q] is not q for q in done):
+                done[inner] = _Engine(inner, done, {}, origins, stats).region()
+    return done[r]
+
+
+_LEAVES = ("const", "dim")
+
+
+def _assumed(r: Region, done: Mapping[Region, Region], origins: Origins | None, stats: Stats | None) -> Region:
+    pairs = [c.operands for c in r.checks if c.kind == "eq" and all(o.op in (*_LEAVES, "length") for o in c.operands)]
+    known = _representatives(r, pairs) if pairs else {}
+    engine = _Engine(r, done, {}, origins, stats, known)
+    engine.run()
+    memo = engine.memo
+    checks = []
+    for c in r.checks:
+        if c.operands in pairs and c.kind == "eq":
+            # What an assumption rests on keeps its meaning; what a `length` is taken of is rewritten.
+            operands = [o if o.op in _LEAVES else engine.on_final_inputs(o) for o in c.operands]
+        else:
+            operands = [memo[o] for o in c.operands]
+        checks.append(Check(c.kind, tuple(operands), c.what))
+    return region([memo[p] for p in r.params], [memo[o] for o in r.outputs], checks)
+
+
+def _representatives(r: Region, pairs: list[tuple[Node, ...]]) -> dict[Node, Node]:
+    """Length -> the length that stands for it: a constant, else the first of the params, else the first computed."""
+    parent: dict[Node, Node] = {}
+    # A `length` may be computed from another one, never from a later one in this order.
+    at = {n: k for k, n in enumerate(topological([o for pair in pairs for o in pair])) if n.op == "length"}
+
+    def find(n: Node) -> Node:
+        path = []
+        while parent.get(n, n) is not n:
+            path.append(n)
+            n = parent[n]
+        for m in path:
+            parent[m] = n
+        return n
+
+    def rank(n: Node) -> tuple:
+        if n.op == "const":
+            return (0,)
+        return (1, lengths.order(n)) if n.op == "dim" else (2, at[n])
+
+    for pair in pairs:
+        a, b = sorted(map(find, pair), key=rank)
+        if a is b or (a.op == b.op == "const"):
+            continue
+        parent[a], parent[b] = a, a
+    return {n: find(n) for n in parent if find(n) is not n}
+
+
+# ---- measures -------------------------------------------------------------------------------------------------------
+
+
+def weigh(weight: Callable[[Node], int]) -> Callable[[Region], int]:
+    """A measure: the sum of a weight over the nodes, those of nested regions included."""
+
+    def measure(r: Region) -> int:
+        return sum(weight(n) for q in nested(r) for n in q.nodes())
+
+    measure.__name__ = getattr(weight, "__name__", "weight")
+    return measure
+
+
+__all__ = ["Pass", "Rule", "Stats", "apply", "assume", "fitted", "nested", "weigh"]

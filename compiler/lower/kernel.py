@@ -1,0 +1,405 @@
+"""A kernel node -> its loop nest.
+
+In: `kernel(..; body, layout, outer)`, a closed region of tensor operations. Out: a `Nest`, whose `block` is made of
+loop-level nodes: outer loops over the shared domain, within them stages (loops over inner axes that fold reductions
+and store), each stage reading the accumulators of those before it.
+
+    parallel (i0, i1)            rows of a softmax
+      reduce i2: acc0 max= x[..]
+      reduce i2: acc1 += t = exp(x[..] - acc0); scratch[i2] = t
+      vector i2: out[..] = scratch[i2] / acc1
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from ...runtime.errors import InternalError
+from ..ir import lengths
+from ..ir.node import Node, Region, build, substitute, topological
+from ..ir.ops.elementwise import is_cheap
+from ..ir.types import TupleType
+from ..schedule.affine import contiguous_strides
+from ..schedule.uses import is_one
+from .elements import ZERO, Elements, Index
+
+
+@dataclass
+class Nest:
+    """The loop nest of one kernel. Buffers are numbered: tensors, then outputs; scratch rows count down from -1."""
+
+    scalars: int
+    tensors: list[str]  # dtypes of the tensor arguments
+    outputs: list[str]  # dtypes of the outputs
+    block: Node
+    scratch: list[tuple[str, Node]]  # dtype and extent of each scratch row
+    mode: str  # "map", "row", "column" or "flat": how the printers run it
+    work: Node  # operations per round of the outer loops, for the grain
+    checks: bool  # whether it holds `checked` indices
+    body: Region = field(repr=False)
+
+
+@dataclass
+class Reduction:
+    number: int
+    fold: str
+    dtype: str
+    domain: tuple[Node, ...]  # loop variables, in row-major order of the folded axes
+    value: Node
+    acc: Node
+
+
+def lower_kernel(kernel: Node) -> Nest:
+    return _Lowering(kernel.attr("body"), kernel.attr("layout"), kernel.attr("outer")).run()
+
+
+class _Lowering:
+    def __init__(self, body: Region, layout: tuple, outer: int):
+        self.body, self.layout, self.outer_count = body, layout, outer
+        scalars = [p for p in body.params if p.ndim == 0 and p.type.dtype == "int64"]
+        self.scalars = len(scalars)
+        tensors = body.params[self.scalars :]
+        self.elements = Elements({p: k for k, p in enumerate(tensors)}, self.reduction)
+        self.tensors = [p.type.dtype for p in tensors]
+        self.extents: dict[Node, Node] = {}
+        self.elements.extents = self.extents  # type: ignore[attr-defined]
+        self.inner: dict[tuple[Node, int], Node] = {}
+        self.reductions: dict[tuple, list[Reduction]] = {}
+        self.by_acc: dict[Node, Reduction] = {}
+        self.names = 0
+
+    def variable(self, extent: Node) -> Node:
+        v = build("index", index=self.names)
+        self.names += 1
+        self.extents[v] = extent
+        return v
+
+    def inner_variables(self, folded: Iterable[Node]) -> tuple[Node, ...]:
+        """Loop variables for inner axes of these lengths: the k-th axis of a length shares the k-th variable of it."""
+        counts: dict[Node, int] = {}
+        out = []
+        for length in folded:
+            if is_one(length):
+                out.append(ZERO)
+                continue
+            k = counts[length] = counts.get(length, 0) + 1
+            key = (length, k)
+            if key not in self.inner:
+                self.inner[key] = self.variable(length)
+            out.append(self.inner[key])
+        return tuple(out)
+
+    def run(self) -> Nest:
+        outer_lengths = self._outer_lengths()
+        outer = [self.variable(n) for n in outer_lengths]
+        stores: list[tuple[int, Node, Node]] = []  # buffer, offset, value
+        for k, (out, labels) in enumerate(zip(self.body.outputs, self.layout, strict=True)):
+            inner_axes = [(lab, a) for lab, a in zip(labels, out.type.axes, strict=True) if lab >= self.outer_count]
+            found = dict(zip((lab for lab, _ in sorted(inner_axes)), self.inner_variables(a for _, a in sorted(inner_axes, key=lambda t: t[0])), strict=True))
+            idx = tuple(ZERO if lab < 0 else outer[lab] if lab < self.outer_count else found[lab] for lab in labels)
+            value = self.elements.element(out, idx)
+            strides = contiguous_strides(out.type.axes)
+            offset = lengths.add(ZERO, *(lengths.mul(i, s) for i, s in zip(idx, strides, strict=True) if i is not ZERO))
+            stores.append((len(self.tensors) + k, offset, value))
+        return self._assemble(outer, stores)
+
+    def _outer_lengths(self) -> list[Node]:
+        found: dict[int, Node] = {}
+        for out, labels in zip(self.body.outputs, self.layout, strict=True):
+            for lab, a in zip(labels, out.type.axes, strict=True):
+                if 0 <= lab < self.outer_count:
+                    found.setdefault(lab, a)
+        if len(found) != self.outer_count:
+            raise InternalError("a loop of a kernel that no output has")
+        return [found[k] for k in range(self.outer_count)]
+
+    def reduction(self, n: Node, idx: Index) -> Node:
+        """The accumulator of a reduction's element; the reduction is scheduled once."""
+        part = 0
+        r = n
+        if n.op == "item":
+            part, r = n.attr("index"), n.inputs[0]
+        key = (r, idx)
+        if key not in self.reductions:
+            x, axes = r.inputs[0], r.attr("axes")
+            domain = self.inner_variables(x.type.axes[a] for a in axes)
+            place, folded, kept = [], iter(domain), iter(idx)
+            for a in range(x.ndim):
+                i = next(folded) if a in axes else next(kept)
+                place.append(i)
+            value = _Pending(self, r, tuple(place), tuple(d for d in domain if d is not ZERO))
+            self.reductions[key] = value.make()
+        return self.reductions[key][part].acc
+
+    # Stages
+
+    def _assemble(self, outer: list[Node], stores: list[tuple[int, Node, Node]]) -> Nest:
+        reductions = [r for rs in self.reductions.values() for r in rs]
+        values = [r.value for r in reductions] + [v for _, o, v in stores] + [o for _, o, _ in stores]
+        depends = _dependences(values)
+        level: dict[Node, int] = {}
+
+        def stage_of(n: Node) -> int:
+            return 1 + max((level[a] for a in depends[n] if a.op == "acc"), default=0)
+
+        pending = list(reductions)
+        while pending:
+            ready = [r for r in pending if all(a in level for a in depends[r.value] if a.op == "acc")]
+            if not ready:
+                raise InternalError("reductions that wait for each other")
+            for r in ready:
+                level[r.acc] = stage_of(r.value)
+            pending = [r for r in pending if r not in ready]
+        inner_vars = set(self.inner.values())
+        stages: dict[tuple[int, tuple[Node, ...]], tuple[list[Reduction], list]] = {}
+        for r in reductions:
+            stages.setdefault((level[r.acc], r.domain), ([], []))[0].append(r)
+        outer_stores: list[tuple[int, int, Node, Node]] = []
+        for buffer, offset, value in stores:
+            loops = {a for a in (*depends[offset], *depends[value]) if a in inner_vars}
+            at = stage_of(value)
+            if not loops:
+                outer_stores.append((at, buffer, offset, value))
+                continue
+            domain = self._domain(loops, stages, at)
+            stages.setdefault((at, domain), ([], []))[1].append((buffer, offset, value))
+        return self._print_ready(outer, stages, outer_stores)
+
+    def _domain(self, loops: set[Node], stages: dict, at: int) -> tuple[Node, ...]:
+        for (s, domain), _ in stages.items():
+            if s == at and set(domain) == loops:
+                return domain
+        for (_, domain), _ in stages.items():
+            if set(domain) == loops:
+                return domain
+        return tuple(sorted(loops, key=lambda v: v.attr("index")))
+
+    def _print_ready(self, outer: list[Node], stages: dict, outer_stores: list) -> Nest:
+        order = sorted(stages, key=lambda k: (k[0], [v.attr("index") for v in k[1]]))
+        flat: dict[tuple[Node, ...], tuple[Node, dict[Node, Node] | None]] = {}
+        everything = [x for rs, ss in stages.values() for x in (*(r.value for r in rs), *(o for _, o, _ in ss), *(v for _, _, v in ss))]
+        everything += [x for _, _, o, v in outer_stores for x in (o, v)]
+        mapping: dict[Node, Node] = {}
+        # Loops over several axes become one loop wherever every index map allows it.
+        for domain in dict.fromkeys(k[1] for k in order):
+            flat[domain] = self._collapse(list(domain), everything, mapping)
+        kept_outer = self._collapse_outer(outer, everything, mapping)
+        rewritten = dict(zip(everything, substitute(everything, mapping), strict=True))
+
+        def final(x: Node, local: dict[Node, Node] | None) -> Node:
+            out = rewritten[x]
+            return substitute([out], local)[0] if local else out
+
+        scratch: list[tuple[str, Node]] = []
+        rounds: list[tuple[int, Node]] = []
+        work = lengths.const(1)
+        first_seen: dict[tuple[Node, Node], int] = {}
+        rows: dict[tuple[Node, Node], tuple[int, Node]] = {}
+        stored: dict[Node, tuple[int, Node, Node]] = {}  # values that an output already holds: first stage, loop, load
+        planned: list[tuple[tuple, list[tuple[Reduction, Node]], list[tuple[int, Node, Node]]]] = []
+        for key in order:
+            rs, ss = stages[key]
+            var, local = flat[key[1]]
+            planned.append((key, [(r, final(r.value, local)) for r in rs], [(b, final(o, local), final(v, local)) for b, o, v in ss]))
+        for at, (key, rs2, ss2) in enumerate(planned):
+            var = flat[key[1]][0]
+            self._share_rows(at, var, [v for _, v in rs2] + [v for _, _, v in ss2], first_seen, rows, stored)
+            for b, o, v in ss2:
+                if v.op != "load":
+                    stored.setdefault(v, (at, var, build("load", o, buffer=b, dtype=v.type.dtype)))
+        for (node, var), (at, _) in rows.items():
+            scratch.append((node.type.dtype, self.extents[var]))
+            rows[node, var] = (at, build("load", var, buffer=-len(scratch), dtype=node.type.dtype))
+        for at, (key, rs2, ss2) in enumerate(planned):
+            var = flat[key[1]][0]
+            later = {n: load for n, (first, v, load) in stored.items() if v is var and first < at}
+            later |= {n: load for (n, v), (first, load) in rows.items() if v is var and first < at}
+            body: list[Node] = []
+            for (n, v), (first, load) in rows.items():
+                if v is var and first == at:
+                    kept = substitute([n], later)[0] if later else n
+                    body.append(build("store", var, kept, buffer=load.attr("buffer")))
+            ops = 1
+            for b, o, v in ss2:
+                v2 = substitute([v], later)[0] if later else v
+                ops += len(topological([v2]))
+                body.append(build("store", o, v2, buffer=b))
+            for r, v in rs2:
+                v2 = substitute([v], later)[0] if later else v
+                ops += len(topological([v2]))
+                body.append(build("accumulate", v2, acc=r.number, fold=r.fold, dtype=r.dtype))
+            extent = self.extents[var]
+            kind = "reduce" if rs2 else "vector"
+            rounds.append((key[0], build("loop", extent, *body, index=(var.attr("index"),), kind=kind)))
+            work = lengths.add(work, lengths.scale(extent, ops))
+        statements: list[tuple[int, int, Node]] = [(s, 0, n) for s, n in rounds]
+        for at, b, o, v in outer_stores:
+            v2 = final(v, None)
+            work = lengths.add(work, lengths.const(len(topological([v2]))))
+            statements.append((at - 1, 1, build("store", final(o, None), v2, buffer=b)))
+        ordered = [n for _, _, n in sorted(statements, key=lambda t: (t[0], t[1]))]
+        return self._nest(kept_outer, ordered, bool(rounds), scratch, work, list(rewritten.values()))
+
+    def _nest(self, outer: list[Node], statements: list[Node], staged: bool, scratch: list, work: Node, values: list[Node]) -> Nest:
+        extents = [self.extents[v] for v in outer]
+        names = [v.attr("index") for v in outer]
+        if not outer:
+            mode, block = ("flat" if staged else "map"), build("block", *statements)
+        elif staged:
+            mode = "column" if self._by_columns(outer[-1], statements) else "row"
+            block = build("block", build("loop", *extents, *statements, index=tuple(names), kind="parallel"))
+        else:
+            mode = "map"
+            inner = build("loop", extents[-1], *statements, index=(names[-1],), kind="vector")
+            if len(outer) == 1:
+                block = build("block", build("loop", extents[0], *statements, index=(names[0],), kind="parallel"))
+            else:
+                block = build("block", build("loop", *extents[:-1], inner, index=tuple(names[:-1]), kind="parallel"))
+                work = lengths.mul(work, extents[-1])
+        checks = any(n.op == "checked" for n in topological([block]))
+        outputs = [o.type.dtype for o in self.body.outputs]
+        return Nest(self.scalars, self.tensors, outputs, block, scratch, mode, work, checks, self.body)
+
+    def _by_columns(self, last: Node, statements: list[Node]) -> bool:
+        """Whether most of the memory read in reductions lies along the last outer loop rather than the inner ones."""
+        loops = [s for s in statements if s.op == "loop"]
+        if any(n.op in ("draw_at", "checked") for n in topological(loops)) or any(
+            s.attr("fold") in ("argmax",) for lp in loops for s in lp.inputs[1:] if s.op == "accumulate"
+        ):
+            return False
+        across = along = 0
+        for lp in loops:
+            var = build("index", index=lp.attr("index")[0])
+            for n in topological(lp.inputs[1:]):
+                if n.op == "load":
+                    across += lengths.coefficient(n.inputs[0], last) == 1
+                    along += lengths.coefficient(n.inputs[0], var) == 1
+        return across > along
+
+    # Collapsing
+
+    def _collapse(self, domain: list[Node], everything: list[Node], mapping: dict[Node, Node]) -> tuple[Node, dict[Node, Node] | None]:
+        """One loop variable for a domain: a rewriting of the index maps, or quotients and remainders of a flat one."""
+        if not domain:
+            return self._unit(), None
+        var = domain[0]
+        tried = dict(mapping)
+        for nxt in domain[1:]:
+            joined = self._join(var, nxt, everything, tried)
+            if joined is None:
+                break
+            var = joined
+        else:
+            mapping.update(tried)
+            return var, None
+        local: dict[Node, Node] = {}
+        f = self.variable(lengths.product(self.extents[v] for v in domain))
+        rest = f
+        for v in reversed(domain[1:]):
+            local[v] = build("mod", rest, self.extents[v])
+            rest = lengths.floordiv(rest, self.extents[v])
+        local[domain[0]] = rest
+        return f, local
+
+    def _unit(self) -> Node:
+        return self.variable(lengths.const(1))
+
+    def _collapse_outer(self, outer: list[Node], everything: list[Node], mapping: dict[Node, Node]) -> list[Node]:
+        out: list[Node] = []
+        for v in outer:
+            if out:
+                joined = self._join(out[-1], v, everything, mapping)
+                if joined is not None:
+                    out[-1] = joined
+                    continue
+            out.append(v)
+        return out
+
+    def _join(self, a: Node, b: Node, everything: list[Node], mapping: dict[Node, Node]) -> Node | None:
+        """A variable f = a * extent(b) + b in place of both, if every index map is linear in just that."""
+        nb = self.extents[b]
+        f = build("index", index=self.names)
+        b_is = lengths.sub(f, lengths.mul(a, nb))
+        new: dict[Node, Node] = {}
+        for root in index_roots(everything):
+            now = mapping.get(root, root)
+            seen = topological([now])
+            if a not in seen and b not in seen:
+                continue
+            changed = lengths.rewrite_index(now, b, b_is, a)
+            if changed is None:
+                return None
+            new[root] = changed
+        self.names += 1
+        self.extents[f] = lengths.mul(self.extents[a], nb)
+        mapping.update(new)
+        return f
+
+    def _share_rows(self, at: int, var: Node, roots: list[Node], first: dict, rows: dict, stored: dict) -> None:
+        """Finds costly values that an earlier stage over the same loop computed: they are kept in a scratch row."""
+        seen: set[Node] = set()
+        stack = list(roots)
+        while stack:
+            n = stack.pop()
+            if n in seen:
+                continue
+            seen.add(n)
+            if n in stored and stored[n][0] < at and stored[n][1] is var:
+                continue
+            costly = (n.family == "elementwise" and not is_cheap(n.op)) or n.op == "draw_at"
+            if costly and var in topological([n]):
+                when = first.setdefault((n, var), at)
+                if when < at:
+                    rows.setdefault((n, var), (when, n))
+                    continue
+            stack.extend(n.inputs)
+
+
+class _Pending:
+    """Makes the accumulators of a reduction node (two for max_and_argmax)."""
+
+    def __init__(self, lowering: _Lowering, r: Node, place: Index, domain: tuple[Node, ...]):
+        self.lowering, self.r, self.place, self.domain = lowering, r, place, domain
+
+    def make(self) -> list[Reduction]:
+        low, r = self.lowering, self.r
+        value = low.elements.element(r.inputs[0], self.place)
+        folds = [("max", 0), ("argmax", 1)] if r.op == "max_and_argmax" else [(r.op, 0)]
+        out = []
+        for fold, part in folds:
+            t = r.type.items[part] if isinstance(r.type, TupleType) else r.type
+            number = len(low.by_acc)
+            acc = build("acc", acc=number, dtype=t.dtype)
+            made = Reduction(number, fold, value.type.dtype, self.domain, value, acc)
+            low.by_acc[acc] = made
+            out.append(made)
+        return out
+
+
+def _dependences(values: list[Node]) -> dict[Node, frozenset[Node]]:
+    """For each node the loop variables and accumulators it depends on."""
+    out: dict[Node, frozenset[Node]] = {}
+    empty: frozenset[Node] = frozenset()
+    for n in topological(values):
+        own = frozenset([n]) if n.op in ("index", "acc") else empty
+        for i in n.inputs:
+            if not out[i] <= own:
+                own = own | out[i]
+        out[n] = own
+    return out
+
+
+def index_roots(everything: list[Node]) -> list[Node]:
+    """Maximal index polynomials: int64 nodes that feed something other than index arithmetic."""
+    roots: dict[Node, None] = {}
+    arithmetic = ("add", "mul", "sub")
+    for n in everything:
+        if not isinstance(n.type, TupleType) and n.type.dtype == "int64":
+            roots.setdefault(n)
+    for n in topological(everything):
+        inside = n.op in arithmetic and n.type.dtype == "int64"
+        for i in n.inputs:
+            if not inside and not isinstance(i.type, TupleType) and i.type.dtype == "int64":
+                roots.setdefault(i)
+    return list(roots)
+

@@ -1,0 +1,397 @@
+"""Fusion: which operations share a kernel. Tensor level in, kernel level out.
+
+The region is walked from its outputs to its inputs. Every operation is placed in the kernel of its earliest consumer
+when their loops agree, else it starts a kernel of its own; a value that several kernels need is stored by the one that
+computes it. Kernels are numbered as they are made, so a higher number runs earlier, and an operation may join kernel
+k only if every reader of it has a number at most k: the order stays acyclic without a search.
+
+Each decision is recorded (`Decision`) with its reason and the bytes it saves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ..ir import lengths
+from ..ir.dtypes import DTYPES
+from ..ir.node import Node, Region, build, make, region, topological
+from ..ir.ops.elementwise import is_cheap
+from ..ir.types import TupleType
+from .affine import strided
+from .outline import outline
+from .uses import ONE, OPAQUE, PLACED, VIRTUAL, Labels, is_one, operand_labels
+
+MAX_COST = 100.0  # transcendental operations a kernel; C compilers are superlinear in a loop body's length
+CHEAP_COST = 0.2
+MAX_STORES = 128
+
+# Operations that read an operand through strides, so that a transposed or sliced one need not be copied first.
+STRIDED_OPERANDS = {"dot": (0, 1)}
+
+
+class Use(NamedTuple):
+    """One reader of a value: the number of its kernel, and the labels it reads with (None: the whole tensor)."""
+
+    kernel: int
+    labels: Labels | None
+
+
+class Decision(NamedTuple):
+    """A fusion made or refused: the operation, why, and the length product and itemsize of what is not stored."""
+
+    node: Node
+    fused: bool
+    reason: str
+    elements: Node
+    itemsize: int
+
+
+@dataclass
+class Cluster:
+    """A kernel in the making."""
+
+    number: int
+    lengths: list[Node] = field(default_factory=list)  # of each loop
+    labels: dict[Node, Labels] = field(default_factory=dict)
+    outer: frozenset[int] | None = None  # loops shared by all stages; None while nothing is reduced
+    stores: list[Node] = field(default_factory=list)
+    inlined: set[Node] = field(default_factory=set)  # members without loops of their own: read at a computed place
+    cost: float = 0.0
+
+    def fresh(self, length: Node) -> int:
+        self.lengths.append(length)
+        return len(self.lengths) - 1
+
+
+class Fused(NamedTuple):
+    region: Region
+    decisions: list[Decision]
+    kernel_members: dict[Node, list[Node]]  # kernel node -> the tensor-level operations in it
+
+
+def fuse(source: Region) -> Fused:
+    """The region with its pointwise, view and reduction operations grouped into `kernel` nodes."""
+    return _Fuser(source).run()
+
+
+def cost_of(n: Node) -> float:
+    if n.family == "elementwise":
+        return CHEAP_COST if is_cheap(n.op) else 1.0
+    return 1.0 if n.op == "draw" else CHEAP_COST
+
+
+class _Fuser:
+    def __init__(self, source: Region):
+        self.source = source
+        self.steps: list[Cluster | Node] = []
+        self.uses: dict[Node, list[Use]] = {}
+        self.host: set[tuple[Node, int]] = set()  # 0-d values that the host program evaluates, for which step
+        self.by_value: set[Node] = set()  # conversions of 0-d values to lengths: the host's, passed to kernels by value
+        self.home: dict[Node, Cluster] = {}
+        self.siblings: dict[tuple[Node, ...], list[Cluster]] = {}
+        self.decisions: list[Decision] = []
+
+    def run(self) -> Fused:
+        order = topological([*self.source.outputs, *(o for c in self.source.checks for o in c.operands)])
+        for out in self.source.outputs:
+            self._read_whole(out, -1)
+        for c in self.source.checks:
+            for o in c.operands:
+                self._read_scalar(o, -1)
+        for n in reversed(order):
+            self._place(n)
+        return self._emit()
+
+    # Readers
+
+    def _read_whole(self, n: Node, kernel: int) -> None:
+        """A reader that needs the tensor in memory."""
+        self._record(n, Use(kernel, None))
+        for a in n.type.axes if not isinstance(n.type, TupleType) else ():
+            self._read_scalar(a, kernel)
+
+    def _read_scalar(self, n: Node, kernel: int) -> None:
+        """A reader that needs the value of a 0-d node on the host: lengths, bounds, conditions."""
+        stack = [n]
+        while stack:
+            m = stack.pop()
+            if m.op in ("const", "dim", "length"):
+                continue
+            if m.family == "elementwise":
+                if (m, kernel) not in self.host:
+                    self.host.add((m, kernel))
+                    stack.extend(m.inputs)
+                    if m.op == "cast" and m.type.dtype == "int64":
+                        self.by_value.add(m)
+            else:
+                self._record(m, Use(kernel, None))
+
+    def _record(self, n: Node, use: Use) -> None:
+        known = self.uses.setdefault(n, [])
+        if use not in known[-8:]:
+            known.append(use)
+
+    def _read_operands(self, n: Node, labels: Labels, kernel: int, fresh: Labels = ()) -> None:
+        for x, own in operand_labels(n, labels, fresh):
+            if own == "scalar":
+                self._read_scalar(x, kernel)
+            else:
+                self._record(x, Use(kernel, own))  # type: ignore[arg-type]
+
+    # Placement, readers before what they read
+
+    def _place(self, n: Node) -> None:
+        uses = self.uses.get(n)
+        if uses is None or n.op in ("const", "dim", "length"):
+            return
+        if n.op == "param":
+            for a in n.type.axes:
+                self._read_scalar(a, max(u.kernel for u in uses))
+            return
+        if n.family in ("procedural", "control"):
+            self._place_step(n, uses)
+        elif n.op == "item":
+            for u in uses:
+                self._record(n.inputs[0], u)
+        else:
+            self._place_pointwise(n, uses)
+
+    def _place_step(self, n: Node, uses: list[Use]) -> None:
+        """An operation with a routine of its own: a step between kernels."""
+        number = len(self.steps)
+        self.steps.append(n)
+        via_strides = STRIDED_OPERANDS.get(n.op, ())
+        scalar = _scalar_inputs(n)
+        for k, x in enumerate(n.inputs):
+            if k in scalar:
+                self._read_scalar(x, number)
+                continue
+            view = strided(x) if k in via_strides else None
+            if view is not None:
+                for s in (view.offset, *view.strides):
+                    self._read_scalar(s, number)
+                x = view.base
+            self._read_whole(x, number)
+
+    def _place_pointwise(self, n: Node, uses: list[Use]) -> None:
+        readers = [u for u in uses if u.labels is not None]
+        whole = [u for u in uses if u.labels is None]
+        virtual = n.op in VIRTUAL or (n.family == "elementwise" and n.ndim == 0 and is_cheap(n.op))
+        if not whole and (virtual or self._recomputed(n, readers)):
+            for u in readers:
+                assert u.labels is not None
+                self._read_operands(n, u.labels, u.kernel)
+            return
+        if not self._join_reader(n, readers, whole):
+            self._start(n, uses, bool(readers))
+
+    def _recomputed(self, n: Node, readers: list[Use]) -> bool:
+        """Cheap, from one tensor in memory, read by several kernels: computing it again costs less than storing it."""
+        if n.family != "elementwise" or not is_cheap(n.op) or len({u.kernel for u in readers}) < 2:
+            return False
+        big = [x for x in n.inputs if any(not is_one(a) for a in x.type.axes)]
+        return len(big) == 1 and _in_memory(big[0])
+
+    def _join_reader(self, n: Node, readers: list[Use], whole: list[Use]) -> bool:
+        """Puts n into the kernel of its earliest reader if the loops agree."""
+        if not readers:
+            return False
+        number = max(u.kernel for u in readers)
+        cluster = self.steps[number] if number >= 0 else None
+        if not isinstance(cluster, Cluster):
+            return False
+        inside = [u for u in readers if u.kernel == number]
+        stored = any(u.kernel != number for u in readers) or bool(whole)
+        if any(u.kernel >= number for u in whole):
+            return self._refuse(n, "a step that runs before its reader needs it too")
+        patterns = {u.labels for u in inside}
+        aligned = [p for p in patterns if p is not None and _is_aligned(p, n)]
+        if cluster.cost + cost_of(n) > MAX_COST and n.family != "reduce":
+            return self._refuse(n, f"the kernel is full ({MAX_COST:g} transcendental operations)")
+        if not aligned:
+            if stored or n.family == "reduce" or len(inside) > 1 or not self._may_inline(cluster, n):
+                return self._refuse(n, "read at computed places, and too costly to compute again at each")
+            cluster.inlined.add(n)
+            labels = next(iter(patterns))
+        else:
+            labels = aligned[0]
+            others = [p for p in patterns if p != labels]
+            if len(aligned) > 1 or not all(self._may_recompute(p, n) for p in others):
+                return self._refuse(n, "read with several index maps")
+            problem = self._misfit(cluster, n, labels, stored)
+            if problem:
+                return self._refuse(n, problem)
+        assert labels is not None
+        self._enter(cluster, n, labels, stored)
+        for p in patterns:
+            if p is not None and p != labels:
+                self._read_operands(n, p, number, (OPAQUE,) * n.inputs[0].ndim)
+        return True
+
+    def _may_inline(self, cluster: Cluster, n: Node) -> bool:
+        return n.family == "elementwise" or n.op in PLACED
+
+    def _may_recompute(self, pattern: Labels | None, n: Node) -> bool:
+        """Whether n may be computed again at the computed places of a reader that covers fewer loops."""
+        if pattern is None or n.family == "reduce":
+            return False
+        return OPAQUE in pattern
+
+    def _misfit(self, cluster: Cluster, n: Node, labels: Labels, stored: bool) -> str | None:
+        """Why n, read with these labels, does not fit the kernel's loops; None if it does."""
+        have = frozenset(lab for lab in labels if lab is not None and lab >= 0)
+        if stored and len(cluster.stores) >= MAX_STORES:
+            return f"the kernel stores {MAX_STORES} tensors already"
+        if n.family == "reduce":
+            if cluster.outer is not None:
+                return None if have == cluster.outer else "a reduction over other loops than the kernel's"
+            for m, own in cluster.labels.items():
+                loops = frozenset(lab for lab in own if lab is not None and lab >= 0)
+                if not have <= loops and (m in cluster.stores or not (m.family == "elementwise" and is_cheap(m.op))):
+                    return "the kernel computes values that lie outside the reduction's loops"
+            return None
+        if stored and len(have) != len([x for x in labels if x != ONE]):
+            return "stored along a loop twice"
+        if cluster.outer is not None and not cluster.outer <= have:
+            if stored or not (n.family == "elementwise" and is_cheap(n.op)):
+                return "it would be computed again for every round of a shared loop"
+        elif stored and cluster.outer is None and have != frozenset(range(len(cluster.lengths))):
+            return "stored over fewer loops than the kernel has"
+        return None
+
+    def _start(self, n: Node, uses: list[Use], had_readers: bool) -> None:
+        """A kernel of its own, or a kernel with the same domain that runs early enough (siblings)."""
+        latest = max(u.kernel for u in uses)
+        domain = tuple(n.type.axes) if not isinstance(n.type, TupleType) else tuple(n.type.items[0].axes)
+        if n.family != "reduce" and n.ndim:
+            for c in reversed(self.siblings.get(domain, ())):
+                if c.number > latest and c.cost + cost_of(n) <= MAX_COST and len(c.stores) < 16 and c.outer is None:
+                    root = c.labels[c.stores[0]]
+                    if len([lab for lab in root if lab != ONE]) == len(c.lengths):
+                        self._enter(c, n, root, True)
+                        return
+        c = Cluster(len(self.steps))
+        self.steps.append(c)
+        labels = tuple(ONE if is_one(a) else c.fresh(a) for a in domain)
+        self.siblings.setdefault(domain, []).append(c)
+        self._enter(c, n, labels, True)
+
+    def _enter(self, c: Cluster, n: Node, labels: Labels, stored: bool) -> None:
+        c.cost += cost_of(n)
+        self.home[n] = c
+        fresh: Labels = ()
+        if n.family == "reduce":
+            have = frozenset(lab for lab in labels if lab is not None and lab >= 0)
+            c.outer = have
+            fresh = self._inner_labels(c, n)
+        if n not in c.inlined:
+            c.labels[n] = labels
+        if stored:
+            c.stores.append(n)
+        else:
+            self._note(n, True, "computed where it is read")
+        for a in n.type.axes if not isinstance(n.type, TupleType) else n.type.items[0].axes:
+            self._read_scalar(a, c.number)
+        self._read_operands(n, labels, c.number, fresh)
+
+    def _inner_labels(self, c: Cluster, n: Node) -> Labels:
+        """Loops for the folded axes: the kernel's inner loops of the same lengths, so that stages share them."""
+        taken: list[int] = []
+        x = n.inputs[0]
+        out: list[int | None] = []
+        assert c.outer is not None
+        for a in range(x.ndim):
+            if a not in n.attr("axes"):
+                continue
+            length = x.type.axes[a]
+            if is_one(length):
+                out.append(ONE)
+                continue
+            for k, have in enumerate(c.lengths):
+                if k not in c.outer and k not in taken and have is length:
+                    break
+            else:
+                k = c.fresh(length)
+            taken.append(k)
+            out.append(k)
+        return tuple(out)
+
+    def _refuse(self, n: Node, reason: str) -> bool:
+        self._note(n, False, reason)
+        return False
+
+    def _note(self, n: Node, fused: bool, reason: str) -> None:
+        t = n.type.items[0] if isinstance(n.type, TupleType) else n.type
+        self.decisions.append(Decision(n, fused, reason, lengths.product(t.axes), DTYPES[t.dtype].itemsize))
+
+    # The kernel-level region
+
+    def _emit(self) -> Fused:
+        new: dict[Node, Node] = {}
+        inside: dict[int, list[Node]] = {}
+        for n, c in self.home.items():
+            inside.setdefault(c.number, []).append(n)
+        members: dict[Node, list[Node]] = {}
+        for step in reversed(self.steps):
+            if isinstance(step, Node):
+                new[step] = self._rebuild(step, new)
+                continue
+            stored = list(reversed(step.stores))
+            made = outline(step, stored, self.home, self.by_value, new, self.resolve)
+            members[made] = inside[step.number][::-1]
+            k = 0
+            for s in stored:
+                if isinstance(s.type, TupleType):
+                    for part in range(len(s.type.items)):
+                        new[build("item", s, index=part)] = build("item", made, index=k)
+                        k += 1
+                else:
+                    new[s] = build("item", made, index=k)
+                    k += 1
+        outputs = [self.resolve(o, new) for o in self.source.outputs]
+        checks = [c._replace(operands=tuple(self.resolve(o, new) for o in c.operands)) for c in self.source.checks]
+        return Fused(region(self.source.params, outputs, checks), self.decisions, members)
+
+    def _rebuild(self, n: Node, new: dict[Node, Node]) -> Node:
+        return make(n.op, [self.resolve(i, new) for i in n.inputs], n.attrs)
+
+    def resolve(self, n: Node, new: dict[Node, Node]) -> Node:
+        """A node in terms of what earlier steps made: stored values, params, host scalars, views of them."""
+        stack = [n]
+        while stack:
+            m = stack[-1]
+            if m in new:
+                stack.pop()
+                continue
+            missing = [i for i in m.inputs if i not in new]
+            if missing:
+                stack.extend(missing)
+                continue
+            inputs = tuple(new[i] for i in m.inputs)
+            new[m] = m if inputs == m.inputs else make(m.op, inputs, m.attrs)
+            stack.pop()
+        return new[n]
+
+
+def _scalar_inputs(n: Node) -> frozenset[int]:
+    """Which inputs of a step the host passes by value: lengths, conditions."""
+    if n.op in ("scan", "ifelse"):
+        return frozenset({0})
+    return frozenset({4}) if n.op == "csr_dot_t" else frozenset()
+
+
+def _in_memory(x: Node) -> bool:
+    """Whether a node is, seen through views, a tensor that lies in memory whatever fusion does."""
+    while x.op in VIRTUAL and x.inputs:
+        x = x.inputs[0]
+    return x.op in ("param", "const") or (x.op == "item" and x.inputs[0].family != "reduce") or x.family == "procedural"
+
+
+def _is_aligned(labels: Labels, n: Node) -> bool:
+    """Whether every axis is read at a loop variable, each axis at another."""
+    loops = [lab for lab in labels if lab != ONE]
+    axes = n.type.items[0].axes if isinstance(n.type, TupleType) else n.type.axes
+    if any(lab == ONE and not is_one(a) for lab, a in zip(labels, axes, strict=True)):
+        return False
+    return OPAQUE not in loops and len(set(loops)) == len(loops)

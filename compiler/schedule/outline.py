@@ -1,0 +1,121 @@
+"""Cuts the operations of one kernel out of the region: a closed body, and the `kernel` node that calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..ir import lengths
+from ..ir.node import Node, build, make, region
+from ..ir.types import TupleType
+
+if TYPE_CHECKING:
+    from .fuse import Cluster
+
+
+def outline(
+    cluster: Cluster,
+    stored: list[Node],
+    home: dict[Node, Cluster],
+    by_value: set[Node],
+    new: dict[Node, Node],
+    resolve: Callable[[Node, dict[Node, Node]], Node],
+) -> Node:
+    """The `kernel` node computing `stored`. `new` maps what earlier steps made; inputs are resolved through it."""
+    wanted = stored + [a for s in stored for a in (s.type.items[0].axes if isinstance(s.type, TupleType) else s.type.axes)]
+    inside, cuts = _collect(wanted, cluster, home, by_value, new)
+    scalars = [c for c in cuts if c.ndim == 0 and c.type.dtype == "int64"]
+    tensors = [c for c in cuts if not (c.ndim == 0 and c.type.dtype == "int64")]
+    inner: dict[Node, Node] = {}
+    for k, c in enumerate(scalars):
+        inner[c] = build("param", token=k, dtype="int64", kind="length" if lengths.nonneg(c) else "dense")
+    for k, c in enumerate(tensors, len(scalars)):
+        axes = [_translate(a, inner) for a in c.type.axes]
+        inner[c] = build("param", *axes, token=k, dtype=c.type.dtype, kind=c.type.kind)
+    for n in inside:
+        inner[n] = make(n.op, [inner[i] for i in n.inputs], n.attrs)
+    outputs: list[Node] = []
+    layout: list[tuple[int, ...]] = []
+    outer = sorted(cluster.outer) if cluster.outer is not None else list(range(len(cluster.lengths)))
+    number = {lab: k for k, lab in enumerate(outer + [k for k in range(len(cluster.lengths)) if k not in outer])}
+    for s in stored:
+        labels = tuple(-1 if lab is None or lab < 0 else number[lab] for lab in cluster.labels[s])
+        parts = [build("item", inner[s], index=p) for p in range(len(s.type.items))] if isinstance(s.type, TupleType) else [inner[s]]
+        for p in parts:
+            outputs.append(p)
+            layout.append(labels)
+    body = region([inner[c] for c in (*scalars, *tensors)], outputs)
+    inputs = [resolve(c, new) for c in (*scalars, *tensors)]
+    return build("kernel", *inputs, body=body, layout=tuple(layout), outer=len(outer))
+
+
+def uniform(n: Node) -> object | None:
+    """The one value of a constant whose elements are all equal; None for others."""
+    array = n.attr("value").array
+    if array.ndim == 0:
+        return array[()]
+    if array.size == 0:
+        return None
+    first = array.reshape(-1)[0]
+    return first if array.tobytes() == first.tobytes() * array.size else None
+
+
+def _collect(
+    roots: list[Node], cluster: Cluster, home: dict[Node, Cluster], by_value: set[Node], new: dict[Node, Node]
+) -> tuple[list[Node], list[Node]]:
+    """Nodes of the body in order, and the nodes it is cut at: values in memory and host scalars."""
+    seen: set[Node] = set()
+    inside: list[Node] = []
+    cuts: list[Node] = []
+
+    def is_cut(n: Node) -> bool:
+        if n.op == "const":
+            return uniform(n) is None
+        if n.op in ("param", "dim", "length") or n.family in ("procedural", "control", "kernel"):
+            return True
+        if n.op == "item":
+            return n.inputs[0].family != "reduce" or home.get(n.inputs[0]) is not cluster
+        place = home.get(n)
+        if n in by_value and place is not cluster:
+            return True
+        if place is not None and place is not cluster and n in place.stores:
+            return True
+        return n in new and n.family not in ("elementwise", "view", "reduce", "leaf")
+
+    for root in roots:
+        stack: list[tuple[Node, bool]] = [(root, False)]
+        while stack:
+            n, ready = stack.pop()
+            if ready:
+                inside.append(n)
+                continue
+            if n in seen:
+                continue
+            seen.add(n)
+            if is_cut(n):
+                cuts.append(n)
+                stack.extend((a, False) for a in reversed(n.type.axes))
+                continue
+            stack.append((n, True))
+            stack.extend((i, False) for i in reversed(n.inputs))
+    return inside, cuts
+
+
+def _translate(length: Node, inner: dict[Node, Node]) -> Node:
+    """A length of an operand in terms of the body's scalars."""
+    stack = [length]
+    while stack:
+        n = stack[-1]
+        if n in inner:
+            stack.pop()
+            continue
+        missing = [i for i in n.inputs if i not in inner]
+        if missing:
+            stack.extend(missing)
+            continue
+        inner[n] = make(n.op, [inner[i] for i in n.inputs], n.attrs)
+        stack.pop()
+    return inner[length]
+
+
+

@@ -1,0 +1,412 @@
+"""The host program: kernel-level region in, ordered steps with their buffers and lifetimes out.
+
+    block ::= step*                    in order; the checks that stand before a step are listed with it
+    step  ::= kernel | routine | scan(block) | ifelse(block, block) | copy | scalar
+    buffer::= input | state | output | spare | constant | arena | late | row of another buffer
+
+A buffer lives in the arena when its size is a closed form in the lengths known at the call's start; otherwise it is
+"late": reserved when its length is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ...runtime.errors import InternalError
+from ..ir import lengths
+from ..ir.dtypes import DTYPES
+from ..ir.node import Check, Node, Region, build, renumber, topological
+from ..ir.types import TensorType, TupleType
+from .affine import strided
+from .fuse import STRIDED_OPERANDS, Decision, fuse
+
+THREADS = build("param", token=("v", -1), dtype="int64", kind="length")  # how many threads a call may use
+
+
+@dataclass(eq=False)
+class Buffer:
+    """A contiguous tensor in memory."""
+
+    number: int
+    type: TensorType
+    place: str
+    index: int = -1  # of the input, state, output or constant; of the arena slot; of the late segment
+    start: int = 0
+    end: int = 0
+    extra: Node | None = None  # rows that are allocated beyond what the type says (a ring of states)
+
+    @property
+    def dtype(self) -> str:
+        return self.type.dtype
+
+    def elements(self) -> Node:
+        return lengths.product(self.type.axes)
+
+    def nbytes(self) -> Node:
+        return lengths.scale(self.extra if self.extra is not None else self.elements(), DTYPES[self.dtype].itemsize)
+
+
+@dataclass(eq=False)
+class Step:
+    kind: str  # "kernel", "routine", "scan", "ifelse", "copy", "scalar", "free"
+    node: Node
+    inputs: list[Node | Buffer] = field(default_factory=list)
+    outputs: list[Buffer] = field(default_factory=list)
+    scratch: list[Buffer] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
+    params: list[list[Buffer]] = field(default_factory=list)  # of the regions in `blocks`
+    checks: list[Check] = field(default_factory=list)  # evaluated before the step
+
+
+@dataclass(eq=False)
+class Block:
+    steps: list[Step]
+    results: list[Buffer | Node]
+    final_checks: list[Check]
+
+
+@dataclass
+class HostProgram:
+    block: Block
+    buffers: list[Buffer]
+    constants: list[Node]
+    slots: list[list[Node]]  # arena slots: the sizes of the buffers that share each
+    segments: int
+    inputs: int
+    states: int
+    results: int
+    updates: list[int]
+    decisions: list[Decision]
+    members: dict[Node, list[Node]]
+    params: list[Node]
+
+
+class Builder:
+    """Builds the steps of a program and of the regions in it."""
+
+    def __init__(self, kernel_scratch):
+        self.kernel_scratch = kernel_scratch  # kernel node -> [(dtype, extent)] of its scratch arrays, and per worker?
+        self.buffers: list[Buffer] = []
+        self.constants: list[Node] = []
+        self.value: dict[Node, Buffer] = {}
+        self.value_everywhere: dict[Node, Buffer] = {}  # of all blocks, for the printer
+        self.time = 0
+        self.decisions: list[Decision] = []
+        self.members: dict[Node, list[Node]] = {}
+        self.fused: dict[Region, Region] = {}
+        self.current: list[Step] = []  # the steps of the block being built
+
+    def fuse(self, r: Region) -> Region:
+        if r not in self.fused:
+            f = fuse(r)
+            self.decisions += f.decisions
+            self.members |= f.kernel_members
+            self.fused[r] = f.region
+        return self.fused[r]
+
+    def buffer(self, t: TensorType, place: str, index: int = -1) -> Buffer:
+        b = Buffer(len(self.buffers), t, place, index, self.time, self.time)
+        self.buffers.append(b)
+        return b
+
+    def temporary(self, t: TensorType) -> Buffer:
+        return self.buffer(t, "arena")
+
+    def use(self, n: Node) -> Buffer:
+        """The buffer of a node in memory, used now."""
+        b = self.value.get(n)
+        if b is None:
+            if n.op != "const":
+                raise InternalError(f"{n!r} is not in memory")
+            b = self.value[n] = self.buffer(n.type, "constant", len(self.constants))
+            self.constants.append(n)
+        b.end = max(b.end, self.time)
+        return b
+
+    def memory(self, x: Node) -> Buffer:
+        """The buffer of a value; a host scalar is written to one first."""
+        if x in self.value or x.op == "const":
+            return self.use(x)
+        target = self.temporary(x.type)
+        self.current.append(Step("scalar", x, [self.use_scalar(x)], [target]))
+        self.value[x] = target
+        return self.use(x)
+
+    def use_scalar(self, n: Node) -> Node:
+        """A host scalar used now: the 0-d buffers that it reads stay alive."""
+        for m in topological([n]):
+            if m in self.value:
+                self.use(m)
+        return n
+
+    def block(self, outputs: Sequence[Node], checks: Sequence[Check], targets: Sequence[Buffer | None]) -> Block:
+        """Steps computing the outputs into the targets (None: wherever they are)."""
+        order = topological([*outputs, *(o for c in checks for o in c.operands), *(a for o in outputs for a in _axes(o))])
+        position = {n: k for k, n in enumerate(order)}
+        wanted: dict[Node, Buffer] = {}
+        for o, t in zip(outputs, targets, strict=True):
+            if t is not None and o not in wanted and _produced(o) and o not in self.value and _direct(o):
+                wanted[o] = t
+        ready: dict[int, list[Check]] = {}
+        for c in checks:
+            needs = [position[m] for m in topological(c.operands) if m.family in ("kernel", "procedural", "control") and m not in self.value]
+            needs += [position[i] for m in topological(c.operands) if m.op == "length" for i in order if _binds(i, m)]
+            ready.setdefault(max(needs, default=-1), []).append(c)
+        outer, self.current = self.current, []
+        steps = self.current
+        pending = list(ready.get(-1, ()))
+        for k, n in enumerate(order):
+            if n.family in ("kernel", "procedural", "control") and not any(i in self.value for i in _items(n, order)):
+                self.time += 1
+                step = self.step(n, order, wanted)
+                step.checks, pending = pending, []
+                for c in step.checks:
+                    for o in c.operands:
+                        self.use_scalar(o)
+                steps.append(step)
+            pending += ready.get(k, ()) if k in ready else []
+        self.time += 1
+        results: list[Buffer | Node] = []
+        for o, t in zip(outputs, targets, strict=True):
+            results.append(self.result(o, t, steps))
+        for c in pending:
+            for op in c.operands:
+                self.use_scalar(op)
+        self.current = outer
+        self.value_everywhere |= self.value
+        return Block(steps, results, pending)
+
+    def result(self, o: Node, target: Buffer | None, steps: list[Step]) -> Buffer | Node:
+        if o.op in ("dim", "length") or (o.ndim == 0 and o.family == "elementwise" and o not in self.value):
+            if target is None:
+                return self.use_scalar(o)
+            self.time += 1
+            steps.append(Step("scalar", o, [self.use_scalar(o)], [target]))
+            target.end = self.time
+            return target
+        have = self.use(o)
+        if target is None or have is target:
+            return have
+        self.time += 1
+        have.end = target.end = max(target.end, self.time)
+        steps.append(Step("copy", o, [have], [target]))
+        return target
+
+    def step(self, n: Node, order: Sequence[Node], wanted: dict[Node, Buffer]) -> Step:
+        items = _items(n, order)
+        if n.op in ("scan", "ifelse"):
+            return self.control(n, items, wanted)
+        inputs: list[Node | Buffer] = []
+        via = STRIDED_OPERANDS.get(n.op, ())
+        for k, x in enumerate(n.inputs):
+            if n.family == "kernel" and x.ndim == 0 and x.type.dtype == "int64":
+                inputs.append(self.use_scalar(x))
+            elif n.op == "csr_dot_t" and k == 4:
+                inputs.append(self.use_scalar(x))
+            elif k in via:
+                view = strided(x)
+                assert view is not None
+                for s in (view.offset, *view.strides):
+                    self.use_scalar(s)
+                inputs.append(self.use(view.base))
+            else:
+                inputs.append(self.memory(x))
+        outputs = self.outputs(n, items, wanted)
+        scratch = []
+        for dtype, size in self.kernel_scratch(n) if n.family == "kernel" else _routine_scratch(n):
+            scratch.append(self.temporary(TensorType(dtype, (size,))))
+        return Step("kernel" if n.family == "kernel" else "routine", n, inputs, outputs, scratch)
+
+    def outputs(self, n: Node, items: list[Node], wanted: dict[Node, Buffer]) -> list[Buffer]:
+        types = n.type.items if isinstance(n.type, TupleType) else (n.type,)
+        by_index = {i.attr("index") if i is not n else 0: i for i in items}
+        out = []
+        for k, t in enumerate(types):
+            item = by_index.get(k)
+            b = wanted.get(item) if item is not None else None
+            if b is None:
+                b = self.temporary(t)
+            b.end = max(b.end, self.time)
+            if item is not None:
+                self.value[item] = b
+            out.append(b)
+        return out
+
+    def control(self, n: Node, items: list[Node], wanted: dict[Node, Buffer]) -> Step:
+        first = self.use_scalar(n.inputs[0])
+        args = [self.memory(x) for x in n.inputs[1:]]
+        outputs = self.outputs(n, items, wanted)
+        step = Step("scan" if n.op == "scan" else "ifelse", n, [first, *args], outputs)
+        before = len(self.buffers)
+        if n.op == "ifelse":
+            for name in ("then", "orelse"):
+                inner = self.fuse(n.attr(name))
+                bound = self.bind(inner, [x.type for x in n.inputs[1:]], list(args))
+                outs, checks = renumber(inner, {p: q for p, (q, _) in zip(inner.params, bound, strict=True)})
+                step.params.append([b for _, b in bound])
+                known = dict(self.value)
+                targets = [b if is_early(b.nbytes()) else None for b in outputs]
+                step.blocks.append(self.block(outs, checks, targets))
+                self.value = known  # what a branch computed is known in that branch only
+        else:
+            known = dict(self.value)
+            self.scan(step, n, args)
+            self.value = known
+        self.time += 1
+        # Inside the loop everything that lived before it stays; outside values end with the loop at the earliest.
+        for b in (x for x in (*step.inputs, *outputs) if isinstance(x, Buffer)):
+            b.end = max(b.end, self.time)
+        if n.op == "scan":
+            for used in self.buffers[:before]:
+                if used.end > outputs[0].start if outputs else False:
+                    used.end = max(used.end, self.time)
+        return step
+
+    def bind(self, inner: Region, types: Sequence[TensorType], args: Sequence[Buffer | None]) -> list[tuple[Node, Buffer]]:
+        """For each param of a region a placeholder node of the outer lengths, and its buffer (rows when None)."""
+        out: list[tuple[Node, Buffer]] = []
+        for t, a in zip(types, args, strict=True):
+            place = build("param", *t.axes, token=("v", -2 - self.fresh()), dtype=t.dtype, kind=t.kind)
+            b = a if a is not None else self.buffer(t, "row")
+            out.append((place, b))
+            self.value[place] = b
+        return out
+
+    _fresh = 0
+
+    def fresh(self) -> int:
+        self._fresh += 1
+        return self._fresh
+
+    def scan(self, step: Step, n: Node, args: list[Buffer]) -> None:
+        taps, count = n.attr("taps"), n.attr("sequences")
+        inner = self.fuse(n.attr("step"))
+        types: list[TensorType] = []
+        bound: list[Buffer | None] = []
+        for x in n.inputs[1 : 1 + count]:
+            types.append(TensorType(x.type.dtype, x.type.axes[1:], x.type.kind))
+            bound.append(None)
+        for k, offsets in enumerate(taps):
+            x = n.inputs[1 + count + k]
+            for _ in offsets:
+                types.append(TensorType(x.type.dtype, x.type.axes[1:], x.type.kind))
+                bound.append(None)
+        for x, a in zip(n.inputs[1 + count + len(taps) :], args[count + len(taps) :], strict=True):
+            types.append(x.type)
+            bound.append(a)
+        pairs = self.bind(inner, types, bound)
+        step.params.append([b for _, b in pairs])
+        outs, checks = renumber(inner, {p: q for p, (q, _) in zip(inner.params, pairs, strict=True)})
+        # Rings for states of which only the last values are kept: one row more than the look-back.
+        for k, offsets in enumerate(taps):
+            if not n.attr("keep")[k]:
+                t = step.outputs[k].type
+                ring = self.temporary(TensorType(t.dtype, t.axes, t.kind))
+                row = lengths.product(t.axes[1:])
+                ring.extra = lengths.scale(row, 1 - min(offsets))
+                step.scratch.append(ring)
+        targets: list[Buffer | None] = []
+        for k in range(len(outs) - bool(n.attr("until"))):
+            t = step.outputs[k].type
+            targets.append(self.buffer(TensorType(t.dtype, t.axes[1:], t.kind), "row"))
+        if n.attr("until"):
+            targets.append(self.temporary(outs[-1].type))
+        step.params.append(list(t for t in targets if t is not None))
+        block = self.block(outs, checks, targets)
+        self.time += 1
+        for b in (*step.scratch, *step.params[0], *(t for t in targets if t is not None)):
+            b.end = max(b.end, self.time)
+        step.blocks.append(block)
+
+
+def _axes(o: Node) -> tuple[Node, ...]:
+    return o.type.axes
+
+
+def _produced(o: Node) -> bool:
+    return o.family in ("procedural",) or (o.op == "item")
+
+
+def _direct(o: Node) -> bool:
+    """Whether the step that makes the value can write it to a given place: its length is known before it runs."""
+    maker = o.inputs[0] if o.op == "item" else o
+    return not (maker.op in ("nonzero", "host_call") or (maker.op == "scan" and maker.attr("until")))
+
+
+def _binds(step: Node, length: Node) -> bool:
+    return step.op == length.attr("of") and step.inputs == length.inputs
+
+
+def _items(n: Node, order: Sequence[Node]) -> list[Node]:
+    if not isinstance(n.type, TupleType):
+        return [n]
+    return [build("item", n, index=k) for k in range(len(n.type.items))]
+
+
+def _routine_scratch(n: Node) -> list[tuple[str, Node]]:
+    """Scratch arrays of routines, per dtype and size in elements."""
+    x = n.inputs[0].type
+    if n.op == "sort":
+        return [(x.dtype, x.axes[-1])]
+    if n.op == "argsort":
+        return [("int64", x.axes[-1])]
+    if n.op == "scatter":
+        return [("int64", lengths.product(_index_axes(n))) for _ in n.inputs[2:]]
+    return []
+
+
+def _index_axes(n: Node) -> tuple[Node, ...]:
+    from ..ir.ops.common import joined
+
+    return joined("scatter", n.inputs[2:])[0]
+
+
+def build_program(source: Region, inputs: int, results: int, updates: list[int], kernel_scratch) -> tuple[Builder, HostProgram]:
+    """The host program of a function: its params are `inputs` arguments, then states; its outputs results, then updates."""
+    b = Builder(kernel_scratch)
+    r = b.fuse(source)
+    for k, p in enumerate(r.params):
+        b.value[p] = b.buffer(p.type, "input" if k < inputs else "state", k if k < inputs else k - inputs)
+    targets: list[Buffer | None] = []
+    for k, o in enumerate(r.outputs):
+        targets.append(b.buffer(o.type, "output", k) if k < results else b.buffer(o.type, "spare", updates[k - results]))
+    block = b.block(r.outputs, r.checks, targets)
+    slots, segments = plan_memory(b.buffers)
+    return b, HostProgram(
+        block, b.buffers, b.constants, slots, segments, inputs, len(r.params) - inputs, results, updates, b.decisions,
+        b.members, list(r.params),
+    )  # fmt: skip
+
+
+def is_early(size: Node) -> bool:
+    """Whether a size is known when the call starts: a function of the lengths of arguments alone."""
+    return all(n.op in ("dim", "const", "add", "mul", "sub", "maximum", "minimum", "floordiv", "mod") or n is THREADS for n in topological([size]))
+
+
+def plan_memory(buffers: list[Buffer]) -> tuple[list[list[Node]], int]:
+    """Arena slots by lifetime: buffers of equal size whose lives do not overlap share one. Returns the slots' sizes and
+    the number of segments (the arena, the routines' workspace, one for each late buffer)."""
+    slots: list[list[Node]] = []
+    segments = 2
+    free: dict[Node, list[int]] = {}
+    expiring: dict[int, list[tuple[Node, int]]] = {}
+    todo = sorted((b for b in buffers if b.place == "arena"), key=lambda b: (b.start, b.number))
+    now = -1
+    for b in todo:
+        size = b.nbytes()
+        if not is_early(size):
+            b.place, b.index = "late", segments
+            segments += 1
+            continue
+        while now < b.start:
+            for s, k in expiring.pop(now, ()):
+                free.setdefault(s, []).append(k)
+            now += 1
+        if free.get(size):
+            b.index = free[size].pop()
+        else:
+            b.index = len(slots)
+            slots.append([size])
+        expiring.setdefault(max(b.end, b.start), []).append((size, b.index))
+    return slots, segments

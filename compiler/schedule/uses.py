@@ -1,0 +1,96 @@
+"""How a consumer reads its operands: the loop of each operand axis, or None where the index is not a loop variable.
+
+A label is the number of a loop of the consumer's kernel; ONE marks an axis of length 1, OPAQUE an axis read at a
+computed place. Knowing only labels, the scheduler decides fusion; `lower` computes the exact index maps.
+"""
+
+from __future__ import annotations
+
+from ..ir import lengths
+from ..ir.node import Node
+
+ONE = -1
+OPAQUE = None
+Labels = tuple[int | None, ...]
+
+# Views that cost nothing to evaluate again wherever they are read.
+VIRTUAL = frozenset({"dimshuffle", "reshape", "alloc", "rebroadcast", "slice", "window", "spread", "iota"})
+# Values from computed places: worth storing when several kernels read them.
+PLACED = frozenset({"gather", "set_slice", "concatenate", "draw", "advance"})
+
+
+def is_one(length: Node) -> bool:
+    return lengths.static(length) == 1
+
+
+def operand_labels(n: Node, labels: Labels, fresh: Labels) -> list[tuple[Node, Labels | str]]:
+    """For each input of n: the labels it is read with when n is read with `labels`, or "scalar" for the lengths and
+    bounds among the inputs. `fresh` holds the labels of the axes that a reduction folds."""
+    op = n.op
+    if n.family == "elementwise":
+        return [(x, tuple(ONE if is_one(a) else lab for a, lab in zip(x.type.axes, labels, strict=True))) for x in n.inputs]
+    x = n.inputs[0]
+    if op == "dimshuffle":
+        place = {o: labels[k] for k, o in enumerate(n.attr("order")) if o != "x"}
+        return [(x, tuple(place.get(a, ONE) for a in range(x.ndim)))]
+    if op == "alloc":
+        own = labels[len(labels) - x.ndim :]
+        return [(x, tuple(ONE if is_one(a) else lab for a, lab in zip(x.type.axes, own, strict=True))), *_scalars(n, 1)]
+    if op == "rebroadcast":
+        return [(x, tuple(OPAQUE if a in n.attr("axes") else lab for a, lab in enumerate(labels)))]
+    if n.family == "reduce":
+        kept, folded = iter(labels), iter(fresh)
+        return [(x, tuple(next(folded) if a in n.attr("axes") else next(kept) for a in range(x.ndim)))]
+    if op == "slice":
+        spec = n.attr("spec")
+        return [(x, tuple(lab if s[0] == "all" else OPAQUE for s, lab in zip(spec, labels, strict=True))), *_scalars(n, 1)]
+    if op == "set_slice":
+        spec, y = n.attr("spec"), n.inputs[1]
+        inner = tuple(
+            ONE if is_one(a) else lab if s[0] == "all" else OPAQUE
+            for s, lab, a in zip(spec, labels, y.type.axes, strict=True)
+        )
+        return [(x, labels), (y, inner), *_scalars(n, 2)]
+    if op == "concatenate":
+        axis = n.attr("axis")
+        return [(y, tuple(OPAQUE if a == axis else ONE if is_one(y.type.axes[a]) else lab for a, lab in enumerate(labels))) for y in n.inputs]
+    if op == "gather":
+        indices = n.inputs[1:]
+        width = indices[0].ndim
+        found: list[tuple[Node, Labels | str]] = []
+        front: list[int | None] = []
+        for i in indices:
+            own = tuple(ONE if is_one(a) else lab for a, lab in zip(i.type.axes, labels[:width], strict=True))
+            found.append((i, own))
+            front.append(_iota_label(i, own))
+        return [(x, (*front, *labels[width:])), *found]
+    if op == "window":
+        axis = n.attr("axis")
+        return [(x, tuple(OPAQUE if a == axis else lab for a, lab in enumerate(labels[:-1])))]
+    if op == "spread":
+        axis = n.attr("axis")
+        return [(x, tuple(OPAQUE if a == axis else lab for a, lab in enumerate(labels))), *_scalars(n, 1)]
+    if op == "reshape":
+        own_labels: list[int | None] = []
+        same = True
+        for a in range(x.ndim):
+            same = same and a < n.ndim and x.type.axes[a] is n.type.axes[a]
+            own_labels.append(labels[a] if same else OPAQUE)
+        return [(x, tuple(own_labels)), *_scalars(n, 1)]
+    if op in ("draw", "advance"):
+        return [(x, (OPAQUE,)), *_scalars(n, 1)]
+    return list(_scalars(n, 0))
+
+
+def _scalars(n: Node, first: int) -> list[tuple[Node, str]]:
+    return [(i, "scalar") for i in n.inputs[first:]]
+
+
+def _iota_label(i: Node, labels: Labels) -> int | None:
+    """The loop whose variable an index array simply is (arange over a loop's axis), else OPAQUE."""
+    while i.op in ("dimshuffle", "cast"):
+        if i.op == "dimshuffle":
+            place = {o: labels[k] for k, o in enumerate(i.attr("order")) if o != "x"}
+            labels = tuple(place.get(a, ONE) for a in range(i.inputs[0].ndim))
+        i = i.inputs[0]
+    return labels[0] if i.op == "iota" else OPAQUE

@@ -1,0 +1,289 @@
+"""Algebra: identities of arithmetic, logic, conversions and choices, each at one place."""
+
+from __future__ import annotations
+
+import math
+
+from ..ir.dtypes import DTYPES, INTEGER, promote
+from ..ir.node import Node, build
+from ..ir.pattern import Bindings, number, uniform
+from ..ir.rewrite import Pass, Rule, weigh
+from .common import computed, is_const, is_float, is_integer, real_rule, same_extent, sound, weight
+
+R = real_rule
+
+
+def _number(value):
+    def replacement(b: Bindings, node: Node) -> Node:
+        return number(value, node.dtype, node.ndim)
+
+    return replacement
+
+
+# ---- sums and products ----------------------------------------------------------------------------------------------
+
+
+def _floats(b: Bindings, node: Node) -> bool:
+    return is_float(node)
+
+
+def _not_bool(b: Bindings, node: Node) -> bool:
+    return node.inputs[0].dtype != "bool"
+
+
+def _constant(*names: str):
+    def where(b: Bindings, node: Node) -> bool:
+        return all(is_const(b[n]) for n in names)
+
+    return where
+
+
+SUMS = [
+    R("add-zero", "add(x, 0)", "x", licence="zero-sign"),
+    R("sub-zero", "sub(x, 0)", "x", licence="zero-sign"),
+    R("zero-sub", "sub(0, x)", "neg(x)", licence="zero-sign"),
+    R("sub-self", "sub(x, x)", "0", licence="finite"),
+    Rule("neg-neg", "neg(neg(x))", "x"),
+    Rule("add-neg", "add(x, neg(y))", "sub(x, y)"),
+    Rule("sub-neg", "sub(x, neg(y))", "add(x, y)"),
+    Rule("neg-sub", "neg(sub(x, y))", "sub(y, x)", licence="zero-sign"),
+    Rule("add-neg-mul", "add(x, mul(neg(y), z))", "sub(x, mul(y, z))"),
+    Rule("sub-neg-mul", "sub(x, mul(neg(y), z))", "add(x, mul(y, z))"),
+    Rule("neg-mul-neg", "neg(mul(neg(x), y))", "mul(x, y)"),
+    R("factor-add", "add(mul(x, y), mul(x, z))", "mul(x, add(y, z))", licence="rounding"),
+    R("factor-sub", "sub(mul(x, y), mul(x, z))", "mul(x, sub(y, z))", licence="rounding"),
+    R("add-self", "add(x, x)", "mul(x, 2)", _not_bool),
+]
+
+PRODUCTS = [
+    R("mul-one", "mul(x, 1)", "x"),
+    R("mul-zero", "mul(x, 0)", "0", licence="finite"),
+    R("mul-minus-one", "mul(x, -1)", "neg(x)", _not_bool),
+    Rule("mul-neg-neg", "mul(neg(x), neg(y))", "mul(x, y)"),
+    R("mul-self", "mul(x, x)", "sqr(x)", _not_bool),
+    Rule("sqr-neg", "sqr(neg(x))", "sqr(x)"),
+    R("sqr-abs", "sqr(abs(x))", "sqr(x)"),
+    R("sqr-sqrt", "sqr(sqrt(x))", "x", licence="domain"),
+    R("abs-neg", "abs(neg(x))", "abs(x)"),
+    R("abs-abs", "abs(abs(x))", "abs(x)"),
+    R("abs-sqr", "abs(sqr(x))", "sqr(x)", _floats),
+    R("abs-exp", "abs(exp(x))", "exp(x)"),
+    R("div-one", "truediv(x, 1)", "x"),
+    R("div-minus-one", "truediv(x, -1)", "neg(x)"),
+    R("div-self", "truediv(x, x)", "1", licence="nonzero"),
+    R("zero-div", "truediv(0, x)", "0", licence="nonzero"),
+    R("one-div", "truediv(1, x)", "reciprocal(x)"),
+    Rule("div-neg-neg", "truediv(neg(x), neg(y))", "truediv(x, y)"),
+    Rule("neg-div-neg", "neg(truediv(neg(x), y))", "truediv(x, y)"),
+    R("div-div", "truediv(x, truediv(a, b))", "truediv(mul(x, b), a)",
+      lambda b, node: b["a"].op != "exp" and same_extent(node.inputs[1], node), "rounding"),
+    R("div-times", "mul(truediv(x, y), y)", "x", licence="nonzero"),
+    R("times-div", "truediv(mul(x, y), y)", "x", licence="nonzero"),
+    R("div-by-product", "truediv(x, mul(x, y))", "reciprocal(y)", licence="nonzero"),
+    R("mul-reciprocal", "mul(x, reciprocal(y))", "truediv(x, y)", lambda b, node: same_extent(b["y"], node), "rounding"),
+    R("div-reciprocal", "truediv(x, reciprocal(y))", "mul(x, y)", licence="rounding"),
+    R("reciprocal-self", "mul(x, reciprocal(x))", "1", licence="nonzero"),
+    R("reciprocal-reciprocal", "reciprocal(reciprocal(x))", "x", licence="rounding"),
+    R("reciprocal-div", "reciprocal(truediv(x, y))", "truediv(y, x)", licence="rounding"),
+]  # fmt: skip
+
+
+def _div_by_power(b: Bindings, node: Node) -> Node | None:
+    """A division by a power of two is a multiplication, exactly."""
+    c = uniform(b["c"])
+    if not isinstance(c, float) or not c or not math.isfinite(c) or abs(math.frexp(c)[0]) != 0.5:
+        return None
+    # Where the inverse is not a normal number, it or the product is rounded; float16 has the narrowest range.
+    if node.dtype not in ("float32", "float64") or not 2.0**-120 < abs(c) < 2.0**120:
+        return None
+    return build("mul", b["x"], number(1 / c, node.dtype, b["c"].ndim))
+
+
+PRODUCTS.append(R("div-power-of-two", "truediv(x, c)", _div_by_power, _constant("c")))
+
+
+# ---- constants that meet --------------------------------------------------------------------------------------------
+
+
+def _merge(outer: str, combine: str, first: str, second: str, constant_first: bool = False):
+    """outer(x, combine(first, second)), or outer(combine(first, second), x)."""
+
+    def replacement(b: Bindings, node: Node) -> Node | None:
+        if is_const(b["x"]):
+            return None
+        c = sound(combine, b[first], b[second])
+        if c is None:
+            return None
+        return build(outer, c, b["x"]) if constant_first else build(outer, b["x"], c)
+
+    return replacement
+
+
+_MERGES = (
+    ("add(add(x, a), b)", _merge("add", "add", "a", "b")),
+    ("add(sub(x, a), b)", _merge("add", "sub", "b", "a")),
+    ("add(sub(a, x), b)", _merge("sub", "add", "a", "b", True)),
+    ("sub(add(x, a), b)", _merge("add", "sub", "a", "b")),
+    ("sub(sub(x, a), b)", _merge("sub", "add", "a", "b")),
+    ("sub(sub(a, x), b)", _merge("sub", "sub", "a", "b", True)),
+    ("sub(a, add(x, b))", _merge("sub", "sub", "a", "b", True)),
+    ("sub(a, sub(x, b))", _merge("sub", "add", "a", "b", True)),
+    ("sub(a, sub(b, x))", _merge("add", "sub", "a", "b")),
+    ("mul(mul(x, a), b)", _merge("mul", "mul", "a", "b")),
+    ("mul(truediv(x, a), b)", _merge("mul", "truediv", "b", "a")),
+    ("mul(truediv(a, x), b)", _merge("truediv", "mul", "a", "b", True)),
+    ("truediv(mul(x, a), b)", _merge("mul", "truediv", "a", "b")),
+    ("truediv(truediv(x, a), b)", _merge("truediv", "mul", "a", "b")),
+    ("truediv(truediv(a, x), b)", _merge("truediv", "truediv", "a", "b", True)),
+    ("truediv(a, mul(x, b))", _merge("truediv", "truediv", "a", "b", True)),
+    ("truediv(a, truediv(x, b))", _merge("truediv", "mul", "a", "b", True)),
+    ("truediv(a, truediv(b, x))", _merge("mul", "truediv", "a", "b")),
+)
+_EXACT_MERGES = (
+    ("maximum(maximum(x, a), b)", _merge("maximum", "maximum", "a", "b")),
+    ("minimum(minimum(x, a), b)", _merge("minimum", "minimum", "a", "b")),
+)
+
+
+def _bound(names: str):
+    return _constant(*names)
+
+
+def _merge_name(pattern: str) -> str:
+    return "merge " + pattern.replace("truediv", "div")
+
+
+def _negated(outer: str, constant_first: bool = False):
+    def replacement(b: Bindings, node: Node) -> Node:
+        c = computed("neg", b["c"])
+        return build(outer, c, b["x"]) if constant_first else build(outer, b["x"], c)
+
+    return replacement
+
+
+def _collect(first: str | None):
+    """x*a + x*b, or x + x*b."""
+
+    def replacement(b: Bindings, node: Node) -> Node | None:
+        if is_const(b["x"]):
+            return None
+        a = b[first] if first is not None else number(1, node.dtype, node.ndim)
+        c = sound("add", a, b["b"])
+        return None if c is None else build("mul", b["x"], c)
+
+    return replacement
+
+
+CONSTANTS = [
+    *(R(_merge_name(p), p, r, _bound("ab"), "rounding") for p, r in _MERGES),
+    *(R(_merge_name(p), p, r, _bound("ab")) for p, r in _EXACT_MERGES),
+    R("neg-mul-constant", "neg(mul(x, c))", _negated("mul"), _constant("c")),
+    R("mul-neg-constant", "mul(neg(x), c)", _negated("mul"), _constant("c")),
+    R("neg-div-constant", "neg(truediv(x, c))", _negated("truediv"), _constant("c")),
+    R("neg-constant-div", "neg(truediv(c, x))", _negated("truediv", True), _constant("c")),
+    R("div-neg-constant", "truediv(neg(x), c)", _negated("truediv"), _constant("c")),
+    R("constant-div-neg", "truediv(c, neg(x))", _negated("truediv", True), _constant("c")),
+    R("collect", "add(mul(x, a), mul(x, b))", _collect("a"), _constant("a", "b"), "rounding"),
+    R("collect-one", "add(x, mul(x, b))", _collect(None), _constant("b"), "rounding"),
+]
+
+
+# ---- powers, exponentials and logarithms ----------------------------------------------------------------------------
+
+POWERS = [
+    R("pow-zero", "pow(x, 0)", "1"),
+    R("pow-one", "pow(x, 1)", "x"),
+    R("one-pow", "pow(1, x)", "1"),
+    R("pow-two", "pow(x, 2)", "sqr(x)", licence="rounding"),
+    R("pow-three", "pow(x, 3)", "mul(x, sqr(x))", licence="rounding"),
+    R("pow-four", "pow(x, 4)", "sqr(sqr(x))", licence="rounding"),
+    R("pow-half", "pow(x, 0.5)", "sqrt(x)", licence="domain"),
+    R("pow-minus-half", "pow(x, -0.5)", "reciprocal(sqrt(x))", licence="domain"),
+    R("pow-minus-one", "pow(x, -1)", "reciprocal(x)", _floats, "rounding"),
+    R("pow-minus-two", "pow(x, -2)", "reciprocal(sqr(x))", _floats, "rounding"),
+    R("exp-log", "exp(log(x))", "x", licence="domain"),
+    R("log-exp", "log(exp(x))", "x", licence="overflow"),
+    R("expm1-log1p", "expm1(log1p(x))", "x", licence="domain"),
+    R("log1p-expm1", "log1p(expm1(x))", "x", licence="overflow"),
+    R("exp-sub-log", "exp(sub(x, log(y)))", "truediv(exp(x), y)", licence="domain"),
+]
+
+
+# ---- conversions ----------------------------------------------------------------------------------------------------
+
+
+def _cast_cast(b: Bindings, node: Node) -> Node | None:
+    """A conversion by way of a dtype that holds every value of the first."""
+    x, mid, out = b["x"], b["m"], b["d"]
+    if promote(x.dtype, mid) != mid:
+        return None
+    # Floats saturate on the way to integers, integers wrap.
+    if x.dtype in INTEGER and DTYPES[mid].kind in "fc" and out in INTEGER and promote(x.dtype, out) != out:
+        return None
+    return build("cast", x, dtype=out)
+
+
+CASTS = [
+    Rule("cast-same", "cast(x; dtype=d)", "x", lambda b, node: b["x"].dtype == b["d"]),
+    Rule("cast-cast", "cast(cast(x; dtype=m); dtype=d)", _cast_cast),
+    Rule("bool-as-number", "ne(cast(x; dtype=d), 0)", "x", lambda b, node: b["x"].dtype == "bool"),
+    Rule("not-bool-as-number", "eq(cast(x; dtype=d), 0)", "invert(x)", lambda b, node: b["x"].dtype == "bool"),
+    Rule("real-complex", "real(complex(x, y))", "x"),
+    Rule("imag-complex", "imag(complex(x, y))", "y"),
+    Rule("conj-conj", "conj(conj(x))", "x"),
+    Rule("conj-complex", "conj(complex(x, y))", "complex(x, neg(y))"),
+]
+
+
+# ---- choices, comparisons, logic ------------------------------------------------------------------------------------
+
+
+def _integers(b: Bindings, node: Node) -> bool:
+    return is_integer(node.inputs[0]) or node.inputs[0].dtype == "bool"
+
+
+def _bools(b: Bindings, node: Node) -> bool:
+    return node.dtype == "bool"
+
+
+def _of_integers(b: Bindings, node: Node) -> bool:
+    return b["x"].dtype in INTEGER
+
+
+LOGIC = [
+    Rule("switch-true", "switch(1, x, y)", "x"),
+    Rule("switch-false", "switch(0, x, y)", "y"),
+    Rule("switch-same", "switch(c, x, x)", "x"),
+    Rule("switch-not", "switch(invert(c), x, y)", "switch(c, y, x)"),
+    Rule("switch-then-again", "switch(c, switch(c, x, y), z)", "switch(c, x, z)"),
+    Rule("switch-else-again", "switch(c, x, switch(c, y, z))", "switch(c, x, z)"),
+    Rule("switch-bool", "switch(c, 1, 0)", lambda b, node: build("cast", b["c"], dtype=node.dtype)),
+    Rule("maximum-self", "maximum(x, x)", "x"),
+    Rule("minimum-self", "minimum(x, x)", "x"),
+    Rule("maximum-again", "maximum(maximum(x, y), y)", "maximum(x, y)"),
+    Rule("minimum-again", "minimum(minimum(x, y), y)", "minimum(x, y)"),
+    Rule("and-self", "and(x, x)", "x"),
+    Rule("or-self", "or(x, x)", "x"),
+    Rule("xor-self", "xor(x, x)", "0"),
+    Rule("and-zero", "and(x, 0)", "0"),
+    Rule("or-zero", "or(x, 0)", "x"),
+    Rule("xor-zero", "xor(x, 0)", "x"),
+    Rule("and-true", "and(x, 1)", "x", _bools),
+    Rule("or-true", "or(x, 1)", "1", _bools),
+    Rule("xor-true", "xor(x, 1)", "invert(x)", _bools),
+    Rule("and-ones", "and(x, -1)", "x"),
+    Rule("or-ones", "or(x, -1)", "-1"),
+    Rule("and-not", "and(x, invert(x))", "0"),
+    Rule("or-not", "or(x, invert(x))", "1", _bools),
+    Rule("invert-invert", "invert(invert(x))", "x"),
+    Rule("not-eq", "invert(eq(x, y))", "ne(x, y)"),
+    Rule("not-ne", "invert(ne(x, y))", "eq(x, y)"),
+    *(Rule(f"not-{op}", f"invert({op}(x, y))", f"{other}(x, y)", _of_integers)
+      for op, other in (("lt", "ge"), ("le", "gt"), ("gt", "le"), ("ge", "lt"))),
+    *(Rule(f"{op}-self", f"{op}(x, x)", str(value), _integers)
+      for op, value in (("eq", 1), ("le", 1), ("ge", 1), ("ne", 0), ("lt", 0), ("gt", 0))),
+    Rule("floordiv-one", "floordiv(x, 1)", "x", _integers),
+    Rule("mod-one", "mod(x, 1)", "0", _integers),
+]  # fmt: skip
+
+algebra = Pass("algebra", [*SUMS, *PRODUCTS, *CONSTANTS, *POWERS, *CASTS, *LOGIC], weigh(weight))

@@ -1,0 +1,115 @@
+"""What rules of several subjects ask of nodes, and the weights that measures are made of."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..ir import lengths
+from ..ir.dtypes import COMPLEX, INTEGER, REAL_FLOAT
+from ..ir.interp.values import MEANING
+from ..ir.node import Node, build, constant
+from ..ir.ops.elementwise import is_cheap
+from ..ir.pattern import Bindings, number, uniform
+from ..ir.rewrite import Condition, Licence, Rule
+
+
+def is_const(n: Node) -> bool:
+    return uniform(n) is not None
+
+
+def is_real(n: Node) -> bool:
+    return n.dtype not in COMPLEX
+
+
+def is_float(n: Node) -> bool:
+    return n.dtype in REAL_FLOAT
+
+
+def is_integer(n: Node) -> bool:
+    return n.dtype in INTEGER
+
+
+def same_extent(a: Node, b: Node) -> bool:
+    """Whether two tensors of one rank are stretched along the same axes, so that work on one is work on the other."""
+    return a.type.broadcastable == b.type.broadcastable
+
+
+def computed(op: str, *args: Node) -> Node:
+    """The constant that an elementwise operation makes of uniform constants."""
+    plain = [number(uniform(a), a.dtype, a.ndim) for a in args]
+    node = build(op, *plain)
+    return constant(MEANING[op](node, [p.attr("value").array for p in plain], None), node.dtype)
+
+
+def sound(op: str, *args: Node) -> Node | None:
+    """`computed`, unless a finite result is out of reach or a factor would vanish."""
+    out = computed(op, *args)
+    value = uniform(out)
+    if isinstance(value, float) and (not math.isfinite(value) or (value == 0 and op in ("mul", "truediv"))):
+        return None
+    return out
+
+
+def real_rule(
+    name: str, pattern: str, replacement: Any, where: Condition | None = None, licence: Licence = None
+) -> Rule:
+    """A rule for real dtypes; complex arithmetic has other rounding, infinities and branch cuts."""
+
+    def condition(found: Bindings, node: Node) -> bool:
+        if not is_real(node) or not all(is_real(i) for i in node.inputs):
+            return False
+        return where is None or where(found, node)
+
+    return Rule(name, pattern, replacement, condition, licence)
+
+
+def pad(x: Node, ndim: int) -> Node:
+    """x with axes of length 1 in front."""
+    missing = ndim - x.ndim
+    return build("dimshuffle", x, order=("x",) * missing + tuple(range(x.ndim))) if missing else x
+
+
+def ones(x: Node) -> tuple[int, ...]:
+    """The axes whose length is known to be 1."""
+    return tuple(a for a, one in enumerate(x.type.broadcastable) if one)
+
+
+def extent(node: Node) -> int:
+    """1 and the number of axes along which there is something to do."""
+    return 1 + sum(not one for one in node.type.broadcastable)
+
+
+_WEIGHTS = {"const": 0, "dim": 0, "param": 0, "length": 0, "dimshuffle": 1, "alloc": 2, "scatter": 30, "sigmoid": 12, "softplus": 12}
+
+
+def weight(node: Node) -> int:
+    """A number that grows with the cost of a node: its kind, times the extent of what it works on.
+
+    int64 scalars are free: they are lengths.
+    """
+    t: Any = node.type
+    if not hasattr(t, "axes") or (t.dtype == "int64" and not t.axes):
+        return 0
+    if node.op == "gather":  # an index map: what it reads from does not matter
+        return 2 * extent(node)
+    base = _WEIGHTS.get(node.op)
+    if base is None:
+        base = {"pow": 30, "neg": 3}.get(node.op) or (4 if is_cheap(node.op) or node.family == "view" else 10)
+    return base * max([extent(node), *(extent(i) for i in node.inputs if hasattr(i.type, "axes"))])
+
+
+def length_number(n: Node, dtype: str, ndim: int) -> Node:
+    """A length as a tensor of one element."""
+    return pad(build("cast", n, dtype=dtype), ndim)
+
+
+def static_size(node: Node) -> int | None:
+    sizes = [lengths.static(a) for a in node.axes]
+    return math.prod(sizes) if None not in sizes else None  # type: ignore[arg-type]
+
+
+__all__ = [
+    "computed", "extent", "is_const", "is_float", "is_integer", "is_real", "length_number", "ones", "pad",
+    "real_rule", "same_extent", "sound", "static_size", "weight",
+]  # fmt: skip

@@ -1,0 +1,213 @@
+"""Gradients of losses: products and quotients that a chain rule builds up cancel, and scatters into zeros (the gradient of
+picking one element a row) stay sparse until they become a comparison with the index.
+
+    p * scatter(0, v, i)                     scatter(0, v * p[i], i)
+    p * (scatter(0, a / p[i], i) - c)        scatter(0, a, i) - p * c        softmax followed by its loss
+    (a/p - b/q) * p * q                      a*q - b*p                       a sigmoid followed by its loss
+    scatter(0, v, (0, 1, ..), y)             where(j == y, v, 0)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..ir.node import Node, Region, build
+from ..ir.pattern import Bindings, number, uniform
+from ..ir.rewrite import Pass, Rule, weigh
+from .common import ones, real_rule, same_extent, weight
+
+# ---- scatters into zeros --------------------------------------------------------------------------------------------
+
+
+def _of_zeros(b: Bindings, node: Node) -> bool:
+    return uniform(b["z"]) == 0
+
+
+def _places(p: Node, target: Node, index: Sequence[Node]) -> Node:
+    """p[index] for a p that stretches to the target, in a form that stretches to the value scattered there."""
+    width = max(i.ndim for i in index)
+    value = uniform(p)
+    if value is not None:
+        return number(value, p.dtype, width + target.ndim - len(index))
+    flat = tuple(a for a in range(len(index)) if a in ones(p) and a not in ones(target))
+    if len(flat) == len(index):
+        return build("dimshuffle", p, order=("x",) * width + tuple(range(len(index), p.ndim)))
+    if flat:
+        p = build("dimshuffle", p, order=tuple(a for a in range(p.ndim) if a not in flat))
+    return build("gather", p, *(i for a, i in enumerate(index) if a not in flat))
+
+
+def _scattered(op: str):
+    def replacement(b: Bindings, node: Node) -> Node | None:
+        s = build("scatter", b["z"], b["v"], *b["i"], mode=b["m"])
+        if not same_extent(s, node):
+            return None
+        return build("scatter", b["z"], build(op, b["v"], _places(b["p"], s, b["i"])), *b["i"], mode=b["m"])
+
+    return replacement
+
+
+def _rows(index: Node, length: Node) -> bool:
+    """Whether an index takes each place of an axis once."""
+    return index.op == "iota" and index.dtype == "int64" and index.axes[0] is length
+
+
+def _read_back(b: Bindings, node: Node) -> Node | None:
+    """What was scattered to places that are all different."""
+    target, index = b["z"], b["i"]
+    if any(i.ndim != 1 for i in index) or not any(_rows(i, target.axes[a]) for a, i in enumerate(index)):
+        return None
+    return b["v"]
+
+
+def _softmax_loss(b: Bindings, node: Node) -> Node | None:
+    """p * (scatter(0, a / p[i], i) - c): what is divided and multiplied again stays as it is."""
+    s = build("scatter", b["z"], b["a"], *b["i"], mode=b["m"])
+    if not same_extent(s, node) or b["g"] is not _places(b["p"], s, b["i"]):
+        return None
+    return build("sub", s, build("mul", b["p"], b["c"]))
+
+
+SCATTERS = [
+    real_rule("mul-scatter", "mul(p, scatter(z, v, *i; mode=m))", _scattered("mul"), _of_zeros, ("finite", "rounding")),
+    real_rule("div-scatter", "truediv(scatter(z, v, *i; mode=m), p)", _scattered("truediv"), _of_zeros,
+              ("nonzero", "rounding")),
+    Rule("neg-scatter", "neg(scatter(z, v, *i; mode=m))", "scatter(z, neg(v), *i; mode=m)", _of_zeros, "zero-sign"),
+    Rule("gather-scatter", "gather(scatter(z, v, *i; mode=m), *i)", _read_back, _of_zeros),
+    real_rule("softmax-index-loss", "mul(p, sub(scatter(z, truediv(a, g), *i; mode=m), c))", _softmax_loss, _of_zeros,
+              "nonzero"),
+]  # fmt: skip
+
+
+# ---- quotients that cancel ------------------------------------------------------------------------------------------
+
+
+def _crossed(op: str):
+    """(a/p op b/q) * p * q -> a*q op b*p, and further where p and q add up to 1."""
+
+    def replacement(b: Bindings, node: Node) -> Node:
+        p, q, first, second = b["p"], b["q"], b["a"], b["b"]
+        if (p.op, q.op) == ("sigmoid", "sigmoid") and _opposite(p.inputs[0], q.inputs[0]):
+            out = _mixed(first, second if op == "add" else build("neg", second), p)
+            if out is not None:
+                return out
+        return build(op, build("mul", first, q), build("mul", second, p))
+
+    return replacement
+
+
+def _opposite(x: Node, y: Node) -> bool:
+    return (x.op == "neg" and x.inputs[0] is y) or (y.op == "neg" and y.inputs[0] is x)
+
+
+def _mixed(a: Node, b: Node, p: Node) -> Node | None:
+    """a*(1 - p) + b*p as a + (b - a)*p where b - a is one term."""
+    terms = _polynomial(b)
+    for m, c in _polynomial(a).items():
+        terms[m] = terms.get(m, 0) - c
+    left = [(m, c) for m, c in terms.items() if c]
+    if len(left) != 1:
+        return None
+    (factors, c) = left[0]
+    if not factors and c == 1:
+        return build("add", a, p)
+    out = number(c, a.dtype, a.ndim)
+    for f in factors:
+        out = build("mul", out, f)
+    return build("add", a, build("mul", out, p))
+
+
+Polynomial = dict[tuple[Node, ...], Any]
+
+
+def _polynomial(node: Node, fuel: int = 4) -> Polynomial:
+    """Sums of products down to a small depth: factors in a fixed order -> coefficient."""
+    value = uniform(node)
+    if value is not None:
+        return {(): value}
+    if fuel and node.op == "neg":
+        return {m: -c for m, c in _polynomial(node.inputs[0], fuel - 1).items()}
+    if fuel and node.op in ("add", "sub", "mul"):
+        left, right = (_polynomial(i, fuel - 1) for i in node.inputs)
+        if node.op == "mul":
+            out: Polynomial = {}
+            for m, c in left.items():
+                for n, d in right.items():
+                    key = tuple(sorted(m + n, key=lambda f: f.uid))
+                    out[key] = out.get(key, 0) + c * d
+            return out
+        for m, c in right.items():
+            left[m] = left.get(m, 0) + (c if node.op == "add" else -c)
+        return left
+    return {(node,): 1}
+
+
+# One denominator goes after the other, from the inside out: p * (a/p - b/q) is a - p * (b/q), and q times that a*q - p*b.
+PRODUCTS = [
+    *(real_rule(f"quotient-loss-{op}", f"mul(p, {op}(truediv(a, p), c))", f"{op}(a, mul(p, c))", licence="nonzero")
+      for op in ("add", "sub")),
+    real_rule("quotient-loss-right", "mul(p, sub(c, truediv(a, p)))", "sub(mul(p, c), a)", licence="nonzero"),
+    *(real_rule(f"crossed-loss-{op}", f"mul(q, {op}(a, mul(p, truediv(b, q))))", _crossed(op),
+                licence=("nonzero", "rounding"))
+      for op in ("add", "sub")),
+    real_rule("crossed-loss-right", "mul(p, sub(mul(q, truediv(a, p)), b))", _crossed("sub"),
+              licence=("nonzero", "rounding")),
+]  # fmt: skip
+
+onehot = Pass("onehot", [*SCATTERS, *PRODUCTS], weigh(weight))
+
+
+# ---- comparison with the index --------------------------------------------------------------------------------------
+
+Checked = frozenset[tuple[Node, Node]]
+
+
+def checked_indices(r: Region) -> Checked:
+    """(index, length) of the gathers and scatters: an index out of range is an error there. A scatter that is only
+    summed does not count."""
+    nodes = r.nodes()
+    kept = {i for n in nodes if n.op != "sum" for i in n.inputs} | set(r.outputs)
+    out = set()
+    for n in nodes:
+        if n.op == "gather" or (n.op == "scatter" and n in kept):
+            for a, i in enumerate(n.inputs[1 + (n.op == "scatter") :]):
+                length = n.inputs[0].axes[a]
+                if not _rows(i, length):
+                    out.add((i, length))
+    return frozenset(out)
+
+
+def _summed(b: Bindings, node: Node, checked: Checked) -> Node | None:
+    """The sum along the axis where each row has one value."""
+    z, index, axes = b["z"], b["i"], b["a"]
+    if len(index) != 2 or axes not in ((0,), (1,)) or any(i.ndim != 1 for i in index):
+        return None
+    over, other = axes[0], 1 - axes[0]
+    if not _rows(index[other], z.axes[other]) or (index[over], z.axes[over]) not in checked:
+        return None
+    return b["v"]
+
+
+def _compared(b: Bindings, node: Node) -> Node | None:
+    """One value a row, at the column that the index names: a comparison of the column's number with it.
+
+    The index is read through a range of the axis' length: that counts negative ones from the end, and checks them all.
+    """
+    if node.ndim != 2 or len(b["i"]) != 2 or any(i.ndim != 1 for i in b["i"]) or not _rows(b["i"][0], node.axes[0]):
+        return None
+    columns = build("iota", node.axes[1], dtype="int64")
+    wanted = build("gather", columns, b["i"][1])
+    there = build("eq", build("dimshuffle", columns, order=("x", 0)), build("dimshuffle", wanted, order=(0, "x")))
+    return build("switch", there, build("dimshuffle", b["v"], order=(0, "x")), number(0, node.dtype, 2))
+
+
+onehot_sums = Pass("onehot sums", [
+    Rule("sum-scatter", "sum(scatter(z, v, *i; mode=m); axes=a)", _summed, _of_zeros),
+], weigh(weight), checked_indices)  # fmt: skip
+
+dense_onehot = Pass("dense onehot", [
+    Rule("scatter-as-comparison", "scatter(z, v, *i; mode=m)", _compared, _of_zeros),
+], weigh(weight))  # fmt: skip
+
+__all__ = ["checked_indices", "dense_onehot", "onehot", "onehot_sums"]

@@ -1,0 +1,312 @@
+"""Shapes: rearrangements that meet, do nothing, or stretch what stretches by itself; reductions moved to where there is
+less to reduce."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..ir import lengths
+from ..ir.dtypes import COMPLEX, DISCRETE
+from ..ir.node import Node, build, make, renumber
+from ..ir.ops.view import walk_spec
+from ..ir.pattern import Bindings, number, uniform
+from ..ir.rewrite import Pass, Rule, weigh
+from .common import is_const, length_number, ones, pad, weight
+
+# ---- dimshuffle, reshape --------------------------------------------------------------------------------------------
+
+
+def _shuffled(x: Node, order: tuple[Any, ...]) -> Node:
+    return x if order == tuple(range(x.ndim)) else build("dimshuffle", x, order=order)
+
+
+def _dimshuffle_twice(b: Bindings, node: Node) -> Node:
+    return _shuffled(b["x"], tuple(o if o == "x" else b["p"][o] for o in b["o"]))
+
+
+def _dimshuffle_alloc(b: Bindings, node: Node) -> Node | None:
+    """dimshuffle(alloc(x)) -> alloc(dimshuffle(x)): the stretching goes outwards, where it meets its like."""
+    x, order = b["x"], b["o"]
+    ahead = len(b["n"]) - x.ndim
+    new = tuple("x" if o == "x" or o < ahead else o - ahead for o in order)
+    if any(a not in new and a not in ones(x) for a in range(x.ndim)):
+        return None
+    while new and new[0] == "x":  # alloc aligns at the last axis
+        new = new[1:]
+    return build("alloc", _shuffled(x, new), *node.axes)
+
+
+def _reshape_as_dimshuffle(b: Bindings, node: Node) -> Node | None:
+    """A reshape that only adds and drops axes of length 1."""
+    x = b["x"]
+    have = [a for a in range(x.ndim) if a not in ones(x)]
+    want = [a for a in range(node.ndim) if a not in ones(node)]
+    if [x.axes[a] for a in have] != [node.axes[a] for a in want]:
+        return None
+    place = dict(zip(want, have, strict=True))
+    return _shuffled(x, tuple(place.get(a, "x") for a in range(node.ndim)))
+
+
+def _in_order(b: Bindings, node: Node) -> bool:
+    """Whether a dimshuffle only adds and drops axes."""
+    kept = [o for o in b["o"] if o != "x"]
+    return kept == sorted(kept)
+
+
+ORDER = [
+    Rule("dimshuffle-identity", "dimshuffle(x; order=o)", "x", lambda b, node: b["o"] == tuple(range(b["x"].ndim))),
+    Rule("dimshuffle-dimshuffle", "dimshuffle(dimshuffle(x; order=p); order=o)", _dimshuffle_twice),
+    Rule("dimshuffle-alloc", "dimshuffle(alloc(x, *n); order=o)", _dimshuffle_alloc),
+    Rule("reshape-as-dimshuffle", "reshape(x, *n)", _reshape_as_dimshuffle),
+    Rule("reshape-reshape", "reshape(reshape(x, *m), *n)", "reshape(x, *n)"),
+    Rule("reshape-dimshuffle", "reshape(dimshuffle(x; order=o), *n)", "reshape(x, *n)", _in_order),
+    Rule("rebroadcast-known", "rebroadcast(x; axes=a)", "x", lambda b, node: set(b["a"]) <= set(ones(b["x"]))),
+    Rule("concatenate-one", "concatenate(x)", "x"),
+]
+
+
+# ---- alloc ----------------------------------------------------------------------------------------------------------
+
+
+def _alloc_nothing(b: Bindings, node: Node) -> Node | None:
+    """An alloc that stretches nothing and adds at most axes of length 1."""
+    x = b["x"]
+    ahead = node.ndim - x.ndim
+    if any(k not in ones(node) for k in range(ahead)) or any(
+        one and k + ahead not in ones(node) for k, one in enumerate(x.type.broadcastable)
+    ):
+        return None
+    out = pad(x, node.ndim)
+    # A length that is 1 here and not known to be 1 there stays declared.
+    return None if out.type.broadcastable != node.type.broadcastable else out
+
+
+def _alloc_fewer(b: Bindings, node: Node) -> Node | None:
+    """alloc aligns at the last axis, so leading axes of length 1 of its value say nothing."""
+    order = list(b["o"])
+    while order and order[0] == "x":
+        order.pop(0)
+    if len(order) == len(b["o"]):
+        return None
+    return build("alloc", _shuffled(b["x"], tuple(order)), *b["n"])
+
+
+def unstretched(x: Node) -> Node:
+    """What an alloc stretches; x itself where it is none."""
+    return x.inputs[0] if x.op == "alloc" else x
+
+
+def _elementwise_unstretched(b: Bindings, node: Node) -> Node | None:
+    """Elementwise operations stretch by themselves: allocs among the arguments go, one around the result may stay."""
+    plain = [unstretched(x) for x in node.inputs]
+    if all(a is x for a, x in zip(plain, node.inputs, strict=True)):
+        return None
+    ndim = max(p.ndim for p in plain)
+    out = make(node.op, [pad(p, ndim) for p in plain], node.attrs)
+    if ndim == node.ndim and out.type.broadcastable == node.type.broadcastable:
+        return out
+    return build("alloc", out, *(n if k < node.ndim - ndim or out.type.broadcastable[k - node.ndim + ndim]
+                                 else out.axes[k - node.ndim + ndim] for k, n in enumerate(node.axes)))  # fmt: skip
+
+
+ALLOC = [
+    Rule("alloc-nothing", "alloc(x, *n)", _alloc_nothing),
+    Rule("alloc-alloc", "alloc(alloc(x, *m), *n)", "alloc(x, *n)"),
+    Rule("alloc-leading-ones", "alloc(dimshuffle(x; order=o), *n)", _alloc_fewer),
+    Rule("elementwise-of-alloc", "elementwise(*xs)", _elementwise_unstretched),
+]
+
+
+# ---- slices ---------------------------------------------------------------------------------------------------------
+
+
+def _slice_everything(b: Bindings, node: Node) -> Node | None:
+    """Entries that take a whole axis become "all"; a slice of such entries is its argument."""
+    x, spec = b["x"], b["s"]
+    walked = walk_spec(x, b["i"], spec)
+    rest, bounds, new = list(b["i"]), [], []
+    for n, entry, (first, span, step, checks) in zip(x.axes, spec, walked, strict=True):
+        count = 1 if entry[0] == "point" else sum(entry[1:3]) if entry[0] == "range" else 0
+        mine, rest = rest[:count], rest[count:]
+        if entry[0] != "all" and step == 1 and span is n and lengths.static(first) == 0 and not checks:
+            new.append(("all",))
+        else:
+            new.append(entry)
+            bounds += mine
+    if tuple(new) == spec:
+        return x if all(e[0] == "all" for e in spec) else None
+    return build("slice", x, *bounds, spec=tuple(new))
+
+
+def _slice_twice(b: Bindings, node: Node) -> Node | None:
+    """x[i][j] where no axis is cut twice."""
+    inner, outer, i, j = b["s"], b["t"], list(b["i"]), list(b["j"])
+    spec, bounds = [], []
+    for p, q in zip(inner, outer, strict=True):
+        if p[0] != "all" and q[0] != "all":
+            return None
+        for entry, source in ((p, i), (q, j)):
+            count = 1 if entry[0] == "point" else sum(entry[1:3]) if entry[0] == "range" else 0
+            bounds += [source.pop(0) for _ in range(count)]
+        spec.append(p if q[0] == "all" else q)
+    return build("slice", b["x"], *bounds, spec=tuple(spec))
+
+
+def _slice_alloc(b: Bindings, node: Node) -> Node | None:
+    """A slice along axes that were stretched only is a shorter stretch."""
+    x, spec = b["x"], b["s"]
+    ahead = len(spec) - x.ndim
+    if any(e[0] != "all" and k >= ahead and k - ahead not in ones(x) for k, e in enumerate(spec)):
+        return None
+    return build("alloc", x, *node.axes)
+
+
+def _slice_iota(b: Bindings, node: Node) -> Node | None:
+    """The beginning of a range is a range; one number of it is that number."""
+    ((first, span, step, _),) = walk_spec(node.inputs[0], b["i"], b["s"])
+    if step == 1 and lengths.static(first) == 0:
+        return build("iota", span, dtype=node.dtype)
+    if b["s"][0][0] == "point":
+        return pad(build("cast", first, dtype=node.dtype), 1)
+    return None
+
+
+def _whole(b: Bindings, node: Node) -> bool:
+    return all(e[0] == "all" for e in b["s"])
+
+
+SLICES = [
+    Rule("slice-everything", "slice(x, *i; spec=s)", _slice_everything),
+    Rule("slice-slice", "slice(slice(x, *i; spec=s), *j; spec=t)", _slice_twice),
+    Rule("slice-alloc", "slice(alloc(x, *n), *i; spec=s)", _slice_alloc),
+    Rule("slice-iota", "slice(iota(n), *i; spec=s)", _slice_iota),
+    Rule("set-slice-whole", "set_slice(x, y; spec=s, mode=\"set\")", "y", _whole),
+    Rule("inc-slice-whole", "set_slice(x, y; spec=s, mode=\"inc\")", "add(x, y)", _whole),
+    Rule("slice-of-set-slice", "slice(set_slice(x, y, *i; spec=s, mode=\"set\"), *i; spec=s)", "y"),
+    Rule("cast-iota", "cast(iota(n; dtype=m); dtype=d)", "iota(n; dtype=d)", lambda b, node: b["m"] == "int64"),
+    Rule("gather-everything", "gather(x, iota(n))", "x", lambda b, node: b["n"] is b["x"].axes[0] and node.inputs[1].dtype == "int64"),
+]
+
+
+# ---- reductions -----------------------------------------------------------------------------------------------------
+
+_PLAIN = ("sum", "prod", "max", "min", "any", "all")
+
+
+def _plain(b: Bindings, node: Node) -> bool:
+    return node.op in _PLAIN
+
+
+def _drop(x: Node, axes: tuple[int, ...]) -> Node:
+    """x without axes of length 1."""
+    return _shuffled(x, tuple(a for a in range(x.ndim) if a not in axes))
+
+
+def _reduce_ones(b: Bindings, node: Node) -> Node | None:
+    """Nothing is folded along an axis of length 1."""
+    x, axes = b["x"], b["a"]
+    single = tuple(a for a in axes if a in ones(x))
+    if axes and not single:
+        return None
+    left = tuple(a - sum(s < a for s in single) for a in axes if a not in single)
+    out = _drop(x, single)
+    return build(node.op, out, axes=left) if left else out
+
+
+def _reduce_twice(b: Bindings, node: Node) -> Node | None:
+    if node.inputs[0].op != node.op:
+        return None
+    x, inner = b["x"], b["p"]
+    kept = [a for a in range(x.ndim) if a not in inner]
+    return build(node.op, x, axes=tuple(sorted((*inner, *(kept[a] for a in b["a"])))))
+
+
+def _reduce_dimshuffle(b: Bindings, node: Node) -> Node | None:
+    """A reduction of permuted axes is one of the axes themselves; what is left is permuted."""
+    x, order = b["x"], b["o"]
+    reduced = tuple(sorted(order[a] for a in b["a"]))
+    if "x" in [order[a] for a in b["a"]]:
+        return None
+    left = [a for a in range(x.ndim) if a not in reduced]
+    out = tuple(o if o == "x" else left.index(o) for k, o in enumerate(order) if k not in b["a"])
+    return _shuffled(build(node.op, x, axes=reduced), out)
+
+
+def _reduce_alloc(b: Bindings, node: Node) -> Node | None:
+    """Equal elements: their sum is one of them times their number, their maximum one of them."""
+    alloc, axes = node.inputs[0], b["a"]
+    x = pad(b["x"], alloc.ndim)
+    same = tuple(a for a in axes if a in ones(x) and a not in ones(alloc))
+    if not same or (node.op == "sum" and node.dtype not in DISCRETE and node.dtype not in _WIDE):
+        return None
+    rest = tuple(a for a in axes if a not in same)
+    left = [a for a in range(alloc.ndim) if a not in same]
+    out = _drop(x, same)
+    if rest:
+        out = build(node.op, out, axes=tuple(left.index(a) for a in rest))
+    if node.op == "sum":
+        count = lengths.product(alloc.axes[a] for a in same)
+        out = build("mul", out, length_number(count, node.dtype, out.ndim))
+    return out
+
+
+_WIDE = frozenset({"float32", "float64"}) | COMPLEX  # the others hold few lengths exactly, or none above 65504
+
+
+def _sum_scaled(op: str):
+    def replacement(b: Bindings, node: Node) -> Node | None:
+        """A factor that is the same along the reduced axes comes out of the sum."""
+        x, c, axes = b["x"], b["c"], b["a"]
+        if any(a not in ones(c) for a in axes) or any(a in ones(x) for a in axes) or node.dtype == "bool":
+            return None
+        return build(op, build("sum", x, axes=axes), _drop(c, axes))
+
+    return replacement
+
+
+_EXTREME = {"max": "min", "min": "max"}
+
+REDUCTIONS = [
+    Rule("reduce-ones", "reduce(x; axes=a)", _reduce_ones, _plain),
+    Rule("reduce-reduce", "reduce(reduce(x; axes=p); axes=a)", _reduce_twice, _plain, "rounding"),
+    Rule("reduce-dimshuffle", "reduce(dimshuffle(x; order=o); axes=a)", _reduce_dimshuffle, _plain, "rounding"),
+    Rule("reduce-alloc", "reduce(alloc(x, *n); axes=a)", _reduce_alloc,
+         lambda b, node: node.op in ("sum", "max", "min"), "rounding"),
+    Rule("sum-scaled", "sum(mul(x, c); axes=a)", _sum_scaled("mul"), licence="rounding"),
+    Rule("sum-divided", "sum(truediv(x, c); axes=a)", _sum_scaled("truediv"), licence="rounding"),
+    Rule("sum-neg", "sum(neg(x); axes=a)", "neg(sum(x; axes=a))"),
+    Rule("max-neg", "reduce(neg(x); axes=a)",
+         lambda b, node: build("neg", build(_EXTREME[node.op], b["x"], axes=b["a"])),
+         lambda b, node: node.op in _EXTREME and b["x"].dtype not in DISCRETE, "zero-sign"),
+]  # fmt: skip
+
+
+# ---- tuples and lengths ---------------------------------------------------------------------------------------------
+
+
+def _branch(b: Bindings, node: Node) -> Node | None:
+    """The branch of an ifelse that is taken for sure. Its obligations have to be none: they would be lost."""
+    choice = node.inputs[0]
+    condition, *args = choice.inputs
+    if choice.op != "ifelse" or not is_const(condition):
+        return None
+    inner = choice.attr("then" if uniform(condition) else "orelse")
+    if inner.checks or any(n.op == "length" for n in inner.nodes()):
+        return None
+    outs, _ = renumber(inner, dict(zip(inner.params, args, strict=True)))
+    out = outs[node.attr("index")]
+    return out if out.type == node.type else None
+
+
+def _at_least_zero(b: Bindings, node: Node) -> bool:
+    return b["n"].ndim == 0 and b["n"].dtype == "int64" and lengths.nonneg(b["n"])
+
+
+KNOWN = [
+    Rule("csr-part", "csr_part(csr(d, i, p, n); part=k)", lambda b, node: (b["d"], b["i"], b["p"])[b["k"]]),
+    Rule("item-of-ifelse", "item(t)", _branch),
+    Rule("length-below-zero", "lt(n, 0)", lambda b, node: number(0, "bool", 0), _at_least_zero),
+    Rule("length-from-zero", "ge(n, 0)", lambda b, node: number(1, "bool", 0), _at_least_zero),
+]
+
+shapes = Pass("shapes", [*KNOWN, *ORDER, *ALLOC, *SLICES, *REDUCTIONS], weigh(weight))

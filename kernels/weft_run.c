@@ -1,0 +1,172 @@
+/* weft_run.c: see weft_run.h. */
+#define _GNU_SOURCE
+#include "weft_run.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "weft_pool.h"
+
+int32_t weft_run_abi(void) { return WEFT_ABI; }
+
+/* ---- the stop flag ---- */
+
+static volatile int32_t stop, never;
+static pthread_t main_thread;
+static struct sigaction python; /* what was there when the handler was first installed */
+static int installed;
+static int64_t next_look; /* of the main thread, in ticks */
+
+enum { TICK = 50 * 1000 * 1000 }; /* ns between two looks whether the handler is still there */
+
+static int64_t ticks(void) {
+  struct timespec t;
+#ifdef CLOCK_MONOTONIC_COARSE
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+#else
+  clock_gettime(CLOCK_MONOTONIC, &t);
+#endif
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Python first: when the flag stops a call, Python has the signal to raise. */
+static void on_interrupt(int signal, siginfo_t *info, void *context) {
+  int saved = errno;
+  if (python.sa_flags & SA_SIGINFO) python.sa_sigaction(signal, info, context);
+  else python.sa_handler(signal);
+  stop = 1;
+  errno = saved;
+}
+
+static int is_ours(const struct sigaction *a) { return (a->sa_flags & SA_SIGINFO) && a->sa_sigaction == on_interrupt; }
+
+static int is_python(const struct sigaction *a) {
+  if ((a->sa_flags ^ python.sa_flags) & SA_SIGINFO) return 0;
+  return a->sa_flags & SA_SIGINFO ? a->sa_sigaction == python.sa_sigaction : a->sa_handler == python.sa_handler;
+}
+
+/* The one thread of a child is its main thread. */
+static void after_fork(void) { main_thread = pthread_self(); }
+
+int32_t weft_stop_install(uintptr_t thread) {
+  struct sigaction now;
+  if (sigaction(SIGINT, NULL, &now)) return 0;
+  if (is_ours(&now)) return 1;
+  if (!installed) {
+    if (!(now.sa_flags & SA_SIGINFO) && (now.sa_handler == SIG_DFL || now.sa_handler == SIG_IGN)) return 0;
+    python = now;
+    main_thread = (pthread_t)thread;
+    pthread_atfork(NULL, NULL, after_fork);
+  } else if (!is_python(&now)) {
+    return 0; /* somebody's who may chain to ours: to chain to theirs would be a circle */
+  }
+  struct sigaction ours = python;
+  ours.sa_flags |= SA_SIGINFO;
+  ours.sa_sigaction = on_interrupt;
+  installed = 1;
+  return sigaction(SIGINT, &ours, NULL) == 0;
+}
+
+static int handler_is_gone(void) {
+  int64_t now = ticks();
+  if (!installed || now < next_look) return 0;
+  next_look = now + TICK;
+  struct sigaction a;
+  return sigaction(SIGINT, NULL, &a) == 0 && !is_ours(&a);
+}
+
+/* ---- frames ---- */
+
+void *weft_alloc(int64_t bytes) {
+  void *p = NULL;
+  return posix_memalign(&p, 64, bytes > 0 ? (size_t)bytes : 1) ? NULL : p;
+}
+
+weft_frame *weft_frame_new(int32_t inputs, int32_t outputs, int32_t states, int32_t segments) {
+  size_t words = 2 * (size_t)inputs + 3 * (size_t)states;
+  size_t bytes = sizeof(weft_frame) + ((size_t)inputs + (size_t)outputs) * sizeof(weft_array) +
+                 (size_t)segments * sizeof(weft_segment) + words * sizeof(void *) + (size_t)inputs * sizeof(int32_t);
+  weft_frame *f = calloc(1, bytes);
+  if (!f) return NULL;
+  f->inputs = inputs;
+  f->outputs = outputs;
+  f->states = states;
+  f->segments = segments;
+  f->call.inputs = (weft_array *)(f + 1);
+  f->call.outputs = f->call.inputs + inputs;
+  f->call.segments = (weft_segment *)(f->call.outputs + outputs);
+  f->objects = (uintptr_t *)(f->call.segments + segments);
+  f->descrs = f->objects + inputs;
+  f->call.states = (weft_state **)(f->descrs + inputs);
+  f->before = (void **)(f->call.states + states);
+  f->ndims = (int32_t *)(f->before + 2 * states);
+  f->call.parallel_for = weft_parallel_for;
+  return f;
+}
+
+static void free_outputs(weft_frame *f) {
+  for (int32_t k = 0; k < f->outputs; k++) {
+    free(f->call.outputs[k].data);
+    f->call.outputs[k].data = NULL;
+  }
+}
+
+void weft_frame_free(weft_frame *f) {
+  if (!f) return;
+  free_outputs(f);
+  for (int32_t k = 0; k < f->segments; k++) free(f->call.segments[k].base);
+  free(f);
+}
+
+/* ---- a call ---- */
+
+enum { C_CONTIGUOUS = 0x1, ALIGNED = 0x100 };
+
+static int bind(weft_frame *f) {
+  for (int32_t k = 0; k < f->inputs; k++) {
+    if (!f->objects[k]) continue;
+    const weft_ndarray *a = (const weft_ndarray *)(f->objects[k] + (uintptr_t)f->header);
+    if (a->nd != f->ndims[k] || (uintptr_t)a->descr != f->descrs[k] ||
+        (a->flags & (C_CONTIGUOUS | ALIGNED)) != (C_CONTIGUOUS | ALIGNED)) {
+      f->call.check = k;
+      return 0;
+    }
+    weft_array *slot = &f->call.inputs[k];
+    slot->data = a->data;
+    for (int d = 0; d < a->nd; d++) slot->dims[d] = a->dimensions[d];
+  }
+  return 1;
+}
+
+int32_t weft_run(weft_frame *f) {
+  weft_call *c = &f->call;
+  int is_main = installed && pthread_equal(pthread_self(), main_thread);
+  f->moved = 0;
+  if (is_main && stop) {
+    stop = 0;
+    return WEFT_RUN_STALE;
+  }
+  if (is_main && handler_is_gone()) return WEFT_RUN_HANDLER;
+  if (!bind(f)) return WEFT_RUN_ARGUMENT;
+  free_outputs(f); /* those of a call that was interrupted before Python took them */
+  for (int32_t k = 0; k < f->states; k++) {
+    f->before[2 * k] = c->states[k]->now.data;
+    f->before[2 * k + 1] = c->states[k]->spare.data;
+  }
+  c->stop = is_main ? &stop : &never;
+  c->threads = weft_pool_threads();
+  c->check = 0;
+  memset(c->values, 0, sizeof c->values);
+  c->threads = weft_pool_threads();
+  int32_t code = f->main(c);
+  for (int32_t k = 0; k < f->states; k++) {
+    void *a = c->states[k]->now.data, *b = c->states[k]->spare.data, **was = &f->before[2 * k];
+    if (!((a == was[0] && b == was[1]) || (a == was[1] && b == was[0]))) f->moved = 1;
+  }
+  if (code != WEFT_OK) free_outputs(f);
+  return code;
+}

@@ -1,0 +1,56 @@
+/* weft_run.h: how Python enters a compiled function: one C call that binds NumPy arrays, runs weft_main and sees to
+ * what Python would otherwise look at after every call. Built with weft_pool.c into the one library a process has.
+ *
+ * The stop flag. SIGINT sets it, after Python's own C handler has noted the signal. Python raises KeyboardInterrupt in
+ * the main thread only, so only calls of the main thread see the flag; a call of any other thread runs to its end.
+ * The flag belongs to the call that runs when the signal comes. One that comes between two calls is Python's alone:
+ * the next call finds the flag set, clears it and returns WEFT_RUN_STALE without running, so that Python raises what it
+ * has noted (and calls again if that was raised and caught before). A signal after that look stops the call.
+ */
+#ifndef WEFT_RUN_H
+#define WEFT_RUN_H
+#include "weft_abi.h"
+
+/* Returned by weft_run beside the codes of weft_main; nothing has run then. */
+#define WEFT_RUN_STALE -1    /* call again, once Python has looked at its signals */
+#define WEFT_RUN_HANDLER -2  /* the SIGINT handler is not ours any more: install it if that is right, call again */
+#define WEFT_RUN_ARGUMENT -3 /* input `call.check` is not an array as declared, as far as one look can tell */
+
+/* The fields of a NumPy array after the object header (PyArrayObject_fields, stable in NumPy 1 and 2). */
+typedef struct {
+    char *data;
+    int nd;
+    intptr_t *dimensions, *strides;
+    void *base, *descr;
+    int flags;
+} weft_ndarray;
+
+/* What calls of a program reuse. One frame serves one call at a time. */
+typedef struct {
+    weft_call call;
+    int32_t (*main)(weft_call *);
+    int32_t inputs, outputs, states, segments;
+    int32_t moved;      /* a state has other buffers than before the call */
+    int32_t header;     /* bytes of a Python object's header */
+    uintptr_t *objects; /* the address of each input's array object; 0: the caller has filled call.inputs */
+    uintptr_t *descrs;  /* the dtype object that each input's array has */
+    int32_t *ndims;
+    void **before;
+} weft_frame;
+
+weft_frame *weft_frame_new(int32_t inputs, int32_t outputs, int32_t states, int32_t segments);
+void weft_frame_free(weft_frame *frame);
+
+/* Runs frame->main on frame->call. When it fails no output is left allocated. */
+int32_t weft_run(weft_frame *frame);
+
+/* Installs the SIGINT handler in front of the one that Python's has; `thread` is the main one (a pthread_t). Called
+ * while Python's own handler is the default one. Nonzero: it is (or was already) installed. */
+int32_t weft_stop_install(uintptr_t thread);
+
+/* Memory for results of a Python operation: 64-byte aligned, freed with free; NULL when there is none. */
+void *weft_alloc(int64_t bytes);
+
+int32_t weft_run_abi(void); /* WEFT_ABI of this build */
+
+#endif

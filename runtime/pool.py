@@ -1,0 +1,81 @@
+"""The one library of a process that every program shares: the thread pool, the stop flag, the entry of calls.
+
+It is built from the files in SOURCES by whoever has a compiler; the runtime is given its path.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+from .abi import CONSTANTS, HEADERS, ffi
+from .errors import InternalError, WeftError
+
+SOURCES = ("weft_pool.c", "weft_run.c")
+
+_library: Any = None
+_lock = threading.Lock()
+
+
+def load(path: str | os.PathLike) -> None:
+    """Makes the library at `path` the process's. The first one stays: later calls change nothing."""
+    global _library
+    with _lock:
+        if _library is not None:
+            return
+        opened = open_library(path, stay=True)
+        if opened.weft_run_abi() != CONSTANTS["WEFT_ABI"]:
+            raise WeftError(f"{path} was built for another version of weft's C interface; build it again")
+        _library = opened
+    from . import signals
+
+    signals.install()
+
+
+def open_library(path: str | os.PathLike, stay: bool = False) -> Any:
+    """dlopen with an error that says what to do. A library that shall `stay` is never unmapped, not even at exit."""
+    flags = ffi.RTLD_NOW | (getattr(os, "RTLD_NODELETE", 0) if stay else 0)
+    try:
+        return ffi.dlopen(os.fspath(path), flags)
+    except OSError as e:
+        hint = ""
+        if Path(path).exists():
+            hint = " (if its folder is mounted noexec, name another one with WEFT_CACHE_DIR)"
+        raise WeftError(f"the compiled library {path} cannot be loaded: {e}{hint}") from e
+
+
+def library() -> Any:
+    """The loaded library, as cffi gives it."""
+    if _library is None:
+        raise InternalError(f"runtime.pool.load(path) comes before the first program; sources: {', '.join(sources())}")
+    return _library
+
+
+def loaded() -> bool:
+    return _library is not None
+
+
+def sources() -> list[str]:
+    """Paths of the C files to build the library from."""
+    return [str(HEADERS / name) for name in SOURCES]
+
+
+def parallel_for() -> int:
+    """The address of the pool's parallel_for (kernels/weft_pool.h), for programs that are not called from Python."""
+    found = ffi.addressof(library(), "weft_parallel_for")
+    return int(ffi.cast("uintptr_t", found))
+
+
+def threads() -> int:
+    """How many threads loops use: set, or WEFT_THREADS, or OMP_NUM_THREADS, or what affinity and cgroup allow."""
+    return library().weft_pool_threads()
+
+
+def set_threads(n: int) -> None:
+    """From the next loop on; n <= 0 returns to the environment's count."""
+    library().weft_pool_set_threads(max(-1, min(int(n), 2**31 - 1)))
+
+
+__all__ = ["SOURCES", "library", "load", "loaded", "open_library", "parallel_for", "set_threads", "sources", "threads"]

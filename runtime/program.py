@@ -1,0 +1,316 @@
+"""A compiled program: a shared library and its manifest, as the executor of a CompiledFunction.
+
+The manifest is plain data: {"abi": 1, "inputs": [{"dtype", "ndim"}], "outputs": [...], "states": [...],
+"segments": int, "checks": [{"kind", "message", "error"}], "hosts": [{"name", "inputs": [...], "outputs": [...]}],
+"library": [routine]}, and optionally "name". A check's message holds {0} to {3} where values of the failed call go; its
+error is the name of a class in errors.py. What the hosts call are the Python functions given beside it: a list of
+arrays in, a list of arrays out.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import errors, lapack, pool, signals
+from .abi import CONSTANTS, MAX_NDIM, adopt_array, ffi
+from .callable import Unfit
+from .errors import InternalError, WeftError
+from .state import Storage
+
+OK, CHECK, NO_MEMORY, STOPPED, HOST_RAISED = range(5)
+_STALE, _HANDLER, _ARGUMENT = (CONSTANTS[f"WEFT_RUN_{n}"] for n in ("STALE", "HANDLER", "ARGUMENT"))
+_NULL = ffi.NULL
+
+
+def element_type(name: str) -> np.dtype:
+    """The NumPy dtype of an element type by name; bfloat16 comes from ml_dtypes, loaded only then."""
+    if name != "bfloat16":
+        return np.dtype(name)
+    try:
+        import ml_dtypes
+    except ImportError as e:
+        raise WeftError(f"bfloat16 arrays are those of ml_dtypes: pip install ml_dtypes ({e})") from e
+    return np.dtype(ml_dtypes.bfloat16)
+
+
+def _header_bytes() -> int:
+    """Bytes of an object header where NumPy arrays lie in memory as weft_run.h says; 0 where C must not look."""
+    if sys.implementation.name != "cpython":
+        return 0
+    header = object.__basicsize__
+    if np.ndarray.__basicsize__ < header + ffi.sizeof("weft_ndarray"):
+        return 0
+    for a in (np.zeros((3, 5), np.float32), np.zeros((2, 3, 4), np.int64).T, np.zeros(())):
+        seen = ffi.cast("weft_ndarray *", id(a) + header)
+        data, descr = (int(ffi.cast("uintptr_t", p)) for p in (seen.data, seen.descr))
+        flags = a.flags.c_contiguous | a.flags.aligned << 8
+        if (data, descr) != (a.__array_interface__["data"][0], id(a.dtype)):
+            return 0
+        if (seen.nd, seen.flags & 0x101) != (a.ndim, flags):
+            return 0
+        if tuple(ffi.unpack(seen.dimensions, a.ndim) if a.ndim else ()) != a.shape:
+            return 0
+    return header
+
+
+_HEADER = _header_bytes()
+# Frames of programs that may be in a Python operation: only then can a call meet storages that another one uses.
+_in_host: set[_Frame] = set()
+
+
+class _Frame:
+    """The C structs of one call at a time, reused: argument slots, workspace, what Python reads back."""
+
+    def __init__(self, program: Program):
+        library = pool.library()
+        m = program.manifest
+        counts = (len(m["inputs"]), len(m["outputs"]), len(m["states"]), int(m["segments"]))
+        made = library.weft_frame_new(*counts)
+        if made == _NULL:
+            raise MemoryError("no memory for the frame of a compiled function")
+        self.c = c = ffi.gc(made, library.weft_frame_free)
+        self.run = library.weft_run
+        self.storages: Sequence[Storage] | None = None
+        self.hosts = program.hosts
+        self.held: list[Storage] = []
+        self.objects = c.objects
+        c.main, c.header = program.entry, _HEADER
+        for k, dtype in enumerate(program.input_dtypes):
+            c.descrs[k], c.ndims[k] = id(dtype), m["inputs"][k]["ndim"]
+        slots = [c.call.outputs[k] for k in range(counts[1])]
+        self.outputs = [
+            (s, s.dims, o["ndim"], d) for s, o, d in zip(slots, m["outputs"], program.output_dtypes, strict=True)
+        ]
+        self._keep = ffi.new("void *[]", [ffi.cast("void *", a) for a in program.routines])
+        c.call.library = self._keep
+        if program.hosts:
+            self._handle = ffi.new_handle(self)
+            c.call.user, c.call.host = self._handle, _host_entry()
+
+    def attach(self, storages: Sequence[Storage]) -> None:
+        if len(storages) != self.c.states:
+            raise InternalError(f"a program of {self.c.states} states was given {len(storages)}")
+        for k, s in enumerate(storages):
+            self.c.call.states[k] = s.struct
+        self.storages = storages
+
+
+class Program:
+    """Runs a compiled library. Safe from several threads as long as each holds the locks of the storages it passes."""
+
+    checks = True
+
+    def __init__(self, path: str | os.PathLike, manifest: dict[str, Any], hosts: Sequence[Callable] = ()):
+        if manifest["abi"] != CONSTANTS["WEFT_ABI"]:
+            raise WeftError(
+                f"{path} speaks version {manifest['abi']} of weft's C interface, this weft version "
+                f"{CONSTANTS['WEFT_ABI']}: compile or export it again"
+            )
+        pool.library()
+        self.manifest = manifest
+        self.name = manifest.get("name") or "the compiled function"
+        self.library = pool.open_library(path)
+        self.entry = ffi.addressof(self.library, "weft_main")
+        self.input_dtypes = _types(manifest["inputs"])
+        self.output_dtypes = _types(manifest["outputs"])
+        self.state_dtypes = _types(manifest["states"])
+        self.routines = [lapack.routine(name) for name in manifest["library"]]
+        if len(hosts) != len(manifest["hosts"]):
+            listed = len(manifest["hosts"])
+            raise InternalError(f"the manifest lists {listed} Python operations; {len(hosts)} were given")
+        self.hosts = [
+            (f, h["name"], _types(h["inputs"]), [i["ndim"] for i in h["inputs"]], _types(h["outputs"]),
+             [o["ndim"] for o in h["outputs"]])
+            for f, h in zip(hosts, manifest["hosts"], strict=True)
+        ]  # fmt: skip
+        self._checks = [(c["message"], _error_class(c["error"])) for c in manifest["checks"]]
+        self._frames = [_Frame(self)]
+        signals.install()
+
+    def execute(self, arguments: Sequence[np.ndarray], storages: Sequence[Storage]) -> list[np.ndarray]:
+        """One call. Arguments are aligned C-contiguous arrays of the declared types; storages are locked by the caller.
+
+        After an error every storage holds what it held.
+        """
+        frames = self._frames
+        try:
+            frame = frames.pop()
+        except IndexError:  # the function is called again from inside one of its own Python operations
+            frame = _Frame(self)
+        try:
+            if storages is not frame.storages:
+                frame.attach(storages)
+            if _in_host or self.hosts:
+                self._hold(frame, storages)
+            objects, k = frame.objects, 0
+            if _HEADER:
+                for a in arguments:
+                    objects[k] = id(a)
+                    k += 1
+            else:
+                k = self._bind(frame, arguments)
+            if k != frame.c.inputs:
+                raise InternalError(f"{self.name} takes {frame.c.inputs} arrays and was given {k}")
+            run, c = frame.run, frame.c
+            try:
+                code = run(c)
+                while code < 0:
+                    self._prepare(frame, code, arguments)
+                    code = run(c)
+            except BaseException:  # Python's SIGINT handler; committed or not, the call's buffers are ours
+                for s in storages:
+                    s.settle()
+                raise
+            if c.moved:
+                for s in storages:
+                    s.settle()
+            if code:
+                raise self._error(code, frame)
+            results = []
+            for slot, dims, ndim, dtype in frame.outputs:
+                data = slot.data
+                slot.data = _NULL
+                shape = () if ndim == 0 else (dims[0],) if ndim == 1 else tuple(dims[0:ndim])
+                results.append(adopt_array(data, shape, dtype))
+            return results
+        finally:
+            if self.hosts:
+                while frame.held:
+                    frame.held.pop().held = False
+                _in_host.discard(frame)
+                _raised.error = None
+            frames.append(frame)
+
+    def _hold(self, frame: _Frame, storages: Sequence[Storage]) -> None:
+        for s in storages:
+            if s.held:
+                raise WeftError(
+                    f"{self.name} uses a shared variable of the function whose Python operation calls it; a call "
+                    "inside another one needs shared variables of its own"
+                )
+        if self.hosts:
+            _in_host.add(frame)
+            for s in storages:
+                frame.held.append(s)
+                s.held = True
+
+    def _prepare(self, frame: _Frame, code: int, arguments: Sequence[np.ndarray]) -> None:
+        """What weft_run asked for before it ran. By now Python has raised a signal that it had noted."""
+        if code == _HANDLER:
+            signals.install()
+        elif code == _ARGUMENT:
+            self._bind(frame, arguments)
+
+    def _bind(self, frame: _Frame, arguments: Sequence[np.ndarray]) -> int:
+        """Fills the inputs by what NumPy says of the arrays. C's look takes the dtype object for the dtype."""
+        for k, (a, dtype) in enumerate(zip(arguments, self.input_dtypes, strict=True)):
+            ndim = self.manifest["inputs"][k]["ndim"]
+            if a.dtype != dtype or a.ndim != ndim or not (a.flags.c_contiguous and a.flags.aligned):
+                want = f"aligned C-contiguous array of {dtype}, {ndim} dimensions"
+                raise Unfit(f"input {k} of {self.name} is no {want}")
+            slot = frame.c.call.inputs[k]
+            slot.data = ffi.cast("void *", a.__array_interface__["data"][0])
+            slot.dims[0:ndim] = a.shape
+            frame.objects[k] = 0
+        return len(arguments)
+
+    def _error(self, code: int, frame: _Frame) -> BaseException:
+        call = frame.c.call
+        values = list(call.values)
+        if code == CHECK:
+            if not 0 <= call.check < len(self._checks):
+                return InternalError(f"{self.name} failed check {call.check}, which its manifest does not list")
+            message, kind = self._checks[call.check]
+            for k, v in enumerate(values):
+                message = message.replace(f"{{{k}}}", str(v))
+            return kind(message)
+        if code == NO_MEMORY:
+            asked = f": {values[0]:,} bytes were asked for" if values[0] > 0 else ""
+            return MemoryError(f"{self.name} found no memory for its arrays{asked}; no shared variable was changed")
+        if code == STOPPED:
+            return KeyboardInterrupt()
+        if code == HOST_RAISED and (error := getattr(_raised, "error", None)) is not None:
+            return error
+        return InternalError(f"{self.name} returned the unknown code {code}")
+
+
+def _types(entries: Sequence[dict[str, Any]]) -> list[np.dtype]:
+    for e in entries:
+        if not 0 <= e["ndim"] <= MAX_NDIM:
+            raise WeftError(f"an array of {e['ndim']} dimensions; at most {MAX_NDIM} are supported")
+    return [element_type(e["dtype"]) for e in entries]
+
+
+def _error_class(name: str) -> type[Exception]:
+    found = getattr(errors, name, None)
+    if not (isinstance(found, type) and issubclass(found, Exception)):
+        raise InternalError(f"a manifest names the error {name!r}, which runtime/errors.py does not have")
+    return found
+
+
+# ---- Python operations ----
+
+_entry: Any = None  # stays alive with the module
+
+
+def _host_entry() -> Any:
+    """The one C callback of the process; made when the first program with Python operations is loaded."""
+    global _entry
+    if _entry is None:
+        declared = "int32_t(void *, int32_t, const weft_array *, weft_array *)"
+        _entry = ffi.callback(declared, _call_host, error=1, onerror=_note)
+    return _entry
+
+
+_raised = threading.local()  # .error: what left the Python operation of this thread's call
+
+
+def _note(kind: type, error: BaseException, traceback: Any) -> None:
+    """Whatever leaves _call_host, a KeyboardInterrupt at its first instruction too: raised again after the call."""
+    _raised.error = error.with_traceback(traceback)
+
+
+def _call_host(user, number, ins, outs) -> int:
+    frame = ffi.from_handle(user)
+    function, name, in_types, in_ndims, out_types, out_ndims = frame.hosts[number]
+    # Copies: the buffers are C's again when the operation returns, and the user may keep what it was given.
+    given = [_copy_in(ins[k], t, n) for k, (t, n) in enumerate(zip(in_types, in_ndims, strict=True))]
+    results = function(given)
+    if len(results) != len(out_types):
+        raise errors.ArgumentError(f"{name} returned {len(results)} arrays; {len(out_types)} are declared")
+    arrays = []
+    for k, (value, dtype, ndim) in enumerate(zip(results, out_types, out_ndims, strict=True)):
+        a = np.asarray(value)
+        if a.dtype != dtype:
+            raise errors.DTypeError(f"output {k} of {name} is {a.dtype}; it is declared {dtype}")
+        if a.ndim != ndim:
+            raise errors.ShapeError(f"output {k} of {name} has {a.ndim} dimensions; it is declared with {ndim}")
+        arrays.append(a if a.flags.c_contiguous else a.copy(order="C"))
+    for k, a in enumerate(arrays):
+        memory = pool.library().weft_alloc(a.nbytes)
+        if memory == _NULL:
+            _drop(outs, k)
+            raise MemoryError(f"no memory for output {k} of {name}: {a.nbytes:,} bytes")
+        ffi.memmove(memory, ffi.cast("void *", a.__array_interface__["data"][0]), a.nbytes)
+        outs[k].data, outs[k].capacity = memory, a.nbytes
+        outs[k].dims[0 : a.ndim] = a.shape
+    return 0
+
+
+def _copy_in(slot, dtype: np.dtype, ndim: int) -> np.ndarray:
+    out = np.empty(tuple(slot.dims[0:ndim]), dtype)
+    if out.nbytes:
+        ffi.memmove(ffi.cast("void *", out.__array_interface__["data"][0]), slot.data, out.nbytes)
+    return out
+
+
+def _drop(outs, count: int) -> None:
+    for k in range(count):
+        adopt_array(outs[k].data, (0,), np.dtype(np.uint8))
+        outs[k].data = _NULL

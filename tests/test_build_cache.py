@@ -1,0 +1,179 @@
+"""compiler/build/cache.py: one file an entry, made once, never half there."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import pytest
+
+from weft.compiler.build import cache as cache_module
+from weft.compiler.build.cache import Cache, default_directory, open_cache
+from weft.compiler.build.library import compile_library
+
+ROOT = Path(__file__).resolve().parents[1]
+A, B, C = (hashlib.sha256(c).hexdigest() for c in (b"a", b"b", b"c"))
+
+
+class Maker:
+    def __init__(self, data=b"made"):
+        self.data, self.calls = data, 0
+
+    def __call__(self, path):
+        self.calls += 1
+        path.write_bytes(self.data)
+
+
+def files(folder):
+    return sorted(p for p in Path(folder).rglob("*") if p.is_file())
+
+
+def test_an_entry_is_made_once(tmp_path):
+    make, c = Maker(), open_cache(tmp_path / "new" / "cache")
+    path = c.fetch(A, make)
+    assert path.read_bytes() == b"made" and c.fetch(A, make) == path == open_cache(c.directory).fetch(A, make)
+    assert make.calls == 1 and files(c.directory) == [path]
+    assert c.fetch(B, make) != path and make.calls == 2
+    assert stat.S_IMODE(c.directory.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("damage", [lambda p: p.write_bytes(p.read_bytes()[:-1]), lambda p: p.write_bytes(b"mAde"),
+                                    lambda p: p.write_bytes(b""), lambda p: p.write_bytes(b"made" * 2)])  # fmt: skip
+def test_a_damaged_entry_is_made_again(tmp_path, damage):
+    make, c = Maker(), open_cache(tmp_path)
+    path = c.fetch(A, make)
+    damage(path)
+    assert c.find(A) is None
+    assert c.fetch(A, make).read_bytes() == b"made" and make.calls == 2
+    assert len(files(tmp_path)) == 1
+
+
+def test_what_fails_leaves_nothing(tmp_path):
+    def make(path):
+        path.write_bytes(b"half")
+        raise ValueError
+
+    c = open_cache(tmp_path)
+    with pytest.raises(ValueError):
+        c.fetch(A, make)
+    assert files(tmp_path) == [] and c.find(A) is None
+
+
+def test_the_least_recently_used_go_first(tmp_path):
+    c = Cache(tmp_path, cap=350)
+    paths = {}
+    for age, key in ((300, A), (200, B), (100, C)):
+        paths[key] = c.fetch(key, Maker(key.encode() + b"." * 36))  # 100 bytes
+        then = time.time() - age
+        os.utime(paths[key], (then, then))
+    assert c.find(A) == paths[A]  # used again
+    last = c.fetch(hashlib.sha256(b"d").hexdigest(), Maker(b"." * 100))
+    assert files(tmp_path) == sorted([paths[A], last])
+    huge = c.fetch(hashlib.sha256(b"e").hexdigest(), Maker(b"." * 1000))
+    assert files(tmp_path) == [huge]  # what was just made stays
+
+
+def test_what_crashes_left_goes_after_a_day(tmp_path):
+    c = open_cache(tmp_path)
+    for name, age in (("tmp-old", 2), ("tmp-new", 0), ("failed-old", 2)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.c").write_text("")
+        then = time.time() - age * cache_module.DAY
+        os.utime(tmp_path / name, (then, then))
+    c.fetch(A, Maker())
+    assert {p.name for p in tmp_path.iterdir()} == {"tmp-new", A[:2]}
+
+
+@pytest.mark.parametrize("why", ["a file", "another's"])
+def test_a_directory_that_cannot_be_used(tmp_path, monkeypatch, why):
+    cache_module._private.cache_clear()
+    folder = tmp_path / "cache"
+    if why == "a file":
+        folder.write_text("")
+    else:
+        monkeypatch.setattr(os, "getuid", lambda: 12345)
+    with pytest.warns(UserWarning, match="the cache of compiled programs cannot be used .*WEFT_CACHE_DIR"):
+        c = open_cache(folder)
+    assert c.directory != folder and stat.S_IMODE(c.directory.stat().st_mode) == 0o700
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert open_cache(folder).directory == c.directory  # one warning
+    assert c.fetch(A, Maker()).read_bytes() == b"made"
+    cache_module._private.cache_clear()
+
+
+def test_the_private_directory_goes_with_the_process(tmp_path):
+    (tmp_path / "file").write_text("")
+    code = """
+import os, sys, warnings
+warnings.simplefilter("ignore")
+from weft.compiler.build.cache import open_cache
+print(open_cache(sys.argv[1]).directory, flush=True)
+pid = os.fork()
+if pid == 0: sys.exit()
+os.waitpid(pid, 0)
+assert open_cache(sys.argv[1]).directory.is_dir()
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / "file")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert not Path(done.stdout.split()[0]).exists()
+
+
+def test_a_directory_open_to_others_is_closed(tmp_path):
+    tmp_path.chmod(0o777)
+    open_cache(tmp_path)
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(
+    ("platform", "variable", "value", "want"),
+    [
+        ("linux", "XDG_CACHE_HOME", "/x/cache", "/x/cache/weft"),
+        ("linux", "XDG_CACHE_HOME", "relative", "/home/me/.cache/weft"),
+        ("linux", "XDG_CACHE_HOME", "", "/home/me/.cache/weft"),
+        ("darwin", "XDG_CACHE_HOME", "/x/cache", "/home/me/Library/Caches/weft"),
+        ("win32", "LOCALAPPDATA", "/local", "/local/weft"),
+    ],
+)
+def test_the_platforms_directory(monkeypatch, platform, variable, value, want):
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv(variable, value)
+    assert default_directory() == Path(want)
+
+
+def test_several_processes_fill_one_cache(tmp_path):
+    """Eight processes want the same two libraries at once; one damages an entry meanwhile."""
+    code = """
+import ctypes, sys
+from weft.compiler.build.library import compile_library
+for k in (1, 2, 1, 2):
+    path = compile_library([("f.c", f"int f(void) {{ return {k}; }}")], cache_dir=sys.argv[1])
+    assert ctypes.CDLL(str(path)).f() == k
+"""
+    path = compile_library([("f.c", "int f(void) { return 1; }")], cache_dir=tmp_path)
+    path.write_bytes(path.read_bytes()[:100])
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    running = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE) for _ in range(8)]
+    for p in running:
+        _, err = p.communicate(timeout=120)
+        assert p.returncode == 0, err.decode()
+    assert len(files(tmp_path)) == 2
+
+
+def test_a_second_compilation_takes_the_first_ones_file(tmp_path, monkeypatch):
+    from weft.compiler.build import toolchain
+
+    source = [("f.c", "int f(void) { return 1; }")]
+    path = compile_library(source, cache_dir=tmp_path)
+    monkeypatch.setattr(toolchain, "compile_to", None)
+    assert compile_library(source, cache_dir=tmp_path) == path
+    with pytest.raises(TypeError):
+        compile_library([("f.c", "int f(void) { return 2; }")], cache_dir=tmp_path)

@@ -1,0 +1,141 @@
+"""compiler/build/toolchain.py: which compiler is taken, what it is asked, and what its errors become."""
+
+from __future__ import annotations
+
+import ctypes
+import stat
+from pathlib import Path
+
+import pytest
+
+from weft.compiler.build import toolchain
+from weft.compiler.build.library import compile_library, included, key_of
+from weft.runtime.errors import CompileError
+
+ONE = [("one.c", "int one(void) { return 1; }\n")]
+
+
+@pytest.fixture
+def script(tmp_path):
+    """A compiler of our own: the system's behind a shell script."""
+
+    def script(text, name="mycc"):
+        path = tmp_path / name
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+        return str(path)
+
+    return script
+
+
+def call(path, name):
+    return getattr(ctypes.CDLL(str(path)), name)()
+
+
+def test_the_found_compiler_takes_the_flags():
+    chain = toolchain.find()
+    assert set(toolchain.REQUIRED) <= set(chain.flags) <= {*toolchain.REQUIRED, *toolchain.OPTIONAL}
+    assert "-march=native" in chain.flags
+    assert chain.version and chain.cpu and chain is toolchain.find()
+
+
+def test_a_named_compiler_with_arguments(script, tmp_path):
+    chain = toolchain.find(script('exec cc "$@"') + " -DNAMED=7")
+    assert chain.command[1:] == ("-DNAMED=7",)
+    path = compile_library([("a.c", "int f(void) { return NAMED; }")], cc=" ".join(chain.command), cache_dir=tmp_path)
+    assert call(path, "f") == 7
+
+
+def test_optional_flags_that_are_refused_are_left_out(script):
+    refuses = 'for a in "$@"; do case $a in *vector-width*) echo "error: $a?" >&2; exit 1;; esac; done; exec cc "$@"'
+    chain = toolchain.find(script(refuses))
+    assert chain.flags == tuple(f for f in (*toolchain.REQUIRED, *toolchain.OPTIONAL) if "vector-width" not in f)
+
+
+def test_a_compiler_without_a_required_flag(script):
+    refuses = 'for a in "$@"; do case $a in -fwrapv) echo "error: $a?" >&2; exit 1;; esac; done; exec cc "$@"'
+    with pytest.raises(CompileError, match=r"mycc cannot compile weft's C:\n  error: -fwrapv\?"):
+        toolchain.find(script(refuses))
+
+
+def test_no_compiler(monkeypatch, tmp_path, script):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(CompileError, match=r"Tried cc: not on PATH; gcc: not on PATH; clang: not.*apt install gcc"):
+        toolchain.find()
+    with pytest.raises(CompileError, match=r"the C compiler 'nocc' \(WEFT_CC or weft.config.cc\) was not found"):
+        toolchain.find("nocc -x")
+    script("exit 3", "gcc")
+    monkeypatch.setenv("PATH", f"{tmp_path}:")
+    with pytest.raises(CompileError, match=r"cc: not on PATH; .*gcc: `.* --version` failed"):
+        toolchain.find()
+
+
+def test_several_units_are_linked(tmp_path):
+    units = [(f"u{k}.c", f"int f{k}(void) {{ return {k}; }}") for k in range(3)]
+    units.append(("sum.c", "int f0(void), f1(void), f2(void); int total(void) { return f0() + f1() + f2(); }"))
+    path = compile_library(units, cache_dir=tmp_path, warnings=True)
+    assert call(path, "total") == 3
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("other", [[], ONE])
+def test_the_text_of_an_error(tmp_path, other):
+    bad = ("bad.c", "int f(void) {\n  return missing;\n}\n" + "int g(void) { return missing; }\n" * 9)
+    with pytest.raises(CompileError) as caught:
+        compile_library([*other, bad], cache_dir=tmp_path)
+    text = str(caught.value)
+    (source,) = [line for line in text.splitlines() if line.startswith("source: ")]
+    kept = Path(source.removeprefix("source: "))
+    assert "error" in text and "missing" in text and "more lines" in text and "bad.c:2" in text
+    assert kept.read_text() == bad[1] and kept.is_relative_to(tmp_path)
+    command = next(line for line in text.splitlines() if line.startswith("command: "))
+    assert "-fwrapv" in command and str(kept) in command
+    assert len(text.splitlines()) < 20
+    compile_library(ONE, cache_dir=tmp_path)
+
+
+def test_an_error_of_the_linker(tmp_path):
+    twice = [("a.c", "int f(void) { return 1; }"), ("b.c", "int f(void) { return 2; }")]
+    with pytest.raises(CompileError, match=r"multiple definition|duplicate symbol"):
+        compile_library(twice, cache_dir=tmp_path)
+
+
+def test_a_compiler_that_is_killed(tmp_path, script):
+    kills = 'for a in "$@"; do case $a in -shared) kill -9 $$;; esac; done; exec cc "$@"'
+    with pytest.raises(CompileError, match="was killed by signal 9"):
+        compile_library(ONE, cc=script(kills), cache_dir=tmp_path)
+
+
+def test_warnings_are_errors_where_asked(tmp_path):
+    unused = [("w.c", "int f(void) { int unused; return 1; }")]
+    compile_library(unused, cache_dir=tmp_path)
+    with pytest.raises(CompileError, match="unused"):
+        compile_library(unused, cache_dir=tmp_path, warnings=True)
+
+
+def test_what_the_key_depends_on(monkeypatch, tmp_path):
+    from dataclasses import replace
+
+    from weft.compiler.build import library
+
+    chain = toolchain.find()
+    (tmp_path / "a.h").write_text('  #  include "b.h"\n')
+    (tmp_path / "b.h").write_text("int b;\n")
+    (tmp_path / "c.h").write_text("int c;\n")
+    monkeypatch.setattr(library, "HEADERS", tmp_path)
+    sources = [("x.c", '#include <stdint.h>\n#include "a.h"\n')]
+    assert included(t for _, t in sources) == {"a.h", "b.h"}
+    keys = [key_of(chain, sources)]
+    assert keys[0] == key_of(chain, sources)
+    (tmp_path / "c.h").write_text("int d;\n")
+    assert keys[0] == key_of(chain, sources)
+    keys += [key_of(replace(chain, **{field: ("x",) if field in ("command", "flags") else "x"}), sources)
+             for field in ("command", "version", "cpu", "flags")]  # fmt: skip
+    text = sources[0][1]
+    keys += [key_of(chain, sources, ["-g"]), key_of(chain, [("y.c", text)]), key_of(chain, [("x.c", text + " ")])]
+    keys += [key_of(chain, [("x.c", "ab"), ("y.c", "c")]), key_of(chain, [("x.c", "a"), ("y.c", "bc")])]
+    monkeypatch.setitem(library.CONSTANTS, "WEFT_ABI", 99)
+    keys.append(key_of(chain, sources))
+    (tmp_path / "b.h").write_text("int bb;\n")
+    keys.append(key_of(chain, sources))
+    assert len(set(keys)) == len(keys)

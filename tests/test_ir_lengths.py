@@ -1,0 +1,159 @@
+"""Lengths: one Node for equal ones, whatever was built before; and right at run time."""
+
+from __future__ import annotations
+
+import gc
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ir_samples import closed, const, matrix, param, scalar, vector
+
+from weft.compiler.ir import lengths
+from weft.compiler.ir.digest import digest
+from weft.compiler.ir.interp import evaluate
+from weft.compiler.ir.node import Node, build
+
+
+def cut(x: Node, *bounds: Node, spec: tuple) -> Node:
+    return build("slice", x, *bounds, spec=(spec,))
+
+
+TAIL, HEAD, EVERY = ("range", True, False, 1), ("range", False, True, 1), ("range", False, False, -1)
+
+
+def test_slices_of_equal_length_have_one_length() -> None:
+    x = vector(0)
+    assert cut(x, const(1), spec=TAIL).axes == cut(x, const(-1), spec=HEAD).axes
+    assert cut(cut(x, const(1), spec=TAIL), const(2), spec=TAIL).axes == cut(x, const(3), spec=TAIL).axes
+    assert cut(x, spec=EVERY).axes == x.axes
+    assert not build("add", cut(x, const(1), spec=TAIL), cut(x, const(-1), spec=HEAD)).checks
+
+
+def test_reshape_there_and_back() -> None:
+    x = matrix(0)
+    flat = build("reshape", x, build("mul", x.axes[1], x.axes[0]))
+    assert flat.axes == (lengths.mul(*x.axes),) and not flat.checks
+    assert not build("reshape", flat, *x.axes).checks
+    assert len(build("reshape", flat, x.axes[0]).checks) == 1
+
+
+def test_concatenation_adds() -> None:
+    x, y = vector(0), vector(1)
+    assert build("concatenate", x, y, x, axis=0).axes == (lengths.add(lengths.scale(x.axes[0], 2), y.axes[0]),)
+
+
+def test_user_arithmetic_becomes_the_length_it_equals() -> None:
+    n, m = vector(0).axes[0], vector(1).axes[0]
+    one = build("sub", build("mul", build("add", m, n), const(3)), build("add", n, build("neg", m)))
+    other = lengths.add(lengths.scale(n, 2), lengths.scale(m, 4))
+    assert lengths.normal(one) is other
+    assert lengths.normal(build("sqr", n)) is lengths.mul(n, n)
+    assert lengths.normal(build("cast", const(7, "int8"), dtype="int64")) is const(7)
+
+
+def test_a_normal_form_survives_its_parts() -> None:
+    """The inner sum's normal form is referred to by nothing else while the quotient is built."""
+    n = vector(0).axes[0]
+    raw = build("floordiv", build("add", const(3), n), const(2))
+    gc.collect()
+    assert lengths.normal(raw) is lengths.floordiv(lengths.add(n, const(3)), const(2))
+
+
+def test_the_order_of_terms_does_not_follow_the_order_of_building() -> None:
+    x, y = vector(0), vector(1)
+
+    def found(v: Node) -> Node:
+        return build("nonzero", build("tan", v)).type.items[0].axes[0]  # held by no other test
+
+    first = lengths.add(found(x), found(y))
+    kept = digest(first)
+    del first
+    gc.collect()
+    later = found(y)  # now built first
+    assert digest(lengths.add(found(x), later)) == digest(lengths.add(later, found(x))) == kept
+
+
+def test_a_long_sum_of_lengths_is_linear_and_flat() -> None:
+    n = vector(0).axes[0]
+    raw = n
+    for _ in range(20_000):
+        raw = build("add", raw, const(1))
+        lengths.normal(raw)
+    assert lengths.normal(raw) is lengths.add(n, const(20_000))
+
+
+def test_deeply_nested_lengths_print_shortly() -> None:
+    x, i = vector(0), scalar(1)
+    for k in range(1_000):
+        x = cut(x, build("add", i, const(k)), spec=HEAD)
+    assert len(str(x.type)) < 2_000
+
+
+BOUND = st.none() | st.integers(-7, 7)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 6), BOUND, BOUND, st.sampled_from([1, 2, 3, -1, -2, -3]), st.booleans(), st.booleans())
+def test_slices_are_python_slices(n: int, start: int | None, stop: int | None, step: int, a: bool, b: bool) -> None:
+    """Bounds as numbers and as values known only at the call; evaluate holds the length against the type."""
+    x, params, args = vector(0), [scalar(1), scalar(2)], [np.int64(start or 0), np.int64(stop or 0)]
+    bounds = []
+    for value, dynamic, p in ((start, a, params[0]), (stop, b, params[1])):
+        if value is not None:
+            bounds.append(p if dynamic else const(value))
+    out = cut(x, *bounds, spec=("range", start is not None, stop is not None, step))
+    values = np.arange(n)
+    (got,) = evaluate(closed([x, *params], out), [values.astype(float), *args])
+    assert got.tolist() == values[start:stop:step].tolist()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(BOUND, BOUND, st.sampled_from([1, 1, 2, -1])), min_size=2, max_size=4), st.integers(0, 9))
+def test_slices_of_slices(specs: list, n: int) -> None:
+    x: Node = vector(0)
+    values = np.arange(float(n))
+    out, want = x, values
+    for start, stop, step in specs:
+        given_ = [const(v) for v in (start, stop) if v is not None]
+        out = cut(out, *given_, spec=("range", start is not None, stop is not None, step))
+        want = want[start:stop:step]
+    (got,) = evaluate(closed([x], out), [values])
+    assert got.tolist() == want.tolist()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 9), st.integers(1, 4), st.integers(1, 4))
+def test_windows(n: int, size: int, stride: int) -> None:
+    (got,) = evaluate(
+        closed([vector(0)], build("window", vector(0), axis=0, size=size, stride=stride)), [np.arange(float(n))]
+    )
+    assert got.tolist() == [[float(s + k) for k in range(size)] for s in range(0, n - size + 1, stride)]
+
+
+EXPRESSION = st.recursive(
+    st.sampled_from(["n", "m", "i"]) | st.integers(-3, 3),
+    lambda e: st.tuples(st.sampled_from(["add", "sub", "mul", "maximum", "minimum", "floordiv"]), e, e),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(EXPRESSION, st.integers(0, 5), st.integers(0, 5), st.integers(-5, 5))
+def test_the_normal_form_has_the_value(e: object, n: int, m: int, i: int) -> None:
+    x, y, v = vector(0), vector(1), scalar(2)
+    leaves = {"n": x.axes[0], "m": y.axes[0], "i": v}
+
+    def raw(e: object) -> Node:
+        if isinstance(e, tuple):
+            return build(e[0], raw(e[1]), raw(e[2]))
+        return leaves[e] if isinstance(e, str) else const(e)
+
+    node = raw(e)
+    assert lengths.normal(lengths.normal(node)) is lengths.normal(node)
+    a, b = evaluate(closed([x, y, v], node, lengths.normal(node)), [np.zeros(n), np.zeros(m), np.int64(i)])
+    assert a == b
+
+
+def test_a_random_state_has_two_words() -> None:
+    assert param(0, "uint64", 2, kind="random").type.static_shape == (2,)
