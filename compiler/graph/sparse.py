@@ -294,7 +294,7 @@ class SparseVariable(Variable):
             return NotImplemented
         if any(part(self).node is not part(other).node for part in (csm_indices, csm_indptr)):
             raise ArgumentError(
-                f"{self.describe()} {sign} {other.describe()}: only sparse matrices that store the same places can be combined"
+                f"{self.describe()} {sign} {other.describe()}: sparse matrices are combined if they store the same places"
             )
         return with_data(self, f(csm_data(self), csm_data(other)))
 
