@@ -156,7 +156,9 @@ def _constant(array: np.ndarray, dtype: str) -> Variable:
     return constant_class(node)(node)
 
 
-def _shared(cls: type[SharedVariable], t: TensorType, container: Any, strict: bool, allow_downcast: bool | None) -> SharedVariable:
+def _shared(
+    cls: type[SharedVariable], t: TensorType, container: Any, strict: bool, allow_downcast: bool | None
+) -> SharedVariable:
     v = cls.__new__(cls)
     Variable.__init__(v, param(t, fresh_token()))
     v._type, v.container, v.strict, v.allow_downcast, v.default_update = t, container, strict, allow_downcast, None
