@@ -16,7 +16,8 @@ typedef struct {
 } weft_array;
 
 /* A shared variable. A call writes the new value to `spare` (allocating it when too small) and swaps the two when it
- * commits, or updates `now` in place after it has committed. */
+ * commits, or updates `now` in place after it has committed. A buffer that it replaces by a larger one it does not free:
+ * the caller owns what was there, and compares the pointers after the call (a failed one too). */
 typedef struct {
     weft_array now, spare;
 } weft_state;

@@ -141,7 +141,8 @@ class CompiledFunction:
         self._lock = threading.RLock()
         ordered = sorted({id(s): s for s in storages}.values(), key=lambda s: s.order)
         self._locks = [self._lock, *(s.lock for s in ordered)]
-        self._direct = getattr(executor, "checks", False) and all(n is None for a in self.arguments for n in a.shape)
+        plain = all(type(a) is Argument and all(n is None for n in a.shape) for a in self.arguments)
+        self._direct = plain and getattr(executor, "checks", False)
         self._positions = {a.name: k for k, a in enumerate(self.arguments) if a.name is not None}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -178,7 +179,7 @@ class CompiledFunction:
             return self.executor.execute(values, self.storages)
         finally:
             # An interrupt comes while the last of them waits, or once it is taken.
-            if count and not locks[count - 1]._is_owned():
+            if count and not locks[count - 1]._is_owned():  # type: ignore[attr-defined]
                 count -= 1
             while count:
                 count -= 1

@@ -3,8 +3,8 @@
 The manifest is plain data: {"abi": 1, "inputs": [{"dtype", "ndim"}], "outputs": [...], "states": [...],
 "segments": int, "checks": [{"kind", "message", "error"}], "hosts": [{"name", "inputs": [...], "outputs": [...]}],
 "library": [routine]}, and optionally "name". A check's message holds {0} to {3} where values of the failed call go; its
-error is the name of a class in errors.py. What the hosts call are the Python functions given beside it: a list of arrays
-in, a list of arrays out.
+error is the name of a class in errors.py. What the hosts call are the Python functions given beside it: a list of
+arrays in, a list of arrays out.
 """
 
 from __future__ import annotations

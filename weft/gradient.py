@@ -6,6 +6,8 @@ from .compiler.grad.extras import (
     grad_clip,
     grad_not_implemented,
     grad_undefined,
+    hessian,
+    jacobian,
     verify_grad,
     zero_grad,
 )

@@ -39,7 +39,7 @@ def default_directory() -> Path:
 
 
 def open_cache(directory: str | os.PathLike = "", cap: int = CAP) -> Cache:
-    """The cache in `directory` (the platform's when empty); a private one for this process where that cannot be used."""
+    """The cache in `directory` (the platform's when empty); where that cannot be used, a private one."""
     try:
         path = Path(directory) if directory else default_directory()
         _prepare(path)

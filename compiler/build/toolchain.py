@@ -73,7 +73,7 @@ def _probe(command: tuple[str, ...]) -> Toolchain:
     version = _run([*command, "--version"])
     if version.returncode:
         raise CompileError(f"`{shlex.join([*command, '--version'])}` failed:\n{_first_lines(version.stdout)}")
-    flags = REQUIRED + OPTIONAL
+    flags: tuple[str, ...] = REQUIRED + OPTIONAL
     if _takes(command, flags).returncode:
         refused = _takes(command, REQUIRED)
         if refused.returncode:

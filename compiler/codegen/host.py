@@ -85,7 +85,7 @@ class HostScope(Scope):
                 elif n not in seen and n not in self.names:
                     seen.add(n)
                     stack.append((n, True))
-                    if n not in self.printer.value and n.op != "length":
+                    if n.op != "length" and (n not in self.printer.value or n.op == "const"):
                         stack.extend((i, False) for i in reversed(n.inputs))
         return order
 
@@ -101,7 +101,7 @@ class HostScope(Scope):
             self.names[n] = name
 
     def text(self, n: Node) -> str:
-        if n in self.printer.value:
+        if n in self.printer.value and n.op != "const":
             b = self.printer.value[n]
             return scalar.load(f"(({scalar.stored_type(b.dtype)} *)b{b.number})", "0", b.dtype)
         if n.op == "dim":
@@ -210,7 +210,7 @@ class HostPrinter:
     def early_checks(self, out: Text, scope: HostScope) -> None:
         """Obligations on the lengths of arguments come before any memory is laid out by them."""
         block = self.p.block
-        for checks in [s.checks for s in block.steps[:1]] or [block.final_checks]:
+        for checks in (*(s.checks for s in block.steps), block.final_checks):
             for c in list(checks):
                 if all(is_early(o) for o in c.operands):
                     self.check(out, scope, c)

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ...runtime.errors import ArgumentError, DTypeError, GradientError
-from ..graph import math
+from ...runtime.errors import ArgumentError, DTypeError, GradientError, ShapeError
+from ..graph import math, shaping
 from ..graph.function import function
 from ..graph.nnet import stop_gradient
+from ..graph.scan import scan
 from ..graph.tensor import as_tensor_variable, constant
 from ..graph.types import TensorType
 from ..graph.variable import Apply, Op, Variable, apply_op
@@ -87,6 +88,41 @@ def grad_undefined(op: Op, x_pos: int, x: Variable, comment: str = "") -> NullGr
 def _refusal(op: Op, x_pos: int, x: Variable, what: str, comment: str) -> str:
     text = f"the gradient of {op} with respect to its input {x_pos}, {x.describe()} : {x.type} (at {x.trace}), {what}"
     return f"{text}: {comment}" if comment else text
+
+
+def jacobian(
+    expression: Variable, wrt: Any, consider_constant: Sequence[Variable] | None = None, disconnected_inputs: str = "raise"
+) -> Any:
+    """The derivative of each element of a vector (or of a scalar) with respect to `wrt`, a Variable or a list: for each
+    of them the gradients of the elements, stacked along a leading axis. A loop over the elements."""
+    y = as_tensor_variable(expression)
+    if y.ndim > 1:
+        raise ShapeError(f"jacobian of {y.describe()} : {y.type} (at {y.trace}), which has more than 1 dimension; flatten it")
+    one = not isinstance(wrt, (list, tuple))
+    targets = [wrt] if one else list(wrt)
+
+    def row(i: Variable) -> list[Variable]:
+        return grad(y[i], targets, consider_constant, disconnected_inputs)  # type: ignore[index]
+
+    if y.ndim == 0:
+        found = grad(y, targets, consider_constant, disconnected_inputs)
+    else:
+        found, _ = scan(row, sequences=shaping.arange(shaping.shape_i(y, 0)), name="jacobian", return_list=True)
+    return found[0] if one else found
+
+
+def hessian(
+    cost: Variable, wrt: Any, consider_constant: Sequence[Variable] | None = None, disconnected_inputs: str = "raise"
+) -> Any:
+    """The second derivatives of a scalar with respect to a vector, or for a list with respect to each of its vectors."""
+    one = not isinstance(wrt, (list, tuple))
+    found = []
+    for w in [wrt] if one else wrt:
+        if w.ndim != 1:
+            raise ShapeError(f"hessian with respect to {w.describe()} : {w.type}; a vector is needed")
+        slope = grad(cost, w, consider_constant, disconnected_inputs)
+        found.append(jacobian(slope, w, consider_constant, "ignore"))
+    return found[0] if one else found
 
 
 # Central differences: the step balances rounding, about epsilon / step, against truncation, about step**2.
@@ -177,6 +213,6 @@ def _compare(fun: Any, k: int, p: np.ndarray, found: np.ndarray, expected: np.nd
 
 
 __all__ = [
-    "consider_constant", "disconnected_grad", "grad_clip", "grad_not_implemented", "grad_undefined", "numeric_gradient",
-    "verify_grad", "zero_grad",
+    "consider_constant", "disconnected_grad", "grad_clip", "grad_not_implemented", "grad_undefined", "hessian", "jacobian",
+    "numeric_gradient", "verify_grad", "zero_grad",
 ]  # fmt: skip

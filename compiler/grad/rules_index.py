@@ -64,11 +64,9 @@ def pull_cumsum(node: Apply, grads: Gradients) -> Gradients:
 def _order(x: Variable) -> list[Variable]:
     """The indices with x[indices] = sort(x): each axis' own, and along the last the permutation."""
     last = x.ndim - 1
-    own = [shaping.arange(shaping.shape_i(x, a)) for a in range(last)]
-    return [
-        *(shaping.dimshuffle(i, *("x" if k != a else 0 for k in range(x.ndim))) for a, i in enumerate(own)),
-        m.argsort(x),
-    ]
+    places = [["x" if k != a else 0 for k in range(x.ndim)] for a in range(last)]
+    own = [shaping.dimshuffle(shaping.arange(shaping.shape_i(x, a)), *places[a]) for a in range(last)]
+    return [*own, m.argsort(x)]
 
 
 @pullback("sort")

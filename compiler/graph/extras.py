@@ -9,7 +9,7 @@ import numpy as np
 
 from ...runtime.errors import ArgumentError, ShapeError
 from ..ir import lengths
-from ..ir.dtypes import promote
+from ..ir.dtypes import DTYPES, promote
 from . import math, shaping
 from .config import config
 from .indexing import inc_subtensor, set_subtensor
@@ -183,6 +183,26 @@ def roll(x: Any, shift: Any, axis: int | None = None) -> Variable:
     return shaping.concatenate([x[(*lead, slice(cut, None))], x[(*lead, slice(None, cut))]], axis=a)  # type: ignore[index]
 
 
+def round(x: Any, mode: str = "half_to_even") -> Variable:
+    """The nearest integer, in x's dtype; a half goes to the even one, or with mode "half_away_from_zero" outwards."""
+    x = as_tensor_variable(x)
+    if mode == "half_to_even":
+        return math.round_half_to_even(x)
+    if mode != "half_away_from_zero":
+        raise ArgumentError(f"the mode of round is 'half_to_even' or 'half_away_from_zero', not {mode!r}")
+    # Only exact halves differ: adding a half and taking the floor would move the number just below one half, too.
+    if DTYPES[x.dtype].kind != "f":
+        return x
+    whole = math.trunc(x)
+    half = math.eq(math.abs_(math.sub(x, whole)), constant(0.5, dtype=x.dtype))
+    return math.switch(half, math.add(whole, math.sgn(x)), math.round_half_to_even(x))
+
+
+def unbroadcast(x: Any, *axes: int) -> Variable:
+    """x itself: an axis of unknown length takes one of length 1 here, so nothing has to be declared away."""
+    return as_tensor_variable(x)
+
+
 def diff(x: Any, n: int = 1, axis: int = -1) -> Variable:
     """The n-th differences of neighbours along the axis."""
     x = as_tensor_variable(x)
@@ -239,6 +259,6 @@ def batched_dot(a: Any, b: Any) -> Variable:
 
 
 __all__ = [
-    "batched_dot", "bincount", "diag", "diagonal", "diff", "eye", "identity_like", "repeat", "roll", "squeeze", "swapaxes",
-    "tensordot", "tile", "to_one_hot", "trace", "tri", "tril", "triu",
+    "batched_dot", "bincount", "diag", "diagonal", "diff", "eye", "identity_like", "repeat", "roll", "round", "squeeze",
+    "swapaxes", "tensordot", "tile", "to_one_hot", "trace", "tri", "tril", "triu", "unbroadcast",
 ]  # fmt: skip

@@ -223,7 +223,7 @@ def parse_result(result: Any, label: str = "scan") -> tuple[Variable | None, lis
         return isinstance(e, (Variable, int, float, complex, np.ndarray, np.generic))
 
     def is_outputs(e: Any) -> bool:
-        return is_output(e) or (isinstance(e, (list, tuple)) and all(map(is_output, e)))
+        return is_output(e) or (isinstance(e, (list, tuple)) and all(is_output(v) for v in e))
 
     def is_updates(e: Any) -> bool:
         if hasattr(e, "items"):
@@ -400,7 +400,7 @@ def _depending(roots: list[Variable], halt: set[Variable], on: set[SharedVariabl
 def _check_strict(constants: list[Variable], allowed: list[Variable], label: str) -> None:
     missing = [c for c in constants if c not in allowed]
     if missing:
-        names = ", ".join(f"{c.describe()} : {c.type}" for c in missing)
+        names = ", ".join(f"{c.describe()} : {c.node.type}" for c in missing)
         raise MissingInputError(f"{label}: with strict=True everything that the step uses is passed to it; non_sequences lack {names}")
 
 

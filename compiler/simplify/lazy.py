@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..ir.node import Check, Node, Region, build, make, region, renumber, topological
+from ..ir.node import Check, Node, Region, build, make, region, renumber
 from ..ir.origins import Origins
 from ..ir.regions import params_for
 
@@ -28,9 +28,8 @@ class Place:
 
     __slots__ = ("arguments", "depth", "inside", "made", "parent")
 
-    def __init__(self, parent: Place | None = None):
-        self.parent = parent
-        self.depth: int = 0 if parent is None else parent.depth + 1
+    def __init__(self, depth: int, parent: Place | None = None):
+        self.parent, self.depth = parent, depth
         self.arguments: dict[Node, None] = {}  # outer nodes used here, or further in
         self.inside: dict[Node, Node] = {}  # what they are here
         self.made: dict[Node, Node] = {}  # nodes of this place, rebuilt
@@ -53,13 +52,15 @@ def sink(body: Region, origins: Origins | None = None, owners: dict | None = Non
 
     `origins` and `owners` (obligation -> whatever is known of it) are extended to the nodes and obligations rebuilt.
     """
-    return _Sink(body, origins, owners, {}).run()
+    return _Sink(body, origins, owners, {}, 0).run()
 
 
 class _Sink:
-    def __init__(self, body: Region, origins: Origins | None, owners: dict | None, nested: dict[Region, Region]):
+    def __init__(
+        self, body: Region, origins: Origins | None, owners: dict | None, nested: dict[tuple[Region, int], Region], depth: int
+    ):
         self.body, self.origins, self.owners, self.nested = body, origins, owners, nested
-        self.root = Place()
+        self.root = Place(depth)
         self.place: dict[Node, Place] = {}
         self.branches: dict[Node, tuple[Place, Place]] = {}
         self.attrs: dict[Node, tuple] = {}  # of nodes with regions, these sunk
@@ -82,10 +83,11 @@ class _Sink:
         return region(self.body.params, [self.at(self.root, o) for o in self.body.outputs], self.root_checks())
 
     def inner(self, r: Region) -> Region:
-        found = self.nested.get(r)
+        depth = self.root.depth + 1
+        found = self.nested.get((r, depth))
         if found is None:
-            found = self.nested[r] = _Sink(r, self.origins, self.owners, self.nested).run()
-            self.nested[found] = found
+            found = _Sink(r, self.origins, self.owners, self.nested, depth).run()
+            self.nested[r, depth] = self.nested[found, depth] = found
         return found
 
     # What a node depends on.
@@ -131,7 +133,7 @@ class _Sink:
                 self.holding.setdefault(o, []).append(key)
         for n in (*self.body.outputs, *(o for c in loose.values() for o in c.operands)):
             self.use(n, self.root)
-        lengths = []
+        parts = []
         for n in reversed(order):
             if any(self.carried[key] is self.root for key in self.holding.get(n, ())):
                 self.use(n, self.root)
@@ -147,9 +149,9 @@ class _Sink:
             else:
                 for d in depends(n):
                     self.use(d, here)
-                if is_bound(n):
-                    lengths.append(n)
-        for n in lengths:
+                if is_bound(n) or n.op == "item":
+                    parts.append(n)
+        for n in parts:  # what an operation gives is where the operation is: no tuple enters a branch
             self.place[n] = self.place[depends(n)[0]]
 
     def use(self, n: Node, at: Place) -> None:
@@ -157,17 +159,32 @@ class _Sink:
 
     def open(self, n: Node, here: Place) -> None:
         """The places of the two branches of an ifelse, which use its arguments."""
-        then, orelse = self.branches[n] = Place(here), Place(here)
+        then, orelse = self.branches[n] = (Place(here.depth + 1, here), Place(here.depth + 1, here))
         self.use(n.inputs[0], here)
         for side, args in ((then, self.reads(n, "then")), (orelse, self.reads(n, "orelse"))):
             for k in args:
                 self.use(n.inputs[1 + k], side if side.depth <= DEPTH else here)
 
     def reads(self, n: Node, side: str) -> list[int]:
-        """The arguments of an ifelse that a branch reads."""
+        """The arguments of an ifelse that a branch reads: their values, or lengths that no value it reads has."""
         r: Region = dict(self.attrs[n])[side]
-        used = {m.attr("token") for m in topological(r.roots()) if m.op in ("param", "dim")}
-        return sorted(used)
+        values: dict[Node, None] = {}
+        dims: set[Node] = set()
+        seen: set[Node] = set()
+        stack = r.roots()
+        while stack:
+            m = stack.pop()
+            if m in seen:
+                continue
+            seen.add(m)
+            if m.op == "param":
+                values[m] = None
+            elif m.op == "dim":
+                dims.add(m)
+            else:
+                stack.extend(m.inputs)
+        dims.difference_update(a for p in values for a in p.type.axes)
+        return sorted({m.attr("token") for m in (*values, *dims)})
 
     # What crosses into a branch.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..compiler.grad.extras import hessian, jacobian
 from ..compiler.grad.forward import Lop, Rop
 from ..compiler.grad.reverse import grad
 from ..compiler.graph import operators as _operators  # noqa: F401  (gives variables their operators)
@@ -17,6 +18,7 @@ from ..compiler.graph.extras import (
     identity_like,
     repeat,
     roll,
+    round,
     squeeze,
     swapaxes,
     tensordot,
@@ -26,6 +28,7 @@ from ..compiler.graph.extras import (
     tri,
     tril,
     triu,
+    unbroadcast,
 )
 from ..compiler.graph.indexing import inc_subtensor, nonzero, set_subtensor, take
 from ..compiler.graph.math import (
@@ -85,7 +88,6 @@ from ..compiler.graph.math import (
     pow,
     prod,
     real,
-    round_half_to_even,
     sgn,
     sigmoid,
     sin,
