@@ -116,7 +116,7 @@ def train(seed: int, epochs: int) -> float:
     start = time.perf_counter()
     step = compile_step(images, labels, order, params, seed)
     error = compile_error(params)
-    print(step.report())
+    print(step.report(0, np.float32(RATE)))
     print(f"two functions compiled in {time.perf_counter() - start:.1f} s")
 
     batches = -(-len(training) // BATCH)
