@@ -146,6 +146,8 @@ class KernelPrinter:
         extents, statements = loop.inputs[: len(names)], list(loop.inputs[len(names) :])
         variables = [build("index", index=k) for k in names]
         inner = scope.inner()
+        scope.emit(out, list(extents[1:]))
+        inner.names |= scope.names
         self.hoist(out, inner, statements, set(variables))
         if len(names) == 1:
             if self.nest.mode == "map":
@@ -156,7 +158,7 @@ class KernelPrinter:
             out.open("for (int64_t o = begin; o < end; o++)")
             rest = "o"
             for k in range(len(names) - 1, 0, -1):
-                extent = self.closed(extents[k])
+                extent = scope[extents[k]]
                 out(f"const int64_t i{names[k]} = {rest} % {extent};")
                 out(f"const int64_t r{names[k]} = {rest} / {extent};")
                 rest = f"r{names[k]}"
@@ -253,10 +255,10 @@ class KernelPrinter:
                 if s.op == "store":
                     out(self.store(lane, s))
                     continue
-                value = strip(lane[s.inputs[0]])
+                value = lane[s.inputs[0]]
                 n = s.attr("acc")
                 if s.attr("fold") == "argmax":
-                    out(f"{{ const {_value_type(s)} v = {value}; if (i{k} == 0 || WEFT_BETTER(v, best{n})) {{ best{n} = v; acc{n} = i{k}; }} }}")
+                    out(f"{{ const {_value_type(s)} v = {strip(value)}; if (i{k} == 0 || WEFT_BETTER(v, best{n})) {{ best{n} = v; acc{n} = i{k}; }} }}")
                 else:
                     out(f"lane{n}[l] = {strip(scalar.fold_text(s.attr('fold'), s.attr('dtype'), f'lane{n}[l]', value))};")
             out.close()

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from ...runtime.errors import InternalError
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
-from ..ir.node import Check, Node, Region, build, renumber, topological
+from ..ir.node import Check, Node, Region, binder, build, executable, renumber, topological
 from ..ir.types import TensorType, TupleType
 from .affine import strided
 from .fuse import STRIDED_OPERANDS, Decision, fuse
@@ -142,7 +142,7 @@ class Builder:
 
     def block(self, outputs: Sequence[Node], checks: Sequence[Check], targets: Sequence[Buffer | None]) -> Block:
         """Steps computing the outputs into the targets (None: wherever they are)."""
-        order = topological([*outputs, *(o for c in checks for o in c.operands), *(a for o in outputs for a in _axes(o))])
+        order = topological([*outputs, *(o for c in checks for o in c.operands), *(a for o in outputs for a in _axes(o))], _before)
         position = {n: k for k, n in enumerate(order)}
         wanted: dict[Node, Buffer] = {}
         for o, t in zip(outputs, targets, strict=True):
@@ -150,8 +150,7 @@ class Builder:
                 wanted[o] = t
         ready: dict[int, list[Check]] = {}
         for c in checks:
-            needs = [position[m] for m in topological(c.operands) if m.family in ("kernel", "procedural", "control") and m not in self.value]
-            needs += [position[i] for m in topological(c.operands) if m.op == "length" for i in order if _binds(i, m)]
+            needs = [position[m] for m in executable(c.operands) if m.family in ("kernel", "procedural", "control")]
             ready.setdefault(max(needs, default=-1), []).append(c)
         outer, self.current = self.current, []
         steps = self.current
@@ -290,7 +289,7 @@ class Builder:
         for k, offsets in enumerate(taps):
             x = n.inputs[1 + count + k]
             for _ in offsets:
-                types.append(TensorType(x.type.dtype, x.type.axes[1:], x.type.kind))
+                types.append(TensorType(x.type.dtype, _row_axes(x.type), x.type.kind))
                 bound.append(None)
         for x, a in zip(n.inputs[1 + count + len(taps) :], args[count + len(taps) :], strict=True):
             types.append(x.type)
@@ -303,13 +302,13 @@ class Builder:
             if not n.attr("keep")[k]:
                 t = step.outputs[k].type
                 ring = self.temporary(TensorType(t.dtype, t.axes, t.kind))
-                row = lengths.product(t.axes[1:])
+                row = lengths.product(_row_axes(t))
                 ring.extra = lengths.scale(row, 1 - min(offsets))
                 step.scratch.append(ring)
         targets: list[Buffer | None] = []
         for k in range(len(outs) - bool(n.attr("until"))):
             t = step.outputs[k].type
-            targets.append(self.buffer(TensorType(t.dtype, t.axes[1:], t.kind), "row"))
+            targets.append(self.buffer(TensorType(t.dtype, _row_axes(t), t.kind), "row"))
         if n.attr("until"):
             targets.append(self.temporary(outs[-1].type))
         step.params.append(list(t for t in targets if t is not None))
@@ -318,6 +317,22 @@ class Builder:
         for b in (*step.scratch, *step.params[0], *(t for t in targets if t is not None)):
             b.end = max(b.end, self.time)
         step.blocks.append(block)
+
+
+def _row_axes(t: TensorType) -> tuple[Node, ...]:
+    """The lengths of one step's value among those scan keeps; the state of a random stream has no axis of steps."""
+    return t.axes if t.kind == "random" else t.axes[1:]
+
+
+def _before(n: Node) -> tuple[Node, ...]:
+    """What has to run before a node: its inputs, what binds a run-time length, and what binds those of its results."""
+    if n.op == "length":
+        return (*n.inputs, binder(n))
+    if n.family not in ("kernel", "procedural", "control"):
+        return n.inputs
+    types = n.type.items if isinstance(n.type, TupleType) else (n.type,)
+    foreign = [m for t in types for a in t.axes for m in topological([a]) if m.op == "length" and binder(m) is not n]
+    return (*n.inputs, *foreign)
 
 
 def _axes(o: Node) -> tuple[Node, ...]:
@@ -331,11 +346,9 @@ def _produced(o: Node) -> bool:
 def _direct(o: Node) -> bool:
     """Whether the step that makes the value can write it to a given place: its length is known before it runs."""
     maker = o.inputs[0] if o.op == "item" else o
-    return not (maker.op in ("nonzero", "host_call") or (maker.op == "scan" and maker.attr("until")))
-
-
-def _binds(step: Node, length: Node) -> bool:
-    return step.op == length.attr("of") and step.inputs == length.inputs
+    if maker.op in ("nonzero", "host_call") or (maker.op == "scan" and maker.attr("until")):
+        return False
+    return maker.op != "ifelse" or is_early(lengths.product(o.type.axes))
 
 
 def _items(n: Node, order: Sequence[Node]) -> list[Node]:
