@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 import weft
 import weft.tensor as T
 from weft import clone

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from grad_check import check
+
 import weft
 import weft.tensor as T
-from grad_check import check
 from weft import scan
 from weft.compiler.ir.node import topological
 from weft.compiler.ir.verify import verify
@@ -209,7 +210,11 @@ def test_mistakes():
     x, c = T.dvector("x"), T.bscalar("c")
     for make, error, text in (
         (lambda: ifelse(x, x, x), weft.ShapeError, "the condition of ifelse is a scalar; x has 1"),
-        (lambda: ifelse(c, [x], x, name="pick"), weft.ArgumentError, "branches of ifelse 'pick' .* a list of 1 and one value"),
+        (
+            lambda: ifelse(c, [x], x, name="pick"),
+            weft.ArgumentError,
+            "branches of ifelse 'pick' .* a list of 1 and one value",
+        ),
         (lambda: ifelse(c, x, T.fvector("y")), weft.DTypeError, "output 0 of ifelse is x : .*float64.* y : .*float32"),
         (lambda: ifelse(c, x, x.sum()), weft.ShapeError, "same number of dimensions"),
     ):

@@ -34,7 +34,9 @@ def solve_triangular(a: Any, b: Any, lower: bool = False, trans: Any = 0) -> Var
     """x with a x = b (trans: a' x = b) for a triangular a, whose other triangle is not read. b: a vector or a matrix."""
     a, b = _real(as_tensor_variable(a)), _real(as_tensor_variable(b))
     if a.ndim != 2 or b.ndim not in (1, 2):
-        raise ShapeError(f"solve_triangular takes a matrix, and a vector or a matrix, not {a.ndim} and {b.ndim} dimensions")
+        raise ShapeError(
+            f"solve_triangular takes a matrix, and a vector or a matrix, not {a.ndim} and {b.ndim} dimensions"
+        )
     dtype = promote(a.dtype, b.dtype)
     a, b = cast(a, dtype), cast(b, dtype)
     columns = op1("dimshuffle", b, order=(0, "x")) if b.ndim == 1 else b

@@ -17,13 +17,23 @@ from typing import Any
 
 import numpy as np
 
-from ...runtime.errors import ArgumentError
 from ..ir.node import constant as ir_constant
 from .shared import SharedVariable
 from .sparse import SparseSharedVariable
 from .trace import Trace
 from .types import TensorType, fresh_token, param
-from .variable import Apply, Constant, Op, Primitive, Tag, Variable, bind_outputs, constant_class, primitive, variable_class
+from .variable import (
+    Apply,
+    Constant,
+    Op,
+    Primitive,
+    Tag,
+    Variable,
+    bind_outputs,
+    constant_class,
+    primitive,
+    variable_class,
+)
 
 _local = threading.local()
 

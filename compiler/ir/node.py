@@ -222,9 +222,25 @@ def binder(length: Node) -> Node:
     return make(length.attr("of"), length.inputs, length.attr("of_attrs"))
 
 
-def executable(roots: Iterable[Node]) -> list[Node]:
-    """As `topological`, with the operation that binds a run-time length before the length."""
-    return topological(roots, lambda n: (*n.inputs, binder(n)) if n.op == "length" else n.inputs)
+def executable(roots: Iterable[Node], known_as: dict[Node, Node] | None = None) -> list[Node]:
+    """As `topological`, and whatever binds a run-time length runs before the length is read: by an operation that
+    has it as an input, or by one whose result has it as an axis. `known_as` maps lengths to those bound for them."""
+    atoms: dict[Node, tuple[Node, ...]] = {}
+
+    def lengths_in(axis: Node) -> tuple[Node, ...]:
+        if axis not in atoms:
+            found = (m for m in topological([axis]) if m.op == "length")
+            atoms[axis] = tuple(known_as.get(m, m) if known_as else m for m in found)
+        return atoms[axis]
+
+    def before(n: Node) -> Sequence[Node]:
+        if n.op == "length":
+            return (*n.inputs, binder(n))
+        types = n.type.items if isinstance(n.type, TupleType) else (n.type,)
+        foreign = [m for t in types for a in t.axes for m in lengths_in(a) if binder(m) is not n]
+        return (*n.inputs, *foreign) if foreign else n.inputs
+
+    return topological(roots, before)
 
 
 def topological(roots: Iterable[Node], before: Callable[[Node], Sequence[Node]] | None = None) -> list[Node]:

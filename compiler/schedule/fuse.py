@@ -68,6 +68,7 @@ class Fused(NamedTuple):
     region: Region
     decisions: list[Decision]
     kernel_members: dict[Node, list[Node]]  # kernel node -> the tensor-level operations in it
+    lengths: dict[Node, Node]  # run-time lengths as types of control operations name them -> as they are bound
 
 
 def fuse(source: Region) -> Fused:
@@ -94,6 +95,7 @@ class _Fuser:
 
     def run(self) -> Fused:
         order = executable([*self.source.outputs, *(o for c in self.source.checks for o in c.operands)])
+        self.order = order
         for out in self.source.outputs:
             self._read_whole(out, -1)
         for c in self.source.checks:
@@ -358,8 +360,12 @@ class _Fuser:
                     new[s] = build("item", made, index=k)
                     k += 1
         outputs = [self.resolve(o, new) for o in self.source.outputs]
+        for n in self.order:
+            if n.op == "length":
+                self.resolve(n, new)
+        renamed = {n: m for n, m in new.items() if n.op == "length" and n is not m}
         checks = [c._replace(operands=tuple(self.resolve(o, new) for o in c.operands)) for c in self.source.checks]
-        return Fused(region(self.source.params, outputs, checks), self.decisions, members)
+        return Fused(region(self.source.params, outputs, checks), self.decisions, members, renamed)
 
     def _rebuild(self, n: Node, new: dict[Node, Node]) -> Node:
         return make(n.op, [self.resolve(i, new) for i in n.inputs], n.attrs)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from ...runtime.errors import InternalError
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
-from ..ir.node import Check, Node, Region, binder, build, executable, renumber, topological
+from ..ir.node import Check, Node, Region, build, executable, renumber, substitute, topological
 from ..ir.types import TensorType, TupleType
 from .affine import strided
 from .fuse import STRIDED_OPERANDS, Decision, fuse
@@ -91,6 +91,7 @@ class Builder:
         self.constants: list[Node] = []
         self.value: dict[Node, Buffer] = {}
         self.value_everywhere: dict[Node, Buffer] = {}  # of all blocks, for the printer
+        self.lengths: dict[Node, Node] = {}
         self.time = 0
         self.decisions: list[Decision] = []
         self.members: dict[Node, list[Node]] = {}
@@ -102,13 +103,20 @@ class Builder:
             f = fuse(r)
             self.decisions += f.decisions
             self.members |= f.kernel_members
+            self.lengths |= f.lengths
             self.fused[r] = f.region
         return self.fused[r]
 
     def buffer(self, t: TensorType, place: str, index: int = -1) -> Buffer:
-        b = Buffer(len(self.buffers), t, place, index, self.time, self.time)
+        b = Buffer(len(self.buffers), self.known(t), place, index, self.time, self.time)
         self.buffers.append(b)
         return b
+
+    def known(self, t: TensorType) -> TensorType:
+        """The type with its run-time lengths as the steps bind them."""
+        if not self.lengths:
+            return t
+        return TensorType(t.dtype, tuple(substitute(t.axes, self.lengths)), t.kind)
 
     def temporary(self, t: TensorType) -> Buffer:
         return self.buffer(t, "arena")
@@ -128,6 +136,8 @@ class Builder:
         """The buffer of a value; a host scalar is written to one first."""
         if x in self.value or x.op == "const":
             return self.use(x)
+        if x.ndim or x.family not in ("elementwise", "leaf"):
+            raise InternalError(f"{x!r} is not in memory")
         target = self.temporary(x.type)
         self.current.append(Step("scalar", x, [self.use_scalar(x)], [target]))
         self.value[x] = target
@@ -142,7 +152,8 @@ class Builder:
 
     def block(self, outputs: Sequence[Node], checks: Sequence[Check], targets: Sequence[Buffer | None]) -> Block:
         """Steps computing the outputs into the targets (None: wherever they are)."""
-        order = topological([*outputs, *(o for c in checks for o in c.operands), *(a for o in outputs for a in _axes(o))], _before)
+        needed = [a for o in outputs for a in self.known(o.type).axes]
+        order = executable([*outputs, *(o for c in checks for o in c.operands), *needed], self.lengths)
         position = {n: k for k, n in enumerate(order)}
         wanted: dict[Node, Buffer] = {}
         for o, t in zip(outputs, targets, strict=True):
@@ -322,21 +333,6 @@ class Builder:
 def _row_axes(t: TensorType) -> tuple[Node, ...]:
     """The lengths of one step's value among those scan keeps; the state of a random stream has no axis of steps."""
     return t.axes if t.kind == "random" else t.axes[1:]
-
-
-def _before(n: Node) -> tuple[Node, ...]:
-    """What has to run before a node: its inputs, what binds a run-time length, and what binds those of its results."""
-    if n.op == "length":
-        return (*n.inputs, binder(n))
-    if n.family not in ("kernel", "procedural", "control"):
-        return n.inputs
-    types = n.type.items if isinstance(n.type, TupleType) else (n.type,)
-    foreign = [m for t in types for a in t.axes for m in topological([a]) if m.op == "length" and binder(m) is not n]
-    return (*n.inputs, *foreign)
-
-
-def _axes(o: Node) -> tuple[Node, ...]:
-    return o.type.axes
 
 
 def _produced(o: Node) -> bool:
