@@ -50,7 +50,8 @@ class Function(CompiledFunction):
     @property
     def loops(self) -> list[Shown]:
         """The loop nest of each kernel."""
-        return [Shown(f"{name}, {nest.mode}\n{show_nest(nest.block)}") for name, nest in self._generated().kernels.items()]
+        nests = self._generated().kernels
+        return [Shown(f"{name}, {nest.mode}\n{show_nest(nest.block)}") for name, nest in nests.items()]
 
     @property
     def source(self) -> Shown:
@@ -99,12 +100,13 @@ class Function(CompiledFunction):
         out += [f"  not fused: {tally(ops)}: {reason}" for reason, ops in refused.items()]
         out.append(f"  memory traffic saved by fusion: {self._saved_text(args, kwargs)} a call")
         out.append(f"  memory: {plural(len(s.program.slots), 'arena slot')}")
-        out.append(f"  {sum(s.seconds.values()):.3f} seconds: " + ", ".join(f"{k} {v:.3f}" for k, v in s.seconds.items()))
+        stages = ", ".join(f"{name} {t:.3f}" for name, t in s.seconds.items())
+        out.append(f"  {sum(s.seconds.values()):.3f} seconds: {stages}")
         return Shown("\n".join(out))
 
     def saved(self, *args: Any, **kwargs: Any) -> int:
-        """Bytes that a call with these arguments neither writes nor reads because values are computed where they are used:
-        each is not written once and not read once. Bodies of loops and branches are not counted."""
+        """Bytes that a call with these arguments neither writes nor reads because values are computed where they are
+        used: each is not written once and not read once. Bodies of loops and branches are not counted."""
         values = [*self._bind(args, kwargs), *(s.array() for s in self.storages)]
         return int(evaluate(make_region(self._simplified().params, [self._saved_length()], []), values)[0])
 

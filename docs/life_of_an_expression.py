@@ -37,8 +37,8 @@ The program:
 
 ## 1. What the user declared: `weft.printing.debugprint([cost, gradient])`
 
-Variables, one for each expression that was written (`compiler/graph/`) and for each that the rules of the gradient wrote
-(`compiler/grad/`). `[id B]` met again is the same Variable.
+Variables, one for each expression that was written (`compiler/graph/`) and for each that the rules of the gradient
+wrote (`compiler/grad/`). `[id B]` met again is the same Variable.
 
 ```text
 {declared}```
@@ -46,8 +46,8 @@ Variables, one for each expression that was written (`compiler/graph/`) and for 
 ## 2. The region: `f.stages.source`
 
 `function` lowers Variables to Nodes once (`compiler/graph/lowering.py`). Equal subexpressions are one Node. Lengths are
-expressions over the inputs' dimensions: `d1.0` is axis 0 of parameter 1. What an operation asks of its arguments has become a
-`check`, which knows the user's line.
+expressions over the inputs' dimensions: `d1.0` is axis 0 of parameter 1. What an operation asks of its arguments has
+become a `check`, which knows the user's line.
 
 ```text
 {source}```
@@ -76,8 +76,9 @@ parameters (`n0` is the length that it is called with).
 
 ## 6. C: `f.source`
 
-`compiler/codegen/` prints it. A sum runs in blocks of 1024 elements with 8 lanes each, whatever the machine, so that its bits do
-not depend on the number of threads or on the vector width. Of the whole text here are the functions that compute:
+`compiler/codegen/` prints it. A sum runs in blocks of 1024 elements with 8 lanes each, whatever the machine, so that
+its bits do not depend on the number of threads or on the vector width. Of the whole text here are the functions that
+compute:
 
 ```c
 {c}```
@@ -112,7 +113,8 @@ def page() -> str:
     from weft.compiler.ir import text
 
     f = names["f"]
-    wanted = [n for n in re.findall(r"^static \w+ (\w+)\(", str(f.source), re.MULTILINE) if re.search(r"stage|body|^run$", n)]
+    functions = re.findall(r"^static \w+ (\w+)\(", f.source, re.MULTILINE)
+    wanted = [n for n in functions if re.search(r"stage|body|^run$", n)]
     return TEXT.format(
         program=PROGRAM,
         declared=weft.printing.debugprint([names["cost"], names["gradient"]], file="str"),

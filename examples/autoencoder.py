@@ -49,7 +49,7 @@ def main() -> None:
     for step in range(STEPS):
         cost, active = train(x)
         if (step + 1) % 100 == 0:
-            print(f"step {step + 1}: squared error {cost:.4f} an example, {100 * active:.1f} % of the hidden units active")
+            print(f"step {step + 1}: squared error {cost:.4f} an example, {100 * active:.1f} % of the units active")
 
 
 if __name__ == "__main__":

@@ -45,7 +45,8 @@ def main() -> None:
     train, predict, w, b = build(start)
     for _ in range(STEPS):
         _, xent = train(x, y)
-    print(f"mean cross-entropy {xent.mean():.6f}, |w| = {np.sqrt((w.get_value() ** 2).sum()):.6f}, b = {b.get_value():.6f}")
+    norm = np.sqrt((w.get_value() ** 2).sum())
+    print(f"mean cross-entropy {xent.mean():.6f}, |w| = {norm:.6f}, b = {b.get_value():.6f}")
     print(f"{(predict(x) == y).sum()} of {N} labels predicted as given")
 
 

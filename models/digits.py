@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from itertools import pairwise
 
 import numpy as np
 
@@ -56,7 +57,7 @@ def split(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.
 def make_parameters(sizes: list[int], rng: np.random.Generator) -> Parameters:
     """Weights as He et al. draw them for rectified units, and biases of zero, layer by layer."""
     params = []
-    for k, (n_in, n_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True), 1):
+    for k, (n_in, n_out) in enumerate(pairwise(sizes), 1):
         w = rng.normal(0, np.sqrt(2 / n_in), (n_in, n_out))
         params += [
             weft.shared(w.astype("float32"), name=f"W{k}"),
@@ -138,8 +139,8 @@ def train(seed: int, epochs: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m weft.models.digits", description="Trains a network on images of digits.")
-    parser.add_argument("--seed", type=int, default=0, help="of the first weights, the split and the order (default: 0)")
+    parser = argparse.ArgumentParser("python -m weft.models.digits", description="Trains a network on digits.")
+    parser.add_argument("--seed", type=int, default=0, help="of weights, split, order and noise (default: 0)")
     parser.add_argument("--epochs", type=int, default=40, help="rounds over the training images (default: 40)")
     options = parser.parse_args()
     print(f"test error: {100 * train(options.seed, options.epochs):.2f} %")
