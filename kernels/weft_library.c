@@ -342,7 +342,7 @@ WEFT_LIB_PLAIN_PLACES(c128, weft_c128)
 WEFT_LIB_HALF_PLACES(f16)
 WEFT_LIB_HALF_PLACES(bf16)
 
-/* ---- linear algebra ------------------------------------------------------------------------------------------------ */
+/* ---- linear algebra ------------------------------------------------------------------------------------------ */
 
 /* To Fortran a row-major matrix is its transpose: lower is upper, L L' = a is U' U = a, op(a) x = b is x' op(a)' = b'.
  * The lengths of the character arguments go last: a compiled Fortran routine may read them, others do not look. */

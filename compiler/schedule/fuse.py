@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
-from ..ir.node import Node, Region, build, make, region, topological
+from ..ir.node import Node, Region, binder, build, executable, make, region, topological
 from ..ir.ops.elementwise import is_cheap
 from ..ir.types import TupleType
 from .affine import strided
@@ -68,6 +68,7 @@ class Fused(NamedTuple):
     region: Region
     decisions: list[Decision]
     kernel_members: dict[Node, list[Node]]  # kernel node -> the tensor-level operations in it
+    lengths: dict[Node, Node]  # run-time lengths as types of control operations name them -> as they are bound
 
 
 def fuse(source: Region) -> Fused:
@@ -93,7 +94,8 @@ class _Fuser:
         self.decisions: list[Decision] = []
 
     def run(self) -> Fused:
-        order = topological([*self.source.outputs, *(o for c in self.source.checks for o in c.operands)])
+        order = executable([*self.source.outputs, *(o for c in self.source.checks for o in c.operands)])
+        self.order = order
         for out in self.source.outputs:
             self._read_whole(out, -1)
         for c in self.source.checks:
@@ -116,6 +118,8 @@ class _Fuser:
         stack = [n]
         while stack:
             m = stack.pop()
+            if m.op == "length":
+                self._record(binder(m), Use(kernel, None))
             if m.op in ("const", "dim", "length"):
                 continue
             if m.family == "elementwise":
@@ -143,6 +147,8 @@ class _Fuser:
 
     def _place(self, n: Node) -> None:
         uses = self.uses.get(n)
+        if n.op == "length" and uses is not None:
+            self._read_scalar(n, max(u.kernel for u in uses))
         if uses is None or n.op in ("const", "dim", "length"):
             return
         if n.op == "param":
@@ -161,6 +167,10 @@ class _Fuser:
         """An operation with a routine of its own: a step between kernels."""
         number = len(self.steps)
         self.steps.append(n)
+        for t in n.type.items if isinstance(n.type, TupleType) else (n.type,):
+            for a in t.axes:
+                if all(m.op != "length" or binder(m) is not n for m in topological([a])):
+                    self._read_scalar(a, number)
         via_strides = STRIDED_OPERANDS.get(n.op, ())
         scalar = _scalar_inputs(n)
         for k, x in enumerate(n.inputs):
@@ -350,8 +360,12 @@ class _Fuser:
                     new[s] = build("item", made, index=k)
                     k += 1
         outputs = [self.resolve(o, new) for o in self.source.outputs]
+        for n in self.order:
+            if n.op == "length":
+                self.resolve(n, new)
+        renamed = {n: m for n, m in new.items() if n.op == "length" and n is not m}
         checks = [c._replace(operands=tuple(self.resolve(o, new) for o in c.operands)) for c in self.source.checks]
-        return Fused(region(self.source.params, outputs, checks), self.decisions, members)
+        return Fused(region(self.source.params, outputs, checks), self.decisions, members, renamed)
 
     def _rebuild(self, n: Node, new: dict[Node, Node]) -> Node:
         return make(n.op, [self.resolve(i, new) for i in n.inputs], n.attrs)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from ...runtime.errors import InternalError
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
-from ..ir.node import Check, Node, Region, build, renumber, topological
+from ..ir.node import Check, Node, Region, build, executable, renumber, substitute, topological
 from ..ir.types import TensorType, TupleType
 from .affine import strided
 from .fuse import STRIDED_OPERANDS, Decision, fuse
@@ -91,6 +91,7 @@ class Builder:
         self.constants: list[Node] = []
         self.value: dict[Node, Buffer] = {}
         self.value_everywhere: dict[Node, Buffer] = {}  # of all blocks, for the printer
+        self.lengths: dict[Node, Node] = {}
         self.time = 0
         self.decisions: list[Decision] = []
         self.members: dict[Node, list[Node]] = {}
@@ -102,13 +103,20 @@ class Builder:
             f = fuse(r)
             self.decisions += f.decisions
             self.members |= f.kernel_members
+            self.lengths |= f.lengths
             self.fused[r] = f.region
         return self.fused[r]
 
     def buffer(self, t: TensorType, place: str, index: int = -1) -> Buffer:
-        b = Buffer(len(self.buffers), t, place, index, self.time, self.time)
+        b = Buffer(len(self.buffers), self.known(t), place, index, self.time, self.time)
         self.buffers.append(b)
         return b
+
+    def known(self, t: TensorType) -> TensorType:
+        """The type with its run-time lengths as the steps bind them."""
+        if not self.lengths:
+            return t
+        return TensorType(t.dtype, tuple(substitute(t.axes, self.lengths)), t.kind)
 
     def temporary(self, t: TensorType) -> Buffer:
         return self.buffer(t, "arena")
@@ -128,6 +136,8 @@ class Builder:
         """The buffer of a value; a host scalar is written to one first."""
         if x in self.value or x.op == "const":
             return self.use(x)
+        if x.ndim or x.family not in ("elementwise", "leaf"):
+            raise InternalError(f"{x!r} is not in memory")
         target = self.temporary(x.type)
         self.current.append(Step("scalar", x, [self.use_scalar(x)], [target]))
         self.value[x] = target
@@ -142,7 +152,8 @@ class Builder:
 
     def block(self, outputs: Sequence[Node], checks: Sequence[Check], targets: Sequence[Buffer | None]) -> Block:
         """Steps computing the outputs into the targets (None: wherever they are)."""
-        order = topological([*outputs, *(o for c in checks for o in c.operands), *(a for o in outputs for a in _axes(o))])
+        needed = [a for o in outputs for a in self.known(o.type).axes]
+        order = executable([*outputs, *(o for c in checks for o in c.operands), *needed], self.lengths)
         position = {n: k for k, n in enumerate(order)}
         wanted: dict[Node, Buffer] = {}
         for o, t in zip(outputs, targets, strict=True):
@@ -150,8 +161,7 @@ class Builder:
                 wanted[o] = t
         ready: dict[int, list[Check]] = {}
         for c in checks:
-            needs = [position[m] for m in topological(c.operands) if m.family in ("kernel", "procedural", "control") and m not in self.value]
-            needs += [position[i] for m in topological(c.operands) if m.op == "length" for i in order if _binds(i, m)]
+            needs = [position[m] for m in executable(c.operands) if m.family in ("kernel", "procedural", "control")]
             ready.setdefault(max(needs, default=-1), []).append(c)
         outer, self.current = self.current, []
         steps = self.current
@@ -290,7 +300,7 @@ class Builder:
         for k, offsets in enumerate(taps):
             x = n.inputs[1 + count + k]
             for _ in offsets:
-                types.append(TensorType(x.type.dtype, _row(x.type), x.type.kind))
+                types.append(TensorType(x.type.dtype, _row_axes(x.type), x.type.kind))
                 bound.append(None)
         for x, a in zip(n.inputs[1 + count + len(taps) :], args[count + len(taps) :], strict=True):
             types.append(x.type)
@@ -303,13 +313,13 @@ class Builder:
             if not n.attr("keep")[k]:
                 t = step.outputs[k].type
                 ring = self.temporary(TensorType(t.dtype, t.axes, t.kind))
-                row = lengths.product(_row(t))
+                row = lengths.product(_row_axes(t))
                 ring.extra = lengths.scale(row, 1 - min(offsets))
                 step.scratch.append(ring)
         targets: list[Buffer | None] = []
         for k in range(len(outs) - bool(n.attr("until"))):
             t = step.outputs[k].type
-            targets.append(self.buffer(TensorType(t.dtype, _row(t), t.kind), "row"))
+            targets.append(self.buffer(TensorType(t.dtype, _row_axes(t), t.kind), "row"))
         if n.attr("until"):
             targets.append(self.temporary(outs[-1].type))
         step.params.append(list(t for t in targets if t is not None))
@@ -320,13 +330,9 @@ class Builder:
         step.blocks.append(block)
 
 
-def _row(t: TensorType) -> tuple[Node, ...]:
-    """The lengths of one value of a state or of a stacked result; a random state has no leading axis."""
+def _row_axes(t: TensorType) -> tuple[Node, ...]:
+    """The lengths of one step's value among those scan keeps; the state of a random stream has no axis of steps."""
     return t.axes if t.kind == "random" else t.axes[1:]
-
-
-def _axes(o: Node) -> tuple[Node, ...]:
-    return o.type.axes
 
 
 def _produced(o: Node) -> bool:
@@ -336,11 +342,9 @@ def _produced(o: Node) -> bool:
 def _direct(o: Node) -> bool:
     """Whether the step that makes the value can write it to a given place: its length is known before it runs."""
     maker = o.inputs[0] if o.op == "item" else o
-    return not (maker.op in ("nonzero", "host_call") or (maker.op == "scan" and maker.attr("until")))
-
-
-def _binds(step: Node, length: Node) -> bool:
-    return step.op == length.attr("of") and step.inputs == length.inputs
+    if maker.op in ("nonzero", "host_call") or (maker.op == "scan" and maker.attr("until")):
+        return False
+    return maker.op != "ifelse" or is_early(lengths.product(o.type.axes))
 
 
 def _items(n: Node, order: Sequence[Node]) -> list[Node]:
