@@ -89,7 +89,7 @@ def scan(
     and optionally `until(condition)`. sequences: Variables, or dicts with `input` and `taps`; fn gets one argument a
     tap. outputs_info: for each output None, its initial state, or a dict with `initial` and `taps`; with the tap -1
     alone the initial state is the value before the first step, otherwise it has a leading axis of earlier values.
-    n_steps: a number or a symbolic integer; by default the shortest sequence decides; a negative number reads backwards.
+    n_steps: a number or a symbolic integer; by default the shortest sequence decides; a negative one reads backwards.
     truncate_gradient: how many steps gradients go back (-1: all). Outputs are stacked along a leading axis; one output
     comes alone unless `return_list`. The updates hold the last value of every shared variable that the steps change;
     pass them to `function`. What fn uses besides its arguments is a constant of the loop; with `strict` it has to be
@@ -203,6 +203,7 @@ def _output(info: Any, k: int, label: str) -> Output:
             info = info["initial"]
     if returned is not None and (not isinstance(returned, (int, np.integer)) or returned < 1):
         raise ArgumentError(f"{label}: return_steps of output {k} is a positive number, not {returned!r}")
+    returned = None if returned is None else int(returned)
     if info is None:
         return Output(None, (), (), returned)
     if not taps or any(t >= 0 for t in taps) or len(set(taps)) != len(taps):
@@ -351,7 +352,8 @@ def _check_state(info: Output, new: Variable, k: int, label: str) -> None:
     if new.ndim != initial.ndim - 1:
         raise ShapeError(
             f"{what} is a value of {initial.ndim - 1} dimensions, but the step returns {new.describe()} with "
-            f"{new.ndim} for it; " + ("with the tap -1 alone the initial state has no leading axis" if info.taps == (-1,) else
+            f"{new.ndim} for it; "
+            + ("with the tap -1 alone the initial state has no leading axis" if info.taps == (-1,) else
                "with several taps the initial state has a leading axis of earlier values")
         )  # fmt: skip
     for a, (have, want) in enumerate(zip(new.type.shape, initial.type.shape[1:], strict=True)):

@@ -54,10 +54,10 @@ def pullback(
     for k in active:
         s, g = loop.states[k], state_grads[k]
         pending[k] = [inner_leaf(s.initial, f"pending {i + 1}", drop=1) for i in range(s.depth)]
-        rows = [
-            None if s.keep or g is None else subtensor(g, slice(s.depth - 1 - i, s.depth - i)) for i in range(s.depth)
-        ]
-        initial[k] = [fit.zeros(subtensor(s.initial, slice(0, 1))) if r is None else r for r in rows]
+        if s.keep or g is None:
+            initial[k] = [fit.zeros(subtensor(s.initial, slice(0, 1)))] * s.depth
+        else:
+            initial[k] = [subtensor(g, slice(i, i + 1)) for i in reversed(range(s.depth))]
         adjoint = pending[k][0]
         if s.keep and g is not None:
             adjoint = math.add(adjoint, _arrives(sequences, reverse(earlier(g, s.depth, 0))))
@@ -74,18 +74,18 @@ def pullback(
         s = loop.states[k]
         at = dict(zip(s.taps, s.inner, strict=True))
         for i in range(s.depth):
-            parts = [
-                p for p in (pending[k][i + 1] if i + 1 < s.depth else None, found.get(at.get(-i - 1))) if p is not None
-            ]
+            parts = [pending[k][i + 1]] if i + 1 < s.depth else []
+            if at.get(-i - 1) in found:
+                parts.append(found[at[-i - 1]])
             new = fit.total(parts) if parts else fit.zeros(pending[k][i])
             states.append(State((pending[k][i],), (-1,), initial[k][i], new, False))
     sums = [(k, i, o) for k, (i, o) in enumerate(loop.constants) if i in found]
-    for _, i, o in sums:
+    for _, v, o in sums:
         total = inner_leaf(o, "gradient so far")
-        start_of = shaping.shape_padleft(fit.zeros(o))
-        states.append(State((total,), (-1,), start_of, math.add(total, found[i]), False))
+        nothing = shaping.shape_padleft(fit.zeros(o))
+        states.append(State((total,), (-1,), nothing, math.add(total, found[v]), False))
     along = [(k, i, o) for k, (i, o) in enumerate(loop.sequences) if i in found]
-    stacked: list[tuple[Variable, Variable | None]] = [(found[i], None) for _, i, _ in along]
+    stacked: list[tuple[Variable, Variable | None]] = [(found[v], None) for _, v, _ in along]
 
     outputs = [*(s.new for s in states), *(v for v, _ in stacked)]
     saved, given, constants = _saved(loop, name, [*outputs, *(i for _, i, _ in along)])
@@ -280,6 +280,7 @@ def pushforward(loop: Loop, truncate: int, name: str | None, tangents: Given) ->
         new = found.get(s.new)
         new = fit.zeros(taps[-1]) if new is None else new
         states.append(State(taps, s.taps, fit.zeros(s.initial) if t is None else t, new, s.keep))
+    stacked: list[tuple[Variable, Variable | None]]
     stacked = [(found[loop.stacked[k][0]], None) for k in rows if loop.stacked[k][0] in found]
     rows = [k for k in rows if loop.stacked[k][0] in found]
     outputs = [*(s.new for s in states), *(v for v, _ in stacked)]
