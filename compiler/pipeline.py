@@ -102,7 +102,7 @@ def _compile(source: Source, region: Region, stages: Stages, run: _Driver) -> Co
     stages.simplified = run("simplify", lambda: simplify(joined, source.lowered.origins, stages.visits))
     kernels = Kernels()
     builder, program = run(
-        "fuse", lambda: build_program(stages.simplified, inputs, source.results, source.updates, kernels.scratch)
+        "fuse", lambda: build_program(stages.simplified, inputs, source.results, source.updates, kernels)
     )
     stages.program = program
     stages.generated = generated = run("print", lambda: HostPrinter(program, builder, kernels).generate())

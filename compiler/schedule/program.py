@@ -80,6 +80,7 @@ class HostProgram:
     decisions: list[Decision]
     members: dict[Node, list[Node]]
     params: list[Node]
+    after_commit: list[Step]  # kernels that write over shared variables, once nothing can fail any more
 
 
 class Builder:
@@ -371,9 +372,11 @@ def _index_axes(n: Node) -> tuple[Node, ...]:
     return joined("scatter", n.inputs[2:])[0]
 
 
-def build_program(source: Region, inputs: int, results: int, updates: list[int], kernel_scratch) -> tuple[Builder, HostProgram]:
+def build_program(source: Region, inputs: int, results: int, updates: list[int], kernels) -> tuple[Builder, HostProgram]:
     """The host program of a function: its params are `inputs` arguments, then states; its outputs results, then updates."""
-    b = Builder(kernel_scratch)
+    from .inplace import choose
+
+    b = Builder(kernels.scratch)
     r = b.fuse(source)
     for k, p in enumerate(r.params):
         b.value[p] = b.buffer(p.type, "input" if k < inputs else "state", k if k < inputs else k - inputs)
@@ -381,10 +384,20 @@ def build_program(source: Region, inputs: int, results: int, updates: list[int],
     for k, o in enumerate(r.outputs):
         targets.append(b.buffer(o.type, "output", k) if k < results else b.buffer(o.type, "spare", updates[k - results]))
     block = b.block(r.outputs, r.checks, targets)
+    states = {k: b.value[p] for k, p in enumerate(r.params[inputs:])}
+    after = choose(block, updates, results, states, lambda n: kernels.get(n)[1].nest)
+    for s in after:
+        for x in s.inputs:
+            if isinstance(x, Buffer):
+                x.end = b.time + 1
+            else:
+                for m in topological([x]):
+                    if m in b.value_everywhere:
+                        b.value_everywhere[m].end = b.time + 1
     slots, segments = plan_memory(b.buffers)
     return b, HostProgram(
         block, b.buffers, b.constants, slots, segments, inputs, len(r.params) - inputs, results, updates, b.decisions,
-        b.members, list(r.params),
+        b.members, list(r.params), after,
     )  # fmt: skip
 
 
