@@ -34,17 +34,17 @@ def convert(value: Any, label: str, dtype: np.dtype, shape: Sequence[int | None]
             raise ShapeError(f"axis {axis} of {label} has length {want}, but was given shape {(rows, columns)}")
     if indptr.shape != (rows + 1,) or data.ndim != 1 or indices.ndim != 1 or rows < 0 or columns < 0:
         raise ShapeError(
-            f"{label}: a sparse matrix of {rows} rows has an indptr of {rows + 1} elements and vectors of data and indices, "
-            f"not {indptr.shape}, {data.shape}, {indices.shape}"
+            f"{label}: {rows} rows take an indptr of {rows + 1} elements, and vectors of data and indices; "
+            f"given {indptr.shape}, {data.shape}, {indices.shape}"
         )
     if indices.dtype.kind not in "iu" or indptr.dtype.kind not in "iu":
         raise DTypeError(
             f"{label}: indices and indptr hold {indices.dtype} and {indptr.dtype}; they have to be integers"
         )
-    count = int(indptr[-1])
-    if indptr[0] != 0 or (indptr[1:] < indptr[:-1]).any() or count > min(len(data), len(indices)):
+    count, room = int(indptr[-1]), min(len(data), len(indices))
+    if indptr[0] != 0 or (indptr[1:] < indptr[:-1]).any() or count > room:
         raise BoundsError(
-            f"{label}: indptr does not ascend from 0 to at most the number of stored elements, {min(len(data), len(indices))}"
+            f"{label}: indptr does not ascend from 0 to at most the number of stored elements, {room}"
         )
     if max(count, rows, columns) > _LIMIT:
         raise ShapeError(

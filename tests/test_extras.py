@@ -110,11 +110,19 @@ def test_symbolic_lengths(mode: str) -> None:
 @pytest.mark.parametrize(
     "build",
     [
-        lambda x: T.repeat(x, 3, axis=1), lambda x: T.tile(x, (2, 2)), lambda x: T.diag(x, 1), lambda x: T.tril(x), lambda x: T.roll(x, 2, 1),
-        lambda x: T.tensordot(x, x, [[1], [1]]), lambda x: T.batched_dot(x, x), lambda x: nnet.elu(x), lambda x: nnet.softsign(x),
-        lambda x: T.diff(x), lambda x: nnet.relu(x, 0.1),
+        lambda x: T.repeat(x, 3, axis=1),
+        lambda x: T.tile(x, (2, 2)),
+        lambda x: T.diag(x, 1),
+        lambda x: T.tril(x),
+        lambda x: T.roll(x, 2, 1),
+        lambda x: T.tensordot(x, x, [[1], [1]]),
+        lambda x: T.batched_dot(x, x),
+        lambda x: nnet.elu(x),
+        lambda x: nnet.softsign(x),
+        lambda x: T.diff(x),
+        lambda x: nnet.relu(x, 0.1),
     ],
-)  # fmt: skip
+)
 def test_gradients(build: Callable) -> None:
     verify_grad(build, [M], rng=rng)
 
@@ -136,20 +144,41 @@ def test_linear_algebra(mode: str) -> None:
     np.testing.assert_allclose(weft.function([a], slinalg.cholesky(a, lower=False), mode=mode)(np.triu(spd)), up)
     with pytest.raises(weft.NumericalError):
         f(-spd)
-    g = weft.function([a, b, v], [slinalg.solve_lower_triangular(a, b), slinalg.solve_upper_triangular(a, b), slinalg.solve_lower_triangular(a, v),
-                                  slinalg.solve_triangular(a, b, lower=True, trans=1)], mode=mode)  # fmt: skip
+    g = weft.function(
+        [a, b, v],
+        [
+            slinalg.solve_lower_triangular(a, b),
+            slinalg.solve_upper_triangular(a, b),
+            slinalg.solve_lower_triangular(a, v),
+            slinalg.solve_triangular(a, b, lower=True, trans=1),
+        ],
+        mode=mode,
+    )
     mixed = low + np.triu(up, 1)
-    for got, want in zip(g(mixed, right, V[:4]), [
-        np.linalg.solve(low, right), np.linalg.solve(np.triu(mixed), right), np.linalg.solve(low, V[:4]), np.linalg.solve(low.T, right)
-    ], strict=True):  # fmt: skip
+    for got, want in zip(
+        g(mixed, right, V[:4]),
+        [
+            np.linalg.solve(low, right),
+            np.linalg.solve(np.triu(mixed), right),
+            np.linalg.solve(low, V[:4]),
+            np.linalg.solve(low.T, right),
+        ],
+        strict=True,
+    ):
         np.testing.assert_allclose(got, want)
 
 
 def test_refused() -> None:
     x: Any = T.matrix("x")
     for call in (
-        lambda: T.repeat(x, [1, 2], axis=0), lambda: T.diag(T.tensor3()), lambda: T.tril(T.vector()), lambda: T.tensordot(x, x, 3),
-        lambda: T.batched_dot(x, T.vector()), lambda: T.bincount(x), lambda: slinalg.cholesky(T.vector()), lambda: T.to_one_hot(x, 3),
-    ):  # fmt: skip
+        lambda: T.repeat(x, [1, 2], axis=0),
+        lambda: T.diag(T.tensor3()),
+        lambda: T.tril(T.vector()),
+        lambda: T.tensordot(x, x, 3),
+        lambda: T.batched_dot(x, T.vector()),
+        lambda: T.bincount(x),
+        lambda: slinalg.cholesky(T.vector()),
+        lambda: T.to_one_hot(x, 3),
+    ):
         with pytest.raises(weft.ShapeError):
             call()

@@ -124,7 +124,7 @@ def test_saved_and_restored(mode: str) -> None:
     with pytest.raises(KeyError):
         s[T.vector()]
     with pytest.raises(AttributeError, match="random stream"):
-        T.vector("x").rng
+        _ = T.vector("x").rng
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -83,7 +83,9 @@ def test_pool_2d(mode: str, how: str, size: tuple, stride: Any, pad: tuple) -> N
     for shape in ((2, 1, 6, 7), (1, 2, 5, 8), (1, 1, 3, 4)):
         value = rng.normal(size=shape)
         for got, border in zip(f(value), borders, strict=True):
-            np.testing.assert_allclose(got, pooled(value, size, stride or size, pad, border, how), rtol=1e-12, atol=1e-14)
+            np.testing.assert_allclose(
+                got, pooled(value, size, stride or size, pad, border, how), rtol=1e-12, atol=1e-14
+            )
 
 
 def test_other_pools(mode: str) -> None:

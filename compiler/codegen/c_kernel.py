@@ -9,10 +9,11 @@ from __future__ import annotations
 import itertools
 
 from ..ir import lengths
-from ..ir.node import Node, build, topological
+from ..ir.node import Node, build
 from ..lower.kernel import Nest
 from . import scalar
-from .expressions import Scope, Text, depends_on, strip
+from .expressions import Scope, Text, strip
+from .nests import acc_node, acc_type, accumulates, hoist, rounded, start_of, value_type, whole, wide
 
 GRAIN = 16384  # operations below which a chunk is not worth waking a thread for
 
@@ -52,7 +53,7 @@ class KernelPrinter:
                     blocks = _ceildiv(s.inputs[0])
                     for a in s.inputs[1:]:
                         if a.op == "accumulate":
-                            out.append((_wide(a.attr("dtype")), blocks))
+                            out.append((wide(a.attr("dtype")), blocks))
                             if a.attr("fold") == "argmax":
                                 out.append(("int64", blocks))
         return out
@@ -72,8 +73,8 @@ class KernelPrinter:
         for k, (d, _) in enumerate(self.scratch(), 1):
             out(f"{scalar.stored_type(d)} *s{k};")
         if n.mode == "flat":
-            for a in self.accumulates():
-                out(f"{_acc_type(a)} acc{a.attr('acc')};")
+            for a in accumulates(n):
+                out(f"{acc_type(a)} acc{a.attr('acc')};")
         if n.checks:
             out("weft_fault *fault;")
         if not (n.scalars or self.dtypes):
@@ -86,17 +87,6 @@ class KernelPrinter:
             self.body(out)
             self.launch(out)
         return str(out)
-
-    def accumulates(self) -> list[Node]:
-        found = []
-        stack = [self.nest.block]
-        while stack:
-            s = stack.pop()
-            if s.op == "accumulate":
-                found.append(s)
-            elif s.op in ("block", "loop"):
-                stack.extend(s.inputs)
-        return sorted(found, key=lambda a: a.attr("acc"))
 
     def prologue(self, out: Text, name: str) -> Scope:
         """Opens a body function and brings the arguments into scope as restrict pointers."""
@@ -122,7 +112,7 @@ class KernelPrinter:
         quiet = Text()
         scope.emit(quiet, [extent])
         if quiet.lines:  # an expression too long to stand inline is printed again, whole
-            return _whole(extent)
+            return whole(extent, Scope(self.pointer))
         return scope[extent]
 
     # One function over the outer loops
@@ -148,7 +138,7 @@ class KernelPrinter:
         inner = scope.inner()
         scope.emit(out, list(extents[1:]))
         inner.names |= scope.names
-        self.hoist(out, inner, statements, set(variables))
+        hoist(out, inner, statements, set(variables))
         if len(names) == 1:
             if self.nest.mode == "map":
                 out("#pragma GCC ivdep")
@@ -168,34 +158,15 @@ class KernelPrinter:
         self.statements(out, inner, statements)
         out.close()
 
-    def hoist(self, out: Text, scope: Scope, statements: list[Node], moving: set[Node]) -> None:
-        """Prints in front of a loop what does not change in it."""
-        values = _values(statements)
-        depends = depends_on(values)
-        inside = set(moving)
-        for s in statements:
-            if s.op == "loop":
-                inside |= {build("index", index=k) for k in s.attr("index")}
-
-        def ready(n: Node) -> bool:
-            return n.op != "const" and not (depends[n] & inside) and all(a in scope.names for a in depends[n]) and _worth(n)
-
-        # Accumulators that a stage inside still has to fill are not in scope, so nothing of them moves.
-        scope.emit(out, values, ready)
-
     def statements(self, out: Text, scope: Scope, statements: list[Node]) -> None:
         for k, s in enumerate(statements):
             if s.op == "store":
                 if k == 0 or statements[k - 1].op != "store":  # neighbours are printed together: they share values
                     run = list(itertools.takewhile(lambda t: t.op == "store", statements[k:]))
                     scope.emit(out, [v for t in run for v in t.inputs])
-                out(self.store(scope, s))
+                out(scope.store(s))
             elif s.op == "loop":
                 self.stage(out, scope, s)
-
-    def store(self, scope: Scope, s: Node) -> str:
-        value = strip(scope[s.inputs[1]])
-        return scalar.store(self.pointer(s.attr("buffer")), strip(scope[s.inputs[0]]), value, s.inputs[1].type.dtype)
 
     def stage(self, out: Text, scope: Scope, loop: Node) -> None:
         """An inner loop: stores, and accumulators in lanes."""
@@ -205,7 +176,7 @@ class KernelPrinter:
         scope.emit(out, [loop.inputs[0]])
         extent = scope[loop.inputs[0]]
         inner = scope.inner()
-        self.hoist(out, inner, body, {var})
+        hoist(out, inner, body, {var})
         accs = [s for s in body if s.op == "accumulate"]
         if not accs:
             inner.bind(var, f"i{k}")
@@ -215,9 +186,9 @@ class KernelPrinter:
             out.close()
             return
         for a in accs:
-            out(f"{_acc_type(a)} acc{a.attr('acc')} = {_start(a)};")
+            out(f"{acc_type(a)} acc{a.attr('acc')} = {start_of(a)};")
             if a.attr("fold") == "argmax":
-                out(f"{_value_type(a)} best{a.attr('acc')} = {scalar.identity('argmax', _wide(a.attr('dtype')))};")
+                out(f"{value_type(a)} best{a.attr('acc')} = {scalar.identity('argmax', wide(a.attr('dtype')))};")
         out.open(f"for (int64_t b = 0; b < {extent}; b += WEFT_BLOCK)")
         self.block_of(out, inner, body, accs, k, "b", f"weft_min64(b + WEFT_BLOCK, {extent})")
         for a in accs:
@@ -226,18 +197,18 @@ class KernelPrinter:
         out.close()
         for a in accs:
             n = a.attr("acc")
-            done = scalar.rounded(f"acc{n}", a.attr("dtype")) if a.attr("fold") in ("sum", "prod") else f"acc{n}"
+            done = rounded(a, f"acc{n}")
             if done != f"acc{n}":
                 out(f"acc{n} = {done};")
-            scope.bind(build("acc", acc=n, dtype=_acc_dtype(a)), f"acc{n}")
+            scope.bind(acc_node(a), f"acc{n}")
 
     def block_of(self, out: Text, inner: Scope, body: list[Node], accs: list[Node], k: int, start: str, stop: str) -> None:
         """One block: full rounds of lanes, the rest, and the tree over the lanes, whose result is lane 0."""
         width = max((lanes(a.attr("dtype")) for a in accs if a.attr("fold") != "argmax"), default=1)
         folded = [a for a in accs if a.attr("fold") != "argmax"]
         for a in folded:
-            out(f"{_value_type(a)} lane{a.attr('acc')}[{width}];")
-            ident = scalar.identity(a.attr("fold"), _wide(a.attr("dtype")))
+            out(f"{value_type(a)} lane{a.attr('acc')}[{width}];")
+            ident = scalar.identity(a.attr("fold"), wide(a.attr("dtype")))
             out(f"for (int l = 0; l < {width}; l++) lane{a.attr('acc')}[l] = {ident};")
         out(f"const int64_t e = {stop};")
         out(f"int64_t j = {start};")
@@ -253,12 +224,12 @@ class KernelPrinter:
             lane.emit(out, [v for s in body for v in s.inputs])
             for s in body:
                 if s.op == "store":
-                    out(self.store(lane, s))
+                    out(lane.store(s))
                     continue
                 value = lane[s.inputs[0]]
                 n = s.attr("acc")
                 if s.attr("fold") == "argmax":
-                    out(f"{{ const {_value_type(s)} v = {strip(value)}; if (i{k} == 0 || WEFT_BETTER(v, best{n})) {{ best{n} = v; acc{n} = i{k}; }} }}")
+                    out(f"{{ const {value_type(s)} v = {strip(value)}; if (i{k} == 0 || WEFT_BETTER(v, best{n})) {{ best{n} = v; acc{n} = i{k}; }} }}")
                 else:
                     out(f"lane{n}[l] = {strip(scalar.fold_text(s.attr('fold'), s.attr('dtype'), f'lane{n}[l]', value))};")
             out.close()
@@ -277,7 +248,7 @@ class KernelPrinter:
         last = names[-1]
         variables = [build("index", index=k) for k in names]
         inner = scope.inner()
-        self.hoist(out, inner, statements, set(variables))
+        hoist(out, inner, statements, set(variables))
         out(f"const int64_t tiles = ({self.closed(extents[-1])} + WEFT_TILE - 1) / WEFT_TILE;")
         out.open("for (int64_t o = begin; o < end; o++)")
         out("const int64_t first = o % tiles * WEFT_TILE;")
@@ -307,7 +278,7 @@ class KernelPrinter:
         inner.bind(build("index", index=last), f"i{last}")
         inner.emit(out, [v for s in (*stores, *fold) for v in s.inputs])
         for s in stores:
-            out(self.store(inner, s))
+            out(inner.store(s))
         for s in fold:
             n = s.attr("acc")
             out(f"into{n}[c] = {strip(scalar.fold_text(s.attr('fold'), s.attr('dtype'), f'into{n}[c]', inner[s.inputs[0]]))};")
@@ -329,20 +300,20 @@ class KernelPrinter:
             out.close()
             return
         for a in accs:
-            out(f"{_value_type(a)} acc{a.attr('acc')}[WEFT_TILE];")
-            out(f"for (int64_t c = 0; c < width; c++) acc{a.attr('acc')}[c] = {_start(a)};")
+            out(f"{value_type(a)} acc{a.attr('acc')}[WEFT_TILE];")
+            out(f"for (int64_t c = 0; c < width; c++) acc{a.attr('acc')}[c] = {start_of(a)};")
         out.open(f"for (int64_t b = 0; b < {extent}; b += WEFT_BLOCK)")
         width = max(lanes(a.attr("dtype")) for a in accs)
         for a in accs:
             n = a.attr("acc")
-            ident = scalar.identity(a.attr("fold"), _wide(a.attr("dtype")))
-            out(f"{_value_type(a)} lane{n}[{width}][WEFT_TILE];")
+            ident = scalar.identity(a.attr("fold"), wide(a.attr("dtype")))
+            out(f"{value_type(a)} lane{n}[{width}][WEFT_TILE];")
             out(f"for (int l = 0; l < {width}; l++) for (int64_t c = 0; c < width; c++) lane{n}[l][c] = {ident};")
         out(f"const int64_t e = weft_min64(b + WEFT_BLOCK, {extent});")
         out.open(f"for (int64_t i{k} = b; i{k} < e; i{k}++)")
         for a in accs:
             n = a.attr("acc")
-            out(f"{_value_type(a)} *restrict const into{n} = lane{n}[(i{k} - b) % {width}];")
+            out(f"{value_type(a)} *restrict const into{n} = lane{n}[(i{k} - b) % {width}];")
         self.over_columns(out, inner, last, stores, accs)
         out.close()
         for a in accs:
@@ -354,10 +325,10 @@ class KernelPrinter:
         out.close()
         for a in accs:
             n = a.attr("acc")
-            done = scalar.rounded(f"acc{n}[c]", a.attr("dtype")) if a.attr("fold") in ("sum", "prod") else ""
-            if done and done != f"acc{n}[c]":
+            done = rounded(a, f"acc{n}[c]")
+            if done != f"acc{n}[c]":
                 out(f"for (int64_t c = 0; c < width; c++) acc{n}[c] = {done};")
-            scope.bind(build("acc", acc=n, dtype=_acc_dtype(a)), f"acc{n}[c]")
+            scope.bind(acc_node(a), f"acc{n}[c]")
 
     # Whole-tensor reductions: each stage a parallel loop over blocks, joined in order
 
@@ -396,7 +367,7 @@ class KernelPrinter:
         accs = [s for s in body if s.op == "accumulate"]
         extent = self.closed(loop.inputs[0])
         inner = scope.inner()
-        self.hoist(out, inner, body, {var})
+        hoist(out, inner, body, {var})
         if not accs:
             inner.bind(var, f"i{k}")
             out("#pragma GCC ivdep")
@@ -410,7 +381,7 @@ class KernelPrinter:
         for a in accs:
             if a.attr("fold") == "argmax":
                 out(f"int64_t acc{a.attr('acc')} = b;")
-                out(f"{_value_type(a)} best{a.attr('acc')} = {scalar.identity('argmax', _wide(a.attr('dtype')))};")
+                out(f"{value_type(a)} best{a.attr('acc')} = {scalar.identity('argmax', wide(a.attr('dtype')))};")
         self.block_of(out, inner, body, accs, k, "b", f"weft_min64(b + WEFT_BLOCK, {extent})")
         blocks = f"(({extent} + WEFT_BLOCK - 1) / WEFT_BLOCK)"
         join: list[str] = []
@@ -426,13 +397,13 @@ class KernelPrinter:
             else:
                 out(f"s{part}[o] = lane{n}[0];")
                 fold = strip(scalar.fold_text(a.attr("fold"), a.attr("dtype"), f"a->acc{n}", f"a->s{part}[o]"))
-                join.append(f"a->acc{n} = {extent} > 0 ? a->s{part}[0] : {_start(a)};")
+                join.append(f"a->acc{n} = {extent} > 0 ? a->s{part}[0] : {start_of(a)};")
                 join.append(f"for (int64_t o = 1; o < {blocks}; o++) a->acc{n} = {fold};")
-                done = scalar.rounded(f"a->acc{n}", a.attr("dtype")) if a.attr("fold") in ("sum", "prod") else f"a->acc{n}"
+                done = rounded(a, f"a->acc{n}")
                 if done != f"a->acc{n}":
                     join.append(f"a->acc{n} = {done};")
                 part += 1
-            known.bind(build("acc", acc=n, dtype=_acc_dtype(a)), f"acc{n}")
+            known.bind(acc_node(a), f"acc{n}")
         out.close()
         calls.append(f"call->parallel_for({blocks}, {max(GRAIN // 1024, 1)}, call->threads, {name}, &args);")
         calls.extend(join)
@@ -471,58 +442,9 @@ class KernelPrinter:
         out.close()
 
 
-def _wide(dtype: str) -> str:
-    return "float32" if dtype in scalar.HALF else dtype
-
-
-def _value_type(a: Node) -> str:
-    return scalar.stored_type(_wide(a.attr("dtype")))
-
-
-def _acc_dtype(a: Node) -> str:
-    return "int64" if a.attr("fold") == "argmax" else a.attr("dtype")
-
-
-def _acc_type(a: Node) -> str:
-    return "int64_t" if a.attr("fold") == "argmax" else _value_type(a)
-
-
-def _start(a: Node) -> str:
-    return "0" if a.attr("fold") == "argmax" else scalar.identity(a.attr("fold"), _wide(a.attr("dtype")))
-
-
 def _join(a: Node, acc: str, lane: str, first: str) -> str:
     fold = strip(scalar.fold_text(a.attr("fold"), a.attr("dtype"), acc, lane))
     return f"{acc} = {first} ? {lane} : {fold};"
-
-
-def _values(statements: list[Node]) -> list[Node]:
-    out: list[Node] = []
-    stack = list(reversed(statements))
-    while stack:
-        s = stack.pop()
-        if s.op in ("store", "accumulate"):
-            out.extend(s.inputs)
-        elif s.op == "loop":
-            count = len(s.attr("index"))
-            out.extend(s.inputs[:count])
-            stack.extend(reversed(s.inputs[count:]))
-    return out
-
-
-def _worth(n: Node) -> bool:
-    return n.op not in ("param", "index", "acc", "checked")
-
-
-def _whole(extent: Node) -> str:
-    """An expression of lengths printed as one text."""
-    scope = Scope(lambda b: f"p{b}")
-    names: dict[Node, str] = {}
-    for n in topological([extent]):
-        for i in n.inputs:
-            scope.names[i] = names[i]
-        names[n] = scope.text(n)
-    return names[extent]
 
 
 def _ceildiv(extent: Node) -> Node:

@@ -35,10 +35,20 @@ class Text:
 
 
 class Scope:
-    """Names of scalar nodes while a kernel is printed; a scope inside a loop extends the one around it."""
+    """Names of scalar nodes while a kernel is printed; a scope inside a loop extends the one around it.
 
-    def __init__(self, pointer: Callable[[int], str], outer: Scope | None = None, counter: list[int] | None = None):
+    `parameter` is how a kernel names its scalar arguments: all that differs between the expressions of C and CUDA.
+    """
+
+    def __init__(
+        self,
+        pointer: Callable[[int], str],
+        outer: Scope | None = None,
+        counter: list[int] | None = None,
+        parameter: str = "a->n{}",
+    ):
         self.pointer = pointer
+        self.parameter: str = outer.parameter if outer else parameter
         self.names: dict[Node, str] = dict(outer.names) if outer else {}
         self.counter = counter if counter is not None else outer.counter if outer else [0]
         self.fault = outer.fault if outer else "fault"
@@ -99,7 +109,7 @@ class Scope:
         if n.op == "const":
             return scalar.literal(n.value, n.type.dtype)
         if n.op == "param":
-            return f"a->n{n.attr('token')}"
+            return self.parameter.format(n.attr("token"))
         if n.op in ("index", "acc"):
             raise InternalError(f"{n!r} is not in scope")
         args = [self.names[i] for i in n.inputs]
@@ -114,6 +124,11 @@ class Scope:
         if n.op == "draw_at":
             return f"weft_{n.attr('distribution')}_{scalar.suffix(n.type.dtype)}({', '.join(args)})"
         return scalar.operation(n, args)
+
+    def store(self, s: Node) -> str:
+        """A store statement whose inputs are in scope."""
+        offset, value = s.inputs
+        return scalar.store(self.pointer(s.attr("buffer")), _strip(self[offset]), _strip(self[value]), value.type.dtype)
 
     def __getitem__(self, n: Node) -> str:
         return self.names[n]

@@ -71,9 +71,8 @@ def eye(n: Any, m: Any = None, k: Any = 0, dtype: Any = None) -> Variable:
 def _offset(n: Any, m: Any, k: Any, compare: Any) -> Variable:
     rows = shaping.arange(shaping.length_argument(n, "the number of rows"))
     columns = rows if m is None else shaping.arange(shaping.length_argument(m, "the number of columns"))
-    return compare(
-        math.add(rows.dimshuffle(0, "x"), shaping.length_argument(k, "the diagonal")), columns.dimshuffle("x", 0)
-    )  # type: ignore[attr-defined]
+    down, across = op1("dimshuffle", rows, order=(0, "x")), op1("dimshuffle", columns, order=("x", 0))
+    return compare(math.add(down, shaping.length_argument(k, "the diagonal")), across)
 
 
 def _triangle(m: Variable, k: Any) -> Variable:

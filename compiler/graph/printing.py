@@ -1,4 +1,4 @@
-"""Graphs as text: `debugprint` (a tree), `pp` (a formula), `min_informative_str`; and `Print`, an operation that prints.
+"""Graphs as text: `debugprint` (a tree), `pp` (a formula), `min_informative_str`; and the operation `Print`.
 
 All are iterative. A tree is indented by its depth, so below LEVELS levels it goes on at the left margin, under the id
 of the operation that it belongs to: the text stays linear in the size of the graph.
@@ -146,7 +146,8 @@ def _number(v: Constant) -> str:
 
 _INFIX = {
     "add": ("+", 4), "sub": ("-", 4), "mul": ("*", 5), "truediv": ("/", 5), "floordiv": ("//", 5), "mod": ("%", 5),
-    "pow": ("**", 7), "lt": ("<", 2), "le": ("<=", 2), "gt": (">", 2), "ge": (">=", 2), "eq": ("==", 2), "ne": ("!=", 2),
+    "pow": ("**", 7), "lt": ("<", 2), "le": ("<=", 2), "gt": (">", 2), "ge": (">=", 2),
+    "eq": ("==", 2), "ne": ("!=", 2),
     "and": ("&", 3), "or": ("|", 3), "xor": ("^", 3),
 }  # fmt: skip
 _ATOM = 9

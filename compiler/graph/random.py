@@ -216,7 +216,9 @@ class RandomStreams:
         dtype: Any = "int64",
         nstreams: Any = None,
     ) -> Variable:
-        """Elements of the vector a (of range(a) for an integer), with probabilities p. Without replacement size is one number."""
+        """Elements of the vector a (of range(a) for an integer), with probabilities p. Without replacement
+        size is one number.
+        """
         state = self._next_state()
         a = as_tensor_variable(a)
         if a.ndim > 1:
@@ -278,7 +280,10 @@ class RandomStreams:
 
 
 def _bucket(u: Variable, p: Variable) -> Variable:
-    """The class that u falls into, over the last axis of p; u has length 1 there. The last class takes what rounding leaves."""
+    """The class that u falls into, over the last axis of p; u has length 1 there.
+
+    The last class takes what rounding leaves.
+    """
     ends = math.cumsum(p, axis=-1)[..., :-1]  # type: ignore[index]
     return math.sum(math.ge(u, ends), axis=-1)
 

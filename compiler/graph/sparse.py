@@ -91,7 +91,7 @@ def declared(t: SparseType, name: str | None) -> SparseVariable:
         TensorType("int32", shape=(None,))(f"{label}.indices"),
         indptr := TensorType("int32", shape=(None if rows is None else rows + 1,))(f"{label}.indptr"),
         (math.sub(shaping.shape_i(indptr, 0), constant(1, dtype="int64")),
-         constant(columns, dtype="int64") if columns is not None else TensorType("int64", shape=())(f"{label}.columns")),
+         TensorType("int64", shape=())(f"{label}.columns") if columns is None else constant(columns, dtype="int64")),
     )  # fmt: skip
     out.name = name
     return out
@@ -294,7 +294,7 @@ class SparseVariable(Variable):
             return NotImplemented
         if any(part(self).node is not part(other).node for part in (csm_indices, csm_indptr)):
             raise ArgumentError(
-                f"{self.describe()} {sign} {other.describe()}: only sparse matrices that store the same places can be combined"
+                f"{self.describe()} {sign} {other.describe()}: they have to store the same places"
             )
         return with_data(self, f(csm_data(self), csm_data(other)))
 

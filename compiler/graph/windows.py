@@ -118,7 +118,7 @@ def pool(
     k = len(sizes)
     if x.ndim < k or len(strides) != k or len(pads) != k:
         raise ShapeError(
-            f"pooling over {k} axes of {x.describe()} with {x.ndim} dimensions, {len(strides)} strides and {len(pads)} paddings"
+            f"pooling over {k} of {x.ndim} axes of {x.describe()}, {len(strides)} strides and {len(pads)} paddings"
         )
     if mode not in POOL_MODES:
         raise ArgumentError(f"the mode of pooling is one of {', '.join(POOL_MODES)}, not {mode!r}")
@@ -154,8 +154,8 @@ def pool(
 
 
 def _over(n: Variable, size: int, stride: int) -> Variable:
-    """How far the last window reaches over n elements when windows may: it starts inside, and the one before it does not
-    reach the end."""
+    """How far the last window reaches over n elements when windows may: it starts inside, and the one before it
+    does not reach the end."""
     one = constant(1, dtype="int64")
     zero = constant(0, dtype="int64")
     if stride >= size:

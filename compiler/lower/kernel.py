@@ -246,7 +246,8 @@ class _Lowering:
         if not outer:
             mode, block = ("flat" if staged else "map"), build("block", *statements)
         elif staged:
-            mode = "column" if self._by_columns(outer[-1], statements) else "row"
+            # A scratch row holds the values of one outer round, and columns are worked on many at a time.
+            mode = "column" if not scratch and self._by_columns(outer[-1], statements) else "row"
             block = build("block", build("loop", *extents, *statements, index=tuple(names), kind="parallel"))
         else:
             mode = "map"

@@ -1,0 +1,99 @@
+"""What every printer of loop nests asks of them: accumulators and their types, the values of statements, hoisting."""
+
+from __future__ import annotations
+
+from ..ir.node import Node, build, topological
+from ..lower.kernel import Nest
+from . import scalar
+from .expressions import Scope, Text, depends_on
+
+
+def accumulates(nest: Nest) -> list[Node]:
+    """The `accumulate` statements of a nest, by the number of their accumulator."""
+    found = []
+    stack = [nest.block]
+    while stack:
+        s = stack.pop()
+        if s.op == "accumulate":
+            found.append(s)
+        elif s.op in ("block", "loop"):
+            stack.extend(s.inputs)
+    return sorted(found, key=lambda a: a.attr("acc"))
+
+
+def wide(dtype: str) -> str:
+    """The dtype in which values of this one accumulate."""
+    return "float32" if dtype in scalar.HALF else dtype
+
+
+def value_type(a: Node) -> str:
+    """The C type of what an `accumulate` folds."""
+    return scalar.stored_type(wide(a.attr("dtype")))
+
+
+def acc_dtype(a: Node) -> str:
+    return "int64" if a.attr("fold") == "argmax" else a.attr("dtype")
+
+
+def acc_type(a: Node) -> str:
+    """The C type of an accumulator's result."""
+    return "int64_t" if a.attr("fold") == "argmax" else value_type(a)
+
+
+def start_of(a: Node) -> str:
+    return "0" if a.attr("fold") == "argmax" else scalar.identity(a.attr("fold"), wide(a.attr("dtype")))
+
+
+def rounded(a: Node, text: str) -> str:
+    """The final value of an accumulator that holds `text`."""
+    return scalar.rounded(text, a.attr("dtype")) if a.attr("fold") in ("sum", "prod") else text
+
+
+def acc_node(a: Node) -> Node:
+    """The value by which later statements name an accumulator's result."""
+    return build("acc", acc=a.attr("acc"), dtype=acc_dtype(a))
+
+
+def values_of(statements: list[Node]) -> list[Node]:
+    """The expressions in statements and in the loops among them."""
+    out: list[Node] = []
+    stack = list(reversed(statements))
+    while stack:
+        s = stack.pop()
+        if s.op in ("store", "accumulate"):
+            out.extend(s.inputs)
+        elif s.op == "loop":
+            count = len(s.attr("index"))
+            out.extend(s.inputs[:count])
+            stack.extend(reversed(s.inputs[count:]))
+    return out
+
+
+def hoist(out: Text, scope: Scope, statements: list[Node], moving: set[Node]) -> None:
+    """Prints in front of a loop what does not change in it."""
+    values = values_of(statements)
+    depends = depends_on(values)
+    inside = set(moving)
+    for s in statements:
+        if s.op == "loop":
+            inside |= {build("index", index=k) for k in s.attr("index")}
+
+    def ready(n: Node) -> bool:
+        return n.op != "const" and not (depends[n] & inside) and all(a in scope.names for a in depends[n]) and _worth(n)
+
+    # Accumulators that a stage inside still has to fill are not in scope, so nothing of them moves.
+    scope.emit(out, values, ready)
+
+
+def _worth(n: Node) -> bool:
+    return n.op not in ("param", "index", "acc", "checked")
+
+
+def whole(extent: Node, scope: Scope) -> str:
+    """An expression of lengths printed as one text; only the arguments of the kernel are in scope."""
+    names: dict[Node, str] = {}
+    for n in topological([extent]):
+        for i in n.inputs:
+            scope.names[i] = names[i]
+        names[n] = scope.text(n)
+    return names[extent]
