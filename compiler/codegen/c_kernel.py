@@ -97,7 +97,7 @@ class KernelPrinter:
             const = "const " if k < len(n.tensors) else ""
             out(f"{const}{scalar.stored_type(d)} *restrict const p{k} = a->p{k};")
         for k, (d, extent) in enumerate(self.scratch(), 1):
-            offset = "" if n.mode == "flat" else f" + worker * {self.closed(extent)}"
+            offset = "" if n.mode == "flat" or k <= n.finals else f" + worker * {self.closed(extent)}"
             out(f"{scalar.stored_type(d)} *restrict const s{k} = a->s{k}{offset};")
         if n.checks:
             out("weft_fault *const fault = a->fault;")
@@ -439,6 +439,7 @@ class KernelPrinter:
             out(f"const int64_t rounds = {' * '.join(extents)};")
             out(f"const int64_t grain = 1 + {GRAIN} / ({work} + 1);")
             out(f"call->parallel_for(rounds, grain, call->threads, {self.name}_body, a);")
+            self.statements(out, Scope(self.pointer), list(block.inputs[1:]))
         out.close()
 
 

@@ -57,7 +57,8 @@ class Kernels:
         mapping = dict(zip(n.attr("body").params, n.inputs, strict=True))
         sizes = [lengths.normal(s) for s in substitute([e for _, e in found], mapping)]
         if printer.nest.mode != "flat":
-            sizes = [lengths.mul(s, THREADS) for s in sizes]
+            shared = printer.nest.finals
+            sizes = sizes[:shared] + [lengths.mul(s, THREADS) for s in sizes[shared:]]
         return [(d, s) for (d, _), s in zip(found, sizes, strict=True)]
 
 

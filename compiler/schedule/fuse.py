@@ -58,6 +58,7 @@ class Cluster:
     stores: list[Node] = field(default_factory=list)
     inlined: set[Node] = field(default_factory=set)  # members without loops of their own: read at a computed place
     cost: float = 0.0
+    finals: set[Node] = field(default_factory=set)  # members computed after the loops: folds over the outer ones
 
     def fresh(self, length: Node) -> int:
         self.lengths.append(length)
@@ -92,6 +93,8 @@ class _Fuser:
         self.home: dict[Node, Cluster] = {}
         self.siblings: dict[tuple[Node, ...], list[Cluster]] = {}
         self.decisions: list[Decision] = []
+        self.finals: set[Node] = set()  # reductions over the outer loops of their kernel
+        self.merged: dict[int, int] = {}  # kernels that became the end of another one
 
     def run(self) -> Fused:
         order = executable([*self.source.outputs, *(o for c in self.source.checks for o in c.operands)])
@@ -147,6 +150,8 @@ class _Fuser:
 
     def _place(self, n: Node) -> None:
         uses = self.uses.get(n)
+        if uses is not None and self.merged:
+            uses = self.uses[n] = [u._replace(kernel=self.merged.get(u.kernel, u.kernel)) for u in uses]
         if n.op == "length" and uses is not None:
             self._read_scalar(n, max(u.kernel for u in uses))
         if uses is None or n.op in ("const", "dim", "length"):
@@ -211,6 +216,8 @@ class _Fuser:
         cluster = self.steps[number] if number >= 0 else None
         if not isinstance(cluster, Cluster):
             return False
+        if n.family == "reduce" and self._becomes_final(cluster, n):
+            return self._place_pointwise(n, self.uses[n]) is None
         inside = [u for u in readers if u.kernel == number]
         stored = any(u.kernel != number for u in readers) or bool(whole)
         if any(u.kernel >= number for u in whole):
@@ -239,6 +246,39 @@ class _Fuser:
                 self._read_operands(n, p, number, (OPAQUE,) * n.inputs[0].ndim)
         return True
 
+    def _becomes_final(self, cluster: Cluster, n: Node) -> bool:
+        """Whether a full reduction and the scalars computed of it (a mean loss, say) end a later kernel over the same
+        rows instead: one that shares costly values with what is reduced. Merges the two if so."""
+        if cluster.lengths or cluster.finals or n in self.finals or n.op == "max_and_argmax":
+            return False
+        x = n.inputs[0]
+        rows = [a for a in x.type.axes if not is_one(a)]
+        if not rows or len(n.attr("axes")) != x.ndim:
+            return False
+        reached = _costly_sources([x])
+        for other in self.steps[: cluster.number]:
+            if not isinstance(other, Cluster) or other.number in self.merged or len(other.lengths) <= len(rows):
+                continue
+            loops = frozenset(range(len(rows)))
+            if [other.lengths[k] for k in loops] != rows or other.outer not in (None, loops):
+                continue
+            if any(u.kernel >= other.number for m in cluster.stores for u in self.uses[m]):
+                continue
+            if not (reached & _costly_sources(other.stores)) or not _covers(other, loops):
+                continue
+            self.merged[cluster.number] = other.number
+            for m in cluster.labels:
+                self.home[m] = other
+            other.labels |= cluster.labels
+            other.stores += cluster.stores
+            other.finals |= set(cluster.labels)
+            other.outer = loops
+            cluster.stores, cluster.labels = [], {}
+            self.uses[n] = [u._replace(kernel=self.merged.get(u.kernel, u.kernel)) for u in self.uses[n]]
+            self.finals.add(n)
+            return True
+        return False
+
     def _may_inline(self, cluster: Cluster, n: Node) -> bool:
         return n.family == "elementwise" or n.op in PLACED
 
@@ -250,6 +290,8 @@ class _Fuser:
 
     def _misfit(self, cluster: Cluster, n: Node, labels: Labels, stored: bool) -> str | None:
         """Why n, read with these labels, does not fit the kernel's loops; None if it does."""
+        if n in self.finals:
+            return None
         have = frozenset(lab for lab in labels if lab is not None and lab >= 0)
         if stored and len(cluster.stores) >= MAX_STORES:
             return f"the kernel stores {MAX_STORES} tensors already"
@@ -292,9 +334,13 @@ class _Fuser:
         self.home[n] = c
         fresh: Labels = ()
         if n.family == "reduce":
-            have = frozenset(lab for lab in labels if lab is not None and lab >= 0)
-            c.outer = have
-            fresh = self._inner_labels(c, n)
+            if n in self.finals:
+                c.finals.add(n)
+                rest = iter(sorted(c.outer or ()))
+                fresh = tuple(ONE if is_one(a) else next(rest) for a in n.inputs[0].type.axes)
+            else:
+                c.outer = frozenset(lab for lab in labels if lab is not None and lab >= 0)
+                fresh = self._inner_labels(c, n)
         if n not in c.inlined:
             c.labels[n] = labels
         if stored:
@@ -344,6 +390,8 @@ class _Fuser:
             inside.setdefault(c.number, []).append(n)
         members: dict[Node, list[Node]] = {}
         for step in reversed(self.steps):
+            if isinstance(step, Cluster) and step.number in self.merged:
+                continue
             if isinstance(step, Node):
                 new[step] = self._rebuild(step, new)
                 continue
@@ -386,6 +434,31 @@ class _Fuser:
             new[m] = m if inputs == m.inputs else make(m.op, inputs, m.attrs)
             stack.pop()
         return new[n]
+
+
+def _costly_sources(roots: list[Node], limit: int = 64) -> set[Node]:
+    """Reductions and costly operations that values are computed from nearby, not looking behind steps."""
+    out: set[Node] = set()
+    seen: set[Node] = set()
+    stack = list(roots)
+    while stack and len(seen) < limit:
+        n = stack.pop()
+        if n in seen or n.ndim == 0 or n.family not in ("elementwise", "view", "reduce"):
+            continue
+        seen.add(n)
+        if n.family == "reduce" or (n.family == "elementwise" and not is_cheap(n.op)):
+            out.add(n)
+        stack.extend(n.inputs)
+    return out
+
+
+def _covers(c: Cluster, loops: frozenset[int]) -> bool:
+    """Whether every value of the kernel lies in these loops, so that they may become its outer ones."""
+    return all(
+        loops <= {lab for lab in own if lab is not None} or (m.ndim == 0 and m not in c.stores)
+        for m, own in c.labels.items()
+        if m not in c.finals
+    )
 
 
 def _scalar_inputs(n: Node) -> frozenset[int]:
