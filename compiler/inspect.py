@@ -42,7 +42,7 @@ class Function(CompiledFunction):
     @property
     def kernels(self) -> list[Shown]:
         """What each kernel fuses: its body's text form, under the name it has in the source."""
-        found = {}
+        found: dict[str, Shown] = {}
         for name, node in self._generated().calls:
             found.setdefault(name, Shown(f"kernel {name}\n{text.dump(node.attr('body'))}"))
         return list(found.values())

@@ -66,7 +66,7 @@ def make_parameters(sizes: list[int], rng: np.random.Generator) -> Parameters:
     return params
 
 
-def network(x: T.TensorVariable, params: Parameters) -> T.TensorVariable:
+def network(x: weft.Variable, params: Parameters) -> weft.Variable:
     """The probability of each digit, for images x, one a row."""
     w1, b1, w2, b2, w3, b3 = params
     h1 = T.nnet.relu(T.dot(x, w1) + b1)
@@ -77,14 +77,14 @@ def network(x: T.TensorVariable, params: Parameters) -> T.TensorVariable:
 # 3. The functions. Everything up to here was notation; weft.function compiles.
 
 
-def compile_step(images: np.ndarray, labels: np.ndarray, order: weft.Variable, params: Parameters, seed: int):
+def compile_step(images: np.ndarray, labels: np.ndarray, order: T.TensorSharedVariable, params: Parameters, seed: int):
     """step(i, rate): trains on minibatch i of the images in this order; returns its loss."""
     i, rate = T.lscalar("i"), T.fscalar("rate")
     batch = order[i * BATCH : (i + 1) * BATCH]
     x, t = weft.shared(images, name="images")[batch], weft.shared(labels, name="labels")[batch]
 
-    y = network(x + NOISE * RandomStreams(seed).normal(x.shape), params)
-    loss = T.nnet.categorical_crossentropy(y, t).mean()
+    y = network(x + RandomStreams(seed).normal(x.shape, std=NOISE), params)
+    loss = T.mean(T.nnet.categorical_crossentropy(y, t))
     cost = loss + DECAY * sum((w**2).sum() for w in params[::2])
 
     updates = []
