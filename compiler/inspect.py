@@ -1,4 +1,4 @@
-"""What a compiled function shows of itself: `.graph`, `.kernels`, `.loops`, `.source`, `.report()`."""
+"""What a compiled function shows of itself: `.graph`, `.kernels`, `.loops`, `.source`, `.cuda`, `.report()`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..runtime.callable import CompiledFunction
 from ..runtime.errors import ArgumentError
+from .codegen.cuda_kernel import HEADER, cuda_source
 from .graph.trace import Trace
 from .ir import lengths, text
 from .ir.interp import evaluate
@@ -57,6 +58,12 @@ class Function(CompiledFunction):
     def source(self) -> Shown:
         """The C text, all translation units."""
         return Shown("\n".join(f"/* {name} */\n{text}" for name, text in self._generated().units))
+
+    @property
+    def cuda(self) -> Shown:
+        """The kernels as CUDA text, one translation unit."""
+        kernels = self._generated().kernels
+        return Shown("\n".join((HEADER, *(cuda_source(nest, name).source for name, nest in kernels.items()))))
 
     def _generated(self) -> Any:
         if self.stages.generated is None:
