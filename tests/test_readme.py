@@ -44,7 +44,8 @@ def blocks() -> re.Match[str]:
 def test_the_example_prints_what_the_readme_says(tmp_path: Path) -> None:
     found = blocks()
     assert len([s for s in found["program"].splitlines() if s]) <= 15
-    assert without_seconds(printed(found["program"], tmp_path)) == without_seconds(found["printed"])
+    now = without_seconds(printed(found["program"], tmp_path))
+    assert now == without_seconds(found["printed"]), "the README is out of date: python tests/test_readme.py"
 
 
 def test_commands_exist() -> None:
