@@ -96,7 +96,7 @@ class HostScope(Scope):
                 elif n not in seen and n not in self.names:
                     seen.add(n)
                     stack.append((n, True))
-                    if n.op != "length" and (n not in self.printer.value or n.op == "const"):
+                    if n.op != "length" and not self.in_memory(n):
                         stack.extend((i, False) for i in reversed(n.inputs))
         return order
 
@@ -111,8 +111,12 @@ class HostScope(Scope):
             out(f"const {scalar.register_type(n.type.dtype)} {name} = {strip(text)};")
             self.names[n] = name
 
+    def in_memory(self, n: Node) -> bool:
+        """Whether the host reads the value from memory; lengths and arithmetic on scalars it computes."""
+        return n in self.printer.value and (n.op in ("param", "item") or n.family == "procedural")
+
     def text(self, n: Node) -> str:
-        if n in self.printer.value and n.op != "const":
+        if self.in_memory(n):
             b = self.printer.value[n]
             return scalar.load(f"(({scalar.stored_type(b.dtype)} *)b{b.number})", "0", b.dtype)
         if n.op == "dim":
