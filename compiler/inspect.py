@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..runtime.callable import CompiledFunction
@@ -9,8 +11,9 @@ from ..runtime.errors import ArgumentError
 from .codegen.cuda_kernel import HEADER, cuda_source
 from .graph.trace import Trace
 from .ir import lengths, text
-from .ir.node import Node, topological
-from .ir.types import TensorType
+from .ir.interp import evaluate
+from .ir.node import Node, Region, topological
+from .ir.node import region as make_region
 
 if TYPE_CHECKING:
     from .pipeline import Stages
@@ -40,7 +43,7 @@ class Function(CompiledFunction):
     @property
     def kernels(self) -> list[Shown]:
         """What each kernel fuses: its body's text form, under the name it has in the source."""
-        found = {}
+        found: dict[str, Shown] = {}
         for name, node in self._generated().calls:
             found.setdefault(name, Shown(f"kernel {name}\n{text.dump(node.attr('body'))}"))
         return list(found.values())
@@ -48,7 +51,8 @@ class Function(CompiledFunction):
     @property
     def loops(self) -> list[Shown]:
         """The loop nest of each kernel."""
-        return [Shown(f"{name}, {nest.mode}\n{show_nest(nest.block)}") for name, nest in self._generated().kernels.items()]
+        nests = self._generated().kernels
+        return [Shown(f"{name}, {nest.mode}\n{show_nest(nest.block)}") for name, nest in nests.items()]
 
     @property
     def source(self) -> Shown:
@@ -66,47 +70,86 @@ class Function(CompiledFunction):
             raise ArgumentError(f"{self} runs in mode 'interpret': it has no kernels and no source")
         return self.stages.generated
 
-    def report(self) -> Shown:
-        """What the compiler did: nodes, kernels and what each fuses, refusals, bytes saved, memory, seconds."""
+    def report(self, *args: Any, **kwargs: Any) -> Shown:
+        """What the compiler did: nodes, kernels and what each fuses, refusals, bytes saved, memory, seconds.
+
+        Bytes are a formula in the lengths; with the arguments of a call they are those of that call.
+        """
         s = self.stages
-        out = [f"{self}: {count(s.source)} operations declared"]
+        out = [f"{self}: {plural(count(s.source), 'operation')} declared"]
         if s.simplified is None or s.program is None:
             return Shown(out[0] + ", interpreted")
         generated = self._generated()
-        out[0] += f", {count(s.simplified)} after rewriting, {len(generated.calls)} kernel calls of {len(generated.kernels)} kernels"
+        out[0] += f", {count(s.simplified)} after rewriting"
+        out.append(f"  {plural(len(generated.calls), 'call')} of {plural(len(generated.kernels), 'kernel')}")
+        by_name: dict[str, list[Node]] = {}
         for name, node in generated.calls:
-            members = s.program.members.get(node, [])
-            out.append(f"  {name} ({generated.kernels[name].mode}): {', '.join(self._shown(m) for m in members)}")
-            lines = dict.fromkeys(t for m in members for t in self.origins.lines(m, 4) if isinstance(t, Trace))
-            out += [f"      {t}" for t in list(lines)[:4]]
+            by_name.setdefault(name, []).append(node)
+        for name, nodes in by_name.items():
+            members = [s.program.members.get(n, []) for n in nodes]
+            times = f", {len(nodes)} calls" if len(nodes) > 1 else ""
+            out.append(f"  {name} ({generated.kernels[name].mode}{times}): {tally(m.op for m in members[0])}")
+            traces = [t for ms in members for m in ms for t in self.origins.lines(m, 4) if isinstance(t, Trace)]
+            out += [f"      {t}" for t in _few(traces)]
         routines = [n.op for n in steps_of(s.program.block) if n.family in ("procedural", "control")]
         if routines:
-            out.append(f"  routines: {', '.join(routines)}")
+            out.append(f"  routines: {tally(routines)}")
         library = [n for n in routines if n in ("cholesky", "solve_triangular")]
         if library:
-            out.append(f"  library operations, outside the contract of equal bits: {', '.join(library)}")
+            out.append(f"  library operations, outside the contract of equal bits: {tally(library)}")
         hosts = [h.name for h in generated.hosts]
         if hosts:
             out.append(f"  Python operations, called back from C: {', '.join(hosts)}")
-        refused = [d for d in s.program.decisions if not d.fused]
-        for d in refused:
-            out.append(f"  not fused: {d.node.op}: {d.reason}")
-        out.append(f"  memory traffic saved by fusion: {self.saved()} bytes a call")
-        out.append(f"  memory: {len(s.program.slots)} arena slots")
-        out.append("  seconds: " + ", ".join(f"{k} {v:.3f}" for k, v in s.seconds.items()))
+        refused: dict[str, list[str]] = {}
+        for d in s.program.decisions:
+            if not d.fused:
+                refused.setdefault(d.reason, []).append(d.node.op)
+        out += [f"  not fused: {tally(ops)}: {reason}" for reason, ops in refused.items()]
+        out.append(f"  memory traffic saved by fusion: {self._saved_text(args, kwargs)} a call")
+        out.append(f"  memory: {plural(len(s.program.slots), 'arena slot')}")
+        stages = ", ".join(f"{name} {t:.3f}" for name, t in s.seconds.items())
+        out.append(f"  {sum(s.seconds.values()):.3f} seconds: {stages}")
         return Shown("\n".join(out))
 
-    def saved(self) -> str:
-        """Bytes neither written nor read because a value was computed where it is used, in closed form."""
-        assert self.stages.program is not None
-        total = lengths.const(0)
-        for d in self.stages.program.decisions:
-            if d.fused and all(n.op != "param" for n in topological([d.elements])):
-                total = lengths.add(total, lengths.scale(d.elements, 2 * d.itemsize))
-        return lengths.show(total)
+    def saved(self, *args: Any, **kwargs: Any) -> int:
+        """Bytes that a call with these arguments neither writes nor reads because values are computed where they are
+        used: each is not written once and not read once. Bodies of loops and branches are not counted."""
+        values = [*self._bind(args, kwargs), *(s.array() for s in self.storages)]
+        return int(evaluate(make_region(self._simplified().params, [self._saved_length()], []), values)[0])
 
-    def _shown(self, n: Node) -> str:
-        return n.op if isinstance(n.type, TensorType) else f"{n.op}"
+    def _saved_length(self) -> Node:
+        assert self.stages.program is not None
+        total, own = lengths.const(0), set(self._simplified().nodes())
+        for d in self.stages.program.decisions:
+            if d.fused and d.node in own:
+                total = lengths.add(total, lengths.scale(d.elements, 2 * d.itemsize))
+        return total
+
+    def _saved_text(self, args: tuple, kwargs: dict[str, Any]) -> str:
+        if args or kwargs or not self.arguments:
+            return f"{self.saved(*args, **kwargs):,} bytes"
+        return f"{lengths.show(self._saved_length())} bytes"
+
+    def _simplified(self) -> Region:
+        if self.stages.simplified is None:
+            raise ArgumentError(f"{self} runs in mode 'interpret': nothing was fused")
+        return self.stages.simplified
+
+
+def plural(n: int, what: str) -> str:
+    return f"{n:,} {what}{'s' * (n != 1)}"
+
+
+def tally(names: Iterable[str]) -> str:
+    """Names with how often each stands there, in the order of their first: "add, 3 mul, sum"."""
+    found = Counter(names)
+    return ", ".join(n if k == 1 else f"{k} {n}" for n, k in found.items())
+
+
+def _few(traces: Iterable[Trace], limit: int = 6) -> list[str]:
+    """Each line once, cut to a few."""
+    texts = [str(t) for t in dict.fromkeys(traces)]
+    return texts if len(texts) <= limit else [*texts[:limit], f"... and {len(texts) - limit} more"]
 
 
 def count(region: Any) -> int:

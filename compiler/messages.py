@@ -30,7 +30,7 @@ def manifest_of(source: Source, stages: Stages) -> dict[str, Any]:
         "outputs": [_array(t) for t in outs],
         "states": [_array(t) for t in params[program.inputs :]],
         "segments": generated.segments,
-        "checks": [_check(e["kind"], c, n, source) for e, (c, n) in entries],
+        "checks": [_check(e["kind"], c, n, source, program.members) for e, (c, n) in entries],
         "hosts": [_host(h, stages) for h in generated.host_calls],
         "library": generated.library,
     }
@@ -55,16 +55,17 @@ _OF_NODES = {
 }
 
 
-def _check(kind: str, check: Check | None, node: Node | None, source: Source) -> dict[str, Any]:
+def _check(kind: str, check: Check | None, node: Node | None, source: Source, members: dict[Node, list[Node]]) -> dict[str, Any]:
     if check is not None:
         found = CHECKS[kind]
         text = found.message.format("{0}", "{1}") if found.arity == 2 else found.message.format("{0}")
         return {"kind": kind, "message": sentence(check, text), "error": found.error.__name__}
     error, message = _OF_NODES[kind]
-    return {"kind": kind, "message": message + _lines(node, source), "error": error}
+    return {"kind": kind, "message": message + _lines(members.get(node, [node]) if node else [], source), "error": error}
 
 
-def _lines(node: Node | None, source: Source) -> str:
-    """The user's lines that a node came from."""
-    traces = source.lowered.origins.lines(node) if node is not None else []
+def _lines(nodes: list[Node], source: Source) -> str:
+    """The user's lines that an operation came from; of a kernel, those of the operations in it that may fail."""
+    failing = [n for n in nodes if n.op in ("gather", "scatter")] or nodes
+    traces = list(dict.fromkeys(t for n in failing for t in source.lowered.origins.lines(n, 4)))
     return "".join(f"\n  at {t}" for t in traces[:3] if isinstance(t, Trace))

@@ -2,6 +2,7 @@
 
     lower      Variables -> Region of tensor operations         graph/lowering.py (by `function`)
     sink       operations of one branch into that branch        simplify/lazy.py
+    loops      loops that run the same steps joined, trimmed    simplify/loops.py
     simplify   rules: algebra, shapes, stable forms             simplify/
     fuse       operations -> kernels and routines               schedule/fuse.py
     program    steps, buffers, lifetimes, arena                 schedule/program.py
@@ -37,6 +38,7 @@ from .messages import manifest_of
 from .schedule.program import HostProgram, build_program
 from .simplify import simplify
 from .simplify.lazy import sink
+from .simplify.loops import tidy_loops
 
 
 class Interpreted:
@@ -81,7 +83,8 @@ def compile_function(source: Source, mode: str) -> Any:
     """The callable of a declared function, in mode "compile" or "interpret"."""
     stages = Stages(source.lowered.region)
     run = _Driver(stages)
-    region = run("sink", lambda: sink(source.lowered.region, source.lowered.origins))
+    lowered = source.lowered
+    region = run("sink", lambda: sink(lowered.region, lowered.origins, lowered.check_owners))
     storages = [s.container for s in source.states]
     if mode == "interpret":
         executor: Any = Interpreted(region, source.results, source.updates)
@@ -95,10 +98,11 @@ def compile_function(source: Source, mode: str) -> Any:
 
 def _compile(source: Source, region: Region, stages: Stages, run: _Driver) -> Compiled:
     inputs = len(region.params) - len(source.states)
-    stages.simplified = run("simplify", lambda: simplify(region, source.lowered.origins, stages.visits))
+    joined = run("loops", lambda: tidy_loops(region, source.lowered.origins))
+    stages.simplified = run("simplify", lambda: simplify(joined, source.lowered.origins, stages.visits))
     kernels = Kernels()
     builder, program = run(
-        "fuse", lambda: build_program(stages.simplified, inputs, source.results, source.updates, kernels.scratch)
+        "fuse", lambda: build_program(stages.simplified, inputs, source.results, source.updates, kernels)
     )
     stages.program = program
     stages.generated = generated = run("print", lambda: HostPrinter(program, builder, kernels).generate())

@@ -121,6 +121,12 @@ WEFT_LIB_CSR_CHECK(i64, int64_t)
 
 enum { WEFT_LIB_TILE = 64, WEFT_LIB_UNIT = 16 };
 
+/* CALL with the width of a tile last: the usual ones known to the compiler */
+#define WEFT_LIB_WIDTH(W, CALL, ...)                                \
+  if (W == WEFT_LIB_TILE) CALL(__VA_ARGS__, WEFT_LIB_TILE);         \
+  else if (W == 1) CALL(__VA_ARGS__, 1);                            \
+  else CALL(__VA_ARGS__, W);
+
 #define WEFT_LIB_PRODUCT(D, T, H, LOAD, STORE, ADD, MULADD, DOT)                                                     \
   int64_t weft_lib_gemm_workspace_##D(int64_t m, int64_t n, int64_t k, int threads) {                                \
     return weft_gemm_workspace_##D(m, n, k, threads);                                                                \
@@ -138,24 +144,23 @@ enum { WEFT_LIB_TILE = 64, WEFT_LIB_UNIT = 16 };
     STORE(out, DOT(n, x, incx, y, incy));                                                                            \
   }                                                                                                                  \
                                                                                                                      \
+  WEFT_INLINE void weft_cumsum_tile_##D(const T *x, T *out, int64_t n, int64_t step, const int64_t w) {              \
+    H sum[WEFT_LIB_TILE];                                                                                            \
+    for (int64_t u = 0; u < w; u++) sum[u] = LOAD(x + u);                                                            \
+    for (int64_t u = 0; u < w; u++) STORE(out + u, sum[u]);                                                          \
+    for (int64_t i = 1; i < n; i++) {                                                                                \
+      x += step, out += step;                                                                                        \
+      for (int64_t u = 0; u < w; u++) sum[u] = ADD(sum[u], LOAD(x + u));                                             \
+      for (int64_t u = 0; u < w; u++) STORE(out + u, sum[u]);                                                        \
+    }                                                                                                                \
+  }                                                                                                                  \
   void weft_lib_cumsum_##D(const T *x, T *out, int64_t outer, int64_t n, int64_t inner, int reverse) {               \
     if (n <= 0) return;                                                                                              \
     int64_t step = reverse ? -inner : inner, start = reverse ? (n - 1) * inner : 0;                                  \
     for (int64_t o = 0; o < outer; o++)                                                                              \
       for (int64_t j = 0; j < inner; j += WEFT_LIB_TILE) {                                                           \
         int64_t w = weft_least_(inner - j, WEFT_LIB_TILE), at = o * n * inner + start + j;                           \
-        H sum[WEFT_LIB_TILE];                                                                                        \
-        for (int64_t u = 0; u < w; u++) {                                                                            \
-          sum[u] = LOAD(x + at + u);                                                                                 \
-          STORE(out + at + u, sum[u]);                                                                               \
-        }                                                                                                            \
-        for (int64_t i = 1; i < n; i++) {                                                                            \
-          at += step;                                                                                                \
-          for (int64_t u = 0; u < w; u++) {                                                                          \
-            sum[u] = ADD(sum[u], LOAD(x + at + u));                                                                  \
-            STORE(out + at + u, sum[u]);                                                                             \
-          }                                                                                                          \
-        }                                                                                                            \
+        WEFT_LIB_WIDTH(w, weft_cumsum_tile_##D, x + at, out + at, n, step)                                           \
       }                                                                                                              \
   }                                                                                                                  \
                                                                                                                      \
@@ -174,20 +179,25 @@ enum { WEFT_LIB_TILE = 64, WEFT_LIB_UNIT = 16 };
     T *out;                                                                                                          \
   } weft_csr_job_##D##_##I;                                                                                          \
                                                                                                                      \
+  WEFT_INLINE void weft_csr_dot_tile_##D##_##I(const weft_csr_job_##D##_##I *s, int64_t r, int64_t j,                \
+                                               const int64_t w) {                                                    \
+    H zero = {0}, sum[WEFT_LIB_TILE];                                                                                \
+    for (int64_t u = 0; u < w; u++) sum[u] = zero;                                                                   \
+    for (int64_t p = s->indptr[r], stop = s->indptr[r + 1]; p < stop; p++) {                                         \
+      __asm__ volatile(""); /* or the loops are jammed, and elements gathered one by one */                          \
+      H x = LOAD(s->data + p);                                                                                       \
+      const T *row = s->b + s->indices[p] * s->m + j;                                                                \
+      for (int64_t u = 0; u < w; u++) sum[u] = MULADD(x, LOAD(row + u), sum[u]);                                     \
+    }                                                                                                                \
+    for (int64_t u = 0; u < w; u++) STORE(s->out + r * s->m + j + u, sum[u]);                                        \
+  }                                                                                                                  \
   static void weft_csr_dot_work_##D##_##I(void *arg, int64_t begin, int64_t end, int worker) {                       \
     const weft_csr_job_##D##_##I *s = (const weft_csr_job_##D##_##I *)arg;                                           \
-    H zero = {0}, sum[WEFT_LIB_TILE];                                                                                \
     (void)worker;                                                                                                    \
     for (int64_t r = begin; r < end; r++)                                                                            \
       for (int64_t j = 0; j < s->m; j += WEFT_LIB_TILE) {                                                            \
         int64_t w = weft_least_(s->m - j, WEFT_LIB_TILE);                                                            \
-        for (int64_t u = 0; u < w; u++) sum[u] = zero;                                                               \
-        for (int64_t p = s->indptr[r]; p < s->indptr[r + 1]; p++) {                                                  \
-          H x = LOAD(s->data + p);                                                                                   \
-          const T *row = s->b + s->indices[p] * s->m + j;                                                            \
-          for (int64_t u = 0; u < w; u++) sum[u] = MULADD(x, LOAD(row + u), sum[u]);                                 \
-        }                                                                                                            \
-        for (int64_t u = 0; u < w; u++) STORE(s->out + r * s->m + j + u, sum[u]);                                    \
+        WEFT_LIB_WIDTH(w, weft_csr_dot_tile_##D##_##I, s, r, j)                                                      \
       }                                                                                                              \
   }                                                                                                                  \
   void weft_lib_csr_dot_##D##_##I(int64_t rows, int64_t count, int64_t columns, int64_t m, const T *data,            \
@@ -342,7 +352,7 @@ WEFT_LIB_PLAIN_PLACES(c128, weft_c128)
 WEFT_LIB_HALF_PLACES(f16)
 WEFT_LIB_HALF_PLACES(bf16)
 
-/* ---- linear algebra ------------------------------------------------------------------------------------------------ */
+/* ---- linear algebra ------------------------------------------------------------------------------------------ */
 
 /* To Fortran a row-major matrix is its transpose: lower is upper, L L' = a is U' U = a, op(a) x = b is x' op(a)' = b'.
  * The lengths of the character arguments go last: a compiled Fortran routine may read them, others do not look. */

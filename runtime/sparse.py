@@ -34,16 +34,22 @@ def convert(value: Any, label: str, dtype: np.dtype, shape: Sequence[int | None]
             raise ShapeError(f"axis {axis} of {label} has length {want}, but was given shape {(rows, columns)}")
     if indptr.shape != (rows + 1,) or data.ndim != 1 or indices.ndim != 1 or rows < 0 or columns < 0:
         raise ShapeError(
-            f"{label}: a sparse matrix of {rows} rows has an indptr of {rows + 1} elements and vectors of data and indices, "
-            f"not {indptr.shape}, {data.shape}, {indices.shape}"
+            f"{label}: {rows} rows take an indptr of {rows + 1} elements, and vectors of data and indices; "
+            f"given {indptr.shape}, {data.shape}, {indices.shape}"
         )
     if indices.dtype.kind not in "iu" or indptr.dtype.kind not in "iu":
-        raise DTypeError(f"{label}: indices and indptr hold {indices.dtype} and {indptr.dtype}; they have to be integers")
-    count = int(indptr[-1])
-    if indptr[0] != 0 or (indptr[1:] < indptr[:-1]).any() or count > min(len(data), len(indices)):
-        raise BoundsError(f"{label}: indptr does not ascend from 0 to at most the number of stored elements, {min(len(data), len(indices))}")
+        raise DTypeError(
+            f"{label}: indices and indptr hold {indices.dtype} and {indptr.dtype}; they have to be integers"
+        )
+    count, room = int(indptr[-1]), min(len(data), len(indices))
+    if indptr[0] != 0 or (indptr[1:] < indptr[:-1]).any() or count > room:
+        raise BoundsError(
+            f"{label}: indptr does not ascend from 0 to at most the number of stored elements, {room}"
+        )
     if max(count, rows, columns) > _LIMIT:
-        raise ShapeError(f"{label}: {max(count, rows, columns)} rows, columns or stored elements; at most {_LIMIT} are supported")
+        raise ShapeError(
+            f"{label}: {max(count, rows, columns)} rows, columns or stored elements; at most {_LIMIT} are supported"
+        )
     data, indices = data[:count], indices[:count]
     if count and (indices.min() < 0 or indices.max() >= columns):
         bad = int(indices.min()) if indices.min() < 0 else int(indices.max())
@@ -58,7 +64,9 @@ def assemble(parts: Sequence[np.ndarray]) -> Any:
     try:
         from scipy.sparse import csr_matrix
     except ImportError:
-        raise ArgumentError("a sparse result comes as a matrix of scipy, which is not installed: pip install scipy") from None
+        raise ArgumentError(
+            "a sparse result comes as a matrix of scipy, which is not installed: pip install scipy"
+        ) from None
     data, indices, indptr, columns = parts
     return csr_matrix((data, indices, indptr), shape=(len(indptr) - 1, int(columns)), copy=False)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 import weft
 import weft.tensor as T
 from weft import clone
@@ -60,6 +61,8 @@ def test_several_outputs_of_one_operation():
     x = T.dvector("x")
     m, k = T.max_and_argmax(x)
     a, b = clone([m, k], {x: x * 2})
+    c, d = clone([m * 1, k], {m: T.constant(7.0, dtype="float64"), x: x * 2})
+    assert [float(v) for v in run([x], [c, d], [1.0, 3.0])] == [7, 1]
     assert a.owner is b.owner and [float(v) for v in run([x], [a, b], [1.0, 3.0])] == [6, 1]
 
 

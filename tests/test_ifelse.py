@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from grad_check import check
+
 import weft
 import weft.tensor as T
-from grad_check import check
 from weft import scan
-from weft.compiler.ir.node import topological
+from weft.compiler.ir.node import Region, topological
 from weft.compiler.ir.verify import verify
 from weft.compiler.simplify.lazy import DEPTH, sink
 from weft.ifelse import ifelse
@@ -170,8 +171,8 @@ def test_gradient_where_lengths_differ(function):
     c, x, y = T.bscalar("c"), T.dvector("x"), T.dvector("y")
     cost = T.sqr(ifelse(c, x[x > 0], y)).sum()
     f = function([c, x, y], weft.grad(cost, [x, y]))
-    for flag, want in ((1, ([2, 0, 4], [0, 0])), (0, ([0, 0, 0], [10, 12]))):
-        for g, w in zip(f(flag, [1.0, -1, 2], [5.0, 6]), want, strict=True):
+    for flag, want in ((1, ([2, 0, 4], [0] * 3)), (0, ([0, 0, 0], [10, 12, 14]))):
+        for g, w in zip(f(flag, [1.0, -1, 2], [5.0, 6, 7]), want, strict=True):
             np.testing.assert_array_equal(g, w)
 
 
@@ -201,15 +202,32 @@ def test_deep_nesting_and_many(function):
     for k in range(3 * DEPTH):
         chain = ifelse(T.gt(x, k), T.exp(T.constant(float(k), dtype="float64")), chain * 1)
     assert function([x], chain)(-1.0) == -1
+    f = function([x], chain)
+    if hasattr(f.executor, "region"):
+        assert depth(f.executor.region) == DEPTH + 1
     many = T.add(*[ifelse(T.gt(x, k), x * k, x + k) for k in range(500)])
     assert function([x], many)(-1.0) == sum(k - 1 for k in range(500))
+
+
+def depth(region):
+    """How many regions lie within each other."""
+    deepest, stack = 0, [(region, 0)]
+    while stack:
+        r, d = stack.pop()
+        deepest = max(deepest, d)
+        stack += [(v, d + 1) for n in topological(r.outputs) for _, v in n.attrs if isinstance(v, Region)]
+    return deepest
 
 
 def test_mistakes():
     x, c = T.dvector("x"), T.bscalar("c")
     for make, error, text in (
         (lambda: ifelse(x, x, x), weft.ShapeError, "the condition of ifelse is a scalar; x has 1"),
-        (lambda: ifelse(c, [x], x, name="pick"), weft.ArgumentError, "branches of ifelse 'pick' .* a list of 1 and one value"),
+        (
+            lambda: ifelse(c, [x], x, name="pick"),
+            weft.ArgumentError,
+            "branches of ifelse 'pick' .* a list of 1 and one value",
+        ),
         (lambda: ifelse(c, x, T.fvector("y")), weft.DTypeError, "output 0 of ifelse is x : .*float64.* y : .*float32"),
         (lambda: ifelse(c, x, x.sum()), weft.ShapeError, "same number of dimensions"),
     ):

@@ -61,7 +61,12 @@ def test_identity(clone: Callable) -> None:
     a = chain(x, 4)
     a.name = "a"
     c = chain(a, 6)
-    for order in (lambda x, a, c: (x, a, c), lambda x, a, c: (c, x, a), lambda x, a, c: (a, c, x), lambda x, a, c: ([a], {"c": c}, x)):
+    for order in (
+        lambda x, a, c: (x, a, c),
+        lambda x, a, c: (c, x, a),
+        lambda x, a, c: (a, c, x),
+        lambda x, a, c: ([a], {"c": c}, x),
+    ):
         flat = []
         for entry in clone(order(x, a, c)):
             flat += list(entry.values()) if isinstance(entry, dict) else entry if isinstance(entry, list) else [entry]
@@ -143,7 +148,14 @@ def test_users_op(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @each_mode
 def test_compiled_functions(mode: str) -> None:
     x, s = T.vector("x"), weft.shared(1.0, "s")
-    f = weft.function([x, weft.In(T.scalar("k"), value=2.0)], {"y": x * s}, updates=[(s, s + 1)], mode=mode, name="f", on_unused_input="ignore")
+    f = weft.function(
+        [x, weft.In(T.scalar("k"), value=2.0)],
+        {"y": x * s},
+        updates=[(s, s + 1)],
+        mode=mode,
+        name="f",
+        on_unused_input="ignore",
+    )
     f([1.0])
     g, s2 = through_pickle((f, s))
     assert g([3.0])["y"].tolist() == [6] and s2.get_value() == 3 and s.get_value() == 2 and g.name == "f"

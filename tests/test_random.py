@@ -75,7 +75,9 @@ def test_size(mode: str) -> None:
     s = RandomStreams(1)
     x, v, n = T.matrix("x"), T.lvector("v"), T.lscalar("n")
     value = np.arange(6.0).reshape(2, 3)
-    f = weft.function([x], [s.uniform(x.shape), s.normal(avg=x), s.binomial(p=x * 0 + 0.5), s.uniform(low=x, high=x + 1)], mode=mode)
+    f = weft.function(
+        [x], [s.uniform(x.shape), s.normal(avg=x), s.binomial(p=x * 0 + 0.5), s.uniform(low=x, high=x + 1)], mode=mode
+    )
     assert [o.shape for o in f(value)] == [(2, 3)] * 4
     assert (np.floor(f(value)[3]) == value).all()
     assert weft.function([v], s.uniform(v, ndim=2), mode=mode)([4, 0]).shape == (4, 0)
@@ -122,7 +124,7 @@ def test_saved_and_restored(mode: str) -> None:
     with pytest.raises(KeyError):
         s[T.vector()]
     with pytest.raises(AttributeError, match="random stream"):
-        T.vector("x").rng
+        _ = T.vector("x").rng
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 import weft
 import weft.tensor as T
 from weft import clone, foldl, foldr, map, reduce, scan
@@ -108,7 +109,9 @@ def test_taps_of_theanos_example(function):
 
 def test_until(function):
     limit = T.dscalar("limit")
-    values, _ = scan(lambda v: (v * 2, until(v * 2 > limit)), outputs_info=T.constant(1.0, dtype="float64"), n_steps=1024)
+    values, _ = scan(
+        lambda v: (v * 2, until(v * 2 > limit)), outputs_info=T.constant(1.0, dtype="float64"), n_steps=1024
+    )
     f = function([limit], [values, values.shape[0]])
     for number, want in ((45, [2, 4, 8, 16, 32, 64]), (-1, [2])):
         got, n = f(number)
@@ -138,7 +141,10 @@ def test_no_steps_of_an_empty_sequence(function):
 def test_backwards(function):
     X, h0, W = T.dmatrix("X"), T.dvector("h0"), T.dmatrix("W")
     x, h, w = arrays((5, 3), 3, (3, 3))
-    both = function([X, h0, W], [rnn(X, h0, W, go_backwards=True), rnn(X, h0, W, n_steps=-4), rnn(X, h0, W, n_steps=-4, go_backwards=True)])
+    both = function(
+        [X, h0, W],
+        [rnn(X, h0, W, go_backwards=True), rnn(X, h0, W, n_steps=-4), rnn(X, h0, W, n_steps=-4, go_backwards=True)],
+    )
     last, negative, twice = both(x, h, w)
     np.testing.assert_allclose(last, rnn_numpy(x[::-1], h, w))
     np.testing.assert_allclose(negative, rnn_numpy(x[::-1][:4], h, w))
@@ -147,7 +153,11 @@ def test_backwards(function):
 
 def test_backwards_with_taps(function):
     x = T.lvector("x")
-    out, _ = scan(lambda before, here, after: T.stack([before, here, after]), sequences=dict(input=x, taps=[-1, 0, 1]), go_backwards=True)
+    out, _ = scan(
+        lambda before, here, after: T.stack([before, here, after]),
+        sequences=dict(input=x, taps=[-1, 0, 1]),
+        go_backwards=True,
+    )
     np.testing.assert_array_equal(function([x], out)(np.arange(5)), [[2, 3, 4], [1, 2, 3], [0, 1, 2]])
 
 
@@ -155,7 +165,11 @@ def test_shortest_sequence(function):
     a, b, c = T.lvectors("a", "b", "c")
     out, _ = scan(lambda a, b, c: a + b * c, sequences=[a, b, c])
     f = function([a, b, c], out)
-    assert [f(np.arange(i), np.arange(j), np.arange(k)).size for i, j, k in ((3, 4, 5), (5, 3, 4), (4, 5, 0))] == [3, 3, 0]
+    assert [f(np.arange(i), np.arange(j), np.arange(k)).size for i, j, k in ((3, 4, 5), (5, 3, 4), (4, 5, 0))] == [
+        3,
+        3,
+        0,
+    ]
 
 
 def test_longer_state_history_and_order_of_taps(function):
@@ -193,9 +207,11 @@ def weft_ancestors(v):
 
 
 def test_strict(function):
-    x, n = T.dvector("x"), T.lscalar("n")
+    x = T.dvector("x")
     s = weft.shared(2.0, "s")
-    with pytest.raises(weft.MissingInputError, match=r"scan 'loop': with strict=True .* non_sequences lack s : float64"):
+    with pytest.raises(
+        weft.MissingInputError, match=r"scan 'loop': with strict=True .* non_sequences lack s : float64"
+    ):
         scan(lambda t: t * s, sequences=x, strict=True, name="loop")
     out, _ = scan(lambda t, s: t * s, sequences=x, non_sequences=s, strict=True)
     np.testing.assert_array_equal(function([x], out)([1.0, 2.0]), [2, 4])
@@ -381,11 +397,11 @@ def test_dtype_of_a_state():
 
 def test_rank_of_a_state():
     x = T.dvector("x")
-    with pytest.raises(weft.ShapeError, match="1 dimensions, but the step returns .* with 0 .*no leading axis"):
+    with pytest.raises(weft.ShapeError, match=r"1 dimensions, but the step returns .* with 0 .*no leading axis"):
         scan(lambda v, h: h.sum() + v, sequences=x, outputs_info=T.dvector("start"))
-    with pytest.raises(weft.ShapeError, match="is a scalar; with taps .* leading axis of at least 2"):
+    with pytest.raises(weft.ShapeError, match=r"is a scalar; with taps .* leading axis of at least 2"):
         scan(lambda a, b: a + b, outputs_info=dict(initial=T.dscalar("s"), taps=[-2, -1]), n_steps=2)
-    with pytest.raises(weft.ShapeError, match="holds 1 earlier values; taps .* need 2"):
+    with pytest.raises(weft.ShapeError, match=r"holds 1 earlier values; taps .* need 2"):
         scan(lambda a, b: a + b, outputs_info=dict(initial=T.zeros((1,)), taps=[-2, -1]), n_steps=2)
 
 
@@ -393,7 +409,10 @@ def test_rank_of_a_state():
     ("make", "text"),
     [
         (lambda x: scan(lambda: x, outputs_info=None), "needs n_steps"),
-        (lambda x: scan(lambda v, h: [h, h], x, outputs_info=x.sum()), "returns 2 outputs and outputs_info describes 1"),
+        (
+            lambda x: scan(lambda v, h: [h, h], x, outputs_info=x.sum()),
+            "returns 2 outputs and outputs_info describes 1",
+        ),
         (lambda x: scan(lambda v: v, T.dscalar()), "is a scalar; a sequence has a leading axis"),
         (lambda x: scan(lambda v: v, dict(taps=[0])), "without 'input'"),
         (lambda x: scan(lambda v, h: h, x, dict(initial=x, taps=[0])), "taps of outputs are negative"),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from grad_check import check, interpreted
+
 import weft
 import weft.tensor as T
-from grad_check import check, interpreted
 from weft import scan
 from weft.compiler.grad.extras import numeric_gradient
-from weft.compiler.graph.scan_op import Scan
+from weft.compiler.graph.scan_op import Loop, Scan, State, make_scan
 from weft.compiler.graph.variable import ancestors
 from weft.ifelse import ifelse
 from weft.scan_module import until
@@ -27,7 +28,11 @@ def rnn(X, h0, W, **kwargs):
 
 @pytest.mark.parametrize("n", [1, 2, 4])
 def test_recurrent_net(n):
-    check(lambda X, h0, W: rnn(X, h0, W, n_steps=T.constant(n) + T.cast(0 * X.shape[0], "int64")), *arrays((4, 3), 3, (3, 3)), order=2)
+    check(
+        lambda X, h0, W: rnn(X, h0, W, n_steps=T.constant(n) + T.cast(0 * X.shape[0], "int64")),
+        *arrays((4, 3), 3, (3, 3)),
+        order=2,
+    )
 
 
 def test_last_state_only():
@@ -95,7 +100,9 @@ def test_until():
         return scan(step, x, h0)[0]
 
     x = np.full(8, 0.4)
-    ran = interpreted([v := T.dvector()], fun(v, T.constant(0.0, dtype="float64"), T.constant(1.0, dtype="float64")).shape[0])(x)
+    ran = interpreted(
+        [v := T.dvector()], fun(v, T.constant(0.0, dtype="float64"), T.constant(1.0, dtype="float64")).shape[0]
+    )(x)
     assert 1 < ran < 8
     check(fun, x, np.array(0.0), np.array(1.0), order=2)
 
@@ -135,34 +142,62 @@ def test_random_steps():
     cost = T.sqr(h).sum()
     for _ in range(2):
         value, *slopes = (
-            weft.function([x, w], out, mode="interpret", no_default_updates=True) for out in (cost, *weft.grad(cost, [x, w]))
+            weft.function([x, w], out, mode="interpret", no_default_updates=True)
+            for out in (cost, *weft.grad(cost, [x, w]))
         )
         for k, slope in enumerate(slopes):
             np.testing.assert_allclose(slope(*points), numeric_gradient(value, points, k, 1e-5), 1e-6, 1e-6)
         v = np.array([1.0, -2, 0.5, 1])
-        (moved,) = [weft.function([x, w], weft.gradient.Rop(cost, x, v), mode="interpret", no_default_updates=True)(*points)]
+        (moved,) = [
+            weft.function([x, w], weft.gradient.Rop(cost, x, v), mode="interpret", no_default_updates=True)(*points)
+        ]
         np.testing.assert_allclose(moved, slopes[0](*points) @ v, 1e-9)
         cost = T.sqr(weft.grad(cost, x)).sum() + weft.grad(cost, w)
 
 
 def test_integer_states_have_no_gradient():
     def fun(x):
-        (_, out), _ = scan(lambda v, k: [k + 1, v**2 * k], sequences=x, outputs_info=[T.constant(0, dtype="int64"), None])
+        (_, out), _ = scan(
+            lambda v, k: [k + 1, v**2 * k], sequences=x, outputs_info=[T.constant(0, dtype="int64"), None]
+        )
         return out
 
     check(fun, *arrays(4), order=2)
 
 
 def test_identity_states_and_shared_outputs():
-    """A step that hands on its arguments, the same value twice, or a constant."""
+    """A step that hands on its arguments, and one Variable as a state and as a stacked value."""
 
     def fun(x, a, b):
-        (p, q, r, s), _ = scan(
-            lambda v, a, b: [b, a * v, a * v, v], sequences=x, outputs_info=[a, b, None, None]
-        )
+        def step(v, a, b):
+            both = a * v
+            return b, both, both, v
+
+        (p, q, r, s), _ = scan(step, sequences=x, outputs_info=[a, b, None, None])
         return [p, q * r, s]
 
     check(fun, *arrays(4, (), ()), order=2)
+
+
+def test_initial_values_without_a_gradient():
+    """The way leads through earlier steps only."""
+    start = dict(initial=T.constant([0.3, 0.8], dtype="float64"), taps=[-2, -1])
+    check(lambda x: scan(lambda v, a, b: T.sin(a) * v + b * 0.1, x, start)[0], *arrays(5), order=2)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_last_values_of_a_deep_state(n):
+    """A state of which only the last values are kept, and fewer steps than those."""
+
+    def fun(x, a):
+        inner = tuple(T.dscalar() for _ in range(3))
+        v = T.dscalar()
+        state = State(inner, (-3, -2, -1), a, T.sin(inner[0] * v) + inner[2] * inner[1], False)
+        loop = Loop(T.constant(n, dtype="int64"), [(v, x)], [state], [], [], None)
+        ((last,), _) = make_scan(loop)
+        return last
+
+    check(fun, *arrays(5, 3), order=2)
 
 
 def test_map():

@@ -72,7 +72,12 @@ def test_dense_and_back(mode: str) -> None:
 def test_parts(mode: str) -> None:
     x, m = S.csr_matrix("x"), matrix(5, 4)
     data, indices, indptr, shape = weft.function([x], list(S.csm_properties(x)), mode=mode)(m)
-    assert (data == m.data).all() and (indices == m.indices).all() and (indptr == m.indptr).all() and shape.tolist() == [5, 4]
+    assert (
+        (data == m.data).all()
+        and (indices == m.indices).all()
+        and (indptr == m.indptr).all()
+        and shape.tolist() == [5, 4]
+    )
     d, i, p = T.dvector(), T.ivector(), T.ivector()
     made = weft.function([d, i, p], S.CSR(d, i, p, (5, 4)), mode=mode)(data, indices, indptr)
     assert abs(made - m).sum() == 0
@@ -95,7 +100,13 @@ def test_gradients(mode: str) -> None:
     made = S.CSR(data, m.indices, m.indptr, m.shape)
     g = weft.function([data, y], weft.grad(T.sum(S.dot(made, y) ** 2), data), mode=mode)(m.data, d)
     np.testing.assert_allclose(g, (2 * (m @ d) @ d.T)[pattern])
-    zero = weft.function([x], weft.grad(T.sum(y.zeros_like()), x, disconnected_inputs="ignore"), mode=mode, on_unused_input="ignore", givens={y: d})(m)
+    zero = weft.function(
+        [x],
+        weft.grad(T.sum(y.zeros_like()), x, disconnected_inputs="ignore"),
+        mode=mode,
+        on_unused_input="ignore",
+        givens={y: d},
+    )(m)
     assert abs(zero).sum() == 0 and zero.nnz == m.nnz
 
 
@@ -173,8 +184,13 @@ def test_arguments(mode: str) -> None:
     f = weft.function([x], S.dense_from_sparse(x), mode=mode)
     m = matrix(5, 4)
     np.testing.assert_array_equal(f(m.tocsc()), m.toarray())
-    loose = scipy_sparse.csr_matrix((np.append(m.data, 9.0), np.append(m.indices, 99), m.indptr), shape=m.shape, copy=True)
-    loose.data, loose.indices = np.append(m.data, 9.0), np.append(m.indices, 99)  # beyond indptr: not part of the matrix
+    loose = scipy_sparse.csr_matrix(
+        (np.append(m.data, 9.0), np.append(m.indices, 99), m.indptr), shape=m.shape, copy=True
+    )
+    loose.data, loose.indices = (
+        np.append(m.data, 9.0),
+        np.append(m.indices, 99),
+    )  # beyond indptr: not part of the matrix
     np.testing.assert_array_equal(f(loose), m.toarray())
     wide = convert(m, "m", np.dtype("float64"), (None, None))
     assert [a.dtype.name for a in wide] == ["float64", "int32", "int32", "int64"]

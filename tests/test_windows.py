@@ -39,7 +39,9 @@ def test_window_and_spread(mode: str) -> None:
 def test_pad(mode: str) -> None:
     x, n = T.matrix("x"), T.lscalar("n")
     value = rng.normal(size=(2, 3))
-    f = weft.function([x, n], [T.pad(x, [(1, 0), (2, 3)], 7), T.pad(x, [(n, n), (0, n)]), T.pad(x, [(0, 0)] * 2)], mode=mode)
+    f = weft.function(
+        [x, n], [T.pad(x, [(1, 0), (2, 3)], 7), T.pad(x, [(n, n), (0, n)]), T.pad(x, [(0, 0)] * 2)], mode=mode
+    )
     a, b, c = f(value, 2)
     np.testing.assert_array_equal(a, np.pad(value, [(1, 0), (2, 3)], constant_values=7))
     np.testing.assert_array_equal(b, np.pad(value, [(2, 2), (0, 2)]))
@@ -71,7 +73,8 @@ def pooled(x: np.ndarray, size: tuple, stride: tuple, pad: tuple, ignore_border:
 
 @pytest.mark.parametrize("how", POOL_MODES)
 @pytest.mark.parametrize(
-    ("size", "stride", "pad"), [((2, 2), None, (0, 0)), ((3, 2), (2, 2), (1, 0)), ((2, 3), (1, 4), (0, 2)), ((3, 3), (2, 1), (0, 0))]
+    ("size", "stride", "pad"),
+    [((2, 2), None, (0, 0)), ((3, 2), (2, 2), (1, 0)), ((2, 3), (1, 4), (0, 2)), ((3, 3), (2, 1), (0, 0))],
 )
 def test_pool_2d(mode: str, how: str, size: tuple, stride: Any, pad: tuple) -> None:
     x = T.tensor4("x")
@@ -80,19 +83,25 @@ def test_pool_2d(mode: str, how: str, size: tuple, stride: Any, pad: tuple) -> N
     for shape in ((2, 1, 6, 7), (1, 2, 5, 8), (1, 1, 3, 4)):
         value = rng.normal(size=shape)
         for got, border in zip(f(value), borders, strict=True):
-            np.testing.assert_allclose(got, pooled(value, size, stride or size, pad, border, how), rtol=1e-12)
+            np.testing.assert_allclose(
+                got, pooled(value, size, stride or size, pad, border, how), rtol=1e-12, atol=1e-14
+            )
 
 
 def test_other_pools(mode: str) -> None:
     x, i = T.matrix("x"), T.imatrix("i")
     value = np.arange(-6.0, 8.0).reshape(2, 7)
-    f = weft.function([x], [max_pool(x, 3), pool_1d(x, 2, stride=1, mode="sum"), max_pool_2d(x, (2, 3)), pool_2d(x, 2)], mode=mode)
+    f = weft.function(
+        [x], [max_pool(x, 3), pool_1d(x, 2, stride=1, mode="sum"), max_pool_2d(x, (2, 3)), pool_2d(x, 2)], mode=mode
+    )
     a, b, c, d = f(value)
     np.testing.assert_array_equal(a, [[-4, -1], [3, 6]])
     np.testing.assert_array_equal(b, value[:, 1:] + value[:, :-1])
     np.testing.assert_array_equal(c, [[3, 6, 7]])
     np.testing.assert_array_equal(d, [[2, 4, 6]])
-    got = weft.function([i], [max_pool(i, 3, pad=2), pool_1d(i, 3, mode="average_inc_pad")], mode=mode)(value.astype("int32"))
+    got = weft.function([i], [max_pool(i, 3, pad=2), pool_1d(i, 3, mode="average_inc_pad")], mode=mode)(
+        value.astype("int32")
+    )
     assert got[0].dtype == "int32" and got[0][0, 0] == -6 and got[1].dtype == "float64"
     for options in ({"mode": "median"}, {"pad": 3}, {"pad": 1, "ignore_border": False}):
         with pytest.raises(weft.ArgumentError):
@@ -138,9 +147,13 @@ def test_conv2d(mode: str) -> None:
     signal = pytest.importorskip("scipy.signal")
     x, w = T.tensor4("x"), T.tensor4("w")
     a, b = rng.normal(size=(2, 3, 6, 7)), rng.normal(size=(4, 3, 3, 2))
-    f = weft.function([x, w], [nnet.conv2d(x, w, border_mode=m, filter_shape=b.shape) for m in ("valid", "full")], mode=mode)
+    f = weft.function(
+        [x, w], [nnet.conv2d(x, w, border_mode=m, filter_shape=b.shape) for m in ("valid", "full")], mode=mode
+    )
     for got, how in zip(f(a, b), ("valid", "full"), strict=True):
-        want = [[sum(signal.convolve2d(a[i, c], b[o, c], mode=how) for c in range(3)) for o in range(4)] for i in range(2)]
+        want = [
+            [sum(signal.convolve2d(a[i, c], b[o, c], mode=how) for c in range(3)) for o in range(4)] for i in range(2)
+        ]
         np.testing.assert_allclose(got, np.array(want), rtol=1e-9, atol=1e-12)
 
 

@@ -18,5 +18,5 @@ from .runtime.errors import DisconnectedInputError, GradientError, NullGradientE
 __all__ = [
     "DisconnectedInputError", "DisconnectedType", "GradientError", "Lop", "NullGradientError", "Rop",
     "consider_constant", "disconnected_grad", "grad", "grad_clip", "grad_not_implemented", "grad_undefined",
-    "verify_grad", "zero_grad",
+    "hessian", "jacobian", "verify_grad", "zero_grad",
 ]  # fmt: skip

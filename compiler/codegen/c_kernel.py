@@ -26,8 +26,8 @@ def lanes(dtype: str) -> int:
 class KernelPrinter:
     """Prints one nest as C under a name."""
 
-    def __init__(self, nest: Nest, name: str):
-        self.nest, self.name = nest, name
+    def __init__(self, nest: Nest, name: str, in_place: bool = False):
+        self.nest, self.name, self.in_place = nest, name, in_place
         self.dtypes = [*nest.tensors, *nest.outputs]
         self.flat_loops: list[Node] = []
 
@@ -95,16 +95,19 @@ class KernelPrinter:
         out(f"const {self.name}_args *a = arg;")
         for k, d in enumerate(self.dtypes):
             const = "const " if k < len(n.tensors) else ""
-            out(f"{const}{scalar.stored_type(d)} *restrict const p{k} = a->p{k};")
+            distinct = "" if self.in_place else "restrict "
+            out(f"{const}{scalar.stored_type(d)} *{distinct}const p{k} = a->p{k};")
         for k, (d, extent) in enumerate(self.scratch(), 1):
-            offset = "" if n.mode == "flat" else f" + worker * {self.closed(extent)}"
+            offset = "" if n.mode == "flat" or k <= n.finals else f" + worker * {self.closed(extent)}"
             out(f"{scalar.stored_type(d)} *restrict const s{k} = a->s{k}{offset};")
         if n.checks:
             out("weft_fault *const fault = a->fault;")
         used = [f"(void)p{k}" for k in range(len(self.dtypes))] if n.mode == "flat" else []
         used += [f"(void)s{k}" for k in range(1, len(self.scratch()) + 1)] if n.mode == "flat" else []
         out(", ".join(["(void)a, (void)worker", *used]) + ";")
-        return Scope(self.pointer)
+        scope = Scope(self.pointer)
+        scope.loads_first = self.in_place
+        return scope
 
     def closed(self, extent: Node) -> str:
         """A length in terms of the arguments, outside any loop."""
@@ -136,6 +139,8 @@ class KernelPrinter:
         extents, statements = loop.inputs[: len(names)], list(loop.inputs[len(names) :])
         variables = [build("index", index=k) for k in names]
         inner = scope.inner()
+        scope.emit(out, list(extents[1:]))
+        inner.names |= scope.names
         hoist(out, inner, statements, set(variables))
         if len(names) == 1:
             if self.nest.mode == "map":
@@ -146,7 +151,7 @@ class KernelPrinter:
             out.open("for (int64_t o = begin; o < end; o++)")
             rest = "o"
             for k in range(len(names) - 1, 0, -1):
-                extent = self.closed(extents[k])
+                extent = scope[extents[k]]
                 out(f"const int64_t i{names[k]} = {rest} % {extent};")
                 out(f"const int64_t r{names[k]} = {rest} / {extent};")
                 rest = f"r{names[k]}"
@@ -224,10 +229,10 @@ class KernelPrinter:
                 if s.op == "store":
                     out(lane.store(s))
                     continue
-                value = strip(lane[s.inputs[0]])
+                value = lane[s.inputs[0]]
                 n = s.attr("acc")
                 if s.attr("fold") == "argmax":
-                    out(f"{{ const {value_type(s)} v = {value}; if (i{k} == 0 || WEFT_BETTER(v, best{n})) {{ best{n} = v; acc{n} = i{k}; }} }}")
+                    out(f"{{ const {value_type(s)} v = {strip(value)}; if (i{k} == 0 || WEFT_BETTER(v, best{n})) {{ best{n} = v; acc{n} = i{k}; }} }}")
                 else:
                     out(f"lane{n}[l] = {strip(scalar.fold_text(s.attr('fold'), s.attr('dtype'), f'lane{n}[l]', value))};")
             out.close()
@@ -437,6 +442,7 @@ class KernelPrinter:
             out(f"const int64_t rounds = {' * '.join(extents)};")
             out(f"const int64_t grain = 1 + {GRAIN} / ({work} + 1);")
             out(f"call->parallel_for(rounds, grain, call->threads, {self.name}_body, a);")
+            self.statements(out, Scope(self.pointer), list(block.inputs[1:]))
         out.close()
 
 

@@ -52,6 +52,7 @@ class Scope:
         self.names: dict[Node, str] = dict(outer.names) if outer else {}
         self.counter = counter if counter is not None else outer.counter if outer else [0]
         self.fault = outer.fault if outer else "fault"
+        self.loads_first: bool = outer.loads_first if outer else False  # every load before any store: buffers may overlap
 
     def inner(self) -> Scope:
         return Scope(self.pointer, self)
@@ -77,7 +78,7 @@ class Scope:
             simple = n.op in ("const", "index", "param") or (
                 uses.get(n, 0) <= 1 and ready is None and len(text) < MAX_INLINE and n.op not in ("checked", "load")
             )
-            if n.op == "load" and uses.get(n, 0) <= 1 and ready is None:
+            if n.op == "load" and uses.get(n, 0) <= 1 and ready is None and not self.loads_first:
                 simple = True
             if simple:
                 self.names[n] = text

@@ -37,27 +37,38 @@ class Kernels:
     """The kernels of a program: equal ones are lowered and printed once."""
 
     def __init__(self) -> None:
-        self.by_key: dict[tuple, tuple[str, KernelPrinter]] = {}
+        self.by_key: dict[tuple, tuple[str, KernelPrinter]] = {}  # those in use
+        self.nests: dict[tuple, Nest] = {}
 
-    def get(self, n: Node) -> tuple[str, KernelPrinter]:
+    def get(self, n: Node, in_place: bool = False) -> tuple[str, KernelPrinter]:
+        """Name and printer of a kernel; `in_place` is the form that may write over what it reads."""
         key = (n.attr("body"), n.attr("layout"), n.attr("outer"))
-        if key not in self.by_key:
+        nest = self.nest(n)
+        full = (*key, in_place)
+        if full not in self.by_key:
             name = f"k{len(self.by_key)}"
-            self.by_key[key] = (name, KernelPrinter(lower_kernel(n), name))
-        return self.by_key[key]
+            self.by_key[full] = (name, KernelPrinter(nest, name, in_place))
+        return self.by_key[full]
+
+    def nest(self, n: Node) -> Nest:
+        key = (n.attr("body"), n.attr("layout"), n.attr("outer"))
+        if key not in self.nests:
+            self.nests[key] = lower_kernel(n)
+        return self.nests[key]
 
     def scratch(self, n: Node) -> list[tuple[str, Node]]:
         """Scratch arrays of a call in the program's terms: rows are needed once a worker, unless the kernel is flat."""
         from ..ir.node import substitute
 
-        _, printer = self.get(n)
-        found = printer.scratch()
+        nest = self.nest(n)
+        found = KernelPrinter(nest, "").scratch()
         if not found:
             return []
         mapping = dict(zip(n.attr("body").params, n.inputs, strict=True))
         sizes = [lengths.normal(s) for s in substitute([e for _, e in found], mapping)]
-        if printer.nest.mode != "flat":
-            sizes = [lengths.mul(s, THREADS) for s in sizes]
+        if nest.mode != "flat":
+            shared = nest.finals
+            sizes = sizes[:shared] + [lengths.mul(s, THREADS) for s in sizes[shared:]]
         return [(d, s) for (d, _), s in zip(found, sizes, strict=True)]
 
 
@@ -85,7 +96,7 @@ class HostScope(Scope):
                 elif n not in seen and n not in self.names:
                     seen.add(n)
                     stack.append((n, True))
-                    if n.op != "length" and (n not in self.printer.value or n.op == "const"):
+                    if n.op != "length" and not self.in_memory(n):
                         stack.extend((i, False) for i in reversed(n.inputs))
         return order
 
@@ -100,8 +111,12 @@ class HostScope(Scope):
             out(f"const {scalar.register_type(n.type.dtype)} {name} = {strip(text)};")
             self.names[n] = name
 
+    def in_memory(self, n: Node) -> bool:
+        """Whether the host reads the value from memory; lengths and arithmetic on scalars it computes."""
+        return n in self.printer.value and (n.op in ("param", "item") or n.family == "procedural")
+
     def text(self, n: Node) -> str:
-        if n in self.printer.value and n.op != "const":
+        if self.in_memory(n):
             b = self.printer.value[n]
             return scalar.load(f"(({scalar.stored_type(b.dtype)} *)b{b.number})", "0", b.dtype)
         if n.op == "dim":
@@ -299,10 +314,11 @@ class HostPrinter:
     def stop(self, out: Text) -> None:
         out("if (*call->stop) return WEFT_STOPPED;")
 
-    def step_kernel(self, out: Text, scope: HostScope, s: Step) -> None:
-        name, printer = self.kernels.get(s.node)
+    def step_kernel(self, out: Text, scope: HostScope, s: Step, after_commit: bool = False) -> None:
+        name, printer = self.kernels.get(s.node, after_commit)
         self.calls.append((name, s.node))
-        self.stop(out)
+        if not after_commit:
+            self.stop(out)
         for b in (*s.outputs, *s.scratch):
             self.reserve(out, scope, b)
         args = ["call"]
@@ -439,11 +455,19 @@ class HostPrinter:
 
     def commit(self, out: Text, scope: HostScope) -> None:
         """The one commit point: pointers are swapped, nothing after it fails or allocates."""
+        for s in self.p.after_commit:  # what their calls need is made while the call may still fail
+            for b in s.outputs:
+                self.reserve(out, scope, b)
+            scope.emit(out, [x for x in s.inputs if isinstance(x, Node)])
         self.stop(out)
         for k, u in enumerate(self.p.updates):
             b = self.p.block.results[self.p.results + k]
             assert isinstance(b, Buffer)
+            if b.place == "state":
+                continue  # written in place, below
             out(f"{{ weft_state *const s = call->states[{u}]; const weft_array old = s->now; s->now = s->spare; s->spare = old; }}")
+        for s in self.p.after_commit:
+            self.step_kernel(out, scope, s, after_commit=True)
 
 
 def generate(program: HostProgram, builder: Builder, kernels: Kernels) -> Generated:

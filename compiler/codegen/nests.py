@@ -86,7 +86,7 @@ def hoist(out: Text, scope: Scope, statements: list[Node], moving: set[Node]) ->
 
 
 def _worth(n: Node) -> bool:
-    return n.op not in ("param", "index", "acc", "checked")
+    return n.op not in ("param", "index", "acc")
 
 
 def whole(extent: Node, scope: Scope) -> str:

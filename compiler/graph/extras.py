@@ -31,7 +31,13 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Variable:
         raise ShapeError("repeat takes one number of repetitions, not one an element")
     n = shaping.length_argument(repeats, "repeat")
     shape = [shaping.shape_i(x, k) for k in range(x.ndim)]
-    copies = op1("alloc", op1("dimshuffle", x, order=(*range(a + 1), "x", *range(a + 1, x.ndim))), *shape[: a + 1], n, *shape[a + 1 :])
+    copies = op1(
+        "alloc",
+        op1("dimshuffle", x, order=(*range(a + 1), "x", *range(a + 1, x.ndim))),
+        *shape[: a + 1],
+        n,
+        *shape[a + 1 :],
+    )
     return op1("reshape", copies, *shape[:a], math.mul(shape[a], n), *shape[a + 1 :])
 
 
@@ -46,11 +52,13 @@ def tile(x: Any, reps: Any, ndim: int | None = None) -> Variable:
     times = [_int(1)] * (x.ndim - len(times)) + times
     shape = [shaping.shape_i(x, a) for a in range(x.ndim)]
     order = [o for a in range(x.ndim) for o in ("x", a)]
-    copies = op1("alloc", op1("dimshuffle", x, order=tuple(order)), *[n for pair in zip(times, shape, strict=True) for n in pair])
+    copies = op1(
+        "alloc", op1("dimshuffle", x, order=tuple(order)), *[n for pair in zip(times, shape, strict=True) for n in pair]
+    )
     return op1("reshape", copies, *[math.mul(t, n) for t, n in zip(times, shape, strict=True)])
 
 
-def tri(N: Any, M: Any = None, k: Any = 0, dtype: Any = None) -> Variable:  # noqa: N803  (Theano's names)
+def tri(N: Any, M: Any = None, k: Any = 0, dtype: Any = None) -> Variable:
     """Ones where column - row <= k, zeros elsewhere."""
     return cast(_offset(N, M, k, math.ge), config.floatX if dtype is None else dtype)
 
@@ -63,7 +71,8 @@ def eye(n: Any, m: Any = None, k: Any = 0, dtype: Any = None) -> Variable:
 def _offset(n: Any, m: Any, k: Any, compare: Any) -> Variable:
     rows = shaping.arange(shaping.length_argument(n, "the number of rows"))
     columns = rows if m is None else shaping.arange(shaping.length_argument(m, "the number of columns"))
-    return compare(math.add(rows.dimshuffle(0, "x"), shaping.length_argument(k, "the diagonal")), columns.dimshuffle("x", 0))  # type: ignore[attr-defined]
+    down, across = op1("dimshuffle", rows, order=(0, "x")), op1("dimshuffle", columns, order=("x", 0))
+    return compare(math.add(down, shaping.length_argument(k, "the diagonal")), across)
 
 
 def _triangle(m: Variable, k: Any) -> Variable:
@@ -174,7 +183,11 @@ def roll(x: Any, shift: Any, axis: int | None = None) -> Variable:
     """Elements moved along the axis, those beyond the end to the beginning."""
     x = as_tensor_variable(x)
     if axis is None:
-        return shaping.reshape(roll(shaping.flatten(x), shift, 0), x.shape, ndim=x.ndim) if x.ndim != 1 else roll(x, shift, 0)  # type: ignore[attr-defined]
+        return (
+            shaping.reshape(roll(shaping.flatten(x), shift, 0), x.shape, ndim=x.ndim)
+            if x.ndim != 1
+            else roll(x, shift, 0)
+        )  # type: ignore[attr-defined]
     (a,) = math.normal_axes(x, axis, "roll")
     n = shaping.shape_i(x, a)
     # An axis of length 0 has no remainder: int mod 0 is 0 here, which leaves it as it is.
@@ -232,7 +245,9 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Variable:
     for k, m in zip(left, right, strict=True):
         have, want = lengths.static(a.node.type.axes[k]), lengths.static(b.node.type.axes[m])
         if have is not None and want is not None and have != want:
-            raise ShapeError(f"tensordot: axis {k} of {a.describe()} has length {have}, axis {m} of {b.describe()} {want}")
+            raise ShapeError(
+                f"tensordot: axis {k} of {a.describe()} has length {have}, axis {m} of {b.describe()} {want}"
+            )
     inner = _product([shaping.shape_i(a, k) for k in left])
     rows = _product([shaping.shape_i(a, k) for k in keep_a])
     columns = _product([shaping.shape_i(b, k) for k in keep_b])

@@ -32,7 +32,9 @@ class IfElse(Op):
         condition, *values = inputs
         args = list(dict.fromkeys(v for v in values if v.op != "const"))
         params, inside = params_for(args)
-        bodies = [region(params, [inside.get(v, v) for v in side]) for side in (values[: self.n_outs], values[self.n_outs :])]
+        bodies = [
+            region(params, [inside.get(v, v) for v in side]) for side in (values[: self.n_outs], values[self.n_outs :])
+        ]
         node = build("ifelse", condition, *args, then=bodies[0], orelse=bodies[1])
         return [build("item", node, index=k) for k in range(self.n_outs)]
 
@@ -55,7 +57,11 @@ class IfElse(Op):
 
         n = self.n_outs
         values, moved = node.inputs[1:], tangents[1:]
-        chosen = [k for k in range(n) if node.outputs[k].dtype not in DISCRETE and (moved[k] is not None or moved[n + k] is not None)]
+        chosen = [
+            k
+            for k in range(n)
+            if node.outputs[k].dtype not in DISCRETE and (moved[k] is not None or moved[n + k] is not None)
+        ]
         out: list[Variable | None] = [None] * n
         if not chosen:
             return out
@@ -91,7 +97,9 @@ def ifelse(condition: Any, then_branch: Any, else_branch: Any, name: str | None 
     then, orelse = (list(b) if isinstance(b, (list, tuple)) else [b] for b in (then_branch, else_branch))
     if several[0] != several[1] or len(then) != len(orelse) or not then:
         count = [f"a list of {len(b)}" if s else "one value" for b, s in zip((then, orelse), several, strict=True)]
-        raise ArgumentError(f"the branches of {label} hold the same number of values; they are {count[0]} and {count[1]}")
+        raise ArgumentError(
+            f"the branches of {label} hold the same number of values; they are {count[0]} and {count[1]}"
+        )
     pairs = [_alike(a, b, k, label) for k, (a, b) in enumerate(zip(then, orelse, strict=True))]
     outs = apply_op(IfElse(len(pairs), name), [c, *(a for a, _ in pairs), *(b for _, b in pairs)])
     return outs if several[0] else outs[0]
@@ -102,7 +110,9 @@ def _alike(a: Any, b: Any, k: int, label: str) -> tuple[Variable, Variable]:
     x, y = (v if isinstance(v, Variable) else as_tensor_variable(v) for v in (a, b))
     if x.dtype != y.dtype:
         x, y = _number(x, y), _number(y, x)
-    what = f"output {k} of {label} is {x.describe()} : {x.type} in one branch and {y.describe()} : {y.type} in the other"
+    what = (
+        f"output {k} of {label} is {x.describe()} : {x.type} in one branch and {y.describe()} : {y.type} in the other"
+    )
     if x.dtype != y.dtype or x.node.type.kind != y.node.type.kind:
         raise DTypeError(f"{what}; cast one of them, so that their dtypes are the same")
     if x.ndim != y.ndim:

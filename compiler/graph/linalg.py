@@ -18,7 +18,7 @@ def _real(x: Variable) -> Variable:
 
 
 def cholesky(a: Any, lower: bool = True) -> Variable:
-    """The lower L with L L' = a, or (lower=False) the upper U with U' U = a. a has to be symmetric: one triangle is read.
+    """The lower L with L L' = a, or (lower=False) the upper U with U' U = a. Of the symmetric a that triangle is read.
 
     A matrix that is not positive definite is an error of the call, NumericalError.
     """
@@ -31,10 +31,10 @@ def cholesky(a: Any, lower: bool = True) -> Variable:
 
 
 def solve_triangular(a: Any, b: Any, lower: bool = False, trans: Any = 0) -> Variable:
-    """x with a x = b (trans: a' x = b) for a triangular a, whose other triangle is not read. b: a vector or a matrix."""
+    """x with a x = b (trans: a' x = b) for a triangular a, whose other triangle is not read. b: vector or matrix."""
     a, b = _real(as_tensor_variable(a)), _real(as_tensor_variable(b))
     if a.ndim != 2 or b.ndim not in (1, 2):
-        raise ShapeError(f"solve_triangular takes a matrix, and a vector or a matrix, not {a.ndim} and {b.ndim} dimensions")
+        raise ShapeError(f"solve_triangular takes a matrix and a vector or matrix, not {a.ndim} and {b.ndim} axes")
     dtype = promote(a.dtype, b.dtype)
     a, b = cast(a, dtype), cast(b, dtype)
     columns = op1("dimshuffle", b, order=(0, "x")) if b.ndim == 1 else b

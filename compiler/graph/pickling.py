@@ -17,13 +17,23 @@ from typing import Any
 
 import numpy as np
 
-from ...runtime.errors import ArgumentError
 from ..ir.node import constant as ir_constant
 from .shared import SharedVariable
 from .sparse import SparseSharedVariable
 from .trace import Trace
 from .types import TensorType, fresh_token, param
-from .variable import Apply, Constant, Op, Primitive, Tag, Variable, bind_outputs, constant_class, primitive, variable_class
+from .variable import (
+    Apply,
+    Constant,
+    Op,
+    Primitive,
+    Tag,
+    Variable,
+    bind_outputs,
+    constant_class,
+    primitive,
+    variable_class,
+)
 
 _local = threading.local()
 
@@ -39,7 +49,7 @@ class Session:
 
 
 class End:
-    """Stands at the end of a list of Variables: all before it are in the pickler's memo now. It keeps the session alive."""
+    """Stands at the end of a list of Variables: all before it are in the pickler's memo. It keeps the session."""
 
     __slots__ = ("listed", "session")
 
@@ -146,7 +156,9 @@ def _constant(array: np.ndarray, dtype: str) -> Variable:
     return constant_class(node)(node)
 
 
-def _shared(cls: type, t: TensorType, container: Any, strict: bool, allow_downcast: bool | None) -> SharedVariable:
+def _shared(
+    cls: type[SharedVariable], t: TensorType, container: Any, strict: bool, allow_downcast: bool | None
+) -> SharedVariable:
     v = cls.__new__(cls)
     Variable.__init__(v, param(t, fresh_token()))
     v._type, v.container, v.strict, v.allow_downcast, v.default_update = t, container, strict, allow_downcast, None

@@ -1,4 +1,4 @@
-"""Graphs as text: `debugprint` (a tree), `pp` (a formula), `min_informative_str`; and `Print`, an operation that prints.
+"""Graphs as text: `debugprint` (a tree), `pp` (a formula), `min_informative_str`; and the operation `Print`.
 
 All are iterative. A tree is indented by its depth, so below LEVELS levels it goes on at the left margin, under the id
 of the operation that it belongs to: the text stays linear in the size of the graph.
@@ -32,9 +32,14 @@ def roots(obj: Any) -> list[Variable]:
     if recipe is not None:
         outs = recipe.arguments["outputs"]
         outs = [] if outs is None else outs
-        found = [getattr(o, "variable", o) for o in (outs.values() if isinstance(outs, dict) else outs if isinstance(outs, (list, tuple)) else [outs])]
+        found = [
+            getattr(o, "variable", o)
+            for o in (outs.values() if isinstance(outs, dict) else outs if isinstance(outs, (list, tuple)) else [outs])
+        ]
         return roots(found) + [v for _, v in recipe.arguments["updates"] if isinstance(v, Variable)]
-    raise ArgumentError(f"a graph to print is a symbolic variable, a list of them, an Apply or a compiled function, not {obj!r}")
+    raise ArgumentError(
+        f"a graph to print is a symbolic variable, a list of them, an Apply or a compiled function, not {obj!r}"
+    )
 
 
 def letters(n: int) -> str:
@@ -121,7 +126,8 @@ def _tree(
             continue
         last = len(v.owner.inputs) - 1
         entries = [
-            (i, below + " |", below + ("  " if k == last else " |"), left - 1, level + 1) for k, i in enumerate(v.owner.inputs)
+            (i, below + " |", below + ("  " if k == last else " |"), left - 1, level + 1)
+            for k, i in enumerate(v.owner.inputs)
         ]
         stack.extend(reversed(entries))
 
@@ -140,7 +146,8 @@ def _number(v: Constant) -> str:
 
 _INFIX = {
     "add": ("+", 4), "sub": ("-", 4), "mul": ("*", 5), "truediv": ("/", 5), "floordiv": ("//", 5), "mod": ("%", 5),
-    "pow": ("**", 7), "lt": ("<", 2), "le": ("<=", 2), "gt": (">", 2), "ge": (">=", 2), "eq": ("==", 2), "ne": ("!=", 2),
+    "pow": ("**", 7), "lt": ("<", 2), "le": ("<=", 2), "gt": (">", 2), "ge": (">=", 2),
+    "eq": ("==", 2), "ne": ("!=", 2),
     "and": ("&", 3), "or": ("|", 3), "xor": ("^", 3),
 }  # fmt: skip
 _ATOM = 9
@@ -173,12 +180,20 @@ def _formula(v: Variable, text: dict[Variable, tuple[str, int]]) -> tuple[str, i
     if name == "neg":
         return "-" + _bound(parts[0], 6), 6
     if name in ("dimshuffle", "cast") and isinstance(op, Primitive):
-        if name == "dimshuffle" and [o for o in op.attr("order") if o != "x"] != sorted(o for o in op.attr("order") if o != "x"):
-            return f"{_bound(parts[0], _ATOM)}.transpose{op.attr('order')}" if inputs[0].ndim > 2 else f"{_bound(parts[0], _ATOM)}.T", _ATOM
+        if name == "dimshuffle" and [o for o in op.attr("order") if o != "x"] != sorted(
+            o for o in op.attr("order") if o != "x"
+        ):
+            return f"{_bound(parts[0], _ATOM)}.transpose{op.attr('order')}" if inputs[
+                0
+            ].ndim > 2 else f"{_bound(parts[0], _ATOM)}.T", _ATOM
         return parts[0]
     if name == "slice" and isinstance(op, Primitive):
         return f"{_bound(parts[0], _ATOM)}[{_slice(op.attr('spec'), [p[0] for p in parts[1:]])}]", _ATOM
-    extra = [f"axis={op.attr('axes')}"] if isinstance(op, Primitive) and "axes" in dict(op.attrs) and len(op.attr("axes")) < inputs[0].ndim else []
+    extra = (
+        [f"axis={op.attr('axes')}"]
+        if isinstance(op, Primitive) and "axes" in dict(op.attrs) and len(op.attr("axes")) < inputs[0].ndim
+        else []
+    )
     number = f".{v.index}" if len(v.owner.outputs) > 1 else ""
     return f"{name}({', '.join([p[0] for p in parts] + extra)}){number}", _ATOM
 
@@ -255,7 +270,7 @@ class Print(Op):
     def grad(self, inputs: list, output_gradients: list) -> list:
         return output_gradients
 
-    def R_op(self, inputs: list, eval_points: list) -> list:  # noqa: N802  (Theano's name)
+    def R_op(self, inputs: list, eval_points: list) -> list:
         return eval_points
 
     def __str__(self) -> str:

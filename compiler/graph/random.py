@@ -119,7 +119,13 @@ class RandomStreams:
         return out
 
     def uniform(
-        self, size: Any = None, low: Any = 0.0, high: Any = 1.0, ndim: int | None = None, dtype: Any = None, nstreams: Any = None
+        self,
+        size: Any = None,
+        low: Any = 0.0,
+        high: Any = 1.0,
+        ndim: int | None = None,
+        dtype: Any = None,
+        nstreams: Any = None,
     ) -> Variable:
         """Uniform on [low, high). size: lengths, symbolic ones too; None takes the broadcast shape of low and high."""
         state = self._next_state()
@@ -132,7 +138,13 @@ class RandomStreams:
         return self._mark(cast(u, out_dtype), state)
 
     def normal(
-        self, size: Any = None, avg: Any = 0.0, std: Any = 1.0, ndim: int | None = None, dtype: Any = None, nstreams: Any = None
+        self,
+        size: Any = None,
+        avg: Any = 0.0,
+        std: Any = 1.0,
+        ndim: int | None = None,
+        dtype: Any = None,
+        nstreams: Any = None,
     ) -> Variable:
         """Normal with mean avg and standard deviation std."""
         state = self._next_state()
@@ -146,7 +158,14 @@ class RandomStreams:
         return self._mark(cast(z, out_dtype), state)
 
     def binomial(
-        self, size: Any = None, n: Any = 1, p: Any = 0.5, ndim: int | None = None, dtype: Any = "int64", nstreams: Any = None, prob: Any = None
+        self,
+        size: Any = None,
+        n: Any = 1,
+        p: Any = 0.5,
+        ndim: int | None = None,
+        dtype: Any = "int64",
+        nstreams: Any = None,
+        prob: Any = None,
     ) -> Variable:
         """The number of successes in n trials (a number up to 1000), each of probability p."""
         trials = _trials(n, "binomial")
@@ -163,7 +182,13 @@ class RandomStreams:
         return self._mark(cast(hits, dtype), state)
 
     def random_integers(
-        self, size: Any = None, low: Any = 0, high: Any = 1, ndim: int | None = None, dtype: Any = "int64", nstreams: Any = None
+        self,
+        size: Any = None,
+        low: Any = 0,
+        high: Any = 1,
+        ndim: int | None = None,
+        dtype: Any = "int64",
+        nstreams: Any = None,
     ) -> Variable:
         """Integers from low to high, both included."""
         state = self._next_state()
@@ -171,7 +196,9 @@ class RandomStreams:
         a, b = lengths.static(low.node), lengths.static(high.node)
         if a is not None and b is not None and a > b:
             raise ArgumentError(f"random_integers from {a} to {b}: the range is empty")
-        out = self._below(state, _size(size, ndim, low, high), math.add(math.sub(high, low), constant(1, dtype="int64")))
+        out = self._below(
+            state, _size(size, ndim, low, high), math.add(math.sub(high, low), constant(1, dtype="int64"))
+        )
         return self._mark(cast(math.add(low, out), dtype), state)
 
     def _below(self, state: Variable, shape: Sequence[Variable], n: Variable) -> Variable:
@@ -180,9 +207,18 @@ class RandomStreams:
         return cast(math.floor(math.mul(u, cast(n, "float64"))), "int64")
 
     def choice(
-        self, size: Any = None, a: Any = 2, replace: bool = True, p: Any = None, ndim: int | None = None, dtype: Any = "int64", nstreams: Any = None
+        self,
+        size: Any = None,
+        a: Any = 2,
+        replace: bool = True,
+        p: Any = None,
+        ndim: int | None = None,
+        dtype: Any = "int64",
+        nstreams: Any = None,
     ) -> Variable:
-        """Elements of the vector a (of range(a) for an integer), with probabilities p. Without replacement size is one number."""
+        """Elements of the vector a (of range(a) for an integer), with probabilities p. Without replacement
+        size is one number.
+        """
         state = self._next_state()
         a = as_tensor_variable(a)
         if a.ndim > 1:
@@ -210,7 +246,13 @@ class RandomStreams:
         return self._mark(cast(math.argsort(self._draw(state, shape, "uniform", "float64")), dtype), state)
 
     def multinomial(
-        self, size: Any = None, n: Any = 1, pvals: Any = None, ndim: int | None = None, dtype: Any = "int64", nstreams: Any = None
+        self,
+        size: Any = None,
+        n: Any = 1,
+        pvals: Any = None,
+        ndim: int | None = None,
+        dtype: Any = "int64",
+        nstreams: Any = None,
     ) -> Variable:
         """How often each class came up in n trials (a number up to 1000); classes lie along the last axis of pvals.
 
@@ -238,7 +280,10 @@ class RandomStreams:
 
 
 def _bucket(u: Variable, p: Variable) -> Variable:
-    """The class that u falls into, over the last axis of p; u has length 1 there. The last class takes what rounding leaves."""
+    """The class that u falls into, over the last axis of p; u has length 1 there.
+
+    The last class takes what rounding leaves.
+    """
     ends = math.cumsum(p, axis=-1)[..., :-1]  # type: ignore[index]
     return math.sum(math.ge(u, ends), axis=-1)
 
@@ -257,7 +302,9 @@ def _float_dtype(dtype: Any, *parameters: Any) -> str:
     if dtype is not None:
         chosen = config.floatX if dtype == "floatX" else check_dtype(dtype)
         if DTYPES[chosen].kind != "f":
-            raise ArgumentError(f"draws of {chosen}: uniform and normal give real floats; weft.tensor.cast converts them")
+            raise ArgumentError(
+                f"draws of {chosen}: uniform and normal give real floats; weft.tensor.cast converts them"
+            )
         return chosen
     out = config.floatX
     for p in parameters:
@@ -287,7 +334,12 @@ def _size(size: Any, ndim: int | None, *parameters: Variable) -> list[Variable]:
         for p in parameters[1:]:
             joint = math.add(joint, p)
         out = [shaping.shape_i(joint, a) for a in range(joint.ndim)]
-    elif isinstance(size, Variable) and size.ndim == 1 and ndim is not None and lengths.static(size.node.type.axes[0]) is None:
+    elif (
+        isinstance(size, Variable)
+        and size.ndim == 1
+        and ndim is not None
+        and lengths.static(size.node.type.axes[0]) is None
+    ):
         out = [cast(size[k], "int64") for k in range(ndim)]  # type: ignore[index]
     else:
         out = shaping.length_arguments(size, "the size of a draw")

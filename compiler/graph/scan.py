@@ -11,6 +11,7 @@ from ...runtime.errors import ArgumentError, DTypeError, MissingInputError, Shap
 from ..ir import lengths
 from . import math, shaping
 from .indexing import subtensor
+from .lowering import trace_of
 from .scan_op import Loop, State, inner_leaf, make_scan
 from .shared import SharedVariable
 from .tensor import as_tensor_variable, constant
@@ -18,7 +19,7 @@ from .trace import here
 from .variable import Constant, Variable, ancestors, serials
 
 
-class until:  # noqa: N801  (Theano's name)
+class until:
     """Returned by a step beside its outputs: the loop ends after the step where the condition is true."""
 
     def __init__(self, condition: Any):
@@ -84,11 +85,11 @@ def scan(
 ) -> tuple[Any, OrderedUpdates]:
     """Runs `fn` step by step; returns (outputs, updates).
 
-    fn(sequence elements.., earlier outputs.., non_sequences..) returns outputs, updates of shared variables, or both, and
-    optionally `until(condition)`. sequences: Variables, or dicts with `input` and `taps`; fn gets one argument a tap.
-    outputs_info: for each output None, its initial state, or a dict with `initial` and `taps`; with the tap -1 alone the
-    initial state is the value before the first step, otherwise it has a leading axis of earlier values. n_steps: a
-    number or a symbolic integer; by default the shortest sequence decides, and a negative number reads backwards.
+    fn(sequence elements.., earlier outputs.., non_sequences..) returns outputs, updates of shared variables, or both,
+    and optionally `until(condition)`. sequences: Variables, or dicts with `input` and `taps`; fn gets one argument a
+    tap. outputs_info: for each output None, its initial state, or a dict with `initial` and `taps`; with the tap -1
+    alone the initial state is the value before the first step, otherwise it has a leading axis of earlier values.
+    n_steps: a number or a symbolic integer; by default the shortest sequence decides; a negative one reads backwards.
     truncate_gradient: how many steps gradients go back (-1: all). Outputs are stacked along a leading axis; one output
     comes alone unless `return_list`. The updates hold the last value of every shared variable that the steps change;
     pass them to `function`. What fn uses besides its arguments is a constant of the loop; with `strict` it has to be
@@ -113,10 +114,23 @@ def scan(
         infos = [Output(None, (), (), None)] * len(outputs)
     if len(infos) != len(outputs):
         raise ArgumentError(
-            f"{label}: the step returns {len(outputs)} outputs and outputs_info describes {len(infos)}; write None for an "
-            "output that does not feed back"
+            f"{label}: the step returns {len(outputs)} outputs and outputs_info describes {len(infos)}; write None for "
+            "an output that does not feed back"
         )
-    return _build(steps, entries, infos, outputs, updates, condition, mark, given if strict else None, label, name, truncate_gradient, return_list)
+    return _build(
+        steps,
+        entries,
+        infos,
+        outputs,
+        updates,
+        condition,
+        mark,
+        given if strict else None,
+        label,
+        name,
+        truncate_gradient,
+        return_list,
+    )
 
 
 def _listed(x: Any) -> list:
@@ -150,7 +164,9 @@ def _sequences(sequences: Any, backwards: bool, label: str) -> list[Entry]:
             entry = entry["input"]
         x = as_tensor_variable(entry)
         if x.ndim == 0:
-            raise ShapeError(f"{label}: sequence {k}, {x.describe()} : {x.type}, is a scalar; a sequence has a leading axis")
+            raise ShapeError(
+                f"{label}: sequence {k}, {x.describe()} : {x.type}, is a scalar; a sequence has a leading axis"
+            )
         low, high = min(0, *taps), max(0, *taps)
         for t in taps:
             part = x if low == high else subtensor(x, slice(t - low, (t - high) or None))
@@ -187,10 +203,13 @@ def _output(info: Any, k: int, label: str) -> Output:
             info = info["initial"]
     if returned is not None and (not isinstance(returned, (int, np.integer)) or returned < 1):
         raise ArgumentError(f"{label}: return_steps of output {k} is a positive number, not {returned!r}")
+    returned = None if returned is None else int(returned)
     if info is None:
         return Output(None, (), (), returned)
     if not taps or any(t >= 0 for t in taps) or len(set(taps)) != len(taps):
-        raise ArgumentError(f"{label}: output {k} has taps {taps}; taps of outputs are negative, and each is given once")
+        raise ArgumentError(
+            f"{label}: output {k} has taps {taps}; taps of outputs are negative, and each is given once"
+        )
     x = as_tensor_variable(info)
     depth = -min(taps)
     if taps == [-1]:
@@ -198,13 +217,14 @@ def _output(info: Any, k: int, label: str) -> Output:
     else:
         if x.ndim == 0:
             raise ShapeError(
-                f"{label}: the initial state of output {k}, {x.describe()}, is a scalar; with taps {taps} it has a leading "
-                f"axis of at least {depth} earlier values"
+                f"{label}: the initial state of output {k}, {x.describe()}, is a scalar; with taps {taps} it has a "
+                f"leading axis of at least {depth} earlier values"
             )
         known = lengths.static(x.node.type.axes[0])
         if known is not None and known < depth:
             raise ShapeError(
-                f"{label}: the initial state of output {k}, {x.describe()}, holds {known} earlier values; taps {taps} need {depth}"
+                f"{label}: the initial state of output {k}, {x.describe()}, holds {known} earlier values; "
+                f"taps {taps} need {depth}"
             )
         first = x if known == depth else subtensor(x, slice(0, depth))
         if lengths.static(first.node.type.axes[0]) != depth:
@@ -326,12 +346,13 @@ def _check_state(info: Output, new: Variable, k: int, label: str) -> None:
     if new.dtype != initial.dtype:
         raise DTypeError(
             f"{what} has dtype {initial.dtype}, but the step returns {new.describe()} of dtype {new.dtype} for it (at "
-            f"{new.owner.trace if new.owner is not None else new.trace}). The step may have widened or narrowed it: cast the initial "
-            f"state to {new.dtype}, or what the step returns to {initial.dtype}"
+            f"{trace_of(new)}). The step may have widened or narrowed it: cast the initial state "
+            f"to {new.dtype}, or what the step returns to {initial.dtype}"
         )
     if new.ndim != initial.ndim - 1:
         raise ShapeError(
-            f"{what} is a value of {initial.ndim - 1} dimensions, but the step returns {new.describe()} with {new.ndim} for it; "
+            f"{what} is a value of {initial.ndim - 1} dimensions, but the step returns {new.describe()} with "
+            f"{new.ndim} for it; "
             + ("with the tap -1 alone the initial state has no leading axis" if info.taps == (-1,) else
                "with several taps the initial state has a leading axis of earlier values")
         )  # fmt: skip
@@ -354,7 +375,9 @@ def _changed(updates: dict, label: str) -> dict[SharedVariable, Variable]:
     return out
 
 
-def _captured(roots: list[Variable], inner: list[Variable], changed: dict[SharedVariable, Variable], mark: int) -> list[Variable]:
+def _captured(
+    roots: list[Variable], inner: list[Variable], changed: dict[SharedVariable, Variable], mark: int
+) -> list[Variable]:
     """The outer Variables that the step uses: what was there before it was called. Adds to `changed` the shared
     variables that advance by default updates when they are used.
 
@@ -401,22 +424,31 @@ def _check_strict(constants: list[Variable], allowed: list[Variable], label: str
     missing = [c for c in constants if c not in allowed]
     if missing:
         names = ", ".join(f"{c.describe()} : {c.node.type}" for c in missing)
-        raise MissingInputError(f"{label}: with strict=True everything that the step uses is passed to it; non_sequences lack {names}")
+        raise MissingInputError(
+            f"{label}: with strict=True everything that the step uses is passed to it; non_sequences lack {names}"
+        )
 
 
-def map(  # noqa: A001  (Theano's name)
+def map(
     fn: Callable, sequences: Any, non_sequences: Any = None, truncate_gradient: int = -1, go_backwards: bool = False,
     mode: Any = None, name: str | None = None,
 ) -> tuple[Any, OrderedUpdates]:  # fmt: skip
     """fn applied to each element."""
     return scan(
-        fn, sequences, [], non_sequences, truncate_gradient=truncate_gradient, go_backwards=go_backwards, mode=mode, name=name
+        fn,
+        sequences,
+        [],
+        non_sequences,
+        truncate_gradient=truncate_gradient,
+        go_backwards=go_backwards,
+        mode=mode,
+        name=name,
     )
 
 
 def reduce(
-    fn: Callable, sequences: Any, outputs_info: Any, non_sequences: Any = None, go_backwards: bool = False, mode: Any = None,
-    name: str | None = None,
+    fn: Callable, sequences: Any, outputs_info: Any, non_sequences: Any = None, go_backwards: bool = False,
+    mode: Any = None, name: str | None = None,
 ) -> tuple[Any, OrderedUpdates]:  # fmt: skip
     """The last output of fn applied along the sequences; of no elements the initial state."""
     infos: list[Any] = []
@@ -425,12 +457,26 @@ def reduce(
     return scan(fn, sequences, infos, non_sequences, go_backwards=go_backwards, mode=mode, name=name)
 
 
-def foldl(fn: Callable, sequences: Any, outputs_info: Any, non_sequences: Any = None, mode: Any = None, name: str | None = None) -> Any:
+def foldl(
+    fn: Callable,
+    sequences: Any,
+    outputs_info: Any,
+    non_sequences: Any = None,
+    mode: Any = None,
+    name: str | None = None,
+) -> Any:
     """`reduce` from the first element."""
     return reduce(fn, sequences, outputs_info, non_sequences, False, mode, name)
 
 
-def foldr(fn: Callable, sequences: Any, outputs_info: Any, non_sequences: Any = None, mode: Any = None, name: str | None = None) -> Any:
+def foldr(
+    fn: Callable,
+    sequences: Any,
+    outputs_info: Any,
+    non_sequences: Any = None,
+    mode: Any = None,
+    name: str | None = None,
+) -> Any:
     """`reduce` from the last element."""
     return reduce(fn, sequences, outputs_info, non_sequences, True, mode, name)
 

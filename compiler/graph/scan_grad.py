@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+
 from ..ir import lengths
 from ..ir.dtypes import DISCRETE
 from . import math, shaping
 from .indexing import subtensor
 from .scan_op import (
-    Loop, State, draws, earlier, inner_leaf, is_plain, make_scan, reachable, reverse, steps_run,
+    Loop,
+    State,
+    draws,
+    earlier,
+    inner_leaf,
+    is_plain,
+    make_scan,
+    reachable,
+    reverse,
+    steps_run,
 )  # fmt: skip
 from .tensor import constant
 from .variable import Variable, ancestors
@@ -16,7 +26,9 @@ from .variable import Variable, ancestors
 Given = Sequence[Variable | None]
 
 
-def pullback(loop: Loop, truncate: int, name: str | None, grads: Given, needed: Sequence[bool]) -> list[Variable | None]:
+def pullback(
+    loop: Loop, truncate: int, name: str | None, grads: Given, needed: Sequence[bool]
+) -> list[Variable | None]:
     """Backpropagation through time: a loop from the last step to the first.
 
     Its states are pending[i] of each state, i = 1..depth: what later steps contributed to the adjoint of h[t + 1 - i].
@@ -42,8 +54,10 @@ def pullback(loop: Loop, truncate: int, name: str | None, grads: Given, needed: 
     for k in active:
         s, g = loop.states[k], state_grads[k]
         pending[k] = [inner_leaf(s.initial, f"pending {i + 1}", drop=1) for i in range(s.depth)]
-        rows = [None if s.keep or g is None else subtensor(g, slice(s.depth - 1 - i, s.depth - i)) for i in range(s.depth)]
-        initial[k] = [fit.zeros(subtensor(s.initial, slice(0, 1))) if r is None else r for r in rows]
+        if s.keep or g is None:
+            initial[k] = [fit.zeros(subtensor(s.initial, slice(0, 1)))] * s.depth
+        else:
+            initial[k] = [subtensor(g, slice(i, i + 1)) for i in reversed(range(s.depth))]
         adjoint = pending[k][0]
         if s.keep and g is not None:
             adjoint = math.add(adjoint, _arrives(sequences, reverse(earlier(g, s.depth, 0))))
@@ -60,16 +74,18 @@ def pullback(loop: Loop, truncate: int, name: str | None, grads: Given, needed: 
         s = loop.states[k]
         at = dict(zip(s.taps, s.inner, strict=True))
         for i in range(s.depth):
-            parts = [p for p in (pending[k][i + 1] if i + 1 < s.depth else None, found.get(at.get(-i - 1))) if p is not None]
+            parts = [pending[k][i + 1]] if i + 1 < s.depth else []
+            if at.get(-i - 1) in found:
+                parts.append(found[at[-i - 1]])
             new = fit.total(parts) if parts else fit.zeros(pending[k][i])
             states.append(State((pending[k][i],), (-1,), initial[k][i], new, False))
     sums = [(k, i, o) for k, (i, o) in enumerate(loop.constants) if i in found]
-    for _, i, o in sums:
+    for _, v, o in sums:
         total = inner_leaf(o, "gradient so far")
-        start_of = shaping.shape_padleft(fit.zeros(o))
-        states.append(State((total,), (-1,), start_of, math.add(total, found[i]), False))
+        nothing = shaping.shape_padleft(fit.zeros(o))
+        states.append(State((total,), (-1,), nothing, math.add(total, found[v]), False))
     along = [(k, i, o) for k, (i, o) in enumerate(loop.sequences) if i in found]
-    stacked: list[tuple[Variable, Variable | None]] = [(found[i], None) for _, i, _ in along]
+    stacked: list[tuple[Variable, Variable | None]] = [(found[v], None) for _, v, _ in along]
 
     outputs = [*(s.new for s in states), *(v for v, _ in stacked)]
     saved, given, constants = _saved(loop, name, [*outputs, *(i for _, i, _ in along)])
@@ -169,8 +185,8 @@ def _placed(rows: Variable, sequence: Variable, steps: Variable, count: Variable
 def _saved(
     loop: Loop, name: str | None, outputs: Sequence[Variable]
 ) -> tuple[Loop, list[tuple[Variable, Variable]], list[tuple[Variable, Variable]]]:
-    """What `outputs`, new inner Variables over the step's own, read of the forward loop: (the loop whose results hold it,
-    sequences, constants). The loop runs again where its results do not hold what is read."""
+    """What `outputs`, new inner Variables over the step's own, read of the forward loop: (the loop whose results
+    hold it, sequences, constants). The loop runs again where its results do not hold what is read."""
     inputs = set(loop.inner_inputs)
     random = any(s.random for s in loop.states)
     drawn = [v for v in draws(loop) if v not in inputs] if random else []
@@ -247,7 +263,9 @@ def pushforward(loop: Loop, truncate: int, name: str | None, tangents: Given) ->
     moving |= {i for (i, _), t in zip(loop.constants, given[ns + nt :], strict=True) if t is not None}
     reach = reachable(loop, moving)
     out: list[Variable | None] = [None] * (nt + len(loop.stacked))
-    active = [k for k, s in enumerate(loop.states) if s.initial.dtype not in DISCRETE and any(i in reach for i in s.inner)]
+    active = [
+        k for k, s in enumerate(loop.states) if s.initial.dtype not in DISCRETE and any(i in reach for i in s.inner)
+    ]
     rows = [k for k, (v, _) in enumerate(loop.stacked) if v in reach and v.dtype not in DISCRETE]
     if not active and not rows:
         return out
@@ -262,6 +280,7 @@ def pushforward(loop: Loop, truncate: int, name: str | None, tangents: Given) ->
         new = found.get(s.new)
         new = fit.zeros(taps[-1]) if new is None else new
         states.append(State(taps, s.taps, fit.zeros(s.initial) if t is None else t, new, s.keep))
+    stacked: list[tuple[Variable, Variable | None]]
     stacked = [(found[loop.stacked[k][0]], None) for k in rows if loop.stacked[k][0] in found]
     rows = [k for k in rows if loop.stacked[k][0] in found]
     outputs = [*(s.new for s in states), *(v for v, _ in stacked)]
@@ -271,7 +290,9 @@ def pushforward(loop: Loop, truncate: int, name: str | None, tangents: Given) ->
     beside, read, constants = _beside(loop, [*outputs, *([] if until is None else [until])])
     sequences = [(inner[i], t) for (i, _), t in zip(loop.sequences, given[:ns], strict=True) if t is not None]
     constants += [(inner[i], t) for (i, _), t in zip(loop.constants, given[ns + nt :], strict=True) if t is not None]
-    moved = Loop(loop.steps if steps is None else steps, [*sequences, *read], [*states, *beside], constants, stacked, until)
+    moved = Loop(
+        loop.steps if steps is None else steps, [*sequences, *read], [*states, *beside], constants, stacked, until
+    )
     likes = [None] * len(stacked)
     results, tops = make_scan(moved, truncate, f"forward derivative of {name or 'scan'}", likes)
     for k, r in zip(active, results, strict=False):

@@ -25,7 +25,7 @@ from .variable import Apply, Constant, Op, Primitive, Variable, ancestors, apply
 
 
 class State(NamedTuple):
-    """One state: `taps` ascend, `inner` are the step's values at them, `new` its next value, `initial` the outer start."""
+    """One state: `taps` ascend, `inner` are the step's values at them, `new` the next one, `initial` its start."""
 
     inner: tuple[Variable, ...]
     taps: tuple[int, ...]
@@ -114,7 +114,9 @@ class Scan(Op):
         stacked = list(zip(self.inner_outputs[len(states) :], outs[len(states) :], strict=False))
         return Loop(steps, sequences, states, constants, stacked, self.inner_outputs[-1] if self.until else None)  # type: ignore[arg-type]
 
-    def pullback_of(self, node: Apply, grads: Sequence[Variable | None], needed: Sequence[bool]) -> list[Variable | None]:
+    def pullback_of(
+        self, node: Apply, grads: Sequence[Variable | None], needed: Sequence[bool]
+    ) -> list[Variable | None]:
         from .scan_grad import pullback
 
         return pullback(self.loop(node), self.truncate, self.name, grads, needed)

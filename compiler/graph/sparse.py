@@ -56,7 +56,7 @@ def csm_properties(x: Any) -> tuple[Variable, Variable, Variable, Variable]:
     return csm_data(x), csm_indices(x), csm_indptr(x), csm_shape(x)
 
 
-def CSR(data: Any, indices: Any, indptr: Any, shape: Any) -> SparseVariable:  # noqa: N802  (Theano's name)
+def CSR(data: Any, indices: Any, indptr: Any, shape: Any) -> SparseVariable:
     """The sparse matrix with these parts. shape: rows and columns, numbers or symbolic."""
     data, indices, indptr = (as_tensor_variable(v) for v in (data, indices, indptr))
     for v, what in ((data, "data"), (indices, "indices"), (indptr, "indptr")):
@@ -91,7 +91,7 @@ def declared(t: SparseType, name: str | None) -> SparseVariable:
         TensorType("int32", shape=(None,))(f"{label}.indices"),
         indptr := TensorType("int32", shape=(None if rows is None else rows + 1,))(f"{label}.indptr"),
         (math.sub(shaping.shape_i(indptr, 0), constant(1, dtype="int64")),
-         constant(columns, dtype="int64") if columns is not None else TensorType("int64", shape=())(f"{label}.columns")),
+         TensorType("int64", shape=())(f"{label}.columns") if columns is None else constant(columns, dtype="int64")),
     )  # fmt: skip
     out.name = name
     return out
@@ -105,7 +105,9 @@ def parts(x: Variable) -> list[Variable]:
         raise ArgumentError(f"{x.describe()} is computed; sparse inputs are declared with weft.sparse.csr_matrix")
     for p in x.owner.inputs[:COLUMNS]:
         if isinstance(p, (Constant, TensorSharedVariable)):
-            raise ArgumentError(f"{x.describe()} has a value already; sparse inputs are declared with weft.sparse.csr_matrix")
+            raise ArgumentError(
+                f"{x.describe()} has a value already; sparse inputs are declared with weft.sparse.csr_matrix"
+            )
     return [p for p in x.owner.inputs if not isinstance(p, Constant)]
 
 
@@ -131,7 +133,9 @@ def structured_dot(x: Any, y: Any) -> Variable:
     if not is_sparse(x) and not is_scipy(x):
         return _dense_times_sparse(as_tensor_variable(x), as_sparse_variable(y))
     if is_sparse(y) or is_scipy(y):
-        raise ArgumentError("the product of two sparse matrices is not supported; make one of them dense with dense_from_sparse")
+        raise ArgumentError(
+            "the product of two sparse matrices is not supported; make one of them dense with dense_from_sparse"
+        )
     x, y = as_sparse_variable(x), as_tensor_variable(y)
     if y.ndim not in (1, 2):
         raise ShapeError(f"structured_dot of a sparse matrix and {y.describe()} with {y.ndim} dimensions")
@@ -210,7 +214,11 @@ def structured(f: Callable) -> Callable:
     return g
 
 
-structured_sigmoid, structured_exp, structured_log = structured(math.sigmoid), structured(math.exp), structured(math.log)
+structured_sigmoid, structured_exp, structured_log = (
+    structured(math.sigmoid),
+    structured(math.exp),
+    structured(math.log),
+)
 structured_abs, structured_sqr, sqrt = structured(math.abs_), structured(math.sqr), structured(math.sqrt)
 sp_ones_like, sp_zeros_like = structured(shaping.ones_like), structured(shaping.zeros_like)
 
@@ -268,7 +276,9 @@ class SparseVariable(Variable):
             return self._same_places(other, math.mul, "*")
         factor = as_tensor_variable(other)
         if factor.ndim:
-            raise ArgumentError("a sparse matrix times a dense tensor is not supported elementwise; dot is the matrix product")
+            raise ArgumentError(
+                "a sparse matrix times a dense tensor is not supported elementwise; dot is the matrix product"
+            )
         return with_data(self, math.mul(csm_data(self), factor))
 
     __rmul__ = __mul__
@@ -283,7 +293,9 @@ class SparseVariable(Variable):
         if not is_sparse(other):
             return NotImplemented
         if any(part(self).node is not part(other).node for part in (csm_indices, csm_indptr)):
-            raise ArgumentError(f"{self.describe()} {sign} {other.describe()}: only sparse matrices that store the same places can be combined")
+            raise ArgumentError(
+                f"{self.describe()} {sign} {other.describe()}: they have to store the same places"
+            )
         return with_data(self, f(csm_data(self), csm_data(other)))
 
 
@@ -368,11 +380,11 @@ def fit(new: Any, like: Variable, what: str) -> Variable:
     v = as_sparse_variable(new)
     if v.dtype != like.dtype:
         if promote_all([v.dtype, like.dtype]) != like.dtype:
-            raise DTypeError(f"{what}: {v.describe()} has dtype {v.dtype}, which does not fit {like.dtype} without loss")
+            raise DTypeError(
+                f"{what}: {v.describe()} has dtype {v.dtype}, which does not fit {like.dtype} without loss"
+            )
         v = v.astype(like.dtype)
     for a, (have, want) in enumerate(zip(v.type.shape, like.type.shape, strict=True)):
         if want is not None and have is not None and have != want:
             raise ShapeError(f"{what}: axis {a} has length {have}, but {like.describe()} has {want} there")
     return v
-
-

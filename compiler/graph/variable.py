@@ -35,6 +35,9 @@ class Variable:
     name: str | None
     node: Node
     trace: Trace
+    _tag: Any
+    _type: Any
+    _subscript: Any
     serial: int  # Variables are numbered as they are made: scan tells by it what its step did not make itself
 
     def __init__(self, node: Node, owner: Apply | None = None, index: int = 0, name: str | None = None):

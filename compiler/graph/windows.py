@@ -34,7 +34,13 @@ def window(x: Any, size: int, stride: int = 1, axis: int = -1) -> Variable:
     """
     x = as_tensor_variable(x)
     a = _axis(x, axis, "window")
-    return op1("window", x, axis=a, size=_positive(size, "the size of a window"), stride=_positive(stride, "the stride of a window"))
+    return op1(
+        "window",
+        x,
+        axis=a,
+        size=_positive(size, "the size of a window"),
+        stride=_positive(stride, "the stride of a window"),
+    )
 
 
 def spread(g: Any, length: Any, stride: int = 1, axis: int = -1) -> Variable:
@@ -47,7 +53,13 @@ def spread(g: Any, length: Any, stride: int = 1, axis: int = -1) -> Variable:
         raise ShapeError(f"spread takes windows, a tensor of at least 2 dimensions, not {g.describe()} with {g.ndim}")
     if not -g.ndim < axis < g.ndim - 1:
         raise ShapeError(f"axis {axis} of spread, whose result has {g.ndim - 1} dimensions")
-    places = op1("spread", g, shaping.length_argument(length, "spread"), axis=axis % (g.ndim - 1), stride=_positive(stride, "the stride of spread"))
+    places = op1(
+        "spread",
+        g,
+        shaping.length_argument(length, "spread"),
+        axis=axis % (g.ndim - 1),
+        stride=_positive(stride, "the stride of spread"),
+    )
     return math.sum(places, axis=-1, dtype=g.dtype)
 
 
@@ -55,7 +67,9 @@ def pad(x: Any, widths: Sequence[tuple[Any, Any]], value: Any = 0) -> Variable:
     """x with (before, after) elements of `value` around each axis; the widths may be symbolic."""
     x = as_tensor_variable(x)
     if len(widths) != x.ndim:
-        raise ShapeError(f"pad takes a pair of widths for each of the {x.ndim} axes of {x.describe()}, not {len(widths)}")
+        raise ShapeError(
+            f"pad takes a pair of widths for each of the {x.ndim} axes of {x.describe()}, not {len(widths)}"
+        )
     new, place = [], []
     for a, (before, after) in enumerate(widths):
         n = shaping.shape_i(x, a)
@@ -85,7 +99,12 @@ POOL_MODES = ("max", "sum", "average_inc_pad", "average_exc_pad")
 
 
 def pool(
-    x: Any, size: Sequence[int], stride: Sequence[int] | None = None, padding: Sequence[int] | None = None, ignore_border: bool = True, mode: str = "max"
+    x: Any,
+    size: Sequence[int],
+    stride: Sequence[int] | None = None,
+    padding: Sequence[int] | None = None,
+    ignore_border: bool = True,
+    mode: str = "max",
 ) -> Variable:
     """Pools windows of `size` over the last axes of x, as many as `size` has numbers.
 
@@ -98,11 +117,15 @@ def pool(
     pads = [0] * len(sizes) if padding is None else [int(p) for p in padding]
     k = len(sizes)
     if x.ndim < k or len(strides) != k or len(pads) != k:
-        raise ShapeError(f"pooling over {k} axes of {x.describe()} with {x.ndim} dimensions, {len(strides)} strides and {len(pads)} paddings")
+        raise ShapeError(
+            f"pooling over {k} of {x.ndim} axes of {x.describe()}, {len(strides)} strides and {len(pads)} paddings"
+        )
     if mode not in POOL_MODES:
         raise ArgumentError(f"the mode of pooling is one of {', '.join(POOL_MODES)}, not {mode!r}")
     if any(p < 0 or p >= s for p, s in zip(pads, sizes, strict=True)):
-        raise ArgumentError(f"padding {tuple(pads)} of windows {tuple(sizes)}: each is at least 0 and less than the window")
+        raise ArgumentError(
+            f"padding {tuple(pads)} of windows {tuple(sizes)}: each is at least 0 and less than the window"
+        )
     if not ignore_border and any(pads):
         raise ArgumentError("padding goes with ignore_border=True")
     if mode != "max" and DTYPES[x.dtype].kind in "biu" and mode != "sum":
@@ -131,20 +154,27 @@ def pool(
 
 
 def _over(n: Variable, size: int, stride: int) -> Variable:
-    """How far the last window reaches over n elements when windows may: it starts inside, and the one before it does not
-    reach the end."""
+    """How far the last window reaches over n elements when windows may: it starts inside, and the one before it
+    does not reach the end."""
     one = constant(1, dtype="int64")
     zero = constant(0, dtype="int64")
     if stride >= size:
         last = math.int_div(math.sub(n, one), constant(stride, dtype="int64"))
     else:
-        last = math.maximum(math.int_div(math.add(n, constant(stride - 1 - size, dtype="int64")), constant(stride, dtype="int64")), zero)
+        last = math.maximum(
+            math.int_div(math.add(n, constant(stride - 1 - size, dtype="int64")), constant(stride, dtype="int64")), zero
+        )
     reach = math.add(math.mul(last, constant(stride, dtype="int64")), constant(size, dtype="int64"))
     return math.maximum(math.sub(reach, n), zero)
 
 
 def convolve(
-    x: Any, filters: Any, border_mode: Any = "valid", subsample: Sequence[int] = (1,), filter_flip: bool = True, filter_shape: Any = None
+    x: Any,
+    filters: Any,
+    border_mode: Any = "valid",
+    subsample: Sequence[int] = (1,),
+    filter_flip: bool = True,
+    filter_shape: Any = None,
 ) -> Variable:
     """x[batch, channel, *places] with filters[out, channel, *places]: one output channel a filter.
 
@@ -181,8 +211,17 @@ def _borders(mode: Any, sizes: list[Variable]) -> list[Any]:
         return [0] * len(sizes)
     if mode in ("full", "half"):
         found = [math.sub(n, one) if mode == "full" else math.int_div(n, constant(2, dtype="int64")) for n in sizes]
-        return [v if lengths.static(lengths.normal(v.node)) is None else lengths.static(lengths.normal(v.node)) for v in found]
-    given = [mode] * len(sizes) if isinstance(mode, (int, np.integer)) else list(mode) if isinstance(mode, (tuple, list)) else []
+        return [
+            v if lengths.static(lengths.normal(v.node)) is None else lengths.static(lengths.normal(v.node))
+            for v in found
+        ]
+    given = (
+        [mode] * len(sizes)
+        if isinstance(mode, (int, np.integer))
+        else list(mode)
+        if isinstance(mode, (tuple, list))
+        else []
+    )
     if len(given) != len(sizes) or any(not isinstance(p, (int, np.integer)) or p < 0 for p in given):
         raise ArgumentError(f"border_mode is 'valid', 'full', 'half', a number, or {len(sizes)} numbers, not {mode!r}")
     return [int(p) for p in given]

@@ -217,7 +217,33 @@ def region(params: Iterable[Node], outputs: Iterable[Node], checks: Iterable[Che
         return found
 
 
-def topological(roots: Iterable[Node]) -> list[Node]:
+def binder(length: Node) -> Node:
+    """The operation that binds a run-time length by running."""
+    return make(length.attr("of"), length.inputs, length.attr("of_attrs"))
+
+
+def executable(roots: Iterable[Node], known_as: dict[Node, Node] | None = None) -> list[Node]:
+    """As `topological`, and whatever binds a run-time length runs before the length is read: by an operation that
+    has it as an input, or by one whose result has it as an axis. `known_as` maps lengths to those bound for them."""
+    atoms: dict[Node, tuple[Node, ...]] = {}
+
+    def lengths_in(axis: Node) -> tuple[Node, ...]:
+        if axis not in atoms:
+            found = (m for m in topological([axis]) if m.op == "length")
+            atoms[axis] = tuple(known_as.get(m, m) if known_as else m for m in found)
+        return atoms[axis]
+
+    def before(n: Node) -> Sequence[Node]:
+        if n.op == "length":
+            return (*n.inputs, binder(n))
+        types = n.type.items if isinstance(n.type, TupleType) else (n.type,)
+        foreign = [m for t in types for a in t.axes for m in lengths_in(a) if binder(m) is not n]
+        return (*n.inputs, *foreign) if foreign else n.inputs
+
+    return topological(roots, before)
+
+
+def topological(roots: Iterable[Node], before: Callable[[Node], Sequence[Node]] | None = None) -> list[Node]:
     """Every node the roots depend on, inputs first; iterative, linear."""
     seen: set[Node] = set()
     order: list[Node] = []
@@ -229,7 +255,7 @@ def topological(roots: Iterable[Node]) -> list[Node]:
         stack.append((root, 0))
         while stack:
             node, k = stack.pop()
-            inputs = node.inputs
+            inputs = node.inputs if before is None else before(node)
             while k < len(inputs) and inputs[k] in seen:
                 k += 1
             if k == len(inputs):
@@ -260,14 +286,13 @@ def renumber(inner: Region, mapping: dict[Node, Node]) -> tuple[list[Node], list
     """A region's outputs and checks with its params replaced (its `dim`s follow the new params' lengths)."""
     full = dict(mapping)
     for p, new in mapping.items():
-        for a, length in enumerate(p.type.axes):
-            if length.op == "dim":
-                full[length] = new.type.axes[a]
+        for a in range(p.ndim):
+            full[build("dim", token=p.attr("token"), axis=a)] = new.type.axes[a]
     outs = substitute(list(inner.outputs), full)
     return outs, substitute_checks(inner.checks, full)
 
 
 __all__ = [
     "OPS", "Attrs", "Check", "Constant", "Node", "OpDef", "Region", "TensorType", "TupleType", "Typed",
-    "build", "constant", "define", "make", "region", "renumber", "substitute", "substitute_checks", "topological",
+    "binder", "build", "constant", "define", "executable", "make", "region", "renumber", "substitute", "substitute_checks", "topological",
 ]  # fmt: skip

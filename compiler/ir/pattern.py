@@ -51,7 +51,7 @@ class Term(NamedTuple):
 
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<name>[a-z_][a-z0-9_]*)|(?P<number>-?\d[\w.]*(?:e-?\d+)?)|(?P<text>\"[^\"]*\"|True|False)|(?P<mark>[(),;=*]))"
+    r"\s*(?:(?P<name>[a-z_][a-z0-9_]*)|(?P<number>-?\d+(?:\.\d+)?(?:e-?\d+)?)|(?P<text>\"[^\"]*\"|True|False)|(?P<mark>[(),;=*]))"
 )
 
 
@@ -255,8 +255,9 @@ def instantiate(term: Any, found: Mapping[str, Any], like: Node) -> Node:
             args.append(None if isinstance(a, Number) else instantiate(a, found, like))
     siblings = [a for a in (args[1:] if term.op == "switch" else args) if a is not None]
     sibling = siblings[0] if siblings else like
+    dtypes = ["bool" if term.op == "switch" and k == 0 else sibling.dtype for k in range(len(args))]
     full = [
-        number(term.args[k].value, sibling.dtype, sibling.ndim) if a is None else a for k, a in enumerate(args)
+        number(term.args[k].value, dtypes[k], sibling.ndim) if a is None else a for k, a in enumerate(args)
     ]
     attrs = {name: found[v.name] if isinstance(v, Var) else v.value for name, v in term.attrs}
     return build(term.op, *full, **attrs)

@@ -27,7 +27,9 @@ def params_for(args: Sequence[Node]) -> tuple[list[Node], dict[Node, Node]]:
         axes = []
         for a, n in enumerate(x.type.axes):
             if n.op != "const" and n not in inside:
-                inside[n] = lengths.normal(substitute([n], inside)[0]) if _made_of(n, inside) else build("dim", token=k, axis=a)
+                inside[n] = (
+                    lengths.normal(substitute([n], inside)[0]) if _made_of(n, inside) else build("dim", token=k, axis=a)
+                )
             axes.append(inside.get(n, n))
         if x.type.axes:
             out[k] = inside[x] = build("param", *axes, token=k, dtype=x.type.dtype, kind=x.type.kind)

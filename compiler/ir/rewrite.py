@@ -121,22 +121,29 @@ class Stats:
 def apply(pass_: Pass, r: Region, origins: Origins | None = None, stats: Stats | None = None) -> Region:
     """The region with the pass's rules applied until none fires, in nested regions too. Linear in its size."""
     done: dict[Region, Region] = {}
-    for inner in nested(r):
+    for inner, order in nested_nodes(r):
         context = pass_.context(inner) if pass_.context is not None else None
-        done[inner] = _Engine(inner, done, pass_.by_op, origins, stats, context=context).region()
+        done[inner] = _Engine(inner, order, done, pass_.by_op, origins, stats, context=context).region()
     return done[r]
 
 
 def nested(r: Region) -> list[Region]:
     """The region and all that its nodes hold, inner ones first, each once."""
+    return [q for q, _ in nested_nodes(r)]
+
+
+def nested_nodes(r: Region) -> list[tuple[Region, list[Node]]]:
+    """`nested`, each with its nodes, inputs first."""
     held: dict[Region, list[Region]] = {}
-    order: list[Region] = []
+    nodes: dict[Region, list[Node]] = {}
+    order: list[tuple[Region, list[Node]]] = []
     placed: set[Region] = set()
     stack = [r]
     while stack:
         q = stack[-1]
         if q not in held:
-            held[q] = [i for n in q.nodes() for _, v in n.attrs for i in _regions(v)]
+            nodes[q] = q.nodes()
+            held[q] = [i for n in nodes[q] for _, v in n.attrs for i in _regions(v)]
         missing = [i for i in held[q] if i not in placed]
         if missing:
             stack += missing
@@ -144,7 +151,7 @@ def nested(r: Region) -> list[Region]:
         stack.pop()
         if q not in placed:
             placed.add(q)
-            order.append(q)
+            order.append((q, nodes[q]))
     return order
 
 
@@ -173,6 +180,7 @@ class _Engine:
     def __init__(
         self,
         r: Region,
+        order: list[Node],
         done: Mapping[Region, Region],
         rules: Mapping[str, list[Rule]],
         origins: Origins | None = None,
@@ -180,7 +188,7 @@ class _Engine:
         known: Mapping[Node, Node] | None = None,
         context: Any = None,
     ):
-        self.context = context
+        self.context, self.order = context, order
         self.source, self.done, self.rules, self.origins = r, done, rules, origins
         self.stats = stats if stats is not None else Stats()
         self.memo: dict[Node, Node] = {}  # node -> its final form
@@ -190,10 +198,17 @@ class _Engine:
         self.fuel = 0
 
     def run(self) -> None:
-        order = self.source.nodes()
+        order = self.order
         # A rule set that goes round in circles must not hang; real ones fire a few times a node.
         self.fuel = 100 * len(order) + 1000
+        memo, forward = self.memo, self.forward
         for n in order:
+            if n not in forward:
+                new = self.visit(n) if n not in memo else n
+                if new is n:
+                    memo.setdefault(n, n)
+                    continue
+                forward[n] = new
             self.final(n)
 
     def region(self) -> Region:
@@ -346,24 +361,26 @@ def fitted(new: Node, old: Node, rule: Any = None) -> Node:
 def assume(r: Region, origins: Origins | None = None, stats: Stats | None = None) -> Region:
     """The region with lengths that its "eq" obligations make equal replaced by one of them; the obligations stay."""
     done: dict[Region, Region] = {}
-    for inner in nested(r):
+    for inner, order in nested_nodes(r):
         try:
-            done[inner] = _assumed(inner, done, origins, stats)
+            done[inner] = _assumed(inner, order, done, origins, stats)
         except WeftError:
             # The obligations contradict each other: every run that gets there fails, and is to fail by them.
             done[inner] = inner
             if any(done[q] is not q for q in done):
-                done[inner] = _Engine(inner, done, {}, origins, stats).region()
+                done[inner] = _Engine(inner, order, done, {}, origins, stats).region()
     return done[r]
 
 
 _LEAVES = ("const", "dim")
 
 
-def _assumed(r: Region, done: Mapping[Region, Region], origins: Origins | None, stats: Stats | None) -> Region:
+def _assumed(
+    r: Region, order: list[Node], done: Mapping[Region, Region], origins: Origins | None, stats: Stats | None
+) -> Region:
     pairs = [c.operands for c in r.checks if c.kind == "eq" and all(o.op in (*_LEAVES, "length") for o in c.operands)]
     known = _representatives(r, pairs) if pairs else {}
-    engine = _Engine(r, done, {}, origins, stats, known)
+    engine = _Engine(r, order, done, {}, origins, stats, known)
     engine.run()
     memo = engine.memo
     checks = []
@@ -412,7 +429,7 @@ def weigh(weight: Callable[[Node], int]) -> Callable[[Region], int]:
     """A measure: the sum of a weight over the nodes, those of nested regions included."""
 
     def measure(r: Region) -> int:
-        return sum(weight(n) for q in nested(r) for n in q.nodes())
+        return sum(weight(n) for _, nodes in nested_nodes(r) for n in nodes)
 
     measure.__name__ = getattr(weight, "__name__", "weight")
     return measure

@@ -132,7 +132,8 @@ class Elements:
                 place.append(ZERO)
                 continue
             away = lengths.sub(i, first) if step > 0 else lengths.sub(first, i)
-            inside = both(inside, build("le", ZERO, away))
+            if not lengths.nonneg(away):
+                inside = both(inside, build("le", ZERO, away))
             if abs(step) != 1:
                 inside = both(inside, build("eq", build("mod", away, lengths.const(abs(step))), ZERO))
                 away = lengths.floordiv(away, lengths.const(abs(step)))
@@ -220,7 +221,7 @@ class Elements:
     def _spread(self, n: Node, idx: Index, guard: Node | None) -> Rule:
         g, axis, stride = n.inputs[0], n.attr("axis"), lengths.const(n.attr("stride"))
         away = lengths.sub(idx[axis], idx[-1])
-        inside = build("le", ZERO, away)
+        inside: Node | None = None if lengths.nonneg(away) else build("le", ZERO, away)
         if n.attr("stride") != 1:
             inside = both(inside, build("eq", build("mod", away, stride), ZERO))
             away = lengths.floordiv(away, stride)

@@ -37,6 +37,7 @@ class Nest:
     work: Node  # operations per round of the outer loops, for the grain
     checks: bool  # whether it holds `checked` indices
     body: Region = field(repr=False)
+    finals: int = 0  # leading scratch arrays that hold a value an outer round, folded when all rounds are done
 
 
 @dataclass
@@ -47,6 +48,7 @@ class Reduction:
     domain: tuple[Node, ...]  # loop variables, in row-major order of the folded axes
     value: Node
     acc: Node
+    final: bool  # folds over the outer loops themselves
 
 
 def lower_kernel(kernel: Node) -> Nest:
@@ -89,9 +91,14 @@ class _Lowering:
             out.append(self.inner[key])
         return tuple(out)
 
+    def outer_variables(self, folded: list[Node]) -> tuple[Node, ...]:
+        """The outer loop variables in order, for a reduction over the outer loops."""
+        rest = iter(self.outer)
+        return tuple(ZERO if is_one(length) else next(rest) for length in folded)
+
     def run(self) -> Nest:
         outer_lengths = self._outer_lengths()
-        outer = [self.variable(n) for n in outer_lengths]
+        outer = self.outer = [self.variable(n) for n in outer_lengths]
         stores: list[tuple[int, Node, Node]] = []  # buffer, offset, value
         for k, (out, labels) in enumerate(zip(self.body.outputs, self.layout, strict=True)):
             inner_axes = [(lab, a) for lab, a in zip(labels, out.type.axes, strict=True) if lab >= self.outer_count]
@@ -122,20 +129,23 @@ class _Lowering:
         key = (r, idx)
         if key not in self.reductions:
             x, axes = r.inputs[0], r.attr("axes")
-            domain = self.inner_variables(x.type.axes[a] for a in axes)
+            final = not idx and bool(self.outer)
+            folded_axes = [x.type.axes[a] for a in axes]
+            domain = self.outer_variables(folded_axes) if final else self.inner_variables(folded_axes)
             place, folded, kept = [], iter(domain), iter(idx)
             for a in range(x.ndim):
                 i = next(folded) if a in axes else next(kept)
                 place.append(i)
-            value = _Pending(self, r, tuple(place), tuple(d for d in domain if d is not ZERO))
+            value = _Pending(self, r, tuple(place), tuple(d for d in domain if d is not ZERO), final)
             self.reductions[key] = value.make()
         return self.reductions[key][part].acc
 
     # Stages
 
     def _assemble(self, outer: list[Node], stores: list[tuple[int, Node, Node]]) -> Nest:
-        reductions = [r for rs in self.reductions.values() for r in rs]
-        values = [r.value for r in reductions] + [v for _, o, v in stores] + [o for _, o, _ in stores]
+        found = [r for rs in self.reductions.values() for r in rs]
+        reductions, finals = [r for r in found if not r.final], [r for r in found if r.final]
+        values = [r.value for r in found] + [v for _, o, v in stores] + [o for _, o, _ in stores]
         depends = _dependences(values)
         level: dict[Node, int] = {}
 
@@ -155,7 +165,16 @@ class _Lowering:
         for r in reductions:
             stages.setdefault((level[r.acc], r.domain), ([], []))[0].append(r)
         outer_stores: list[tuple[int, int, Node, Node]] = []
+        epilogue: list[tuple[int, Node, Node]] = []
+        last = {r.acc for r in finals}
+        rounds = contiguous_strides(tuple(self.extents[v] for v in outer))
+        place = lengths.add(ZERO, *(lengths.mul(v, st) for v, st in zip(outer, rounds, strict=True)))
+        for k, r in enumerate(finals, 1):
+            outer_stores.append((stage_of(r.value), -k, place, r.value))
         for buffer, offset, value in stores:
+            if depends[value] & last:
+                epilogue.append((buffer, offset, value))
+                continue
             loops = {a for a in (*depends[offset], *depends[value]) if a in inner_vars}
             at = stage_of(value)
             if not loops:
@@ -163,7 +182,7 @@ class _Lowering:
                 continue
             domain = self._domain(loops, stages, at)
             stages.setdefault((at, domain), ([], []))[1].append((buffer, offset, value))
-        return self._print_ready(outer, stages, outer_stores)
+        return self._print_ready(outer, stages, outer_stores, finals, epilogue)
 
     def _domain(self, loops: set[Node], stages: dict, at: int) -> tuple[Node, ...]:
         for (s, domain), _ in stages.items():
@@ -174,7 +193,9 @@ class _Lowering:
                 return domain
         return tuple(sorted(loops, key=lambda v: v.attr("index")))
 
-    def _print_ready(self, outer: list[Node], stages: dict, outer_stores: list) -> Nest:
+    def _print_ready(
+        self, outer: list[Node], stages: dict, outer_stores: list, finals: list[Reduction], epilogue: list
+    ) -> Nest:
         order = sorted(stages, key=lambda k: (k[0], [v.attr("index") for v in k[1]]))
         flat: dict[tuple[Node, ...], tuple[Node, dict[Node, Node] | None]] = {}
         everything = [x for rs, ss in stages.values() for x in (*(r.value for r in rs), *(o for _, o, _ in ss), *(v for _, _, v in ss))]
@@ -190,7 +211,8 @@ class _Lowering:
             out = rewritten[x]
             return substitute([out], local)[0] if local else out
 
-        scratch: list[tuple[str, Node]] = []
+        outer_count = lengths.product(self.extents[v] for v in outer)
+        scratch: list[tuple[str, Node]] = [(r.dtype, outer_count) for r in finals]
         rounds: list[tuple[int, Node]] = []
         work = lengths.const(1)
         first_seen: dict[tuple[Node, Node], int] = {}
@@ -238,9 +260,23 @@ class _Lowering:
             work = lengths.add(work, lengths.const(len(topological([v2]))))
             statements.append((at - 1, 1, build("store", final(o, None), v2, buffer=b)))
         ordered = [n for _, _, n in sorted(statements, key=lambda t: (t[0], t[1]))]
-        return self._nest(kept_outer, ordered, bool(rounds), scratch, work, list(rewritten.values()))
+        nest = self._nest(kept_outer, ordered, bool(rounds or finals), scratch, work, self._epilogue(finals, outer_count, epilogue))
+        nest.finals = len(finals)
+        return nest
 
-    def _nest(self, outer: list[Node], statements: list[Node], staged: bool, scratch: list, work: Node, values: list[Node]) -> Nest:
+    def _epilogue(self, finals: list[Reduction], count: Node, stores: list[tuple[int, Node, Node]]) -> list[Node]:
+        """What follows the outer loops: folds over their rounds, and the outputs that need those."""
+        out: list[Node] = []
+        if finals:
+            var = self.variable(count)
+            folds = [
+                build("accumulate", build("load", var, buffer=-k, dtype=r.dtype), acc=r.number, fold=r.fold, dtype=r.dtype)
+                for k, r in enumerate(finals, 1)
+            ]
+            out.append(build("loop", count, *folds, index=(var.attr("index"),), kind="reduce"))
+        return out + [build("store", o, v, buffer=b) for b, o, v in stores]
+
+    def _nest(self, outer: list[Node], statements: list[Node], staged: bool, scratch: list, work: Node, epilogue: list[Node]) -> Nest:
         extents = [self.extents[v] for v in outer]
         names = [v.attr("index") for v in outer]
         if not outer:
@@ -248,7 +284,8 @@ class _Lowering:
         elif staged:
             # A scratch row holds the values of one outer round, and columns are worked on many at a time.
             mode = "column" if not scratch and self._by_columns(outer[-1], statements) else "row"
-            block = build("block", build("loop", *extents, *statements, index=tuple(names), kind="parallel"))
+            loop = build("loop", *extents, *statements, index=tuple(names), kind="parallel")
+            block = build("block", loop, *epilogue)
         else:
             mode = "map"
             inner = build("loop", extents[-1], *statements, index=(names[-1],), kind="vector")
@@ -359,8 +396,8 @@ class _Lowering:
 class _Pending:
     """Makes the accumulators of a reduction node (two for max_and_argmax)."""
 
-    def __init__(self, lowering: _Lowering, r: Node, place: Index, domain: tuple[Node, ...]):
-        self.lowering, self.r, self.place, self.domain = lowering, r, place, domain
+    def __init__(self, lowering: _Lowering, r: Node, place: Index, domain: tuple[Node, ...], final: bool):
+        self.lowering, self.r, self.place, self.domain, self.final = lowering, r, place, domain, final
 
     def make(self) -> list[Reduction]:
         low, r = self.lowering, self.r
@@ -371,7 +408,7 @@ class _Pending:
             t = r.type.items[part] if isinstance(r.type, TupleType) else r.type
             number = len(low.by_acc)
             acc = build("acc", acc=number, dtype=t.dtype)
-            made = Reduction(number, fold, value.type.dtype, self.domain, value, acc)
+            made = Reduction(number, fold, value.type.dtype, self.domain, value, acc, self.final)
             low.by_acc[acc] = made
             out.append(made)
         return out

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
-from ..ir.node import Node, Region, build, make, region, topological
+from ..ir.node import Node, Region, binder, build, executable, make, region, topological
 from ..ir.ops.elementwise import is_cheap
 from ..ir.types import TupleType
 from .affine import strided
@@ -58,6 +58,7 @@ class Cluster:
     stores: list[Node] = field(default_factory=list)
     inlined: set[Node] = field(default_factory=set)  # members without loops of their own: read at a computed place
     cost: float = 0.0
+    finals: set[Node] = field(default_factory=set)  # members computed after the loops: folds over the outer ones
 
     def fresh(self, length: Node) -> int:
         self.lengths.append(length)
@@ -68,6 +69,7 @@ class Fused(NamedTuple):
     region: Region
     decisions: list[Decision]
     kernel_members: dict[Node, list[Node]]  # kernel node -> the tensor-level operations in it
+    lengths: dict[Node, Node]  # run-time lengths as types of control operations name them -> as they are bound
 
 
 def fuse(source: Region) -> Fused:
@@ -91,9 +93,12 @@ class _Fuser:
         self.home: dict[Node, Cluster] = {}
         self.siblings: dict[tuple[Node, ...], list[Cluster]] = {}
         self.decisions: list[Decision] = []
+        self.finals: set[Node] = set()  # reductions over the outer loops of their kernel
+        self.merged: dict[int, int] = {}  # kernels that became the end of another one
 
     def run(self) -> Fused:
-        order = topological([*self.source.outputs, *(o for c in self.source.checks for o in c.operands)])
+        order = executable([*self.source.outputs, *(o for c in self.source.checks for o in c.operands)])
+        self.order = order
         for out in self.source.outputs:
             self._read_whole(out, -1)
         for c in self.source.checks:
@@ -116,6 +121,8 @@ class _Fuser:
         stack = [n]
         while stack:
             m = stack.pop()
+            if m.op == "length":
+                self._record(binder(m), Use(kernel, None))
             if m.op in ("const", "dim", "length"):
                 continue
             if m.family == "elementwise":
@@ -143,6 +150,10 @@ class _Fuser:
 
     def _place(self, n: Node) -> None:
         uses = self.uses.get(n)
+        if uses is not None and self.merged:
+            uses = self.uses[n] = [u._replace(kernel=self.merged.get(u.kernel, u.kernel)) for u in uses]
+        if n.op == "length" and uses is not None:
+            self._read_scalar(n, max(u.kernel for u in uses))
         if uses is None or n.op in ("const", "dim", "length"):
             return
         if n.op == "param":
@@ -161,6 +172,10 @@ class _Fuser:
         """An operation with a routine of its own: a step between kernels."""
         number = len(self.steps)
         self.steps.append(n)
+        for t in n.type.items if isinstance(n.type, TupleType) else (n.type,):
+            for a in t.axes:
+                if all(m.op != "length" or binder(m) is not n for m in topological([a])):
+                    self._read_scalar(a, number)
         via_strides = STRIDED_OPERANDS.get(n.op, ())
         scalar = _scalar_inputs(n)
         for k, x in enumerate(n.inputs):
@@ -201,6 +216,8 @@ class _Fuser:
         cluster = self.steps[number] if number >= 0 else None
         if not isinstance(cluster, Cluster):
             return False
+        if n.family == "reduce" and self._becomes_final(cluster, n):
+            return self._place_pointwise(n, self.uses[n]) is None
         inside = [u for u in readers if u.kernel == number]
         stored = any(u.kernel != number for u in readers) or bool(whole)
         if any(u.kernel >= number for u in whole):
@@ -229,6 +246,39 @@ class _Fuser:
                 self._read_operands(n, p, number, (OPAQUE,) * n.inputs[0].ndim)
         return True
 
+    def _becomes_final(self, cluster: Cluster, n: Node) -> bool:
+        """Whether a full reduction and the scalars computed of it (a mean loss, say) end a later kernel over the same
+        rows instead: one that shares costly values with what is reduced. Merges the two if so."""
+        if cluster.lengths or cluster.finals or n in self.finals or n.op == "max_and_argmax":
+            return False
+        x = n.inputs[0]
+        rows = [a for a in x.type.axes if not is_one(a)]
+        if not rows or len(n.attr("axes")) != x.ndim:
+            return False
+        reached = _costly_sources([x])
+        for other in self.steps[: cluster.number]:
+            if not isinstance(other, Cluster) or other.number in self.merged or len(other.lengths) <= len(rows):
+                continue
+            loops = frozenset(range(len(rows)))
+            if [other.lengths[k] for k in loops] != rows or other.outer not in (None, loops):
+                continue
+            if any(u.kernel >= other.number for m in cluster.stores for u in self.uses[m]):
+                continue
+            if not (reached & _costly_sources(other.stores)) or not _covers(other, loops):
+                continue
+            self.merged[cluster.number] = other.number
+            for m in cluster.labels:
+                self.home[m] = other
+            other.labels |= cluster.labels
+            other.stores += cluster.stores
+            other.finals |= set(cluster.labels)
+            other.outer = loops
+            cluster.stores, cluster.labels = [], {}
+            self.uses[n] = [u._replace(kernel=self.merged.get(u.kernel, u.kernel)) for u in self.uses[n]]
+            self.finals.add(n)
+            return True
+        return False
+
     def _may_inline(self, cluster: Cluster, n: Node) -> bool:
         return n.family == "elementwise" or n.op in PLACED
 
@@ -240,6 +290,8 @@ class _Fuser:
 
     def _misfit(self, cluster: Cluster, n: Node, labels: Labels, stored: bool) -> str | None:
         """Why n, read with these labels, does not fit the kernel's loops; None if it does."""
+        if n in self.finals:
+            return None
         have = frozenset(lab for lab in labels if lab is not None and lab >= 0)
         if stored and len(cluster.stores) >= MAX_STORES:
             return f"the kernel stores {MAX_STORES} tensors already"
@@ -282,9 +334,13 @@ class _Fuser:
         self.home[n] = c
         fresh: Labels = ()
         if n.family == "reduce":
-            have = frozenset(lab for lab in labels if lab is not None and lab >= 0)
-            c.outer = have
-            fresh = self._inner_labels(c, n)
+            if n in self.finals:
+                c.finals.add(n)
+                rest = iter(sorted(c.outer or ()))
+                fresh = tuple(ONE if is_one(a) else next(rest) for a in n.inputs[0].type.axes)
+            else:
+                c.outer = frozenset(lab for lab in labels if lab is not None and lab >= 0)
+                fresh = self._inner_labels(c, n)
         if n not in c.inlined:
             c.labels[n] = labels
         if stored:
@@ -334,6 +390,8 @@ class _Fuser:
             inside.setdefault(c.number, []).append(n)
         members: dict[Node, list[Node]] = {}
         for step in reversed(self.steps):
+            if isinstance(step, Cluster) and step.number in self.merged:
+                continue
             if isinstance(step, Node):
                 new[step] = self._rebuild(step, new)
                 continue
@@ -350,8 +408,12 @@ class _Fuser:
                     new[s] = build("item", made, index=k)
                     k += 1
         outputs = [self.resolve(o, new) for o in self.source.outputs]
+        for n in self.order:
+            if n.op == "length":
+                self.resolve(n, new)
+        renamed = {n: m for n, m in new.items() if n.op == "length" and n is not m}
         checks = [c._replace(operands=tuple(self.resolve(o, new) for o in c.operands)) for c in self.source.checks]
-        return Fused(region(self.source.params, outputs, checks), self.decisions, members)
+        return Fused(region(self.source.params, outputs, checks), self.decisions, members, renamed)
 
     def _rebuild(self, n: Node, new: dict[Node, Node]) -> Node:
         return make(n.op, [self.resolve(i, new) for i in n.inputs], n.attrs)
@@ -372,6 +434,31 @@ class _Fuser:
             new[m] = m if inputs == m.inputs else make(m.op, inputs, m.attrs)
             stack.pop()
         return new[n]
+
+
+def _costly_sources(roots: list[Node], limit: int = 64) -> set[Node]:
+    """Reductions and costly operations that values are computed from nearby, not looking behind steps."""
+    out: set[Node] = set()
+    seen: set[Node] = set()
+    stack = list(roots)
+    while stack and len(seen) < limit:
+        n = stack.pop()
+        if n in seen or n.ndim == 0 or n.family not in ("elementwise", "view", "reduce"):
+            continue
+        seen.add(n)
+        if n.family == "reduce" or (n.family == "elementwise" and not is_cheap(n.op)):
+            out.add(n)
+        stack.extend(n.inputs)
+    return out
+
+
+def _covers(c: Cluster, loops: frozenset[int]) -> bool:
+    """Whether every value of the kernel lies in these loops, so that they may become its outer ones."""
+    return all(
+        loops <= {lab for lab in own if lab is not None} or (m.ndim == 0 and m not in c.stores)
+        for m, own in c.labels.items()
+        if m not in c.finals
+    )
 
 
 def _scalar_inputs(n: Node) -> frozenset[int]:

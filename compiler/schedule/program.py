@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from ...runtime.errors import InternalError
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
-from ..ir.node import Check, Node, Region, build, renumber, topological
+from ..ir.node import Check, Node, Region, build, executable, renumber, substitute, topological
 from ..ir.types import TensorType, TupleType
 from .affine import strided
 from .fuse import STRIDED_OPERANDS, Decision, fuse
@@ -80,6 +80,7 @@ class HostProgram:
     decisions: list[Decision]
     members: dict[Node, list[Node]]
     params: list[Node]
+    after_commit: list[Step]  # kernels that write over shared variables, once nothing can fail any more
 
 
 class Builder:
@@ -91,6 +92,7 @@ class Builder:
         self.constants: list[Node] = []
         self.value: dict[Node, Buffer] = {}
         self.value_everywhere: dict[Node, Buffer] = {}  # of all blocks, for the printer
+        self.lengths: dict[Node, Node] = {}
         self.time = 0
         self.decisions: list[Decision] = []
         self.members: dict[Node, list[Node]] = {}
@@ -102,13 +104,20 @@ class Builder:
             f = fuse(r)
             self.decisions += f.decisions
             self.members |= f.kernel_members
+            self.lengths |= f.lengths
             self.fused[r] = f.region
         return self.fused[r]
 
     def buffer(self, t: TensorType, place: str, index: int = -1) -> Buffer:
-        b = Buffer(len(self.buffers), t, place, index, self.time, self.time)
+        b = Buffer(len(self.buffers), self.known(t), place, index, self.time, self.time)
         self.buffers.append(b)
         return b
+
+    def known(self, t: TensorType) -> TensorType:
+        """The type with its run-time lengths as the steps bind them."""
+        if not self.lengths:
+            return t
+        return TensorType(t.dtype, tuple(substitute(t.axes, self.lengths)), t.kind)
 
     def temporary(self, t: TensorType) -> Buffer:
         return self.buffer(t, "arena")
@@ -128,6 +137,8 @@ class Builder:
         """The buffer of a value; a host scalar is written to one first."""
         if x in self.value or x.op == "const":
             return self.use(x)
+        if x.ndim or x.family not in ("elementwise", "leaf"):
+            raise InternalError(f"{x!r} is not in memory")
         target = self.temporary(x.type)
         self.current.append(Step("scalar", x, [self.use_scalar(x)], [target]))
         self.value[x] = target
@@ -142,7 +153,8 @@ class Builder:
 
     def block(self, outputs: Sequence[Node], checks: Sequence[Check], targets: Sequence[Buffer | None]) -> Block:
         """Steps computing the outputs into the targets (None: wherever they are)."""
-        order = topological([*outputs, *(o for c in checks for o in c.operands), *(a for o in outputs for a in _axes(o))])
+        needed = [a for o in outputs for a in self.known(o.type).axes]
+        order = executable([*outputs, *(o for c in checks for o in c.operands), *needed], self.lengths)
         position = {n: k for k, n in enumerate(order)}
         wanted: dict[Node, Buffer] = {}
         for o, t in zip(outputs, targets, strict=True):
@@ -150,8 +162,7 @@ class Builder:
                 wanted[o] = t
         ready: dict[int, list[Check]] = {}
         for c in checks:
-            needs = [position[m] for m in topological(c.operands) if m.family in ("kernel", "procedural", "control") and m not in self.value]
-            needs += [position[i] for m in topological(c.operands) if m.op == "length" for i in order if _binds(i, m)]
+            needs = [position[m] for m in executable(c.operands) if m.family in ("kernel", "procedural", "control")]
             ready.setdefault(max(needs, default=-1), []).append(c)
         outer, self.current = self.current, []
         steps = self.current
@@ -290,7 +301,7 @@ class Builder:
         for k, offsets in enumerate(taps):
             x = n.inputs[1 + count + k]
             for _ in offsets:
-                types.append(TensorType(x.type.dtype, x.type.axes[1:], x.type.kind))
+                types.append(TensorType(x.type.dtype, _row_axes(x.type), x.type.kind))
                 bound.append(None)
         for x, a in zip(n.inputs[1 + count + len(taps) :], args[count + len(taps) :], strict=True):
             types.append(x.type)
@@ -303,13 +314,13 @@ class Builder:
             if not n.attr("keep")[k]:
                 t = step.outputs[k].type
                 ring = self.temporary(TensorType(t.dtype, t.axes, t.kind))
-                row = lengths.product(t.axes[1:])
+                row = lengths.product(_row_axes(t))
                 ring.extra = lengths.scale(row, 1 - min(offsets))
                 step.scratch.append(ring)
         targets: list[Buffer | None] = []
         for k in range(len(outs) - bool(n.attr("until"))):
             t = step.outputs[k].type
-            targets.append(self.buffer(TensorType(t.dtype, t.axes[1:], t.kind), "row"))
+            targets.append(self.buffer(TensorType(t.dtype, _row_axes(t), t.kind), "row"))
         if n.attr("until"):
             targets.append(self.temporary(outs[-1].type))
         step.params.append(list(t for t in targets if t is not None))
@@ -320,8 +331,9 @@ class Builder:
         step.blocks.append(block)
 
 
-def _axes(o: Node) -> tuple[Node, ...]:
-    return o.type.axes
+def _row_axes(t: TensorType) -> tuple[Node, ...]:
+    """The lengths of one step's value among those scan keeps; the state of a random stream has no axis of steps."""
+    return t.axes if t.kind == "random" else t.axes[1:]
 
 
 def _produced(o: Node) -> bool:
@@ -331,11 +343,9 @@ def _produced(o: Node) -> bool:
 def _direct(o: Node) -> bool:
     """Whether the step that makes the value can write it to a given place: its length is known before it runs."""
     maker = o.inputs[0] if o.op == "item" else o
-    return not (maker.op in ("nonzero", "host_call") or (maker.op == "scan" and maker.attr("until")))
-
-
-def _binds(step: Node, length: Node) -> bool:
-    return step.op == length.attr("of") and step.inputs == length.inputs
+    if maker.op in ("nonzero", "host_call") or (maker.op == "scan" and maker.attr("until")):
+        return False
+    return maker.op != "ifelse" or is_early(lengths.product(o.type.axes))
 
 
 def _items(n: Node, order: Sequence[Node]) -> list[Node]:
@@ -362,9 +372,11 @@ def _index_axes(n: Node) -> tuple[Node, ...]:
     return joined("scatter", n.inputs[2:])[0]
 
 
-def build_program(source: Region, inputs: int, results: int, updates: list[int], kernel_scratch) -> tuple[Builder, HostProgram]:
+def build_program(source: Region, inputs: int, results: int, updates: list[int], kernels) -> tuple[Builder, HostProgram]:
     """The host program of a function: its params are `inputs` arguments, then states; its outputs results, then updates."""
-    b = Builder(kernel_scratch)
+    from .inplace import choose
+
+    b = Builder(kernels.scratch)
     r = b.fuse(source)
     for k, p in enumerate(r.params):
         b.value[p] = b.buffer(p.type, "input" if k < inputs else "state", k if k < inputs else k - inputs)
@@ -372,10 +384,20 @@ def build_program(source: Region, inputs: int, results: int, updates: list[int],
     for k, o in enumerate(r.outputs):
         targets.append(b.buffer(o.type, "output", k) if k < results else b.buffer(o.type, "spare", updates[k - results]))
     block = b.block(r.outputs, r.checks, targets)
+    states = {k: b.value[p] for k, p in enumerate(r.params[inputs:])}
+    after = choose(block, updates, results, states, lambda n: kernels.get(n)[1].nest)
+    for s in after:
+        for x in s.inputs:
+            if isinstance(x, Buffer):
+                x.end = b.time + 1
+            else:
+                for m in topological([x]):
+                    if m in b.value_everywhere:
+                        b.value_everywhere[m].end = b.time + 1
     slots, segments = plan_memory(b.buffers)
     return b, HostProgram(
         block, b.buffers, b.constants, slots, segments, inputs, len(r.params) - inputs, results, updates, b.decisions,
-        b.members, list(r.params),
+        b.members, list(r.params), after,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@
     algebra      identities of arithmetic, logic, conversions, choices
     fold         exactly rounded operations on small constants
     shapes       rearrangements, stretching, slices, reductions
-    onehot sums, dense onehot    scatters into zeros as comparisons, once the others have settled
+    onehot read, dense onehot    scatters into zeros as comparisons, once the others have settled
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from ..ir.origins import Origins
 from ..ir.rewrite import Pass, Stats, apply, assume
 from .algebra import algebra
 from .fold import fold
-from .onehot import checked_indices, dense_onehot, onehot, onehot_sums
+from .onehot import checked_indices, dense_onehot, onehot, onehot_read
 from .shapes import shapes
 from .stability import stability
 
 SETTLING = (stability, onehot, algebra, fold, shapes)
-LAST = (onehot_sums, dense_onehot)
+LAST = (onehot_read, dense_onehot)
 PASSES = SETTLING + LAST
 ROUNDS = 12  # a pass may enable an earlier one; real programs settle in two to four
 
@@ -38,7 +38,9 @@ def simplify(region: Region, origins: Origins | None = None, stats: Stats | None
     return out if checked_indices(plain) <= checked_indices(out) else plain
 
 
-def settle(passes: tuple[Pass, ...], region: Region, origins: Origins | None = None, stats: Stats | None = None) -> Region:
+def settle(
+    passes: tuple[Pass, ...], region: Region, origins: Origins | None = None, stats: Stats | None = None
+) -> Region:
     """The passes in turn, until each leaves the region as it is."""
     settled: dict[str, Region] = {}
     for _ in range(ROUNDS):

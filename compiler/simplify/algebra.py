@@ -7,8 +7,26 @@ import math
 from ..ir.dtypes import DTYPES, INTEGER, promote
 from ..ir.node import Node, build
 from ..ir.pattern import Bindings, number, uniform
-from ..ir.rewrite import Pass, Rule, weigh
-from .common import computed, is_const, is_float, is_integer, real_rule, same_extent, sound, weight
+from ..ir.rewrite import Pass, weigh
+from .common import (
+    DIFFERENCE,
+    INTEGERS,
+    INVERSE,
+    QUOTIENT,
+    ROUNDING,
+    SELF,
+    SIGN,
+    ZERO,
+    computed,
+    is_const,
+    is_float,
+    is_integer,
+    real_rule,
+    rule,
+    same_extent,
+    sound,
+    weight,
+)
 
 R = real_rule
 
@@ -39,52 +57,50 @@ def _constant(*names: str):
 
 
 SUMS = [
-    R("add-zero", "add(x, 0)", "x", licence="zero-sign"),
-    R("sub-zero", "sub(x, 0)", "x", licence="zero-sign"),
-    R("zero-sub", "sub(0, x)", "neg(x)", licence="zero-sign"),
-    R("sub-self", "sub(x, x)", "0", licence="finite"),
-    Rule("neg-neg", "neg(neg(x))", "x"),
-    Rule("add-neg", "add(x, neg(y))", "sub(x, y)"),
-    Rule("sub-neg", "sub(x, neg(y))", "add(x, y)"),
-    Rule("neg-sub", "neg(sub(x, y))", "sub(y, x)", licence="zero-sign"),
-    Rule("add-neg-mul", "add(x, mul(neg(y), z))", "sub(x, mul(y, z))"),
-    Rule("sub-neg-mul", "sub(x, mul(neg(y), z))", "add(x, mul(y, z))"),
-    Rule("neg-mul-neg", "neg(mul(neg(x), y))", "mul(x, y)"),
-    R("factor-add", "add(mul(x, y), mul(x, z))", "mul(x, add(y, z))", licence="rounding"),
-    R("factor-sub", "sub(mul(x, y), mul(x, z))", "mul(x, sub(y, z))", licence="rounding"),
+    R("add-zero", "add(x, 0)", "x", licence=SIGN),
+    R("sub-zero", "sub(x, 0)", "x", licence=SIGN),
+    R("zero-sub", "sub(0, x)", "neg(x)", licence=SIGN),
+    R("sub-self", "sub(x, x)", "0", licence=DIFFERENCE),
+    rule("neg-neg", "neg(neg(x))", "x"),
+    rule("add-neg", "add(x, neg(y))", "sub(x, y)"),
+    rule("sub-neg", "sub(x, neg(y))", "add(x, y)"),
+    rule("neg-sub", "neg(sub(x, y))", "sub(y, x)", licence=SIGN),
+    rule("add-neg-mul", "add(x, mul(neg(y), z))", "sub(x, mul(y, z))"),
+    rule("sub-neg-mul", "sub(x, mul(neg(y), z))", "add(x, mul(y, z))"),
+    rule("neg-mul-neg", "neg(mul(neg(x), y))", "mul(x, y)"),
+    R("factor-add", "add(mul(x, y), mul(x, z))", "mul(x, add(y, z))", licence=ROUNDING),
+    R("factor-sub", "sub(mul(x, y), mul(x, z))", "mul(x, sub(y, z))", licence=ROUNDING),
     R("add-self", "add(x, x)", "mul(x, 2)", _not_bool),
 ]
 
 PRODUCTS = [
     R("mul-one", "mul(x, 1)", "x"),
-    R("mul-zero", "mul(x, 0)", "0", licence="finite"),
+    R("mul-zero", "mul(x, 0)", "0", licence=ZERO),
     R("mul-minus-one", "mul(x, -1)", "neg(x)", _not_bool),
-    Rule("mul-neg-neg", "mul(neg(x), neg(y))", "mul(x, y)"),
+    rule("mul-neg-neg", "mul(neg(x), neg(y))", "mul(x, y)"),
     R("mul-self", "mul(x, x)", "sqr(x)", _not_bool),
-    Rule("sqr-neg", "sqr(neg(x))", "sqr(x)"),
+    rule("sqr-neg", "sqr(neg(x))", "sqr(x)"),
     R("sqr-abs", "sqr(abs(x))", "sqr(x)"),
-    R("sqr-sqrt", "sqr(sqrt(x))", "x", licence="domain"),
+    R("sqr-sqrt", "sqr(sqrt(x))", "x", licence=INVERSE),
     R("abs-neg", "abs(neg(x))", "abs(x)"),
     R("abs-abs", "abs(abs(x))", "abs(x)"),
     R("abs-sqr", "abs(sqr(x))", "sqr(x)", _floats),
     R("abs-exp", "abs(exp(x))", "exp(x)"),
     R("div-one", "truediv(x, 1)", "x"),
     R("div-minus-one", "truediv(x, -1)", "neg(x)"),
-    R("div-self", "truediv(x, x)", "1", licence="nonzero"),
-    R("zero-div", "truediv(0, x)", "0", licence="nonzero"),
+    R("div-self", "truediv(x, x)", "1", licence=QUOTIENT),
+    R("zero-div", "truediv(0, x)", "0", licence=ZERO),
     R("one-div", "truediv(1, x)", "reciprocal(x)"),
-    Rule("div-neg-neg", "truediv(neg(x), neg(y))", "truediv(x, y)"),
-    Rule("neg-div-neg", "neg(truediv(neg(x), y))", "truediv(x, y)"),
-    R("div-div", "truediv(x, truediv(a, b))", "truediv(mul(x, b), a)",
-      lambda b, node: b["a"].op != "exp" and same_extent(node.inputs[1], node), "rounding"),
-    R("div-times", "mul(truediv(x, y), y)", "x", licence="nonzero"),
-    R("times-div", "truediv(mul(x, y), y)", "x", licence="nonzero"),
-    R("div-by-product", "truediv(x, mul(x, y))", "reciprocal(y)", licence="nonzero"),
-    R("mul-reciprocal", "mul(x, reciprocal(y))", "truediv(x, y)", lambda b, node: same_extent(b["y"], node), "rounding"),
-    R("div-reciprocal", "truediv(x, reciprocal(y))", "mul(x, y)", licence="rounding"),
-    R("reciprocal-self", "mul(x, reciprocal(x))", "1", licence="nonzero"),
-    R("reciprocal-reciprocal", "reciprocal(reciprocal(x))", "x", licence="rounding"),
-    R("reciprocal-div", "reciprocal(truediv(x, y))", "truediv(y, x)", licence="rounding"),
+    rule("div-neg-neg", "truediv(neg(x), neg(y))", "truediv(x, y)"),
+    rule("neg-div-neg", "neg(truediv(neg(x), y))", "truediv(x, y)"),
+    R("div-times", "mul(truediv(x, y), y)", "x", licence=QUOTIENT),
+    R("times-div", "truediv(mul(x, y), y)", "x", licence=QUOTIENT),
+    R("div-by-product", "truediv(x, mul(x, y))", "reciprocal(y)", licence=QUOTIENT),
+    R("mul-reciprocal", "mul(x, reciprocal(y))", "truediv(x, y)", lambda b, node: same_extent(b["y"], node), ROUNDING),
+    R("div-reciprocal", "truediv(x, reciprocal(y))", "mul(x, y)", licence=ROUNDING),
+    R("reciprocal-self", "mul(x, reciprocal(x))", "1", licence=QUOTIENT),
+    R("reciprocal-reciprocal", "reciprocal(reciprocal(x))", "x", licence=ROUNDING),
+    R("reciprocal-div", "reciprocal(truediv(x, y))", "truediv(y, x)", licence=ROUNDING),
 ]  # fmt: skip
 
 
@@ -175,7 +191,7 @@ def _collect(first: str | None):
 
 
 CONSTANTS = [
-    *(R(_merge_name(p), p, r, _bound("ab"), "rounding") for p, r in _MERGES),
+    *(R(_merge_name(p), p, r, _bound("ab"), ROUNDING) for p, r in _MERGES),
     *(R(_merge_name(p), p, r, _bound("ab")) for p, r in _EXACT_MERGES),
     R("neg-mul-constant", "neg(mul(x, c))", _negated("mul"), _constant("c")),
     R("mul-neg-constant", "mul(neg(x), c)", _negated("mul"), _constant("c")),
@@ -183,29 +199,39 @@ CONSTANTS = [
     R("neg-constant-div", "neg(truediv(c, x))", _negated("truediv", True), _constant("c")),
     R("div-neg-constant", "truediv(neg(x), c)", _negated("truediv"), _constant("c")),
     R("constant-div-neg", "truediv(c, neg(x))", _negated("truediv", True), _constant("c")),
-    R("collect", "add(mul(x, a), mul(x, b))", _collect("a"), _constant("a", "b"), "rounding"),
-    R("collect-one", "add(x, mul(x, b))", _collect(None), _constant("b"), "rounding"),
+    R("collect", "add(mul(x, a), mul(x, b))", _collect("a"), _constant("a", "b"), ROUNDING),
+    R("collect-one", "add(x, mul(x, b))", _collect(None), _constant("b"), ROUNDING),
 ]
 
 
 # ---- powers, exponentials and logarithms ----------------------------------------------------------------------------
 
+def _at_most_zero(b: Bindings, node: Node) -> bool:
+    """Whether x is shifted by its maximum, so that exp(x) cannot overflow."""
+    if b["x"].op != "sub":
+        return False
+    v, shift = b["x"].inputs
+    while shift.op in ("dimshuffle", "alloc"):
+        shift = shift.inputs[0]
+    return shift.op == "max" and shift.inputs[0] is v
+
+
 POWERS = [
     R("pow-zero", "pow(x, 0)", "1"),
     R("pow-one", "pow(x, 1)", "x"),
     R("one-pow", "pow(1, x)", "1"),
-    R("pow-two", "pow(x, 2)", "sqr(x)", licence="rounding"),
-    R("pow-three", "pow(x, 3)", "mul(x, sqr(x))", licence="rounding"),
-    R("pow-four", "pow(x, 4)", "sqr(sqr(x))", licence="rounding"),
-    R("pow-half", "pow(x, 0.5)", "sqrt(x)", licence="domain"),
-    R("pow-minus-half", "pow(x, -0.5)", "reciprocal(sqrt(x))", licence="domain"),
-    R("pow-minus-one", "pow(x, -1)", "reciprocal(x)", _floats, "rounding"),
-    R("pow-minus-two", "pow(x, -2)", "reciprocal(sqr(x))", _floats, "rounding"),
-    R("exp-log", "exp(log(x))", "x", licence="domain"),
-    R("log-exp", "log(exp(x))", "x", licence="overflow"),
-    R("expm1-log1p", "expm1(log1p(x))", "x", licence="domain"),
-    R("log1p-expm1", "log1p(expm1(x))", "x", licence="overflow"),
-    R("exp-sub-log", "exp(sub(x, log(y)))", "truediv(exp(x), y)", licence="domain"),
+    R("pow-two", "pow(x, 2)", "sqr(x)", licence=ROUNDING),
+    R("pow-three", "pow(x, 3)", "mul(x, sqr(x))", licence=ROUNDING),
+    R("pow-four", "pow(x, 4)", "sqr(sqr(x))", licence=ROUNDING),
+    R("pow-half", "pow(x, 0.5)", "sqrt(x)", licence=INVERSE),
+    R("pow-minus-half", "pow(x, -0.5)", "reciprocal(sqrt(x))", licence=INVERSE),
+    R("pow-minus-one", "pow(x, -1)", "reciprocal(x)", _floats, ROUNDING),
+    R("pow-minus-two", "pow(x, -2)", "sqr(reciprocal(x))", _floats, ROUNDING),
+    R("exp-log", "exp(log(x))", "x", licence=INVERSE),
+    R("log-exp", "log(exp(x))", "x", licence=INVERSE),
+    R("expm1-log1p", "expm1(log1p(x))", "x", licence=INVERSE),
+    R("log1p-expm1", "log1p(expm1(x))", "x", licence=INVERSE),
+    R("exp-sub-log", "exp(sub(x, log(y)))", "truediv(exp(x), y)", _at_most_zero, (INVERSE, ROUNDING)),
 ]
 
 
@@ -224,14 +250,14 @@ def _cast_cast(b: Bindings, node: Node) -> Node | None:
 
 
 CASTS = [
-    Rule("cast-same", "cast(x; dtype=d)", "x", lambda b, node: b["x"].dtype == b["d"]),
-    Rule("cast-cast", "cast(cast(x; dtype=m); dtype=d)", _cast_cast),
-    Rule("bool-as-number", "ne(cast(x; dtype=d), 0)", "x", lambda b, node: b["x"].dtype == "bool"),
-    Rule("not-bool-as-number", "eq(cast(x; dtype=d), 0)", "invert(x)", lambda b, node: b["x"].dtype == "bool"),
-    Rule("real-complex", "real(complex(x, y))", "x"),
-    Rule("imag-complex", "imag(complex(x, y))", "y"),
-    Rule("conj-conj", "conj(conj(x))", "x"),
-    Rule("conj-complex", "conj(complex(x, y))", "complex(x, neg(y))"),
+    rule("cast-same", "cast(x; dtype=d)", "x", lambda b, node: b["x"].dtype == b["d"]),
+    rule("cast-cast", "cast(cast(x; dtype=m); dtype=d)", _cast_cast),
+    rule("bool-as-number", "ne(cast(x; dtype=d), 0)", "x", lambda b, node: b["x"].dtype == "bool"),
+    rule("not-bool-as-number", "eq(cast(x; dtype=d), 0)", "invert(x)", lambda b, node: b["x"].dtype == "bool"),
+    rule("real-complex", "real(complex(x, y))", "x"),
+    rule("imag-complex", "imag(complex(x, y))", "y"),
+    rule("conj-conj", "conj(conj(x))", "x"),
+    rule("conj-complex", "conj(complex(x, y))", "complex(x, neg(y))"),
 ]
 
 
@@ -251,39 +277,39 @@ def _of_integers(b: Bindings, node: Node) -> bool:
 
 
 LOGIC = [
-    Rule("switch-true", "switch(1, x, y)", "x"),
-    Rule("switch-false", "switch(0, x, y)", "y"),
-    Rule("switch-same", "switch(c, x, x)", "x"),
-    Rule("switch-not", "switch(invert(c), x, y)", "switch(c, y, x)"),
-    Rule("switch-then-again", "switch(c, switch(c, x, y), z)", "switch(c, x, z)"),
-    Rule("switch-else-again", "switch(c, x, switch(c, y, z))", "switch(c, x, z)"),
-    Rule("switch-bool", "switch(c, 1, 0)", lambda b, node: build("cast", b["c"], dtype=node.dtype)),
-    Rule("maximum-self", "maximum(x, x)", "x"),
-    Rule("minimum-self", "minimum(x, x)", "x"),
-    Rule("maximum-again", "maximum(maximum(x, y), y)", "maximum(x, y)"),
-    Rule("minimum-again", "minimum(minimum(x, y), y)", "minimum(x, y)"),
-    Rule("and-self", "and(x, x)", "x"),
-    Rule("or-self", "or(x, x)", "x"),
-    Rule("xor-self", "xor(x, x)", "0"),
-    Rule("and-zero", "and(x, 0)", "0"),
-    Rule("or-zero", "or(x, 0)", "x"),
-    Rule("xor-zero", "xor(x, 0)", "x"),
-    Rule("and-true", "and(x, 1)", "x", _bools),
-    Rule("or-true", "or(x, 1)", "1", _bools),
-    Rule("xor-true", "xor(x, 1)", "invert(x)", _bools),
-    Rule("and-ones", "and(x, -1)", "x"),
-    Rule("or-ones", "or(x, -1)", "-1"),
-    Rule("and-not", "and(x, invert(x))", "0"),
-    Rule("or-not", "or(x, invert(x))", "1", _bools),
-    Rule("invert-invert", "invert(invert(x))", "x"),
-    Rule("not-eq", "invert(eq(x, y))", "ne(x, y)"),
-    Rule("not-ne", "invert(ne(x, y))", "eq(x, y)"),
-    *(Rule(f"not-{op}", f"invert({op}(x, y))", f"{other}(x, y)", _of_integers)
+    rule("switch-true", "switch(1, x, y)", "x"),
+    rule("switch-false", "switch(0, x, y)", "y"),
+    rule("switch-same", "switch(c, x, x)", "x"),
+    rule("switch-not", "switch(invert(c), x, y)", "switch(c, y, x)"),
+    rule("switch-then-again", "switch(c, switch(c, x, y), z)", "switch(c, x, z)"),
+    rule("switch-else-again", "switch(c, x, switch(c, y, z))", "switch(c, x, z)"),
+    rule("switch-bool", "switch(c, 1, 0)", lambda b, node: build("cast", b["c"], dtype=node.dtype)),
+    rule("maximum-self", "maximum(x, x)", "x", licence=SELF),
+    rule("minimum-self", "minimum(x, x)", "x", licence=SELF),
+    rule("maximum-again", "maximum(maximum(x, y), y)", "maximum(x, y)"),
+    rule("minimum-again", "minimum(minimum(x, y), y)", "minimum(x, y)"),
+    rule("and-self", "and(x, x)", "x"),
+    rule("or-self", "or(x, x)", "x"),
+    rule("xor-self", "xor(x, x)", "0"),
+    rule("and-zero", "and(x, 0)", "0"),
+    rule("or-zero", "or(x, 0)", "x"),
+    rule("xor-zero", "xor(x, 0)", "x"),
+    rule("and-true", "and(x, 1)", "x", _bools),
+    rule("or-true", "or(x, 1)", "1", _bools),
+    rule("xor-true", "xor(x, 1)", "invert(x)", _bools),
+    rule("and-ones", "and(x, -1)", "x"),
+    rule("or-ones", "or(x, -1)", "-1"),
+    rule("and-not", "and(x, invert(x))", "0"),
+    rule("or-not", "or(x, invert(x))", "1", _bools),
+    rule("invert-invert", "invert(invert(x))", "x"),
+    rule("not-eq", "invert(eq(x, y))", "ne(x, y)"),
+    rule("not-ne", "invert(ne(x, y))", "eq(x, y)"),
+    *(rule(f"not-{op}", f"invert({op}(x, y))", f"{other}(x, y)", _of_integers)
       for op, other in (("lt", "ge"), ("le", "gt"), ("gt", "le"), ("ge", "lt"))),
-    *(Rule(f"{op}-self", f"{op}(x, x)", str(value), _integers)
+    *(rule(f"{op}-self", f"{op}(x, x)", str(value), _integers, SELF)
       for op, value in (("eq", 1), ("le", 1), ("ge", 1), ("ne", 0), ("lt", 0), ("gt", 0))),
-    Rule("floordiv-one", "floordiv(x, 1)", "x", _integers),
-    Rule("mod-one", "mod(x, 1)", "0", _integers),
+    rule("floordiv-one", "floordiv(x, 1)", "x", _integers, INTEGERS),
+    rule("mod-one", "mod(x, 1)", "0", _integers, INTEGERS),
 ]  # fmt: skip
 
 algebra = Pass("algebra", [*SUMS, *PRODUCTS, *CONSTANTS, *POWERS, *CASTS, *LOGIC], weigh(weight))

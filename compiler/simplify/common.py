@@ -5,13 +5,29 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from ..ir import lengths
 from ..ir.dtypes import COMPLEX, INTEGER, REAL_FLOAT
-from ..ir.interp.values import MEANING
+from ..ir.interp.values import HALF, MEANING
 from ..ir.node import Node, build, constant
 from ..ir.ops.elementwise import is_cheap
 from ..ir.pattern import Bindings, number, uniform
 from ..ir.rewrite import Condition, Licence, Rule
+
+# The rows of the table in docs/semantics.md that rules rest on.
+ROUNDING = "L1 rounding"
+STABLE = "L2 made finite"
+ZERO = "L3 zero"
+DIFFERENCE = "L4 difference"
+QUOTIENT = "L5 quotient"
+INVERSE = "L6 inverse pairs"
+SIGN = "L7 sign of zero"
+FOLDING = "L8 constant folding"
+SUMS = "L9 sums of broadcasts"
+SELF = "L13 comparison to itself"
+INTEGERS = "L14 integers"
+BRANCHES = "L16 branches"
 
 
 def is_const(n: Node) -> bool:
@@ -39,7 +55,8 @@ def computed(op: str, *args: Node) -> Node:
     """The constant that an elementwise operation makes of uniform constants."""
     plain = [number(uniform(a), a.dtype, a.ndim) for a in args]
     node = build(op, *plain)
-    return constant(MEANING[op](node, [p.attr("value").array for p in plain], None), node.dtype)
+    with np.errstate(all="ignore"):
+        return constant(MEANING[op](node, [p.attr("value").array for p in plain], None), node.dtype)
 
 
 def sound(op: str, *args: Node) -> Node | None:
@@ -49,6 +66,23 @@ def sound(op: str, *args: Node) -> Node | None:
     if isinstance(value, float) and (not math.isfinite(value) or (value == 0 and op in ("mul", "truediv"))):
         return None
     return out
+
+
+def rule(name: str, pattern: str, replacement: Any, where: Condition | None = None, licence: Licence = None) -> Rule:
+    """A rule; one that changes roundings leaves float16 and bfloat16 alone, whose values are rounded at each node."""
+    names = (licence,) if isinstance(licence, str) else licence or ()
+    if ROUNDING not in names and SUMS not in names:
+        return Rule(name, pattern, replacement, where, licence)
+
+    def condition(found: Bindings, node: Node) -> bool:
+        if node.dtype in HALF and node.op not in _EXACT_FOLDS:
+            return False
+        return where is None or where(found, node)
+
+    return Rule(name, pattern, replacement, condition, licence)
+
+
+_EXACT_FOLDS = frozenset({"max", "min"})
 
 
 def real_rule(
@@ -61,7 +95,7 @@ def real_rule(
             return False
         return where is None or where(found, node)
 
-    return Rule(name, pattern, replacement, condition, licence)
+    return rule(name, pattern, replacement, condition, licence)
 
 
 def pad(x: Node, ndim: int) -> Node:
@@ -80,7 +114,10 @@ def extent(node: Node) -> int:
     return 1 + sum(not one for one in node.type.broadcastable)
 
 
-_WEIGHTS = {"const": 0, "dim": 0, "param": 0, "length": 0, "dimshuffle": 1, "alloc": 2, "scatter": 30, "sigmoid": 12, "softplus": 12}
+_WEIGHTS = {
+    "const": 0, "dim": 0, "param": 0, "length": 0, "dimshuffle": 1, "alloc": 2, "scatter": 30, "sigmoid": 12,
+    "softplus": 12,
+}  # fmt: skip
 
 
 def weight(node: Node) -> int:
@@ -93,7 +130,7 @@ def weight(node: Node) -> int:
         return 0
     if node.op == "gather":  # an index map: what it reads from does not matter
         return 2 * extent(node)
-    base = _WEIGHTS.get(node.op)
+    base = 10 + 2 * len(node.attr("axes")) if node.family == "reduce" else _WEIGHTS.get(node.op)
     if base is None:
         base = {"pow": 30, "neg": 3}.get(node.op) or (4 if is_cheap(node.op) or node.family == "view" else 10)
     return base * max([extent(node), *(extent(i) for i in node.inputs if hasattr(i.type, "axes"))])
@@ -111,5 +148,5 @@ def static_size(node: Node) -> int | None:
 
 __all__ = [
     "computed", "extent", "is_const", "is_float", "is_integer", "is_real", "length_number", "ones", "pad",
-    "real_rule", "same_extent", "sound", "static_size", "weight",
+    "real_rule", "rule", "same_extent", "sound", "static_size", "weight",
 ]  # fmt: skip

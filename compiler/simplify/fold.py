@@ -8,8 +8,8 @@ from ..ir.dtypes import COMPLEX, DISCRETE, REAL_FLOAT
 from ..ir.interp import evaluate
 from ..ir.node import Node, constant, region
 from ..ir.pattern import Bindings
-from ..ir.rewrite import Pass, Rule, weigh
-from .common import static_size, weight
+from ..ir.rewrite import Pass, weigh
+from .common import FOLDING, rule, static_size, weight
 
 SIZE = 64  # elements: larger results are cheaper to compute than to store
 
@@ -57,7 +57,7 @@ def _reduction(b: Bindings, node: Node) -> bool:
 
 
 fold = Pass("fold", [
-    Rule("fold-elementwise", "elementwise(*xs)", _fold, _elementwise),
-    Rule("fold-view", "view(*xs)", _fold, _view),
-    Rule("fold-reduction", "reduce(x)", _fold, _reduction),
+    rule("fold-elementwise", "elementwise(*xs)", _fold, _elementwise, FOLDING),
+    rule("fold-view", "view(*xs)", _fold, _view, FOLDING),
+    rule("fold-reduction", "reduce(x)", _fold, _reduction, FOLDING),
 ], weigh(weight))  # fmt: skip

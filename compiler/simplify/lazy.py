@@ -57,7 +57,12 @@ def sink(body: Region, origins: Origins | None = None, owners: dict | None = Non
 
 class _Sink:
     def __init__(
-        self, body: Region, origins: Origins | None, owners: dict | None, nested: dict[tuple[Region, int], Region], depth: int
+        self,
+        body: Region,
+        origins: Origins | None,
+        owners: dict | None,
+        nested: dict[tuple[Region, int], Region],
+        depth: int,
     ):
         self.body, self.origins, self.owners, self.nested = body, origins, owners, nested
         self.root = Place(depth)
@@ -183,8 +188,8 @@ class _Sink:
                 dims.add(m)
             else:
                 stack.extend(m.inputs)
-        dims.difference_update(a for p in values for a in p.type.axes)
-        return sorted({m.attr("token") for m in (*values, *dims)})
+        given = {a for p in values for a in p.type.axes}
+        return sorted({m.attr("token") for m in (*values, *(d for d in dims if d not in given))})
 
     # What crosses into a branch.
 
@@ -262,7 +267,9 @@ class _Sink:
         """The length that a rebuilt operation binds."""
         target = self.at(here, depends(n)[0])
         if target.op == "scan":
-            return build("length", *target.inputs, of="scan", of_attrs=target.attrs, out=n.attr("out"), axis=n.attr("axis"))
+            return build(
+                "length", *target.inputs, of="scan", of_attrs=target.attrs, out=n.attr("out"), axis=n.attr("axis")
+            )
         return target.type.items[n.attr("out")].axes[n.attr("axis")]
 
     def conditional(self, n: Node, here: Place) -> Node:

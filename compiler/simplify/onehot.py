@@ -1,4 +1,4 @@
-"""Gradients of losses: products and quotients that a chain rule builds up cancel, and scatters into zeros (the gradient of
+"""Gradients of losses: products and quotients that a chain rule builds up cancel; scatters into zeros (the gradient of
 picking one element a row) stay sparse until they become a comparison with the index.
 
     p * scatter(0, v, i)                     scatter(0, v * p[i], i)
@@ -14,8 +14,8 @@ from typing import Any
 
 from ..ir.node import Node, Region, build
 from ..ir.pattern import Bindings, number, uniform
-from ..ir.rewrite import Pass, Rule, weigh
-from .common import ones, real_rule, same_extent, weight
+from ..ir.rewrite import Pass, weigh
+from .common import QUOTIENT, ROUNDING, SIGN, STABLE, ZERO, ones, real_rule, rule, same_extent, weight
 
 # ---- scatters into zeros --------------------------------------------------------------------------------------------
 
@@ -53,14 +53,6 @@ def _rows(index: Node, length: Node) -> bool:
     return index.op == "iota" and index.dtype == "int64" and index.axes[0] is length
 
 
-def _read_back(b: Bindings, node: Node) -> Node | None:
-    """What was scattered to places that are all different."""
-    target, index = b["z"], b["i"]
-    if any(i.ndim != 1 for i in index) or not any(_rows(i, target.axes[a]) for a, i in enumerate(index)):
-        return None
-    return b["v"]
-
-
 def _softmax_loss(b: Bindings, node: Node) -> Node | None:
     """p * (scatter(0, a / p[i], i) - c): what is divided and multiplied again stays as it is."""
     s = build("scatter", b["z"], b["a"], *b["i"], mode=b["m"])
@@ -70,13 +62,12 @@ def _softmax_loss(b: Bindings, node: Node) -> Node | None:
 
 
 SCATTERS = [
-    real_rule("mul-scatter", "mul(p, scatter(z, v, *i; mode=m))", _scattered("mul"), _of_zeros, ("finite", "rounding")),
+    real_rule("mul-scatter", "mul(p, scatter(z, v, *i; mode=m))", _scattered("mul"), _of_zeros, (ZERO, ROUNDING)),
     real_rule("div-scatter", "truediv(scatter(z, v, *i; mode=m), p)", _scattered("truediv"), _of_zeros,
-              ("nonzero", "rounding")),
-    Rule("neg-scatter", "neg(scatter(z, v, *i; mode=m))", "scatter(z, neg(v), *i; mode=m)", _of_zeros, "zero-sign"),
-    Rule("gather-scatter", "gather(scatter(z, v, *i; mode=m), *i)", _read_back, _of_zeros),
+              (ZERO, ROUNDING)),
+    rule("neg-scatter", "neg(scatter(z, v, *i; mode=m))", "scatter(z, neg(v), *i; mode=m)", _of_zeros, SIGN),
     real_rule("softmax-index-loss", "mul(p, sub(scatter(z, truediv(a, g), *i; mode=m), c))", _softmax_loss, _of_zeros,
-              "nonzero"),
+              (STABLE, QUOTIENT)),
 ]  # fmt: skip
 
 
@@ -143,16 +134,15 @@ def _polynomial(node: Node, fuel: int = 4) -> Polynomial:
     return {(node,): 1}
 
 
-# One denominator goes after the other, from the inside out: p * (a/p - b/q) is a - p * (b/q), and q times that a*q - p*b.
+# One denominator goes after the other, from inside out: p * (a/p - b/q) is a - p * (b/q), and q times that a*q - p*b.
+_UNDONE = (STABLE, QUOTIENT)
 PRODUCTS = [
-    *(real_rule(f"quotient-loss-{op}", f"mul(p, {op}(truediv(a, p), c))", f"{op}(a, mul(p, c))", licence="nonzero")
+    *(real_rule(f"quotient-loss-{op}", f"mul(p, {op}(truediv(a, p), c))", f"{op}(a, mul(p, c))", None, _UNDONE)
       for op in ("add", "sub")),
-    real_rule("quotient-loss-right", "mul(p, sub(c, truediv(a, p)))", "sub(mul(p, c), a)", licence="nonzero"),
-    *(real_rule(f"crossed-loss-{op}", f"mul(q, {op}(a, mul(p, truediv(b, q))))", _crossed(op),
-                licence=("nonzero", "rounding"))
+    real_rule("quotient-loss-right", "mul(p, sub(c, truediv(a, p)))", "sub(mul(p, c), a)", None, _UNDONE),
+    *(real_rule(f"crossed-loss-{op}", f"mul(q, {op}(a, mul(p, truediv(b, q))))", _crossed(op), None, _UNDONE)
       for op in ("add", "sub")),
-    real_rule("crossed-loss-right", "mul(p, sub(mul(q, truediv(a, p)), b))", _crossed("sub"),
-              licence=("nonzero", "rounding")),
+    real_rule("crossed-loss-right", "mul(p, sub(mul(q, truediv(a, p)), b))", _crossed("sub"), None, _UNDONE),
 ]  # fmt: skip
 
 onehot = Pass("onehot", [*SCATTERS, *PRODUCTS], weigh(weight))
@@ -164,18 +154,34 @@ Checked = frozenset[tuple[Node, Node]]
 
 
 def checked_indices(r: Region) -> Checked:
-    """(index, length) of the gathers and scatters: an index out of range is an error there. A scatter that is only
-    summed does not count."""
+    """(index, length) of the gathers and scatters that stay: an index out of range is an error there.
+
+    A scatter that is only summed or read back does not count, nor does reading it back.
+    """
     nodes = r.nodes()
-    kept = {i for n in nodes if n.op != "sum" for i in n.inputs} | set(r.outputs)
+    gathers = [n for n in nodes if n.op == "gather"]
+    back = {n for n in gathers if n.inputs[0].op == "scatter" and n.inputs[1:] == n.inputs[0].inputs[2:]}
+    kept = {i for n in nodes if n.op != "sum" and n not in back for i in n.inputs} | set(r.outputs)
     out = set()
     for n in nodes:
-        if n.op == "gather" or (n.op == "scatter" and n in kept):
-            for a, i in enumerate(n.inputs[1 + (n.op == "scatter") :]):
-                length = n.inputs[0].axes[a]
-                if not _rows(i, length):
-                    out.add((i, length))
-    return frozenset(out)
+        if (n.op == "gather" and n not in back) or (n.op == "scatter" and n in kept):
+            index = n.inputs[1:] if n.op == "gather" else n.inputs[2:]
+            out |= {(i, n.inputs[0].axes[a]) for a, i in enumerate(index)}
+    return frozenset(pair for pair in out if not _rows(*pair))
+
+
+def _is_checked(b: Bindings, checked: Checked) -> bool:
+    """Whether every index of the scatter is in range for sure, or an error elsewhere."""
+    pairs = [(i, b["z"].axes[a]) for a, i in enumerate(b["i"])]
+    return all(_rows(*pair) or pair in checked for pair in pairs)
+
+
+def _read_back(b: Bindings, node: Node, checked: Checked) -> Node | None:
+    """What was scattered to places that are all different."""
+    target, index = b["z"], b["i"]
+    if any(i.ndim != 1 for i in index) or not any(_rows(i, target.axes[a]) for a, i in enumerate(index)):
+        return None
+    return b["v"] if _is_checked(b, checked) else None
 
 
 def _summed(b: Bindings, node: Node, checked: Checked) -> Node | None:
@@ -183,10 +189,8 @@ def _summed(b: Bindings, node: Node, checked: Checked) -> Node | None:
     z, index, axes = b["z"], b["i"], b["a"]
     if len(index) != 2 or axes not in ((0,), (1,)) or any(i.ndim != 1 for i in index):
         return None
-    over, other = axes[0], 1 - axes[0]
-    if not _rows(index[other], z.axes[other]) or (index[over], z.axes[over]) not in checked:
-        return None
-    return b["v"]
+    other = 1 - axes[0]
+    return b["v"] if _rows(index[other], z.axes[other]) and _is_checked(b, checked) else None
 
 
 def _compared(b: Bindings, node: Node) -> Node | None:
@@ -202,12 +206,13 @@ def _compared(b: Bindings, node: Node) -> Node | None:
     return build("switch", there, build("dimshuffle", b["v"], order=(0, "x")), number(0, node.dtype, 2))
 
 
-onehot_sums = Pass("onehot sums", [
-    Rule("sum-scatter", "sum(scatter(z, v, *i; mode=m); axes=a)", _summed, _of_zeros),
+onehot_read = Pass("onehot read", [
+    rule("sum-scatter", "sum(scatter(z, v, *i; mode=m); axes=a)", _summed, _of_zeros, SIGN),
+    rule("gather-scatter", "gather(scatter(z, v, *i; mode=m), *i)", _read_back, _of_zeros, SIGN),
 ], weigh(weight), checked_indices)  # fmt: skip
 
 dense_onehot = Pass("dense onehot", [
-    Rule("scatter-as-comparison", "scatter(z, v, *i; mode=m)", _compared, _of_zeros),
+    rule("scatter-as-comparison", "scatter(z, v, *i; mode=m)", _compared, _of_zeros, SIGN),
 ], weigh(weight))  # fmt: skip
 
-__all__ = ["checked_indices", "dense_onehot", "onehot", "onehot_sums"]
+__all__ = ["checked_indices", "dense_onehot", "onehot", "onehot_read"]

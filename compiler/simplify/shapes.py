@@ -10,18 +10,21 @@ from ..ir.dtypes import COMPLEX, DISCRETE
 from ..ir.node import Node, build, make, renumber
 from ..ir.ops.view import walk_spec
 from ..ir.pattern import Bindings, number, uniform
-from ..ir.rewrite import Pass, Rule, weigh
-from .common import is_const, length_number, ones, pad, weight
+from ..ir.rewrite import Pass, weigh
+from .common import BRANCHES, ROUNDING, SIGN, SUMS, is_const, length_number, ones, pad, rule, weight
 
 # ---- dimshuffle, reshape --------------------------------------------------------------------------------------------
 
 
 def _shuffled(x: Node, order: tuple[Any, ...]) -> Node:
+    if x.op == "dimshuffle":
+        order = tuple(o if o == "x" else x.attr("order")[o] for o in order)
+        x = x.inputs[0]
     return x if order == tuple(range(x.ndim)) else build("dimshuffle", x, order=order)
 
 
 def _dimshuffle_twice(b: Bindings, node: Node) -> Node:
-    return _shuffled(b["x"], tuple(o if o == "x" else b["p"][o] for o in b["o"]))
+    return _shuffled(node.inputs[0], b["o"])
 
 
 def _dimshuffle_alloc(b: Bindings, node: Node) -> Node | None:
@@ -54,14 +57,14 @@ def _in_order(b: Bindings, node: Node) -> bool:
 
 
 ORDER = [
-    Rule("dimshuffle-identity", "dimshuffle(x; order=o)", "x", lambda b, node: b["o"] == tuple(range(b["x"].ndim))),
-    Rule("dimshuffle-dimshuffle", "dimshuffle(dimshuffle(x; order=p); order=o)", _dimshuffle_twice),
-    Rule("dimshuffle-alloc", "dimshuffle(alloc(x, *n); order=o)", _dimshuffle_alloc),
-    Rule("reshape-as-dimshuffle", "reshape(x, *n)", _reshape_as_dimshuffle),
-    Rule("reshape-reshape", "reshape(reshape(x, *m), *n)", "reshape(x, *n)"),
-    Rule("reshape-dimshuffle", "reshape(dimshuffle(x; order=o), *n)", "reshape(x, *n)", _in_order),
-    Rule("rebroadcast-known", "rebroadcast(x; axes=a)", "x", lambda b, node: set(b["a"]) <= set(ones(b["x"]))),
-    Rule("concatenate-one", "concatenate(x)", "x"),
+    rule("dimshuffle-identity", "dimshuffle(x; order=o)", "x", lambda b, node: b["o"] == tuple(range(b["x"].ndim))),
+    rule("dimshuffle-dimshuffle", "dimshuffle(dimshuffle(x); order=o)", _dimshuffle_twice),
+    rule("dimshuffle-alloc", "dimshuffle(alloc(x, *n); order=o)", _dimshuffle_alloc),
+    rule("reshape-as-dimshuffle", "reshape(x, *n)", _reshape_as_dimshuffle),
+    rule("reshape-reshape", "reshape(reshape(x, *m), *n)", "reshape(x, *n)"),
+    rule("reshape-dimshuffle", "reshape(dimshuffle(x; order=o), *n)", "reshape(x, *n)", _in_order),
+    rule("rebroadcast-known", "rebroadcast(x; axes=a)", "x", lambda b, node: set(b["a"]) <= set(ones(b["x"]))),
+    rule("concatenate-one", "concatenate(x)", "x"),
 ]
 
 
@@ -110,10 +113,10 @@ def _elementwise_unstretched(b: Bindings, node: Node) -> Node | None:
 
 
 ALLOC = [
-    Rule("alloc-nothing", "alloc(x, *n)", _alloc_nothing),
-    Rule("alloc-alloc", "alloc(alloc(x, *m), *n)", "alloc(x, *n)"),
-    Rule("alloc-leading-ones", "alloc(dimshuffle(x; order=o), *n)", _alloc_fewer),
-    Rule("elementwise-of-alloc", "elementwise(*xs)", _elementwise_unstretched),
+    rule("alloc-nothing", "alloc(x, *n)", _alloc_nothing),
+    rule("alloc-alloc", "alloc(alloc(x, *m), *n)", "alloc(x, *n)"),
+    rule("alloc-leading-ones", "alloc(dimshuffle(x; order=o), *n)", _alloc_fewer),
+    rule("elementwise-of-alloc", "elementwise(*xs)", _elementwise_unstretched),
 ]
 
 
@@ -176,15 +179,15 @@ def _whole(b: Bindings, node: Node) -> bool:
 
 
 SLICES = [
-    Rule("slice-everything", "slice(x, *i; spec=s)", _slice_everything),
-    Rule("slice-slice", "slice(slice(x, *i; spec=s), *j; spec=t)", _slice_twice),
-    Rule("slice-alloc", "slice(alloc(x, *n), *i; spec=s)", _slice_alloc),
-    Rule("slice-iota", "slice(iota(n), *i; spec=s)", _slice_iota),
-    Rule("set-slice-whole", "set_slice(x, y; spec=s, mode=\"set\")", "y", _whole),
-    Rule("inc-slice-whole", "set_slice(x, y; spec=s, mode=\"inc\")", "add(x, y)", _whole),
-    Rule("slice-of-set-slice", "slice(set_slice(x, y, *i; spec=s, mode=\"set\"), *i; spec=s)", "y"),
-    Rule("cast-iota", "cast(iota(n; dtype=m); dtype=d)", "iota(n; dtype=d)", lambda b, node: b["m"] == "int64"),
-    Rule("gather-everything", "gather(x, iota(n))", "x", lambda b, node: b["n"] is b["x"].axes[0] and node.inputs[1].dtype == "int64"),
+    rule("slice-everything", "slice(x, *i; spec=s)", _slice_everything),
+    rule("slice-slice", "slice(slice(x, *i; spec=s), *j; spec=t)", _slice_twice),
+    rule("slice-alloc", "slice(alloc(x, *n), *i; spec=s)", _slice_alloc),
+    rule("slice-iota", "slice(iota(n), *i; spec=s)", _slice_iota),
+    rule("set-slice-whole", "set_slice(x, y; spec=s, mode=\"set\")", "y", _whole),
+    rule("inc-slice-whole", "set_slice(x, y; spec=s, mode=\"inc\")", "add(x, y)", _whole),
+    rule("slice-of-set-slice", "slice(set_slice(x, y, *i; spec=s, mode=\"set\"), *i; spec=s)", "y"),
+    rule("cast-iota", "cast(iota(n; dtype=m); dtype=d)", "iota(n; dtype=d)", lambda b, node: b["m"] == "int64"),
+    rule("gather-everything", "gather(x, iota(n; dtype=\"int64\"))", "x", lambda b, node: b["n"] is b["x"].axes[0]),
 ]
 
 
@@ -267,17 +270,17 @@ def _sum_scaled(op: str):
 _EXTREME = {"max": "min", "min": "max"}
 
 REDUCTIONS = [
-    Rule("reduce-ones", "reduce(x; axes=a)", _reduce_ones, _plain),
-    Rule("reduce-reduce", "reduce(reduce(x; axes=p); axes=a)", _reduce_twice, _plain, "rounding"),
-    Rule("reduce-dimshuffle", "reduce(dimshuffle(x; order=o); axes=a)", _reduce_dimshuffle, _plain, "rounding"),
-    Rule("reduce-alloc", "reduce(alloc(x, *n); axes=a)", _reduce_alloc,
-         lambda b, node: node.op in ("sum", "max", "min"), "rounding"),
-    Rule("sum-scaled", "sum(mul(x, c); axes=a)", _sum_scaled("mul"), licence="rounding"),
-    Rule("sum-divided", "sum(truediv(x, c); axes=a)", _sum_scaled("truediv"), licence="rounding"),
-    Rule("sum-neg", "sum(neg(x); axes=a)", "neg(sum(x; axes=a))"),
-    Rule("max-neg", "reduce(neg(x); axes=a)",
+    rule("reduce-ones", "reduce(x; axes=a)", _reduce_ones, _plain),
+    rule("reduce-reduce", "reduce(reduce(x; axes=p); axes=a)", _reduce_twice, _plain, ROUNDING),
+    rule("reduce-dimshuffle", "reduce(dimshuffle(x; order=o); axes=a)", _reduce_dimshuffle, _plain, ROUNDING),
+    rule("reduce-alloc", "reduce(alloc(x, *n); axes=a)", _reduce_alloc,
+         lambda b, node: node.op in ("sum", "max", "min"), SUMS),
+    rule("sum-scaled", "sum(mul(x, c); axes=a)", _sum_scaled("mul"), licence=SUMS),
+    rule("sum-divided", "sum(truediv(x, c); axes=a)", _sum_scaled("truediv"), licence=SUMS),
+    rule("sum-neg", "sum(neg(x); axes=a)", "neg(sum(x; axes=a))", licence=SIGN),
+    rule("max-neg", "reduce(neg(x); axes=a)",
          lambda b, node: build("neg", build(_EXTREME[node.op], b["x"], axes=b["a"])),
-         lambda b, node: node.op in _EXTREME and b["x"].dtype not in DISCRETE, "zero-sign"),
+         lambda b, node: node.op in _EXTREME and b["x"].dtype not in DISCRETE, SIGN),
 ]  # fmt: skip
 
 
@@ -303,10 +306,10 @@ def _at_least_zero(b: Bindings, node: Node) -> bool:
 
 
 KNOWN = [
-    Rule("csr-part", "csr_part(csr(d, i, p, n); part=k)", lambda b, node: (b["d"], b["i"], b["p"])[b["k"]]),
-    Rule("item-of-ifelse", "item(t)", _branch),
-    Rule("length-below-zero", "lt(n, 0)", lambda b, node: number(0, "bool", 0), _at_least_zero),
-    Rule("length-from-zero", "ge(n, 0)", lambda b, node: number(1, "bool", 0), _at_least_zero),
+    rule("csr-part", "csr_part(csr(d, i, p, n); part=k)", lambda b, node: (b["d"], b["i"], b["p"])[b["k"]]),
+    rule("item-of-ifelse", "item(t)", _branch, licence=BRANCHES),
+    rule("length-below-zero", "lt(n, 0)", lambda b, node: number(0, "bool", 0), _at_least_zero),
+    rule("length-from-zero", "ge(n, 0)", lambda b, node: number(1, "bool", 0), _at_least_zero),
 ]
 
 shapes = Pass("shapes", [*KNOWN, *ORDER, *ALLOC, *SLICES, *REDUCTIONS], weigh(weight))

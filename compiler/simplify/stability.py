@@ -5,12 +5,12 @@ from __future__ import annotations
 from ..ir.node import Node, build
 from ..ir.pattern import Bindings
 from ..ir.rewrite import Pass, Rule, weigh
-from .common import is_float, real_rule, weight
+from .common import INVERSE, STABLE, is_float, real_rule, rule, weight
 
 
 def stable(name: str, pattern: str, replacement, where=None) -> Rule:
     """A rule whose result is the mathematical value to more digits, or over a wider range."""
-    return real_rule(name, pattern, replacement, where, "accuracy")
+    return real_rule(name, pattern, replacement, where, STABLE)
 
 
 def _log_of_gathered(b: Bindings, node: Node) -> Node:
@@ -61,7 +61,7 @@ SIGMOIDS = [
 ]
 
 ROOTS = [
-    Rule("sqrt-sqr", "sqrt(sqr(x))", "abs(x)", _real, "overflow"),
+    rule("sqrt-sqr", "sqrt(sqr(x))", "abs(x)", _real, INVERSE),
 ]
 
 stability = Pass("stability", [*LOGARITHMS, *SIGMOIDS, *EXPONENTIALS, *ROOTS], weigh(weight))

@@ -1,4 +1,4 @@
-"""`MRG_RandomStreams` under Theano's name: the streams of weft.tensor.shared_randomstreams, with Theano's default seed."""
+"""`MRG_RandomStreams` under Theano's name: weft's random streams with Theano's default seed."""
 
 from typing import Any
 

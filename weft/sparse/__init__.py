@@ -34,6 +34,6 @@ as_sparse = as_sparse_variable
 __all__ = [
     "CSR", "SparseType", "SparseVariable", "as_sparse", "as_sparse_variable", "csm_data", "csm_indices", "csm_indptr",
     "csm_properties", "csm_shape", "csr_from_dense", "csr_matrix", "dense_from_sparse", "dot", "is_sparse", "shared",
-    "sp_ones_like", "sp_sum", "sp_zeros_like", "sqrt", "structured_abs", "structured_dot", "structured_exp", "structured_log",
-    "structured_sigmoid", "structured_sqr",
+    "sp_ones_like", "sp_sum", "sp_zeros_like", "sqrt", "structured_abs", "structured_dot", "structured_exp",
+    "structured_log", "structured_sigmoid", "structured_sqr",
 ]  # fmt: skip

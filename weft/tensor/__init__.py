@@ -7,7 +7,7 @@ from typing import Any
 from ..compiler.grad.extras import hessian, jacobian
 from ..compiler.grad.forward import Lop, Rop
 from ..compiler.grad.reverse import grad
-from ..compiler.graph import operators as _operators  # noqa: F401  (gives variables their operators)
+from ..compiler.graph import operators as _operators  # gives variables their operators
 from ..compiler.graph.extras import (
     batched_dot,
     bincount,

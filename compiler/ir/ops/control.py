@@ -33,9 +33,9 @@ class Binding:
         if value is not None:
             self.lengths[p] = value
         for k, (length, outer) in enumerate(zip(t.axes, axes, strict=True)):
-            if length.op == "dim" and (length.attr("token"), length.attr("axis")) == (p.attr("token"), k):
-                self.lengths[length] = outer
-            else:
+            own = build("dim", token=p.attr("token"), axis=k)
+            self.lengths[own] = outer
+            if length is not own:
                 self._fixed.append((length, outer))
 
     def done(self) -> None:

@@ -26,11 +26,17 @@ def pool_2d(
 
     mode: "max", "sum", "average_inc_pad" or "average_exc_pad". ds, st and padding are older names of ws, stride, pad.
     """
-    ws, stride, pad = (ds if ws is None else ws), (st if stride is None else stride), (pad if padding is None else padding)
+    ws, stride, pad = (
+        (ds if ws is None else ws),
+        (st if stride is None else stride),
+        (pad if padding is None else padding),
+    )
     return windows.pool(input, _several(ws, 2), _several(stride, 2), _several(pad, 2), bool(ignore_border), mode)
 
 
-def pool_1d(input: Any, ws: int, ignore_border: bool = True, stride: int | None = None, pad: int = 0, mode: str = "max") -> Variable:
+def pool_1d(
+    input: Any, ws: int, ignore_border: bool = True, stride: int | None = None, pad: int = 0, mode: str = "max"
+) -> Variable:
     """Pools windows of ws elements along the last axis."""
     return windows.pool(input, _several(ws, 1), _several(stride, 1), _several(pad, 1), ignore_border, mode)
 

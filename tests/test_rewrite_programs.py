@@ -1,0 +1,210 @@
+"""What simplification is for: stable losses and their gradients; and that programs keep their values."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rewrite_samples import PARAMS, M, N, closed, values
+
+import weft
+import weft.tensor as T
+from weft.compiler.graph.function import declare
+from weft.compiler.ir.interp import evaluate
+from weft.compiler.ir.node import Region, build, constant
+from weft.compiler.simplify import SETTLING, onehot, simplify
+from weft.compiler.simplify.common import weight
+from weft.runtime.errors import BoundsError
+
+
+def program(inputs, outputs) -> Region:
+    return simplify(declare(inputs, outputs, None, None, False, None, True, None, "ignore").lowered.region)
+
+
+def ops(r: Region) -> set[str]:
+    return {n.op for n in r.nodes()}
+
+
+def softmax(x):
+    e = np.exp(x - x.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+LOGITS = np.array([[1000.0, -1000.0, 0.0, 3.0], [-1000.0, -1000.0, 1000.0, 999.0], [0.1, 0.2, 0.3, 0.4]])
+CLASSES = np.array([1, 2, -1])
+
+
+# ---- classes given by number ----------------------------------------------------------------------------------------
+
+
+def class_loss(dtype):
+    x, y = T.matrix("x", dtype=dtype), T.lvector("y")
+    return x, y, T.nnet.categorical_crossentropy(T.nnet.softmax(x), y).mean()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("with_loss", [True, False])
+def test_the_gradient_of_softmax_and_class_loss(dtype, with_loss):
+    x, y, loss = class_loss(dtype)
+    grad = weft.grad(loss, x)
+    r = program([x, y], [loss, grad] if with_loss else [grad])
+    assert "scatter" not in ops(r)
+    assert not any(n.op == "truediv" and n.inputs[1].op == "exp" for n in r.nodes())
+    logits = LOGITS.astype(dtype)
+    *found, g = evaluate(r, [logits, CLASSES])
+    onehot_ = np.eye(4)[CLASSES]
+    np.testing.assert_allclose(g, (softmax(logits) - onehot_) / 3, rtol=1e-6, atol=1e-7)
+    if with_loss:
+        log_p = logits - logits.max(1, keepdims=True)
+        log_p = log_p - np.log(np.exp(log_p).sum(1, keepdims=True))
+        np.testing.assert_allclose(found[0], -log_p[np.arange(3), CLASSES].mean(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("bad", [4, -5])
+@pytest.mark.parametrize("with_loss", [True, False])
+def test_an_index_out_of_range_stays_an_error(bad, with_loss):
+    x, y, loss = class_loss("float64")
+    r = program([x, y], [loss, weft.grad(loss, x)] if with_loss else [weft.grad(loss, x)])
+    with pytest.raises(BoundsError):
+        evaluate(r, [LOGITS, np.array([0, bad, 1])])
+
+
+def test_a_sum_of_a_scatter_that_alone_checks_its_index_stays():
+    x, y = T.matrix("x"), T.lvector("y")
+    picked = T.zeros_like(x)
+    g = T.inc_subtensor(picked[T.arange(x.shape[0]), y], x[:, 0]).sum(axis=1)
+    r = program([x, y], [g])
+    with pytest.raises(BoundsError):
+        evaluate(r, [LOGITS, np.array([0, 4, 1])])
+    np.testing.assert_allclose(evaluate(r, [LOGITS, CLASSES])[0], LOGITS[:, 0])
+
+
+def test_the_logarithm_of_picked_probabilities():
+    x, y = T.matrix("x"), T.lvector("y")
+    loss = -T.log(T.nnet.softmax(x)[T.arange(x.shape[0]), y]).sum()
+    (value,) = evaluate(program([x, y], [loss]), [LOGITS, CLASSES])
+    assert np.isfinite(value) and value > 2000
+
+
+# ---- classes given by a distribution --------------------------------------------------------------------------------
+
+
+def test_the_gradient_of_softmax_and_distribution_loss():
+    x, t = T.matrix("x"), T.matrix("t")
+    loss = T.nnet.categorical_crossentropy(T.nnet.softmax(x), t).sum()
+    r = program([x, t], [loss, weft.grad(loss, x)])
+    target = np.full((3, 4), 0.25)
+    value, g = evaluate(r, [LOGITS, target])
+    assert np.isfinite(value)
+    np.testing.assert_allclose(g, softmax(LOGITS) - target, atol=1e-12)
+
+
+# ---- two classes ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("reduce", ["sum", "mean"])
+@pytest.mark.parametrize("sigmoid", ["sigmoid", "written"])
+def test_sigmoid_and_binary_loss(dtype, reduce, sigmoid):
+    z, t = T.vector("z", dtype=dtype), T.vector("t", dtype=dtype)
+    p = T.nnet.sigmoid(z) if sigmoid == "sigmoid" else 1 / (1 + T.exp(-z))
+    loss = getattr(T.nnet.binary_crossentropy(p, t), reduce)()
+    r = program([z, t], [loss, weft.grad(loss, z)])
+    assert "exp" not in ops(r) and "log" not in ops(r)
+    zs, ts = np.array([1000, -1000, 0.5, -3, 100], dtype), np.array([0, 1, 0.25, 1, 1], dtype)
+    value, g = evaluate(r, [zs, ts])
+    s = 0.5 * (1 + np.tanh(zs / 2))
+    scale = 1 / 5 if reduce == "mean" else 1
+    want = (ts * np.logaddexp(0, -zs) + (1 - ts) * np.logaddexp(0, zs)).sum() * scale
+    np.testing.assert_allclose(value, want, rtol=1e-6)
+    np.testing.assert_allclose(g, (s - ts) * scale, rtol=1e-5, atol=1e-7)
+    assert sum(n.op in ("sigmoid", "softplus") for n in r.nodes()) == 3
+
+
+@pytest.mark.parametrize("written, z, wanted", [
+    (lambda z: T.log(1 / (1 + T.exp(-z))), -1000.0, -1000.0),
+    (lambda z: T.log(1 - T.nnet.sigmoid(z)), 1000.0, -1000.0),
+    (lambda z: T.log(1 + T.exp(z)), 1000.0, 1000.0),
+    (lambda z: T.log(1 + z), 1e-20, 1e-20),
+    (lambda z: T.exp(z) - 1, 1e-20, 1e-20),
+    (lambda z: T.log(T.nnet.sigmoid(z)), -1000.0, -1000.0),
+    (lambda z: 1 - T.nnet.sigmoid(z), 50.0, np.exp(-50.0)),
+    (lambda z: T.log(T.exp(z)), 1000.0, 1000.0),
+], ids=range(8))  # fmt: skip
+def test_stable_forms(written, z, wanted):
+    x = T.vector("x")
+    (value,) = evaluate(program([x], [written(x)]), [np.array([z])])
+    np.testing.assert_allclose(value, [wanted], rtol=1e-12)
+
+
+# ---- any program ----------------------------------------------------------------------------------------------------
+
+UNARY = ("neg", "exp", "log", "sqrt", "sqr", "abs", "sigmoid", "softplus", "log1p", "expm1", "reciprocal", "tanh")
+BINARY = ("add", "sub", "mul", "truediv", "maximum", "minimum")
+CONSTANTS = (0.0, 1.0, -1.0, 2.0, 0.5, 3.0)
+
+
+@st.composite
+def graphs(draw):
+    pool = [PARAMS[n] for n in ("x", "y", "row", "col")] + [constant([[c]], "float64") for c in CONSTANTS]
+    for _ in range(draw(st.integers(1, 10))):
+        kind = draw(st.integers(0, 9))
+        if kind < 3:
+            pool.append(build(draw(st.sampled_from(UNARY)), draw(st.sampled_from(pool))))
+        elif kind < 8:
+            pool.append(build(draw(st.sampled_from(BINARY)), draw(st.sampled_from(pool)), draw(st.sampled_from(pool))))
+        elif kind == 8:
+            axis = draw(st.integers(0, 1))
+            kept = build(draw(st.sampled_from(("sum", "max"))), draw(st.sampled_from(pool)), axes=(axis,))
+            pool.append(build("dimshuffle", kept, order=("x", 0) if axis == 0 else (0, "x")))
+        else:
+            pool.append(build("alloc", draw(st.sampled_from(pool)), *PARAMS["x"].axes) if draw(st.booleans()) else
+                        build("switch", build("lt", draw(st.sampled_from(pool)), draw(st.sampled_from(pool))),
+                              draw(st.sampled_from(pool)), draw(st.sampled_from(pool))))  # fmt: skip
+    return closed(*pool[-2:])
+
+
+@settings(max_examples=150, deadline=None)
+@given(graphs(), st.integers(0, 5))
+def test_random_programs_keep_their_values(r, seed):
+    new = simplify(r)
+    assert simplify(new) is new
+    exact = values(r, seed)
+    for have, want in zip(values(new, seed), exact, strict=True):
+        assert have.shape == want.shape and have.dtype == want.dtype
+        # Where the program overflows or is undefined, licences allow a number; finite values stay.
+        usual = np.isfinite(want) & (np.abs(want) < 1e12)
+        # Differences of nearly equal terms keep their absolute error only.
+        np.testing.assert_allclose(have[usual], want[usual], rtol=1e-5, atol=1e-5)
+
+
+# ---- planted faults -------------------------------------------------------------------------------------------------
+
+
+def test_a_wrong_rule_is_seen(monkeypatch):
+    """The comparisons above see a rule that is wrong in sign."""
+    from weft.compiler.ir.rewrite import Pass, Rule, apply, weigh
+
+    wrong = Pass("wrong", [Rule("w", "neg(sub(x, y))", "sub(x, y)")], weigh(weight))
+    r = closed(build("neg", build("sub", PARAMS["x"], PARAMS["y"])))
+    with pytest.raises(AssertionError):
+        np.testing.assert_allclose(values(apply(wrong, r))[0], values(r)[0])
+
+
+def test_without_the_rules_for_losses_the_gradient_is_not_a_number():
+    from weft.compiler.simplify import settle
+
+    x, y, loss = class_loss("float32")
+    lowered = declare([x, y], [weft.grad(loss, x)], None, None, False, None, True, None, "ignore").lowered.region
+    r = settle(tuple(p for p in SETTLING if p is not onehot), lowered)
+    (g,) = evaluate(r, [LOGITS.astype("float32"), CLASSES])
+    assert g.shape == (N, M) and not np.isfinite(g).all()
+
+
+def test_a_rule_that_grows_is_seen_by_the_measure():
+    from weft.compiler.ir.rewrite import Pass, Rule, apply, weigh
+
+    grows = Pass("grows", [Rule("g", "exp(x)", "neg(neg(log(x)))")], weigh(weight))
+    r = closed(build("exp", PARAMS["x"]))
+    assert grows.measure(apply(grows, r)) > grows.measure(r)
