@@ -34,13 +34,13 @@ PAUSE = 0.15  # seconds between contestants: thread pools go on spinning after a
 class Worker:
     """A contestant's process, for one case."""
 
-    def __init__(self, name: str, case: str, args: argparse.Namespace, cache: Path):
+    def __init__(self, name: str, case: str, args: argparse.Namespace, scratch: Path, private: bool):
         module, variant = CONTESTANTS.get(name, (name, ""))
         command = [sys.executable, str(HERE / "worker.py"), module, variant, str(args.threads), case]
-        self.log = open(cache.with_suffix(".log"), "w+")  # noqa: SIM115 - closed by `close`
+        self.log = open(scratch / "log", "w+")  # noqa: SIM115 - closed by `close`
         self.process = subprocess.Popen(
             command + ["tiny"] * args.tiny, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True,
-            env=environment(args.threads, cache),
+            env=environment(args.threads, scratch if private else None),
         )  # fmt: skip
         self.told = self.read()
 
@@ -70,12 +70,14 @@ class Worker:
         self.log.close()
 
 
-def environment(threads: int, cache: Path) -> dict[str, str]:
-    """Equal threads for all, and caches of compiled code that this run alone uses."""
+def environment(threads: int, cache: Path | None) -> dict[str, str]:
+    """Equal threads for all; where a folder is given, caches of compiled code in it."""
+    common = {**os.environ, **{name: str(threads) for name in THREAD_VARIABLES}}
+    if cache is None:
+        return common
     flags = f"{os.environ.get('PYTENSOR_FLAGS', '')},base_compiledir={cache / 'pytensor'}"
     return {
-        **os.environ,
-        **{name: str(threads) for name in THREAD_VARIABLES},
+        **common,
         "WEFT_CACHE_DIR": str(cache / "weft"),
         "TORCHINDUCTOR_CACHE_DIR": str(cache / "torch"),
         "JAX_COMPILATION_CACHE_DIR": str(cache / "jax"),
@@ -85,19 +87,19 @@ def environment(threads: int, cache: Path) -> dict[str, str]:
     }
 
 
-def run_case(name: str, args: argparse.Namespace, caches: Path) -> dict[str, Any]:
+def run_case(name: str, args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     """Starts the contestants, then lets them take turns."""
     case = CASES[name](args.tiny)
     results: dict[str, dict[str, Any]] = {}
     workers: dict[str, Worker] = {}
     for contestant in args.contestants:
-        cache = caches / f"{name}-{contestant.replace(os.sep, '_')}"
-        cache.mkdir()
-        worker = Worker(contestant, name, args, cache)
+        folder = scratch / f"{name}-{contestant.replace(os.sep, '_')}"
+        folder.mkdir()
+        worker = Worker(contestant, name, args, folder, case.compiles)
         told = worker.told
         if case.compiles and "error" not in told:
             worker.close()
-            worker = Worker(contestant, name, args, cache)
+            worker = Worker(contestant, name, args, folder, case.compiles)
             told = {**worker.told, "cold_seconds": told["seconds"]}
         results[contestant] = told
         if "error" in told:
@@ -155,9 +157,9 @@ def main() -> int:
     args.contestants, args.cases = args.contestants.split(","), args.cases.split(",")
     report: dict[str, Any] = {"machine": describe(args.threads), "command": " ".join(["bench/run.py", *sys.argv[1:]])}
     report["cases"] = {}
-    with tempfile.TemporaryDirectory(prefix="weft-bench-") as caches:
+    with tempfile.TemporaryDirectory(prefix="weft-bench-") as scratch:
         for name in args.cases:
-            one = run_case(name, args, Path(caches))
+            one = run_case(name, args, Path(scratch))
             report["cases"][name] = one
             print(table({"cases": {name: one}}), flush=True)
     results = [(c, r) for one in report["cases"].values() for c, r in one["results"].items()]
