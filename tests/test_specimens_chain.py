@@ -69,7 +69,7 @@ def test_visits_and_text_grow_linearly() -> None:
 
 
 def test_pickled() -> None:
-    x, y, g = chain(3000)
+    x, _, g = chain(3000)
     x2, g2 = pickle.loads(pickle.dumps((x, g)))
     at = np.linspace(-1, 1, 5)
     np.testing.assert_array_equal(

@@ -51,7 +51,7 @@ def test_lengths_of_two_masks_must_agree(mode: str) -> None:
     f = weft.function([x, y], T.exp(x[x > 0] + y[y > 0]), mode=mode)
     a, b = np.array([1.0, -1, 2]), np.array([-1.0, 3, 4])
     np.testing.assert_allclose(f(a, b), np.exp([4.0, 6.0]), 1e-12)
-    with pytest.raises(weft.ShapeError, match="2.*3|3.*2"):
+    with pytest.raises(weft.ShapeError, match=r"2.*3|3.*2"):
         f(a, np.abs(b))
     np.testing.assert_allclose(f(a, b), np.exp([4.0, 6.0]), 1e-12)
 

@@ -22,7 +22,15 @@ def test_narrow_floats(dtype: str, eps: float) -> None:
         pytest.importorskip("ml_dtypes")
     x, y = (T.TensorType(dtype, (False, False))(n) for n in "xy")
     a, b = (rng.normal(size=(6, 9)).astype(element_type(dtype)) for _ in range(2))
-    outs = [x * y + x, T.tanh(x) / (T.abs_(y) + 1), T.maximum(x, y) - x, x.sum(1), T.exp(x).mean(), x.max(0), T.dot(x, y.T)]
+    outs = [
+        x * y + x,
+        T.tanh(x) / (T.abs_(y) + 1),
+        T.maximum(x, y) - x,
+        x.sum(1),
+        T.exp(x).mean(),
+        x.max(0),
+        T.dot(x, y.T),
+    ]
     p, q = wide(a), wide(b)
     want = [p * q + p, np.tanh(p) / (abs(q) + 1), np.maximum(p, q) - p, p.sum(1), np.exp(p).mean(), p.max(0), p @ q.T]
     found = agree([x, y], outs, [a, b], want, tolerance=12 * eps)
@@ -80,7 +88,18 @@ def test_cumsum_and_sort() -> None:
     x = T.dmatrix("x")
     value = rng.normal(size=(5, 7))
     outs: Any = [T.cumsum(T.exp(x), 1), T.cumsum(x, 0) * 2, T.sort(x, 1) - 1, T.argsort(x, 1), T.sort(x.T, 0)]
-    agree([x], outs, [value], [np.exp(value).cumsum(1), value.cumsum(0) * 2, np.sort(value, 1) - 1, np.argsort(value, 1), np.sort(value.T, 0)])
+    agree(
+        [x],
+        outs,
+        [value],
+        [
+            np.exp(value).cumsum(1),
+            value.cumsum(0) * 2,
+            np.sort(value, 1) - 1,
+            np.argsort(value, 1),
+            np.sort(value.T, 0),
+        ],
+    )
     gradient(T.sum(T.sin(T.cumsum(x, 1))) + T.sum(T.sort(x, 1)[:, ::2] ** 2), [x], [value])
 
 
