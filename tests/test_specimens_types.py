@@ -49,8 +49,8 @@ def test_complex64() -> None:
     z = T.TensorType("complex64", (False, False))("z")
     value = (rng.normal(size=(3, 4)) + 1j * rng.normal(size=(3, 4))).astype(np.complex64)
     outs = [z * T.conj(z) + z, T.exp(z) / (z + 3), T.abs_(z), z.sum(0), T.real(z) * T.imag(z), T.dot(z, z.T), z.prod()]
-    want = [value * value.conj() + value, np.exp(value) / (value + 3), abs(value), value.sum(0), value.real * value.imag,
-            value @ value.T, value.prod()]  # fmt: skip
+    want = [value * value.conj() + value, np.exp(value) / (value + 3), abs(value), value.sum(0),
+            value.real * value.imag, value @ value.T, value.prod()]  # fmt: skip
     agree([z], outs, [value], want, tolerance=2e-5)
     # the gradient of a real cost: dC/dRe z + i dC/dIm z
     (found,) = agree([z], [weft.grad(T.sqr(T.abs_(z)).sum(), z)], [value], [2 * value], tolerance=2e-5)
