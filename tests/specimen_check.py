@@ -16,7 +16,9 @@ def both(inputs: Sequence[Variable], outputs: Any, **kwargs: Any) -> tuple[Any, 
     return tuple(weft.function(list(inputs), outputs, mode=mode, **kwargs) for mode in ("compile", "interpret"))  # type: ignore[return-value]
 
 
-def agree(inputs: Sequence[Variable], outputs: Any, values: Sequence[Any], expected: Any = None, tolerance: float = 1e-10) -> Any:
+def agree(
+    inputs: Sequence[Variable], outputs: Any, values: Sequence[Any], expected: Any = None, tolerance: float = 1e-10
+) -> Any:
     """Results of the compiled function, equal to the interpreter's and to what is expected."""
     compiled, interpreted = both(inputs, outputs)
     found, meant = compiled(*values), interpreted(*values)
@@ -35,7 +37,9 @@ def wide(a: np.ndarray) -> np.ndarray:
     return a.astype(np.float64) if a.dtype.itemsize == 2 and a.dtype.kind not in "iub" else a
 
 
-def gradient(cost: Variable, wrt: Sequence[Variable], values: Sequence[Any], step: float = 1e-6, tolerance: float = 1e-6) -> list:
+def gradient(
+    cost: Variable, wrt: Sequence[Variable], values: Sequence[Any], step: float = 1e-6, tolerance: float = 1e-6
+) -> list:
     """Compiled gradients, equal to the interpreter's and to finite differences of the compiled cost."""
     grads = weft.grad(cost, list(wrt))
     compiled, interpreted = both(wrt, grads, on_unused_input="ignore")
@@ -45,5 +49,7 @@ def gradient(cost: Variable, wrt: Sequence[Variable], values: Sequence[Any], ste
     for k, (a, b) in enumerate(zip(found, interpreted(*points), strict=True)):
         assert a.dtype == b.dtype == points[k].dtype and a.shape == b.shape == points[k].shape
         np.testing.assert_allclose(a, b, 1e-10, 1e-10, err_msg=f"input {k}, interpreter")
-        np.testing.assert_allclose(a, numeric_gradient(value, points, k, step), tolerance, tolerance, err_msg=f"input {k}")
+        np.testing.assert_allclose(
+            a, numeric_gradient(value, points, k, step), tolerance, tolerance, err_msg=f"input {k}"
+        )
     return found

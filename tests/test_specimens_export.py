@@ -117,10 +117,24 @@ def test_training_step_as_c_program(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
         sources.append(str(tmp_path / name))
     sources += [str(HEADERS / "weft_library.c"), str(HEADERS / "weft_pool.c")]
-    command = [*chain.command, *chain.flags, "-Wall", "-Werror", "-I", str(HEADERS), *sources, "-o", str(tmp_path / "train"), "-lm", "-lpthread"]
+    command = [
+        *chain.command,
+        *chain.flags,
+        "-Wall",
+        "-Werror",
+        "-I",
+        str(HEADERS),
+        *sources,
+        "-o",
+        str(tmp_path / "train"),
+        "-lm",
+        "-lpthread",
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    done = subprocess.run([str(tmp_path / "train"), str(tmp_path / "in"), str(tmp_path / "out")], capture_output=True, text=True)
+    done = subprocess.run(
+        [str(tmp_path / "train"), str(tmp_path / "in"), str(tmp_path / "out")], capture_output=True, text=True
+    )
     assert done.returncode == 0, (done.returncode, done.stderr)
 
     costs = [float(f(*data)) for _ in range(100)]

@@ -155,7 +155,8 @@ def test_no_built_in_operation_runs_in_python(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_threads_of_the_environment() -> None:
-    code = "import weft, weft.tensor as T\nx = T.dvector('x')\nweft.function([x], x + 1)([1.0])\nfrom weft.runtime import pool\nprint(pool.threads())"
+    code = "import weft, weft.tensor as T\nx = T.dvector('x')\nweft.function([x], x + 1)([1.0])\n"
+    code += "from weft.runtime import pool\nprint(pool.threads())"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "WEFT_THREADS": "3"}, timeout=60,
                           capture_output=True, text=True)  # fmt: skip
     assert done.stdout.strip() == "3", done.stderr

@@ -22,7 +22,15 @@ def test_narrow_floats(dtype: str, eps: float) -> None:
         pytest.importorskip("ml_dtypes")
     x, y = (T.TensorType(dtype, (False, False))(n) for n in "xy")
     a, b = (rng.normal(size=(6, 9)).astype(element_type(dtype)) for _ in range(2))
-    outs = [x * y + x, T.tanh(x) / (T.abs_(y) + 1), T.maximum(x, y) - x, x.sum(1), T.exp(x).mean(), x.max(0), T.dot(x, y.T)]
+    outs = [
+        x * y + x,
+        T.tanh(x) / (T.abs_(y) + 1),
+        T.maximum(x, y) - x,
+        x.sum(1),
+        T.exp(x).mean(),
+        x.max(0),
+        T.dot(x, y.T),
+    ]
     p, q = wide(a), wide(b)
     want = [p * q + p, np.tanh(p) / (abs(q) + 1), np.maximum(p, q) - p, p.sum(1), np.exp(p).mean(), p.max(0), p @ q.T]
     found = agree([x, y], outs, [a, b], want, tolerance=12 * eps)
@@ -41,8 +49,8 @@ def test_complex64() -> None:
     z = T.TensorType("complex64", (False, False))("z")
     value = (rng.normal(size=(3, 4)) + 1j * rng.normal(size=(3, 4))).astype(np.complex64)
     outs = [z * T.conj(z) + z, T.exp(z) / (z + 3), T.abs_(z), z.sum(0), T.real(z) * T.imag(z), T.dot(z, z.T), z.prod()]
-    want = [value * value.conj() + value, np.exp(value) / (value + 3), abs(value), value.sum(0), value.real * value.imag,
-            value @ value.T, value.prod()]  # fmt: skip
+    want = [value * value.conj() + value, np.exp(value) / (value + 3), abs(value), value.sum(0),
+            value.real * value.imag, value @ value.T, value.prod()]  # fmt: skip
     agree([z], outs, [value], want, tolerance=2e-5)
     # the gradient of a real cost: dC/dRe z + i dC/dIm z
     (found,) = agree([z], [weft.grad(T.sqr(T.abs_(z)).sum(), z)], [value], [2 * value], tolerance=2e-5)
@@ -80,7 +88,18 @@ def test_cumsum_and_sort() -> None:
     x = T.dmatrix("x")
     value = rng.normal(size=(5, 7))
     outs: Any = [T.cumsum(T.exp(x), 1), T.cumsum(x, 0) * 2, T.sort(x, 1) - 1, T.argsort(x, 1), T.sort(x.T, 0)]
-    agree([x], outs, [value], [np.exp(value).cumsum(1), value.cumsum(0) * 2, np.sort(value, 1) - 1, np.argsort(value, 1), np.sort(value.T, 0)])
+    agree(
+        [x],
+        outs,
+        [value],
+        [
+            np.exp(value).cumsum(1),
+            value.cumsum(0) * 2,
+            np.sort(value, 1) - 1,
+            np.argsort(value, 1),
+            np.sort(value.T, 0),
+        ],
+    )
     gradient(T.sum(T.sin(T.cumsum(x, 1))) + T.sum(T.sort(x, 1)[:, ::2] ** 2), [x], [value])
 
 
