@@ -107,10 +107,15 @@ def _compile(source: Source, region: Region, stages: Stages, run: _Driver) -> Co
     stages.program = program
     stages.generated = generated = run("print", lambda: HostPrinter(program, builder, kernels).generate())
     options = {"cc": config.cc, "cache_dir": config.cache_dir}
-    path = run("build", lambda: compile_library(generated.units, objects=[static_object("weft_library.c", **options)], **options))
+    path = run(
+        "build",
+        lambda: compile_library(generated.units, objects=[static_object("weft_library.c", **options)], **options),
+    )
     if not pool.loaded():
         pool.load(process_library(**options))
-    constants = [np.ascontiguousarray(n.attr("value").array).reshape(n.attr("value").array.shape) for n in generated.constants]
+    constants = [
+        np.ascontiguousarray(n.attr("value").array).reshape(n.attr("value").array.shape) for n in generated.constants
+    ]
     manifest = manifest_of(source, stages)
     loaded = run("load", lambda: Program(path, manifest, [h.function for h in generated.hosts]))
     return Compiled(loaded, constants)

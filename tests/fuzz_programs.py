@@ -130,7 +130,9 @@ class Grower:
 
     def input(self) -> None:
         rng, name = self.rng, self.name()
-        shape = tuple(rng.choice(self.dims) if rng.random() < 0.85 else 1 for _ in range(rng.choice([0, 1, 1, 2, 2, 2, 3])))
+        shape = tuple(
+            rng.choice(self.dims) if rng.random() < 0.85 else 1 for _ in range(rng.choice([0, 1, 1, 2, 2, 2, 3]))
+        )
         while np.prod(shape, dtype=int) > LARGE:
             shape = shape[1:]
         dtype = "float64" if self.smooth else rng.choice([*FLOATS, *FLOATS, *INTS, "bool"])
@@ -174,7 +176,9 @@ class Grower:
         except weft.WeftError as e:
             raise AssertionError(f"{line}: {e}\n{self.program.text([v.name for v in used])}") from e
         name = line.partition(" = ")[0]
-        if variable.dtype.startswith(("float16", "complex")) or (self.smooth and not variable.dtype.startswith("float")):
+        if variable.dtype.startswith(("float16", "complex")) or (
+            self.smooth and not variable.dtype.startswith("float")
+        ):
             return
         f = weft.function(self.program.symbols(), [variable], mode="interpret", on_unused_input="ignore")
         with np.errstate(all="ignore"):
@@ -199,7 +203,22 @@ class Grower:
         if v.exact and not self.smooth and self.rng.random() < 0.25:
             return f"!T.{self.rng.choice(['floor', 'ceil', 'sgn'])}({v.name})"
         name = self.rng.choice(
-            ["exp", "tanh", "sigmoid", "sin", "cos", "sqr", "neg", "abs_", "softplus", "erf", "log1p", "sqrt", "log", "arctan"]
+            [
+                "exp",
+                "tanh",
+                "sigmoid",
+                "sin",
+                "cos",
+                "sqr",
+                "neg",
+                "abs_",
+                "softplus",
+                "erf",
+                "log1p",
+                "sqrt",
+                "log",
+                "arctan",
+            ]
         )
         if name in ("sqr", "neg", "abs_"):
             return f"!T.{name}({v.name})"
@@ -212,7 +231,11 @@ class Grower:
         rng = self.rng
         if rng.random() < 0.15:
             return rng.choice(["0.5", "2.0", "-1.5", "0.25"]) if v.kind == "f" else rng.choice(["2", "-3", "5"])
-        fits = [w for w in self.values if w.name != v.name and w.kind in kinds and (w.exact or not exact) and self.agree(v, w)]
+        fits = [
+            w
+            for w in self.values
+            if w.name != v.name and w.kind in kinds and (w.exact or not exact) and self.agree(v, w)
+        ]
         close = [w for w in fits if w.ndim == v.ndim]
         if close and rng.random() < 0.7:
             fits = close
@@ -236,7 +259,11 @@ class Grower:
             return None
         name = self.rng.choice(["add", "sub", "mul", "maximum", "minimum", "true_div"])
         if name == "true_div":
-            return f"{v.name} / ({self.partner(v, 'f')} * 0 + 1.25)" if v.kind == "f" and self.rng.random() < 0.3 else f"{v.name} / (abs({self.partner(v, 'f', 'i')}) + 1.5)"
+            return (
+                f"{v.name} / ({self.partner(v, 'f')} * 0 + 1.25)"
+                if v.kind == "f" and self.rng.random() < 0.3
+                else f"{v.name} / (abs({self.partner(v, 'f', 'i')}) + 1.5)"
+            )
         other = self.partner(v, "f", "i", "u", "b") if name in ("add", "mul") else self.partner(v, "f", "i", "u")
         if name in ("maximum", "minimum"):
             return f"!T.{name}({v.name}, {other})"
@@ -257,7 +284,8 @@ class Grower:
         kinds = ("b",) if v.kind == "b" else ("f", "i", "u")
         if v.kind == "b":
             return f"T.{self.rng.choice(['and_', 'or_', 'xor'])}({v.name}, {self.partner(v, 'b')} > 0)"
-        return f"T.{self.rng.choice(['lt', 'le', 'gt', 'ge', 'eq', 'neq'])}({v.name}, {self.partner(v, *kinds, exact=True)})"
+        name = self.rng.choice(["lt", "le", "gt", "ge", "eq", "neq"])
+        return f"T.{name}({v.name}, {self.partner(v, *kinds, exact=True)})"
 
     def switch(self) -> str | None:
         v = self.pick("f", "i", "u")
@@ -299,7 +327,7 @@ class Grower:
         reduced = v.array.shape if axis is None else np.array(v.array.shape)[list(np.atleast_1d(axis))]
         if name in ("max", "min") and (v.kind == "b" or 0 in reduced):
             return None
-        if name == "prod" and (v.kind == "f" and np.prod(reduced) > 20 or self.smooth):
+        if name == "prod" and ((v.kind == "f" and np.prod(reduced) > 20) or self.smooth):
             return None
         if name == "mean" and 0 in reduced:
             return None
@@ -483,7 +511,9 @@ def outputs_of(p: Program, grad: bool) -> list[tuple[str, Any, bool]]:
         return []
     cost: Any = 0.0
     for v in floats:
-        cost = cost + (v.variable * 0.5).sum() if v.exact else cost + T.mean(T.sqr(v.variable)) if v.array.size else cost
+        cost = (
+            cost + (v.variable * 0.5).sum() if v.exact else cost + T.mean(T.sqr(v.variable)) if v.array.size else cost
+        )
     cost = T.cast(cost, "float64") if isinstance(cost, weft.Variable) else None
     wrt = [p.values[n] for n in p.inputs if p.values[n].kind == "f"]
     if cost is None or not wrt:
@@ -546,6 +576,11 @@ def main() -> int:
         if report:
             bad += 1
             print(report, end="\n\n", flush=True)
+        print(
+            f"seeds below {min(first + options.group, options.last)} done, {time.time() - start:.0f} s",
+            file=sys.stderr,
+            flush=True,
+        )
     print(f"seeds {options.first} to {options.last}: {bad} groups failed, {time.time() - start:.0f} s")
     return bad > 0
 

@@ -27,7 +27,9 @@ def test_kernel_text(name, request):
     text = golden_kernels.kernel_text(name)
     if request.config.getoption("--update-golden") or os.environ.get("WEFT_UPDATE_GOLDEN") == "1":
         path.write_text(text)
-    assert text == path.read_text(), f"{path.name} differs; if it is meant to: pytest {Path(__file__).name} --update-golden"
+    assert text == path.read_text(), (
+        f"{path.name} differs; if it is meant to: pytest {Path(__file__).name} --update-golden"
+    )
 
 
 def test_no_stale_files():
@@ -38,7 +40,7 @@ def run(code: str, **environment: str) -> str:
     paths = os.pathsep.join([str(TESTS.parent), str(TESTS), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths, **environment},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False,
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-6000:]
     return done.stdout

@@ -52,7 +52,9 @@ class Scope:
         self.names: dict[Node, str] = dict(outer.names) if outer else {}
         self.counter = counter if counter is not None else outer.counter if outer else [0]
         self.fault = outer.fault if outer else "fault"
-        self.loads_first: bool = outer.loads_first if outer else False  # every load before any store: buffers may overlap
+        self.loads_first: bool = (
+            outer.loads_first if outer else False
+        )  # every load before any store: buffers may overlap
 
     def inner(self) -> Scope:
         return Scope(self.pointer, self)
