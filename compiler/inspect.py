@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..runtime.callable import CompiledFunction
 from ..runtime.errors import ArgumentError
-from .codegen.cuda_kernel import HEADER, cuda_source
 from .graph.trace import Trace
 from .ir import lengths, text
 from .ir.interp import evaluate
@@ -62,6 +61,8 @@ class Function(CompiledFunction):
     @property
     def cuda(self) -> Shown:
         """The kernels as CUDA text, one translation unit."""
+        from .codegen.cuda_kernel import HEADER, cuda_source
+
         kernels = self._generated().kernels
         return Shown("\n".join((HEADER, *(cuda_source(nest, name).source for name, nest in kernels.items()))))
 

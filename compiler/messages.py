@@ -55,13 +55,19 @@ _OF_NODES = {
 }
 
 
-def _check(kind: str, check: Check | None, node: Node | None, source: Source, members: dict[Node, list[Node]]) -> dict[str, Any]:
+def _check(
+    kind: str, check: Check | None, node: Node | None, source: Source, members: dict[Node, list[Node]]
+) -> dict[str, Any]:
     if check is not None:
         found = CHECKS[kind]
         text = found.message.format("{0}", "{1}") if found.arity == 2 else found.message.format("{0}")
         return {"kind": kind, "message": sentence(check, text), "error": found.error.__name__}
     error, message = _OF_NODES[kind]
-    return {"kind": kind, "message": message + _lines(members.get(node, [node]) if node else [], source), "error": error}
+    return {
+        "kind": kind,
+        "message": message + _lines(members.get(node, [node]) if node else [], source),
+        "error": error,
+    }
 
 
 def _lines(nodes: list[Node], source: Source) -> str:

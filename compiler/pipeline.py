@@ -110,7 +110,9 @@ def _compile(source: Source, region: Region, stages: Stages, run: _Driver) -> Co
     path = run("build", lambda: compile_program(generated.units, **options))
     if not pool.loaded():
         pool.load(process_library(**options))
-    constants = [np.ascontiguousarray(n.attr("value").array).reshape(n.attr("value").array.shape) for n in generated.constants]
+    constants = [
+        np.ascontiguousarray(n.attr("value").array).reshape(n.attr("value").array.shape) for n in generated.constants
+    ]
     manifest = manifest_of(source, stages)
     loaded = run("load", lambda: Program(path, manifest, [h.function for h in generated.hosts]))
     return Compiled(loaded, constants)

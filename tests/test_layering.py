@@ -41,7 +41,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 LAZY: dict[str, tuple[str, ...]] = {
     "graph": ("grad", "pipeline"),
     "messages": ("pipeline",),
-    "inspect": ("pipeline",),
+    "inspect": ("pipeline", "codegen.cuda_kernel"),
     "weft": ("models",),
 }
 

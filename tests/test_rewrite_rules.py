@@ -372,7 +372,7 @@ def test_kept(text):
     lambda: build("reshape", X, M_, N_),
     lambda: shuffle(X, 1, 0),
     lambda: alloc(P["s"], N_),
-], ids=str)  # fmt: skip
+])  # fmt: skip
 def test_kept_structure(before):
     r = closed(before())
     for p in PASSES[:-1]:

@@ -205,7 +205,9 @@ class KernelPrinter:
                 out(f"acc{n} = {done};")
             scope.bind(acc_node(a), f"acc{n}")
 
-    def block_of(self, out: Text, inner: Scope, body: list[Node], accs: list[Node], k: int, start: str, stop: str) -> None:
+    def block_of(
+        self, out: Text, inner: Scope, body: list[Node], accs: list[Node], k: int, start: str, stop: str
+    ) -> None:
         """One block: full rounds of lanes, the rest, and the tree over the lanes, whose result is lane 0."""
         width = max((lanes(a.attr("dtype")) for a in accs if a.attr("fold") != "argmax"), default=1)
         folded = [a for a in accs if a.attr("fold") != "argmax"]
@@ -232,9 +234,15 @@ class KernelPrinter:
                 value = lane[s.inputs[0]]
                 n = s.attr("acc")
                 if s.attr("fold") == "argmax":
-                    out(f"{{ const {value_type(s)} v = {strip(value)}; if (i{k} == 0 || WEFT_BETTER(v, best{n})) {{ best{n} = v; acc{n} = i{k}; }} }}")
+                    out(
+                        f"{{ const {value_type(s)} v = {strip(value)}; "
+                        f"if (i{k} == 0 || WEFT_BETTER(v, best{n})) {{ best{n} = v; acc{n} = i{k}; }} }}"
+                    )
                 else:
-                    out(f"lane{n}[l] = {strip(scalar.fold_text(s.attr('fold'), s.attr('dtype'), f'lane{n}[l]', value))};")
+                    out(
+                        f"lane{n}[l] = "
+                        f"{strip(scalar.fold_text(s.attr('fold'), s.attr('dtype'), f'lane{n}[l]', value))};"
+                    )
             out.close()
             if full:
                 out.close()
@@ -284,7 +292,10 @@ class KernelPrinter:
             out(inner.store(s))
         for s in fold:
             n = s.attr("acc")
-            out(f"into{n}[c] = {strip(scalar.fold_text(s.attr('fold'), s.attr('dtype'), f'into{n}[c]', inner[s.inputs[0]]))};")
+            out(
+                f"into{n}[c] = "
+                f"{strip(scalar.fold_text(s.attr('fold'), s.attr('dtype'), f'into{n}[c]', inner[s.inputs[0]]))};"
+            )
         out.close()
 
     def column_stage(self, out: Text, scope: Scope, loop: Node, last: int) -> None:
@@ -363,7 +374,9 @@ class KernelPrinter:
             out("(void)a;")
         out.close()
 
-    def flat_stage(self, out: Text, scope: Scope, loop: Node, name: str, part: int, calls: list[str], known: Scope) -> int:
+    def flat_stage(
+        self, out: Text, scope: Scope, loop: Node, name: str, part: int, calls: list[str], known: Scope
+    ) -> int:
         (k,) = loop.attr("index")
         var = build("index", index=k)
         body = list(loop.inputs[1:])
@@ -393,7 +406,8 @@ class KernelPrinter:
             if a.attr("fold") == "argmax":
                 out(f"s{part}[o] = best{n}, s{part + 1}[o] = acc{n};")
                 join.append(
-                    f"{{ int64_t best = 0; for (int64_t o = 1; o < {blocks}; o++) if (WEFT_BETTER(a->s{part}[o], a->s{part}[best])) "
+                    f"{{ int64_t best = 0; for (int64_t o = 1; o < {blocks}; o++) "
+                    f"if (WEFT_BETTER(a->s{part}[o], a->s{part}[best])) "
                     f"best = o; a->acc{n} = a->s{part + 1}[best]; }}"
                 )
                 part += 2

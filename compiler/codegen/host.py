@@ -170,7 +170,8 @@ class HostPrinter:
         out("return code;")
         out.close()
         return Generated(
-            self.units(str(out)), self.checks, self.check_nodes, self.p.constants, self.p.segments, self.hosts, self.host_calls, self.library,
+            self.units(str(out)), self.checks, self.check_nodes, self.p.constants, self.p.segments,
+            self.hosts, self.host_calls, self.library,
             {name: printer.nest for name, printer in self.kernels.by_key.values()}, self.calls,
         )  # fmt: skip
 
@@ -452,7 +453,10 @@ class HostPrinter:
             if not keep[k]:
                 lead, row = -min(taps[k]), rows[s.params[1][k].number]
                 for j in range(lead):
-                    out(f"memcpy(b{b.number} + {j} * {row}, {base[k]} + (({t} + {j}) % {lead + 1}) * {row}, {row} * {DTYPES[b.dtype].itemsize});")
+                    out(
+                        f"memcpy(b{b.number} + {j} * {row}, "
+                        f"{base[k]} + (({t} + {j}) % {lead + 1}) * {row}, {row} * {DTYPES[b.dtype].itemsize});"
+                    )
         if until:
             of_attrs = tuple(sorted(dict(n.attrs).items()))
             scope.bind(build("length", *n.inputs, of="scan", of_attrs=of_attrs, out=-1, axis=0), t)
@@ -475,7 +479,10 @@ class HostPrinter:
             assert isinstance(b, Buffer)
             if b.place == "state":
                 continue  # written in place, below
-            out(f"{{ weft_state *const s = call->states[{u}]; const weft_array old = s->now; s->now = s->spare; s->spare = old; }}")
+            out(
+                f"{{ weft_state *const s = call->states[{u}]; "
+                f"const weft_array old = s->now; s->now = s->spare; s->spare = old; }}"
+            )
         for s in self.p.after_commit:
             self.step_kernel(out, scope, s, after_commit=True)
 

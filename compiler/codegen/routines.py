@@ -55,12 +55,18 @@ def dot(host, out, scope, s):
     if right.ndim == 1:
         m = scope.get(out, left.type.axes[0])
         (rs, cs), (inc,) = strides(a), strides(b)
-        out(f"{lib('gemv', dtype)}({m}, {k}, {pa}, {rs}, {cs}, {pb}, {inc}, b{c.number}, 1, call->parallel_for, call->threads);")
+        out(
+            f"{lib('gemv', dtype)}({m}, {k}, {pa}, {rs}, {cs}, {pb}, {inc}, "
+            f"b{c.number}, 1, call->parallel_for, call->threads);"
+        )
         return
     n = scope.get(out, right.type.axes[1])
     if left.ndim == 1:
         (inc,), (rs, cs) = strides(a), strides(b)
-        out(f"{lib('gemv', dtype)}({n}, {k}, {pb}, {cs}, {rs}, {pa}, {inc}, b{c.number}, 1, call->parallel_for, call->threads);")
+        out(
+            f"{lib('gemv', dtype)}({n}, {k}, {pb}, {cs}, {rs}, {pa}, {inc}, "
+            f"b{c.number}, 1, call->parallel_for, call->threads);"
+        )
         return
     m = scope.get(out, left.type.axes[0])
     work = host.workspace(out, f"{lib('gemm_workspace', dtype)}({m}, {n}, {k}, call->threads)")
@@ -85,7 +91,8 @@ def nonzero(host, out, scope, s):
     dims = ", ".join(scope.get(out, a) for a in x.type.axes)
     outs = ", ".join(f"b{b.number}" for b in s.outputs)
     out(
-        f"{lib('nonzero', x.type.dtype)}(b{src.number}, {x.ndim}, (const int64_t[]){{{dims}}}, (int64_t *const[]){{{outs}}});"
+        f"{lib('nonzero', x.type.dtype)}(b{src.number}, {x.ndim}, "
+        f"(const int64_t[]){{{dims}}}, (int64_t *const[]){{{outs}}});"
     )
 
 
@@ -145,9 +152,13 @@ def scatter(host, out, scope, s):
     if not full:
         if all(lengths.static(a) == 1 for a in y.type.axes):
             cs, ist = "0", "0"
-        elif all(lengths.static(a) == 1 for a in rest) and rest and all(p is q for p, q in zip(lead, axes, strict=True)):
+        elif (
+            all(lengths.static(a) == 1 for a in rest) and rest and all(p is q for p, q in zip(lead, axes, strict=True))
+        ):
             cs, ist = "1", "0"
-        elif all(lengths.static(a) == 1 for a in lead) and all(p is q for p, q in zip(rest, x.type.axes[len(indices) :], strict=True)):
+        elif all(lengths.static(a) == 1 for a in lead) and all(
+            p is q for p, q in zip(rest, x.type.axes[len(indices) :], strict=True)
+        ):
             cs, ist = "0", "1"
         else:
             whole = (*axes, *x.type.axes[len(indices) :])
@@ -157,12 +168,15 @@ def scatter(host, out, scope, s):
     add = int(n.attr("mode") == "inc")
     out(
         f"{lib('scatter', x.type.dtype)}(b{dst.number}, {source}, {len(indices)}, "
-        f"(const int64_t *const[]){{{', '.join(stretched)}}}, (const int64_t[]){{{dims}}}, {count}, {inner}, {cs}, {ist}, {add}, &fault);"
+        f"(const int64_t *const[]){{{', '.join(stretched)}}}, (const int64_t[]){{{dims}}}, "
+        f"{count}, {inner}, {cs}, {ist}, {add}, &fault);"
     )
     host.fault(out, n)
 
 
-def stretch(host: HostPrinter, out: Text, scope: HostScope, index: Node, b: Buffer, tmp: Buffer, axes: tuple[Node, ...]) -> None:
+def stretch(
+    host: HostPrinter, out: Text, scope: HostScope, index: Node, b: Buffer, tmp: Buffer, axes: tuple[Node, ...]
+) -> None:
     """An index array as int64 in the common shape of all index arrays."""
     broadcast_copy(
         host, out, scope, index.type.axes, axes, f"b{b.number}", f"b{tmp.number}",
@@ -170,7 +184,9 @@ def stretch(host: HostPrinter, out: Text, scope: HostScope, index: Node, b: Buff
     )  # fmt: skip
 
 
-def broadcast_copy(host: Any, out: Text, scope: HostScope, have: Any, want: Any, src: str, dst: str, convert: str = "") -> None:
+def broadcast_copy(
+    host: Any, out: Text, scope: HostScope, have: Any, want: Any, src: str, dst: str, convert: str = ""
+) -> None:
     """Loops that copy a contiguous array into a larger one, axes of length 1 stretched."""
     out.open("")
     out("int64_t at = 0;")
@@ -216,7 +232,10 @@ def solve_triangular(host, out, scope, s):
     out(f"memcpy(b{dst.number}, b{s.inputs[1].number}, {scope.get(out, dst.nbytes())});")
     n, m = (scope.get(out, x) for x in b.type.axes)
     lower, trans = int(s.node.attr("lower")), int(s.node.attr("trans"))
-    out(f"{lib('solve_triangular', a.type.dtype)}(b{s.inputs[0].number}, b{dst.number}, {n}, {m}, {lower}, {trans}, {pointer});")
+    out(
+        f"{lib('solve_triangular', a.type.dtype)}(b{s.inputs[0].number}, b{dst.number}, "
+        f"{n}, {m}, {lower}, {trans}, {pointer});"
+    )
 
 
 def _csr(name: str, host, out, scope, s, parts: list[str], work: str = "") -> None:
@@ -225,7 +244,10 @@ def _csr(name: str, host, out, scope, s, parts: list[str], work: str = "") -> No
     index = s.node.inputs[position].type.dtype
     wide = "i64" if index == "int64" else "i32"
     tail = f"{work}, &fault" if work else "&fault"
-    out(f"weft_lib_{name}_{scalar.suffix(dst.dtype)}_{wide}({', '.join(parts)}, b{dst.number}, call->parallel_for, call->threads, {tail});")
+    out(
+        f"weft_lib_{name}_{scalar.suffix(dst.dtype)}_{wide}({', '.join(parts)}, b{dst.number}, "
+        f"call->parallel_for, call->threads, {tail});"
+    )
     host.fault(out, s.node)
 
 
@@ -238,7 +260,14 @@ def csr_dot(host, out, scope, s):
     data, _, indptr, b = s.node.inputs
     host.reserve(out, scope, s.outputs[0])
     count, columns, m = (scope.get(out, v) for v in (data.type.axes[0], *b.type.axes))
-    _csr("csr_dot", host, out, scope, s, [_rows(scope, out, indptr), count, columns, m, *(f"b{v.number}" for v in s.inputs)])
+    _csr(
+        "csr_dot",
+        host,
+        out,
+        scope,
+        s,
+        [_rows(scope, out, indptr), count, columns, m, *(f"b{v.number}" for v in s.inputs)],
+    )
 
 
 @routine("csr_dot_t")

@@ -85,15 +85,19 @@ def operation(n: Node, args: list[str]) -> str:
         return f"weft_cast_{suffix(dtype)}_{suffix(n.type.dtype)}({args[0]})"
     if op == "complex":
         return f"weft_complex_{suffix(n.type.dtype)}({args[0]}, {args[1]})"
-    if op in ("floordiv", "mod") and dtype == "int64" and all(lengths.nonneg(i) for i in n.inputs):
-        if lengths.static(n.inputs[1]) or n.inputs[1].op != "const":
-            return f"({args[0]} {'/' if op == 'floordiv' else '%'} {args[1]})"
+    if (
+        op in ("floordiv", "mod")
+        and dtype == "int64"
+        and all(lengths.nonneg(i) for i in n.inputs)
+        and (lengths.static(n.inputs[1]) or n.inputs[1].op != "const")
+    ):
+        return f"({args[0]} {'/' if op == 'floordiv' else '%'} {args[1]})"
     if op in INFIX and DTYPES[dtype].kind != "c":
         if op in COMPARE:
             return f"({args[0]} {INFIX[op]} {args[1]})"
         if dtype == "bool":
             return f"({args[0]} {'|' if op == 'add' else '&' if op == 'mul' else INFIX[op]} {args[1]})"
-        if dtype in WIDE and op != "truediv" or DTYPES[dtype].kind == "f" and dtype in WIDE:
+        if (dtype in WIDE and op != "truediv") or (DTYPES[dtype].kind == "f" and dtype in WIDE):
             return f"({args[0]} {INFIX[op]} {args[1]})"
     if op == "neg" and dtype in WIDE:
         return f"(-{args[0]})"

@@ -77,7 +77,9 @@ class Elements:
     def _elementwise(self, n: Node, idx: Index, guard: Node | None) -> Rule:
         args = []
         for x in n.inputs:
-            args.append((yield x, tuple(ZERO if is_one(a) else i for a, i in zip(x.type.axes, idx, strict=True)), guard))
+            args.append(
+                (yield x, tuple(ZERO if is_one(a) else i for a, i in zip(x.type.axes, idx, strict=True)), guard)
+            )
         if n.type.dtype == "int64" and n.op in ("add", "sub", "mul", "neg"):
             return _integer(n.op, args)
         return make(n.op, args, n.attrs)
@@ -86,7 +88,9 @@ class Elements:
         if n not in self.tensors:
             return n
         strides = contiguous_strides(n.type.axes)
-        offset = lengths.add(ZERO, *(lengths.mul(i, s) for i, s, a in zip(idx, strides, n.type.axes, strict=True) if not is_one(a)))
+        offset = lengths.add(
+            ZERO, *(lengths.mul(i, s) for i, s, a in zip(idx, strides, n.type.axes, strict=True) if not is_one(a))
+        )
         return self._load(n, offset, guard)
         yield
 
@@ -115,7 +119,9 @@ class Elements:
     def _slice(self, n: Node, idx: Index, guard: Node | None) -> Rule:
         x = n.inputs[0]
         walked = walk_spec(x, n.inputs[1:], n.attr("spec"))
-        return (yield x, tuple(lengths.add(w[0], lengths.scale(i, w[2])) for w, i in zip(walked, idx, strict=True)), guard)
+        return (
+            yield x, tuple(lengths.add(w[0], lengths.scale(i, w[2])) for w, i in zip(walked, idx, strict=True)), guard
+        )
 
     def _set_slice(self, n: Node, idx: Index, guard: Node | None) -> Rule:
         x, y = n.inputs[:2]
@@ -234,7 +240,9 @@ class Elements:
         state = n.inputs[0]
         key = yield state, (ZERO,), guard
         number = yield state, (lengths.const(1),), guard
-        flat = lengths.add(ZERO, *(lengths.mul(i, s) for i, s in zip(idx, contiguous_strides(n.type.axes), strict=True)))
+        flat = lengths.add(
+            ZERO, *(lengths.mul(i, s) for i, s in zip(idx, contiguous_strides(n.type.axes), strict=True))
+        )
         return build("draw_at", key, number, flat, distribution=n.attr("distribution"), dtype=n.type.dtype)
 
     def _advance(self, n: Node, idx: Index, guard: Node | None) -> Rule:

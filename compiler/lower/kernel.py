@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+
 from ...runtime.errors import InternalError
 from ..ir import lengths
 from ..ir.node import Node, Region, build, substitute, topological
@@ -102,7 +103,13 @@ class _Lowering:
         stores: list[tuple[int, Node, Node]] = []  # buffer, offset, value
         for k, (out, labels) in enumerate(zip(self.body.outputs, self.layout, strict=True)):
             inner_axes = [(lab, a) for lab, a in zip(labels, out.type.axes, strict=True) if lab >= self.outer_count]
-            found = dict(zip((lab for lab, _ in sorted(inner_axes)), self.inner_variables(a for _, a in sorted(inner_axes, key=lambda t: t[0])), strict=True))
+            found = dict(
+                zip(
+                    (lab for lab, _ in sorted(inner_axes)),
+                    self.inner_variables(a for _, a in sorted(inner_axes, key=lambda t: t[0])),
+                    strict=True,
+                )
+            )
             idx = tuple(ZERO if lab < 0 else outer[lab] if lab < self.outer_count else found[lab] for lab in labels)
             value = self.elements.element(out, idx)
             strides = contiguous_strides(out.type.axes)
@@ -198,7 +205,11 @@ class _Lowering:
     ) -> Nest:
         order = sorted(stages, key=lambda k: (k[0], [v.attr("index") for v in k[1]]))
         flat: dict[tuple[Node, ...], tuple[Node, dict[Node, Node] | None]] = {}
-        everything = [x for rs, ss in stages.values() for x in (*(r.value for r in rs), *(o for _, o, _ in ss), *(v for _, _, v in ss))]
+        everything = [
+            x
+            for rs, ss in stages.values()
+            for x in (*(r.value for r in rs), *(o for _, o, _ in ss), *(v for _, _, v in ss))
+        ]
         everything += [x for _, _, o, v in outer_stores for x in (o, v)]
         mapping: dict[Node, Node] = {}
         # Loops over several axes become one loop wherever every index map allows it.
@@ -222,7 +233,13 @@ class _Lowering:
         for key in order:
             rs, ss = stages[key]
             var, local = flat[key[1]]
-            planned.append((key, [(r, final(r.value, local)) for r in rs], [(b, final(o, local), final(v, local)) for b, o, v in ss]))
+            planned.append(
+                (
+                    key,
+                    [(r, final(r.value, local)) for r in rs],
+                    [(b, final(o, local), final(v, local)) for b, o, v in ss],
+                )
+            )
         for at, (key, rs2, ss2) in enumerate(planned):
             var = flat[key[1]][0]
             self._share_rows(at, var, [v for _, v in rs2] + [v for _, _, v in ss2], first_seen, rows, stored)
@@ -260,7 +277,9 @@ class _Lowering:
             work = lengths.add(work, lengths.const(len(topological([v2]))))
             statements.append((at - 1, 1, build("store", final(o, None), v2, buffer=b)))
         ordered = [n for _, _, n in sorted(statements, key=lambda t: (t[0], t[1]))]
-        nest = self._nest(kept_outer, ordered, bool(rounds or finals), scratch, work, self._epilogue(finals, outer_count, epilogue))
+        nest = self._nest(
+            kept_outer, ordered, bool(rounds or finals), scratch, work, self._epilogue(finals, outer_count, epilogue)
+        )
         nest.finals = len(finals)
         return nest
 
@@ -270,13 +289,17 @@ class _Lowering:
         if finals:
             var = self.variable(count)
             folds = [
-                build("accumulate", build("load", var, buffer=-k, dtype=r.dtype), acc=r.number, fold=r.fold, dtype=r.dtype)
+                build(
+                    "accumulate", build("load", var, buffer=-k, dtype=r.dtype), acc=r.number, fold=r.fold, dtype=r.dtype
+                )
                 for k, r in enumerate(finals, 1)
             ]
             out.append(build("loop", count, *folds, index=(var.attr("index"),), kind="reduce"))
         return out + [build("store", o, v, buffer=b) for b, o, v in stores]
 
-    def _nest(self, outer: list[Node], statements: list[Node], staged: bool, scratch: list, work: Node, epilogue: list[Node]) -> Nest:
+    def _nest(
+        self, outer: list[Node], statements: list[Node], staged: bool, scratch: list, work: Node, epilogue: list[Node]
+    ) -> Nest:
         extents = [self.extents[v] for v in outer]
         names = [v.attr("index") for v in outer]
         if not outer:
@@ -316,7 +339,9 @@ class _Lowering:
 
     # Collapsing
 
-    def _collapse(self, domain: list[Node], everything: list[Node], mapping: dict[Node, Node]) -> tuple[Node, dict[Node, Node] | None]:
+    def _collapse(
+        self, domain: list[Node], everything: list[Node], mapping: dict[Node, Node]
+    ) -> tuple[Node, dict[Node, Node] | None]:
         """One loop variable for a domain: a rewriting of the index maps, or quotients and remainders of a flat one."""
         if not domain:
             return self._unit(), None

@@ -53,7 +53,9 @@ def strided(n: Node) -> Strided | None:
         elif v.op == "slice":
             whole = False
             new = []
-            for s, (first, _, step, _checks) in zip(strides, walk_spec(v.inputs[0], v.inputs[1:], v.attr("spec")), strict=True):
+            for s, (first, _, step, _checks) in zip(
+                strides, walk_spec(v.inputs[0], v.inputs[1:], v.attr("spec")), strict=True
+            ):
                 offset = lengths.add(offset, lengths.mul(s, first))
                 new.append(lengths.scale(s, step))
             strides = tuple(new)

@@ -13,7 +13,9 @@ from ..ir.node import Node, topological
 from .program import Block, Buffer, Step
 
 
-def choose(block: Block, updates: list[int], results: int, states: dict[int, Buffer], nest_of: Callable[[Node], object]) -> list[Step]:
+def choose(
+    block: Block, updates: list[int], results: int, states: dict[int, Buffer], nest_of: Callable[[Node], object]
+) -> list[Step]:
     """Takes the steps that may run after the commit out of the block, in an order in which they may run there.
 
     Their outputs that replace shared variables become the variables' own buffers.
@@ -73,7 +75,11 @@ def _fits(s: Step, finals: list[Buffer], readers: dict[Buffer, list[Step]], stat
         if n.op != "load":
             continue
         x = tensors[n.attr("buffer")]
-        if x.place == "state" and x.index in written and (len(n.inputs) > 1 or {n.inputs[0]} != places[written[x.index]]):
+        if (
+            x.place == "state"
+            and x.index in written
+            and (len(n.inputs) > 1 or {n.inputs[0]} != places[written[x.index]])
+        ):
             return False
     return True
 

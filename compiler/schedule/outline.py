@@ -22,7 +22,9 @@ def outline(
     resolve: Callable[[Node, dict[Node, Node]], Node],
 ) -> Node:
     """The `kernel` node computing `stored`. `new` maps what earlier steps made; inputs are resolved through it."""
-    wanted = stored + [a for s in stored for a in (s.type.items[0].axes if isinstance(s.type, TupleType) else s.type.axes)]
+    wanted = stored + [
+        a for s in stored for a in (s.type.items[0].axes if isinstance(s.type, TupleType) else s.type.axes)
+    ]
     inside, cuts = _collect(wanted, cluster, home, by_value, new)
     scalars = [c for c in cuts if c.ndim == 0 and c.type.dtype == "int64"]
     tensors = [c for c in cuts if not (c.ndim == 0 and c.type.dtype == "int64")]
@@ -40,7 +42,11 @@ def outline(
     number = {lab: k for k, lab in enumerate(outer + [k for k in range(len(cluster.lengths)) if k not in outer])}
     for s in stored:
         labels = tuple(-1 if lab is None or lab < 0 else number[lab] for lab in cluster.labels[s])
-        parts = [build("item", inner[s], index=p) for p in range(len(s.type.items))] if isinstance(s.type, TupleType) else [inner[s]]
+        parts = (
+            [build("item", inner[s], index=p) for p in range(len(s.type.items))]
+            if isinstance(s.type, TupleType)
+            else [inner[s]]
+        )
         for p in parts:
             outputs.append(p)
             layout.append(labels)

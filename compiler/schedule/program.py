@@ -211,9 +211,8 @@ class Builder:
         inputs: list[Node | Buffer] = []
         via = STRIDED_OPERANDS.get(n.op, ())
         for k, x in enumerate(n.inputs):
-            if n.family == "kernel" and x.ndim == 0 and x.type.dtype == "int64":
-                inputs.append(self.use_scalar(x))
-            elif n.op == "csr_dot_t" and k == 4:
+            by_value = n.family == "kernel" and x.ndim == 0 and x.type.dtype == "int64"
+            if by_value or (n.op == "csr_dot_t" and k == 4):
                 inputs.append(self.use_scalar(x))
             elif k in via:
                 view = strided(x)
@@ -274,7 +273,9 @@ class Builder:
                     used.end = max(used.end, self.time)
         return step
 
-    def bind(self, inner: Region, types: Sequence[TensorType], args: Sequence[Buffer | None]) -> list[tuple[Node, Buffer]]:
+    def bind(
+        self, inner: Region, types: Sequence[TensorType], args: Sequence[Buffer | None]
+    ) -> list[tuple[Node, Buffer]]:
         """For each param of a region a placeholder node of the outer lengths, and its buffer (rows when None)."""
         out: list[tuple[Node, Buffer]] = []
         for t, a in zip(types, args, strict=True):
@@ -372,8 +373,11 @@ def _index_axes(n: Node) -> tuple[Node, ...]:
     return joined("scatter", n.inputs[2:])[0]
 
 
-def build_program(source: Region, inputs: int, results: int, updates: list[int], kernels) -> tuple[Builder, HostProgram]:
-    """The host program of a function: its params are `inputs` arguments, then states; its outputs results, then updates."""
+def build_program(
+    source: Region, inputs: int, results: int, updates: list[int], kernels
+) -> tuple[Builder, HostProgram]:
+    """The host program of a function: its params are `inputs` arguments, then states; its outputs results, then
+    updates."""
     from .inplace import choose
 
     b = Builder(kernels.scratch)
@@ -382,7 +386,9 @@ def build_program(source: Region, inputs: int, results: int, updates: list[int],
         b.value[p] = b.buffer(p.type, "input" if k < inputs else "state", k if k < inputs else k - inputs)
     targets: list[Buffer | None] = []
     for k, o in enumerate(r.outputs):
-        targets.append(b.buffer(o.type, "output", k) if k < results else b.buffer(o.type, "spare", updates[k - results]))
+        targets.append(
+            b.buffer(o.type, "output", k) if k < results else b.buffer(o.type, "spare", updates[k - results])
+        )
     block = b.block(r.outputs, r.checks, targets)
     states = {k: b.value[p] for k, p in enumerate(r.params[inputs:])}
     after = choose(block, updates, results, states, lambda n: kernels.get(n)[1].nest)
@@ -403,7 +409,10 @@ def build_program(source: Region, inputs: int, results: int, updates: list[int],
 
 def is_early(size: Node) -> bool:
     """Whether a size is known when the call starts: a function of the lengths of arguments alone."""
-    return all(n.op in ("dim", "const", "add", "mul", "sub", "maximum", "minimum", "floordiv", "mod") or n is THREADS for n in topological([size]))
+    return all(
+        n.op in ("dim", "const", "add", "mul", "sub", "maximum", "minimum", "floordiv", "mod") or n is THREADS
+        for n in topological([size])
+    )
 
 
 def plan_memory(buffers: list[Buffer]) -> tuple[list[list[Node]], int]:

@@ -28,7 +28,9 @@ def operand_labels(n: Node, labels: Labels, fresh: Labels) -> list[tuple[Node, L
     bounds among the inputs. `fresh` holds the labels of the axes that a reduction folds."""
     op = n.op
     if n.family == "elementwise":
-        return [(x, tuple(ONE if is_one(a) else lab for a, lab in zip(x.type.axes, labels, strict=True))) for x in n.inputs]
+        return [
+            (x, tuple(ONE if is_one(a) else lab for a, lab in zip(x.type.axes, labels, strict=True))) for x in n.inputs
+        ]
     x = n.inputs[0]
     if op == "dimshuffle":
         place = {o: labels[k] for k, o in enumerate(n.attr("order")) if o != "x"}
@@ -43,7 +45,10 @@ def operand_labels(n: Node, labels: Labels, fresh: Labels) -> list[tuple[Node, L
         return [(x, tuple(next(folded) if a in n.attr("axes") else next(kept) for a in range(x.ndim)))]
     if op == "slice":
         spec = n.attr("spec")
-        return [(x, tuple(lab if s[0] == "all" else OPAQUE for s, lab in zip(spec, labels, strict=True))), *_scalars(n, 1)]
+        return [
+            (x, tuple(lab if s[0] == "all" else OPAQUE for s, lab in zip(spec, labels, strict=True))),
+            *_scalars(n, 1),
+        ]
     if op == "set_slice":
         spec, y = n.attr("spec"), n.inputs[1]
         inner = tuple(
@@ -53,7 +58,10 @@ def operand_labels(n: Node, labels: Labels, fresh: Labels) -> list[tuple[Node, L
         return [(x, labels), (y, inner), *_scalars(n, 2)]
     if op == "concatenate":
         axis = n.attr("axis")
-        return [(y, tuple(OPAQUE if a == axis else ONE if is_one(y.type.axes[a]) else lab for a, lab in enumerate(labels))) for y in n.inputs]
+        return [
+            (y, tuple(OPAQUE if a == axis else ONE if is_one(y.type.axes[a]) else lab for a, lab in enumerate(labels)))
+            for y in n.inputs
+        ]
     if op == "gather":
         indices = n.inputs[1:]
         width = indices[0].ndim

@@ -1,0 +1,41 @@
+typedef struct {
+    int64_t n0;
+    int64_t n1;
+    const float *p0;
+    int64_t *p1;
+} k0_args;
+
+static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
+    const k0_args *a = arg;
+    const float *restrict const p0 = a->p0;
+    int64_t *restrict const p1 = a->p1;
+    (void)a, (void)worker;
+    for (int64_t i0 = begin; i0 < end; i0++) {
+        const int64_t t0 = a->n1 * i0;
+        int64_t acc0 = 0;
+        float best0 = (-WEFT_INF_f32);
+        for (int64_t b = 0; b < a->n1; b += WEFT_BLOCK) {
+            const int64_t e = weft_min64(b + WEFT_BLOCK, a->n1);
+            int64_t j = b;
+            for (; j + 1 <= e; j += 1) {
+                for (int l = 0; l < 1; l++) {
+                    const int64_t i1 = j + l;
+                    { const float v = p0[t0 + i1]; if (i1 == 0 || WEFT_BETTER(v, best0)) { best0 = v; acc0 = i1; } }
+                }
+            }
+            for (int l = 0; l < e - j; l++) {
+                const int64_t i1 = j + l;
+                { const float v = p0[t0 + i1]; if (i1 == 0 || WEFT_BETTER(v, best0)) { best0 = v; acc0 = i1; } }
+            }
+        }
+        p1[i0] = acc0;
+    }
+}
+
+static void k0(weft_call *call, int64_t n0, int64_t n1, const float *p0, int64_t *p1) {
+    k0_args args = {.n0 = n0, .n1 = n1, .p0 = p0, .p1 = p1};
+    k0_args *const a = &args;
+    const int64_t rounds = a->n0;
+    const int64_t grain = 1 + 16384 / (((a->n1 * 7) + 2) + 1);
+    call->parallel_for(rounds, grain, call->threads, k0_body, a);
+}

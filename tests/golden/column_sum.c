@@ -1,0 +1,49 @@
+typedef struct {
+    int64_t n0;
+    int64_t n1;
+    const float *p0;
+    float *p1;
+} k0_args;
+
+static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
+    const k0_args *a = arg;
+    const float *restrict const p0 = a->p0;
+    float *restrict const p1 = a->p1;
+    (void)a, (void)worker;
+    const int64_t tiles = (a->n1 + WEFT_TILE - 1) / WEFT_TILE;
+    for (int64_t o = begin; o < end; o++) {
+        const int64_t first = o % tiles * WEFT_TILE;
+        const int64_t width = weft_min64(WEFT_TILE, a->n1 - first);
+        float acc0[WEFT_TILE];
+        for (int64_t c = 0; c < width; c++) acc0[c] = 0.0f;
+        for (int64_t b = 0; b < a->n0; b += WEFT_BLOCK) {
+            float lane0[16][WEFT_TILE];
+            for (int l = 0; l < 16; l++) for (int64_t c = 0; c < width; c++) lane0[l][c] = 0.0f;
+            const int64_t e = weft_min64(b + WEFT_BLOCK, a->n0);
+            for (int64_t i1 = b; i1 < e; i1++) {
+                float *restrict const into0 = lane0[(i1 - b) % 16];
+                #pragma GCC ivdep
+                for (int64_t c = 0; c < width; c++) {
+                    const int64_t i0 = first + c;
+                    into0[c] = into0[c] + weft_sqr_f32(p0[(a->n1 * i1) + i0]);
+                }
+            }
+            for (int h = 8; h; h /= 2) for (int l = 0; l < h; l++)
+                for (int64_t c = 0; c < width; c++) lane0[l][c] = lane0[l][c] + lane0[l + h][c];
+            for (int64_t c = 0; c < width; c++) acc0[c] = b == 0 ? lane0[0][c] : acc0[c] + lane0[0][c];
+        }
+        #pragma GCC ivdep
+        for (int64_t c = 0; c < width; c++) {
+            const int64_t i0 = first + c;
+            p1[i0] = acc0[c];
+        }
+    }
+}
+
+static void k0(weft_call *call, int64_t n0, int64_t n1, const float *p0, float *p1) {
+    k0_args args = {.n0 = n0, .n1 = n1, .p0 = p0, .p1 = p1};
+    k0_args *const a = &args;
+    const int64_t rounds = ((a->n1 + WEFT_TILE - 1) / WEFT_TILE);
+    const int64_t grain = 1 + 16384 / (WEFT_TILE * ((a->n0 * 8) + 2) + 1);
+    call->parallel_for(rounds, grain, call->threads, k0_body, a);
+}

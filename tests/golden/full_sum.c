@@ -1,0 +1,44 @@
+typedef struct {
+    int64_t n0;
+    int64_t n1;
+    const double *p0;
+    double *p1;
+    double *s1;
+    double acc0;
+} k0_args;
+
+static void k0_stage0(void *arg, int64_t begin, int64_t end, int worker) {
+    const k0_args *a = arg;
+    const double *restrict const p0 = a->p0;
+    double *restrict const p1 = a->p1;
+    double *restrict const s1 = a->s1;
+    (void)a, (void)worker, (void)p0, (void)p1, (void)s1;
+    for (int64_t o = begin; o < end; o++) {
+        const int64_t b = o * WEFT_BLOCK;
+        double lane0[8];
+        for (int l = 0; l < 8; l++) lane0[l] = 0.0;
+        const int64_t e = weft_min64(b + WEFT_BLOCK, (a->n0 * a->n1));
+        int64_t j = b;
+        for (; j + 8 <= e; j += 8) {
+            for (int l = 0; l < 8; l++) {
+                const int64_t i2 = j + l;
+                lane0[l] = lane0[l] + weft_exp_f64(p0[i2]);
+            }
+        }
+        for (int l = 0; l < e - j; l++) {
+            const int64_t i2 = j + l;
+            lane0[l] = lane0[l] + weft_exp_f64(p0[i2]);
+        }
+        for (int h = 4; h; h /= 2) for (int l = 0; l < h; l++) lane0[l] = lane0[l] + lane0[l + h];
+        s1[o] = lane0[0];
+    }
+}
+
+static void k0(weft_call *call, int64_t n0, int64_t n1, const double *p0, double *p1, double *s1) {
+    k0_args args = {.n0 = n0, .n1 = n1, .p0 = p0, .p1 = p1, .s1 = s1};
+    k0_args *const a = &args;
+    call->parallel_for((((a->n0 * a->n1) + WEFT_BLOCK - 1) / WEFT_BLOCK), 16, call->threads, k0_stage0, &args);
+    a->acc0 = (a->n0 * a->n1) > 0 ? a->s1[0] : 0.0;
+    for (int64_t o = 1; o < (((a->n0 * a->n1) + WEFT_BLOCK - 1) / WEFT_BLOCK); o++) a->acc0 = a->acc0 + a->s1[o];
+    p1[0] = a->acc0;
+}

@@ -1,0 +1,240 @@
+typedef struct {
+    int64_t n0;
+    int64_t n1;
+    const float *p0;
+    float *p1;
+    float *p2;
+    float *p3;
+} k0_args;
+
+static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
+    const k0_args *a = arg;
+    const float *restrict const p0 = a->p0;
+    float *restrict const p1 = a->p1;
+    float *restrict const p2 = a->p2;
+    float *restrict const p3 = a->p3;
+    (void)a, (void)worker;
+    for (int64_t i0 = begin; i0 < end; i0++) {
+        const int64_t t0 = a->n1 * i0;
+        float acc0 = (-WEFT_INF_f32);
+        for (int64_t b = 0; b < a->n1; b += WEFT_BLOCK) {
+            float lane0[16];
+            for (int l = 0; l < 16; l++) lane0[l] = (-WEFT_INF_f32);
+            const int64_t e = weft_min64(b + WEFT_BLOCK, a->n1);
+            int64_t j = b;
+            for (; j + 16 <= e; j += 16) {
+                for (int l = 0; l < 16; l++) {
+                    const int64_t i1 = j + l;
+                    lane0[l] = weft_maximum_f32(lane0[l], p0[t0 + i1]);
+                }
+            }
+            for (int l = 0; l < e - j; l++) {
+                const int64_t i1 = j + l;
+                lane0[l] = weft_maximum_f32(lane0[l], p0[t0 + i1]);
+            }
+            for (int h = 8; h; h /= 2) for (int l = 0; l < h; l++) lane0[l] = weft_maximum_f32(lane0[l], lane0[l + h]);
+            acc0 = b == 0 ? lane0[0] : weft_maximum_f32(acc0, lane0[0]);
+        }
+        const int64_t t1 = a->n1 * i0;
+        float acc1 = 0.0f;
+        for (int64_t b = 0; b < a->n1; b += WEFT_BLOCK) {
+            float lane1[16];
+            for (int l = 0; l < 16; l++) lane1[l] = 0.0f;
+            const int64_t e = weft_min64(b + WEFT_BLOCK, a->n1);
+            int64_t j = b;
+            for (; j + 16 <= e; j += 16) {
+                for (int l = 0; l < 16; l++) {
+                    const int64_t i1 = j + l;
+                    const int64_t t2 = t1 + i1;
+                    const float t3 = p0[t2] - acc0;
+                    const float t4 = weft_exp_f32(t3);
+                    p1[t2] = t3;
+                    p2[t2] = t4;
+                    lane1[l] = lane1[l] + t4;
+                }
+            }
+            for (int l = 0; l < e - j; l++) {
+                const int64_t i1 = j + l;
+                const int64_t t5 = t1 + i1;
+                const float t6 = p0[t5] - acc0;
+                const float t7 = weft_exp_f32(t6);
+                p1[t5] = t6;
+                p2[t5] = t7;
+                lane1[l] = lane1[l] + t7;
+            }
+            for (int h = 8; h; h /= 2) for (int l = 0; l < h; l++) lane1[l] = lane1[l] + lane1[l + h];
+            acc1 = b == 0 ? lane1[0] : acc1 + lane1[0];
+        }
+        p3[i0] = acc1;
+    }
+}
+
+static void k0(weft_call *call, int64_t n0, int64_t n1, const float *p0, float *p1, float *p2, float *p3) {
+    k0_args args = {.n0 = n0, .n1 = n1, .p0 = p0, .p1 = p1, .p2 = p2, .p3 = p3};
+    k0_args *const a = &args;
+    const int64_t rounds = a->n0;
+    const int64_t grain = 1 + 16384 / (((a->n1 * 34) + 2) + 1);
+    call->parallel_for(rounds, grain, call->threads, k0_body, a);
+}
+
+typedef struct {
+    int64_t n0;
+    int64_t n1;
+    int64_t n2;
+    const float *p0;
+    const float *p1;
+    const int64_t *p2;
+    int64_t *p3;
+    float *p4;
+    float *s1;
+    float acc0;
+    weft_fault *fault;
+} k1_args;
+
+static void k1_stage0(void *arg, int64_t begin, int64_t end, int worker) {
+    const k1_args *a = arg;
+    const float *restrict const p0 = a->p0;
+    const float *restrict const p1 = a->p1;
+    const int64_t *restrict const p2 = a->p2;
+    int64_t *restrict const p3 = a->p3;
+    float *restrict const p4 = a->p4;
+    float *restrict const s1 = a->s1;
+    weft_fault *const fault = a->fault;
+    (void)a, (void)worker, (void)p0, (void)p1, (void)p2, (void)p3, (void)p4, (void)s1;
+    for (int64_t o = begin; o < end; o++) {
+        const int64_t b = o * WEFT_BLOCK;
+        float lane0[16];
+        for (int l = 0; l < 16; l++) lane0[l] = 0.0f;
+        const int64_t e = weft_min64(b + WEFT_BLOCK, a->n0);
+        int64_t j = b;
+        for (; j + 16 <= e; j += 16) {
+            for (int l = 0; l < 16; l++) {
+                const int64_t i0 = j + l;
+                const int64_t t0 = weft_checked(i0, a->n1, fault);
+                const int64_t t1 = weft_checked(p2[i0], a->n2, fault);
+                p3[i0] = i0;
+                lane0[l] = lane0[l] + (p0[(a->n2 * t0) + t1] - weft_log_f32(p1[t0]));
+            }
+        }
+        for (int l = 0; l < e - j; l++) {
+            const int64_t i0 = j + l;
+            const int64_t t2 = weft_checked(i0, a->n1, fault);
+            const int64_t t3 = weft_checked(p2[i0], a->n2, fault);
+            p3[i0] = i0;
+            lane0[l] = lane0[l] + (p0[(a->n2 * t2) + t3] - weft_log_f32(p1[t2]));
+        }
+        for (int h = 8; h; h /= 2) for (int l = 0; l < h; l++) lane0[l] = lane0[l] + lane0[l + h];
+        s1[o] = lane0[0];
+    }
+}
+
+static void k1(weft_call *call, int64_t n0, int64_t n1, int64_t n2, const float *p0, const float *p1, const int64_t *p2, int64_t *p3, float *p4, float *s1, weft_fault *fault) {
+    k1_args args = {.n0 = n0, .n1 = n1, .n2 = n2, .p0 = p0, .p1 = p1, .p2 = p2, .p3 = p3, .p4 = p4, .s1 = s1, .fault = fault};
+    k1_args *const a = &args;
+    call->parallel_for(((a->n0 + WEFT_BLOCK - 1) / WEFT_BLOCK), 16, call->threads, k1_stage0, &args);
+    a->acc0 = a->n0 > 0 ? a->s1[0] : 0.0f;
+    for (int64_t o = 1; o < ((a->n0 + WEFT_BLOCK - 1) / WEFT_BLOCK); o++) a->acc0 = a->acc0 + a->s1[o];
+    p4[0] = -(a->acc0 / weft_cast_i64_f32(a->n0));
+}
+
+typedef struct {
+    int64_t n0;
+    int64_t n1;
+    float *p0;
+} k2_args;
+
+static void k2_body(void *arg, int64_t begin, int64_t end, int worker) {
+    const k2_args *a = arg;
+    float *restrict const p0 = a->p0;
+    (void)a, (void)worker;
+    #pragma GCC ivdep
+    for (int64_t i2 = begin; i2 < end; i2++) {
+        p0[i2] = 0.0f;
+    }
+}
+
+static void k2(weft_call *call, int64_t n0, int64_t n1, float *p0) {
+    k2_args args = {.n0 = n0, .n1 = n1, .p0 = p0};
+    k2_args *const a = &args;
+    const int64_t rounds = (a->n0 * a->n1);
+    const int64_t grain = 1 + 16384 / (2 + 1);
+    call->parallel_for(rounds, grain, call->threads, k2_body, a);
+}
+
+typedef struct {
+    int64_t n0;
+    float *p0;
+} k3_args;
+
+static void k3_body(void *arg, int64_t begin, int64_t end, int worker) {
+    const k3_args *a = arg;
+    float *restrict const p0 = a->p0;
+    (void)a, (void)worker;
+    #pragma GCC ivdep
+    for (int64_t i0 = begin; i0 < end; i0++) {
+        p0[i0] = (-1.0f) / weft_cast_i64_f32(a->n0);
+    }
+}
+
+static void k3(weft_call *call, int64_t n0, float *p0) {
+    k3_args args = {.n0 = n0, .p0 = p0};
+    k3_args *const a = &args;
+    const int64_t rounds = a->n0;
+    const int64_t grain = 1 + 16384 / (5 + 1);
+    call->parallel_for(rounds, grain, call->threads, k3_body, a);
+}
+
+typedef struct {
+    int64_t n0;
+    int64_t n1;
+    const float *p0;
+    const float *p1;
+    const float *p2;
+    float *p3;
+} k4_args;
+
+static void k4_body(void *arg, int64_t begin, int64_t end, int worker) {
+    const k4_args *a = arg;
+    const float *restrict const p0 = a->p0;
+    const float *restrict const p1 = a->p1;
+    const float *restrict const p2 = a->p2;
+    float *restrict const p3 = a->p3;
+    (void)a, (void)worker;
+    for (int64_t i0 = begin; i0 < end; i0++) {
+        const int64_t t0 = a->n1 * i0;
+        float acc0 = 0.0f;
+        for (int64_t b = 0; b < a->n1; b += WEFT_BLOCK) {
+            float lane0[16];
+            for (int l = 0; l < 16; l++) lane0[l] = 0.0f;
+            const int64_t e = weft_min64(b + WEFT_BLOCK, a->n1);
+            int64_t j = b;
+            for (; j + 16 <= e; j += 16) {
+                for (int l = 0; l < 16; l++) {
+                    const int64_t i1 = j + l;
+                    lane0[l] = lane0[l] + p0[t0 + i1];
+                }
+            }
+            for (int l = 0; l < e - j; l++) {
+                const int64_t i1 = j + l;
+                lane0[l] = lane0[l] + p0[t0 + i1];
+            }
+            for (int h = 8; h; h /= 2) for (int l = 0; l < h; l++) lane0[l] = lane0[l] + lane0[l + h];
+            acc0 = b == 0 ? lane0[0] : acc0 + lane0[0];
+        }
+        const int64_t t1 = a->n1 * i0;
+        const float t2 = p2[i0];
+        #pragma GCC ivdep
+        for (int64_t i1 = 0; i1 < a->n1; i1++) {
+            const int64_t t3 = t1 + i1;
+            p3[t3] = p0[t3] - ((p1[t3] / t2) * acc0);
+        }
+    }
+}
+
+static void k4(weft_call *call, int64_t n0, int64_t n1, const float *p0, const float *p1, const float *p2, float *p3) {
+    k4_args args = {.n0 = n0, .n1 = n1, .p0 = p0, .p1 = p1, .p2 = p2, .p3 = p3};
+    k4_args *const a = &args;
+    const int64_t rounds = a->n0;
+    const int64_t grain = 1 + 16384 / (((a->n1 * 20) + 1) + 1);
+    call->parallel_for(rounds, grain, call->threads, k4_body, a);
+}

@@ -1,0 +1,74 @@
+typedef struct {
+    int64_t n0;
+    int64_t n1;
+    const float *p0;
+    float *p1;
+    float *s1;
+} k0_args;
+
+static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
+    const k0_args *a = arg;
+    const float *restrict const p0 = a->p0;
+    float *restrict const p1 = a->p1;
+    float *restrict const s1 = a->s1 + worker * a->n1;
+    (void)a, (void)worker;
+    for (int64_t i0 = begin; i0 < end; i0++) {
+        const int64_t t0 = a->n1 * i0;
+        float acc0 = (-WEFT_INF_f32);
+        for (int64_t b = 0; b < a->n1; b += WEFT_BLOCK) {
+            float lane0[16];
+            for (int l = 0; l < 16; l++) lane0[l] = (-WEFT_INF_f32);
+            const int64_t e = weft_min64(b + WEFT_BLOCK, a->n1);
+            int64_t j = b;
+            for (; j + 16 <= e; j += 16) {
+                for (int l = 0; l < 16; l++) {
+                    const int64_t i1 = j + l;
+                    lane0[l] = weft_maximum_f32(lane0[l], p0[t0 + i1]);
+                }
+            }
+            for (int l = 0; l < e - j; l++) {
+                const int64_t i1 = j + l;
+                lane0[l] = weft_maximum_f32(lane0[l], p0[t0 + i1]);
+            }
+            for (int h = 8; h; h /= 2) for (int l = 0; l < h; l++) lane0[l] = weft_maximum_f32(lane0[l], lane0[l + h]);
+            acc0 = b == 0 ? lane0[0] : weft_maximum_f32(acc0, lane0[0]);
+        }
+        const int64_t t1 = a->n1 * i0;
+        float acc1 = 0.0f;
+        for (int64_t b = 0; b < a->n1; b += WEFT_BLOCK) {
+            float lane1[16];
+            for (int l = 0; l < 16; l++) lane1[l] = 0.0f;
+            const int64_t e = weft_min64(b + WEFT_BLOCK, a->n1);
+            int64_t j = b;
+            for (; j + 16 <= e; j += 16) {
+                for (int l = 0; l < 16; l++) {
+                    const int64_t i1 = j + l;
+                    const float t2 = weft_exp_f32((p0[t1 + i1] - acc0));
+                    s1[i1] = t2;
+                    lane1[l] = lane1[l] + t2;
+                }
+            }
+            for (int l = 0; l < e - j; l++) {
+                const int64_t i1 = j + l;
+                const float t3 = weft_exp_f32((p0[t1 + i1] - acc0));
+                s1[i1] = t3;
+                lane1[l] = lane1[l] + t3;
+            }
+            for (int h = 8; h; h /= 2) for (int l = 0; l < h; l++) lane1[l] = lane1[l] + lane1[l + h];
+            acc1 = b == 0 ? lane1[0] : acc1 + lane1[0];
+        }
+        const int64_t t4 = a->n1 * i0;
+        #pragma GCC ivdep
+        for (int64_t i1 = 0; i1 < a->n1; i1++) {
+            p1[t4 + i1] = s1[i1] / acc1;
+        }
+    }
+}
+
+static void k0(weft_call *call, int64_t n0, int64_t n1, const float *p0, float *p1, float *s1) {
+    k0_args args = {.n0 = n0, .n1 = n1, .p0 = p0, .p1 = p1, .s1 = s1};
+    k0_args *const a = &args;
+    const int64_t rounds = a->n0;
+    const int64_t grain = 1 + 16384 / (((a->n1 * 22) + 1) + 1);
+    call->parallel_for(rounds, grain, call->threads, k0_body, a);
+}

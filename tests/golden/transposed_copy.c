@@ -1,0 +1,30 @@
+typedef struct {
+    int64_t n0;
+    int64_t n1;
+    int64_t n2;
+    const double *p0;
+    double *p1;
+} k0_args;
+
+static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
+    const k0_args *a = arg;
+    const double *restrict const p0 = a->p0;
+    double *restrict const p1 = a->p1;
+    (void)a, (void)worker;
+    #pragma GCC ivdep
+    for (int64_t i0 = begin; i0 < end; i0++) {
+        const int64_t t0 = (a->n0 * a->n1) * i0;
+        #pragma GCC ivdep
+        for (int64_t i3 = 0; i3 < (a->n0 * a->n1); i3++) {
+            p1[t0 + i3] = p0[(a->n2 * i3) + i0];
+        }
+    }
+}
+
+static void k0(weft_call *call, int64_t n0, int64_t n1, int64_t n2, const double *p0, double *p1) {
+    k0_args args = {.n0 = n0, .n1 = n1, .n2 = n2, .p0 = p0, .p1 = p1};
+    k0_args *const a = &args;
+    const int64_t rounds = a->n2;
+    const int64_t grain = 1 + 16384 / (((a->n0 * a->n1) * 7) + 1);
+    call->parallel_for(rounds, grain, call->threads, k0_body, a);
+}
