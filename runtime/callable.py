@@ -6,6 +6,7 @@ after any error every shared variable is as it was.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,7 +48,9 @@ class Argument:
         for a, (n, want) in enumerate(zip(array.shape, self.shape, strict=True)):
             if want is not None and n != want:
                 hint = "it is declared broadcastable there" if want == 1 else "its type says so"
-                raise ShapeError(f"axis {a} of {self.label} has length {want} ({hint}), but was given shape {array.shape}")
+                raise ShapeError(
+                    f"axis {a} of {self.label} has length {want} ({hint}), but was given shape {array.shape}"
+                )
         if not (array.flags.c_contiguous and array.flags.aligned and array.dtype.isnative):
             array = np.array(array, dtype=self.dtype, order="C")
         return array
@@ -80,8 +83,8 @@ class Argument:
             if np.all(same) or (self.python_float and self.allow_downcast is None and isinstance(value, float)):
                 return converted
         raise DTypeError(
-            f"{self.label} takes {self.dtype}; {_describe(value)} of {array.dtype} would lose precision or range. Convert it "
-            f"(`.astype({str(self.dtype)!r})`) or pass allow_input_downcast=True to weft.function"
+            f"{self.label} takes {self.dtype}; {_describe(value)} of {array.dtype} would lose precision or range. Convert "
+            f"it (`.astype({str(self.dtype)!r})`) or pass allow_input_downcast=True to weft.function"
         )
 
 
@@ -104,7 +107,7 @@ def _describe(value: Any) -> str:
 
 
 class Executor(Protocol):
-    """Runs a program. One that `checks` takes any arrays, and raises Unfit before it has run where they need converting."""
+    """Runs a program. One that `checks` raises Unfit, before it has run, for arrays that need converting."""
 
     checks: bool = False
 
@@ -152,10 +155,8 @@ class CompiledFunction:
                 if type(value) is not np.ndarray:
                     break
             else:
-                try:
+                with contextlib.suppress(Unfit):
                     results = self._run(args)
-                except Unfit:
-                    pass
         if results is None:
             results = self._run(self._bind(args, kwargs))
         if self.kinds is not None:
@@ -205,7 +206,9 @@ class CompiledFunction:
         for k, a in enumerate(self.arguments):
             if not given[k]:
                 if not a.has_default:
-                    raise ArgumentError(f"{self} is missing argument {k}, {a.label} ({a.dtype}, {_dimensions(len(a.shape))})")
+                    raise ArgumentError(
+                        f"{self} is missing argument {k}, {a.label} ({a.dtype}, {_dimensions(len(a.shape))})"
+                    )
                 values[k] = a.default
             try:
                 out.extend(a.arrays(values[k]))
@@ -215,11 +218,14 @@ class CompiledFunction:
 
     def __reduce__(self):
         if self.recipe is None:
-            raise ArgumentError(f"{self} was not compiled here, so there is nothing to pickle; copy the artifact it was loaded from")
+            raise ArgumentError(
+                f"{self} was not compiled here, so there is nothing to pickle; copy the artifact it was loaded from"
+            )
         return self.recipe.reduce()
 
     def __str__(self) -> str:
         return f"function {self.name}" if self.name else "the function"
 
     def __repr__(self) -> str:
-        return f"<weft function{' ' + self.name if self.name else ''} of {', '.join(a.label for a in self.arguments) or 'no arguments'}>"
+        labels = ", ".join(a.label for a in self.arguments) or "no arguments"
+        return f"<weft function{' ' + self.name if self.name else ''} of {labels}>"

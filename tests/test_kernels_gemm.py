@@ -9,7 +9,7 @@ import pytest
 from cffi import FFI
 
 KERNELS = Path(__file__).resolve().parent.parent / "kernels"
-FLAGS = "-fwrapv -ffp-contract=off -fno-math-errno -fno-trapping-math -std=gnu11 -fPIC -shared -pthread".split()
+FLAGS = ["-fwrapv", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-std=gnu11", "-fPIC", "-shared", "-pthread"]
 INTS = {f"{k}{b}": f"{'u' * (k == 'u')}int{b}_t" for k in "iu" for b in (8, 16, 32, 64)}
 C = {"f32": "float", "f64": "double", **INTS, "c64": "weft_c64", "c128": "weft_c128", "f16": "uint16_t", "bf16": "uint16_t"}
 NUMPY = {"f32": np.float32, "f64": np.float64, **{d: np.dtype(t[:-2]) for d, t in INTS.items()}, "c64": np.complex64,

@@ -22,8 +22,8 @@ CANDIDATES = ("cc", "gcc", "clang")
 REQUIRED = ("-std=gnu11", "-O3", "-fwrapv", "-ffp-contract=off", "-fPIC")
 # These are for speed; each is used where the compiler takes it.
 OPTIONAL = ("-march=native", "-mprefer-vector-width=512", "-fno-math-errno", "-fno-trapping-math")
-# Generated programs: -O2 with the whole vectorizer. gcc 12.2 at -O3 miscompiles a fold over columns that is compared with
-# an earlier one (tests/test_columns.py); none of what else -O3 adds pays for these loops.
+# Generated programs: -O2 with the whole vectorizer. gcc 12.2 at -O3 miscompiles a fold over columns that is compared
+# with an earlier one (tests/test_columns.py); none of what else -O3 adds pays for these loops.
 PROGRAM = ("-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic")
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 LIBRARIES = ("-lm", "-lpthread")
@@ -165,10 +165,20 @@ def compile_to(
 
 
 def compile_object(toolchain: Toolchain, source: tuple[str, str], target: Path, failed: Path) -> None:
-    """Compiles one (name, text) translation unit to the object file `target`, its functions in sections of their own."""
+    """Compiles one (name, text) translation unit to an object file, its functions in sections of their own."""
     path = target.parent / source[0]
     path.write_text(source[1])
-    command = [*toolchain.command, *toolchain.flags, "-ffunction-sections", "-I", str(HEADERS), "-c", str(path), "-o", str(target)]
+    command = [
+        *toolchain.command,
+        *toolchain.flags,
+        "-ffunction-sections",
+        "-I",
+        str(HEADERS),
+        "-c",
+        str(path),
+        "-o",
+        str(target),
+    ]
     _check(toolchain, _run(command), command, [path], failed)
 
 

@@ -91,13 +91,18 @@ def _refusal(op: Op, x_pos: int, x: Variable, what: str, comment: str) -> str:
 
 
 def jacobian(
-    expression: Variable, wrt: Any, consider_constant: Sequence[Variable] | None = None, disconnected_inputs: str = "raise"
+    expression: Variable,
+    wrt: Any,
+    consider_constant: Sequence[Variable] | None = None,
+    disconnected_inputs: str = "raise",
 ) -> Any:
     """The derivative of each element of a vector (or of a scalar) with respect to `wrt`, a Variable or a list: for each
     of them the gradients of the elements, stacked along a leading axis. A loop over the elements."""
     y = as_tensor_variable(expression)
     if y.ndim > 1:
-        raise ShapeError(f"jacobian of {y.describe()} : {y.type} (at {y.trace}), which has more than 1 dimension; flatten it")
+        raise ShapeError(
+            f"jacobian of {y.describe()} : {y.type} (at {y.trace}), which has more than 1 dimension; flatten it"
+        )
     one = not isinstance(wrt, (list, tuple))
     targets = [wrt] if one else list(wrt)
 
@@ -114,7 +119,7 @@ def jacobian(
 def hessian(
     cost: Variable, wrt: Any, consider_constant: Sequence[Variable] | None = None, disconnected_inputs: str = "raise"
 ) -> Any:
-    """The second derivatives of a scalar with respect to a vector, or for a list with respect to each of its vectors."""
+    """The second derivatives of a scalar with respect to a vector, or to each vector of a list."""
     one = not isinstance(wrt, (list, tuple))
     found = []
     for w in [wrt] if one else wrt:
@@ -213,6 +218,7 @@ def _compare(fun: Any, k: int, p: np.ndarray, found: np.ndarray, expected: np.nd
 
 
 __all__ = [
-    "consider_constant", "disconnected_grad", "grad_clip", "grad_not_implemented", "grad_undefined", "hessian", "jacobian",
+    "consider_constant", "disconnected_grad", "grad_clip", "grad_not_implemented", "grad_undefined", "hessian",
+    "jacobian",
     "numeric_gradient", "verify_grad", "zero_grad",
 ]  # fmt: skip

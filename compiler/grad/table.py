@@ -7,8 +7,8 @@
         tangents: for each input its tangent, or None where it is zero.
 
 Keys are names of IR operations; operations that hold graphs (scan, ifelse) have theirs as methods of their Op class:
-`pullback(node, grads)` and `pushforward(node, tangents)`; or `pullback_of(node, grads, needed)`, with a bool for each input
-that says whether its gradient is asked for. `NO_GRADIENT` lists, with the reason, the operations whose
+`pullback(node, grads)` and `pushforward(node, tangents)`; or `pullback_of(node, grads, needed)`, with a bool for each
+input that says whether its gradient is asked for. `NO_GRADIENT` lists, with the reason, the operations whose
 derivative is zero or does not exist. Complex convention: the gradient of a real cost C with respect to a complex z is
 dC/d(Re z) + i dC/d(Im z), so a holomorphic f pulls g back to conj(f'(z)) g.
 """

@@ -6,8 +6,6 @@ import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from ...runtime.callable import Argument
 from ...runtime.errors import ArgumentError, DTypeError, ShapeError, UnusedInputError
 from ...runtime.sparse import SparseArgument
@@ -88,7 +86,15 @@ def function(
     inputs = inputs if isinstance(inputs, (Variable, In)) else list(inputs)
     updates, givens = (_pairs(p, what) for p, what in ((updates, "updates"), (givens, "givens")))
     source = declare(
-        inputs, outputs, updates, givens, no_default_updates, name, rebuild_strict, allow_input_downcast, on_unused_input
+        inputs,
+        outputs,
+        updates,
+        givens,
+        no_default_updates,
+        name,
+        rebuild_strict,
+        allow_input_downcast,
+        on_unused_input,
     )
     from ..pipeline import compile_function
     from .pickling import Recipe
@@ -111,7 +117,9 @@ def mode_name(mode: Any) -> str:
         return "compile"
     if text == "interpret":
         return text
-    raise ArgumentError(f"mode {mode!r} is not known: None, 'compile' or 'interpret' (Theano's 'FAST_RUN' and 'FAST_COMPILE' compile)")
+    raise ArgumentError(
+        f"mode {mode!r} is not known: None, 'compile' or 'interpret' (Theano's 'FAST_RUN' and 'FAST_COMPILE' compile)"
+    )
 
 
 def declare(
@@ -154,7 +162,9 @@ def _inputs(inputs: Iterable[Any], allow: bool | None) -> list[In]:
         if i is None or not isinstance(i.variable, Variable):
             raise DTypeError(f"input {k} is {entry!r}; symbolic variables and In(...) are accepted")
         if isinstance(i.variable, (SharedVariable, sparse.SparseSharedVariable)):
-            raise ArgumentError(f"input {k} is the shared variable {i.variable.describe()}; use it in givens or updates instead")
+            raise ArgumentError(
+                f"input {k} is the shared variable {i.variable.describe()}; use it in givens or updates instead"
+            )
         if isinstance(i.variable, Constant):
             raise ArgumentError(f"input {k} is the constant {i.variable.describe()}")
         if i.variable in seen:
@@ -169,7 +179,13 @@ def _inputs(inputs: Iterable[Any], allow: bool | None) -> list[In]:
 def _outputs(outputs: Any) -> tuple[list[Variable], Any]:
     def one(o: Any) -> Variable:
         o = o.variable if isinstance(o, Out) else o
-        return o if isinstance(o, Variable) else sparse.as_sparse_variable(o) if sparse.is_scipy(o) else as_tensor_variable(o)
+        return (
+            o
+            if isinstance(o, Variable)
+            else sparse.as_sparse_variable(o)
+            if sparse.is_scipy(o)
+            else as_tensor_variable(o)
+        )
 
     if outputs is None:
         return [], None
@@ -246,7 +262,9 @@ def _updates(updates: Any, ins: Sequence[In]) -> dict[SharedVariable, Variable]:
         out[target] = _fit(new, target, f"the update of {target.describe()}")
     for i in ins:
         if i.update is not None:
-            raise ArgumentError(f"In({i.variable.describe()}, update=...) is not supported; use a shared variable and updates")
+            raise ArgumentError(
+                f"In({i.variable.describe()}, update=...) is not supported; use a shared variable and updates"
+            )
     return out
 
 
@@ -269,7 +287,9 @@ def _default_updates(outs: list, changes: dict, replace: dict, excluded: Any, pa
                 todo.append(v)
 
 
-def _states(wanted: Sequence[Variable], params: Sequence[Variable], replace: dict, changes: dict) -> list[SharedVariable]:
+def _states(
+    wanted: Sequence[Variable], params: Sequence[Variable], replace: dict, changes: dict
+) -> list[SharedVariable]:
     found: dict[SharedVariable, None] = {}
     roots = [*(replace.get(w, w) for w in wanted), *replace.values()]
     for v in ancestors(roots, stop=params):
@@ -290,8 +310,8 @@ def _check_unused(ins: Sequence[In], wanted: Sequence[Variable], replace: dict, 
     for k, i in enumerate(ins):
         if not any(p in used for p in sparse.parts(i.variable)):
             text = (
-                f"input {k}, {i.variable.describe()} : {i.variable.type} (declared at {i.variable.trace}), is not part of the "
-                "graph that computes the outputs; leave it out, or pass on_unused_input='warn' or 'ignore'"
+                f"input {k}, {i.variable.describe()} : {i.variable.type} (declared at {i.variable.trace}), is not part of "
+                "the graph that computes the outputs; leave it out, or pass on_unused_input='warn' or 'ignore'"
             )
             if policy == "raise":
                 raise UnusedInputError(text)

@@ -80,7 +80,9 @@ def _like(owner: Apply) -> list[int | None]:
 class FromFunctionOp(Op):
     """What `as_op` makes: a function of NumPy arrays with declared types. It has no gradient, as Theano's."""
 
-    def __init__(self, fn: Callable, itypes: Sequence[TensorType], otypes: Sequence[TensorType], infer_shape: Callable | None):
+    def __init__(
+        self, fn: Callable, itypes: Sequence[TensorType], otypes: Sequence[TensorType], infer_shape: Callable | None
+    ):
         self.fn, self.itypes, self.otypes = fn, tuple(itypes), tuple(otypes)
         if infer_shape is not None:
             self.infer_shape = infer_shape

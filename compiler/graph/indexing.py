@@ -174,10 +174,12 @@ def subtensor(x: Variable, args: Any) -> Variable:
 def _write(x: Variable, args: Any, y: Any, mode: str) -> Variable:
     """x with x[args] set to y or increased by y."""
     y = as_tensor_variable(y)
-    if DTYPES[y.dtype].kind == "c" and DTYPES[x.dtype].kind != "c" or (
+    if (DTYPES[y.dtype].kind == "c" and DTYPES[x.dtype].kind != "c") or (
         DTYPES[y.dtype].kind == "f" and DTYPES[x.dtype].kind not in "fc"
     ):
-        raise DTypeError(f"{y.describe()} of {y.dtype} cannot be written into {x.describe()} of {x.dtype}; cast it first")
+        raise DTypeError(
+            f"{y.describe()} of {y.dtype} cannot be written into {x.describe()} of {x.dtype}; cast it first"
+        )
     y = cast(y, x.dtype)
     plan = parse(x, args)
     base = x
@@ -247,7 +249,9 @@ def set_subtensor(x: Any, y: Any, inplace: bool = False, tolerate_inplace_aliasi
     return _write(base, args, y, "set")
 
 
-def inc_subtensor(x: Any, y: Any, inplace: bool = False, tolerate_inplace_aliasing: bool = False, set_instead_of_inc: bool = False) -> Variable:
+def inc_subtensor(
+    x: Any, y: Any, inplace: bool = False, tolerate_inplace_aliasing: bool = False, set_instead_of_inc: bool = False
+) -> Variable:
     """`inc_subtensor(x[idx], y)`: x with y added to x[idx]; repeated indices add up."""
     base, args = _target(x)
     return _write(base, args, y, "set" if set_instead_of_inc else "inc")
@@ -259,7 +263,9 @@ def take(a: Any, indices: Any, axis: int | None = None) -> Variable:
     if axis is None:
         a, axis = a.flatten(), 0  # type: ignore[attr-defined]
     axis %= a.ndim
-    return subtensor(a, (slice(None),) * axis + (indices if isinstance(indices, (list, Variable, int)) else np.asarray(indices),))
+    return subtensor(
+        a, (slice(None),) * axis + (indices if isinstance(indices, (list, Variable, int)) else np.asarray(indices),)
+    )
 
 
 __all__ = ["inc_subtensor", "nonzero", "set_subtensor", "subtensor", "take"]

@@ -97,7 +97,9 @@ def _lower_op(owner, inputs: list[Node]) -> list[Node]:
         raise explain(e, str(owner.op), owner.inputs, owner.trace) from None
 
 
-def replaced_order(outputs: Sequence[Variable], params: Sequence[Variable], replace: dict[Variable, Variable]) -> Iterable[Variable]:
+def replaced_order(
+    outputs: Sequence[Variable], params: Sequence[Variable], replace: dict[Variable, Variable]
+) -> Iterable[Variable]:
     """Inputs-first order where a replaced Variable's place is taken by its replacement."""
     if not replace:
         return ancestors(outputs, stop=params)
@@ -128,8 +130,8 @@ def _missing(leaf: Variable, outputs: Sequence[Variable], what: str) -> str:
     users = [v for v in ancestors(outputs) if v.owner is not None and leaf in v.owner.inputs]
     used = f"; it is used at {users[0].trace}" if users else ""
     return (
-        f"{leaf.describe()} : {leaf.node.type} is needed to compute the outputs of this {what}, but it is not among its "
-        f"inputs and is not a shared variable{used}. Declared at {leaf.trace}. Add it to the inputs or to givens."
+        f"{leaf.describe()} : {leaf.node.type} is needed to compute the outputs of this {what}, but it is not among "
+        f"its inputs and is not a shared variable{used}. Declared at {leaf.trace}. Add it to the inputs or to givens."
     )
 
 

@@ -250,7 +250,15 @@ def _reduce(name: str, x: Variable, axis: Any, keepdims: bool) -> Variable:
     return keep_axes(out, x.ndim, axes) if keepdims else out
 
 
-_SUM_DTYPE = {"bool": "int64", "int8": "int64", "int16": "int64", "int32": "int64", "uint8": "uint64", "uint16": "uint64", "uint32": "uint64"}
+_SUM_DTYPE = {
+    "bool": "int64",
+    "int8": "int64",
+    "int16": "int64",
+    "int32": "int64",
+    "uint8": "uint64",
+    "uint16": "uint64",
+    "uint32": "uint64",
+}
 
 
 def sum(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False, acc_dtype: Any = None) -> Variable:
@@ -271,7 +279,9 @@ def _accumulate(name: str, x: Variable, axis: Any, dtype: Any, keepdims: bool, a
     return cast(_reduce(name, cast(x, acc), axis, keepdims), out)
 
 
-def mean(x: Any, axis: Any = None, dtype: Any = None, op: bool = False, keepdims: bool = False, acc_dtype: Any = None) -> Variable:
+def mean(
+    x: Any, axis: Any = None, dtype: Any = None, op: bool = False, keepdims: bool = False, acc_dtype: Any = None
+) -> Variable:
     """The sum divided by the number of elements; integers give float64."""
     x = as_tensor_variable(x)
     if dtype is not None:

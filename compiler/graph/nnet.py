@@ -59,7 +59,9 @@ class Softmax(Op):
 
     def pushforward(self, node, tangents):
         y, t = node.outputs[0], tangents[0]
-        return [None if t is None else math.mul(y, math.sub(t, math.sum(math.mul(t, y), axis=self.axis, keepdims=True)))]
+        return [
+            None if t is None else math.mul(y, math.sub(t, math.sum(math.mul(t, y), axis=self.axis, keepdims=True)))
+        ]
 
 
 class LogSoftmax(Op):
@@ -137,7 +139,14 @@ def softsign(x: Any) -> Variable:
     return math.true_div(x, math.add(shaping.constant(1, dtype=x.dtype), math.abs_(x)))
 
 
-def conv1d(input: Any, filters: Any, border_mode: Any = "valid", subsample: Any = 1, filter_flip: bool = True, filter_shape: Any = None) -> Variable:
+def conv1d(
+    input: Any,
+    filters: Any,
+    border_mode: Any = "valid",
+    subsample: Any = 1,
+    filter_flip: bool = True,
+    filter_shape: Any = None,
+) -> Variable:
     """input[batch, channel, time] convolved with filters[out, channel, width]; see `windows.convolve`."""
     step = subsample if isinstance(subsample, (tuple, list)) else (subsample,)
     return convolve(input, filters, border_mode, step, filter_flip, filter_shape)

@@ -57,7 +57,9 @@ class TensorOperators:
     def __iter__(self):
         n = lengths.static(self.node.type.axes[0]) if self.ndim else None
         if n is None:
-            raise ArgumentError(f"cannot iterate over {self.describe()}: its length is not known; weft.scan loops over it")
+            raise ArgumentError(
+                f"cannot iterate over {self.describe()}: its length is not known; weft.scan loops over it"
+            )
         return (self[k] for k in range(n))
 
     def __len__(self):
@@ -213,7 +215,9 @@ def _install_binary() -> None:
 
 
 def _acceptable(x: Any) -> bool:
-    return isinstance(x, (Variable, int, float, complex, bool, np.ndarray, np.generic, list, tuple)) or hasattr(x, "_as_variable")
+    return isinstance(x, (Variable, int, float, complex, bool, np.ndarray, np.generic, list, tuple)) or hasattr(
+        x, "_as_variable"
+    )
 
 
 def _forward(f):

@@ -74,7 +74,10 @@ def unpack_vector(v: Variable, what: str) -> list[Variable]:
         return [cast(p, "int64") for p in parts]
     n = lengths.static(v.node.type.axes[0])
     if n is None:
-        raise ShapeError(f"{what}: the number of dimensions is not known from {v.describe()}, a vector of unknown length; pass ndim= or a list")
+        raise ShapeError(
+            f"{what}: the number of dimensions is not known from {v.describe()}, a vector of unknown length; "
+            "pass ndim= or a list"
+        )
     return [cast(v[k], "int64") for k in range(n)]  # type: ignore[index]
 
 
@@ -106,7 +109,12 @@ def transpose(x: Any, axes: Any = None) -> Variable:
 def reshape(x: Any, newshape: Any, ndim: int | None = None) -> Variable:
     """The elements in row-major order in a new shape; one length may be -1. `ndim` is checked where given."""
     x = as_tensor_variable(x)
-    if isinstance(newshape, Variable) and newshape.ndim == 1 and ndim is not None and lengths.static(newshape.node.type.axes[0]) is None:
+    if (
+        isinstance(newshape, Variable)
+        and newshape.ndim == 1
+        and ndim is not None
+        and lengths.static(newshape.node.type.axes[0]) is None
+    ):
         new = [cast(newshape[k], "int64") for k in range(ndim)]  # type: ignore[index]
     else:
         new = length_arguments(newshape, "reshape")
@@ -124,7 +132,7 @@ def _hole(x: Variable, known: list[Variable]) -> Variable:
     """The length that -1 stands for."""
     from .math import int_div, mul
 
-    # Lengths that occur on both sides cancel, so that x.reshape((x.shape[0], -1)) keeps closed forms without a division.
+    # Lengths that occur on both sides cancel, so that x.reshape((x.shape[0], -1)) keeps its closed form.
     left = list(range(x.ndim))
     rest = []
     for n in known:
@@ -203,7 +211,9 @@ def alloc(value: Any, *shape: Any) -> Variable:
 def _filled(number: int) -> Any:
     def make(shape: Any, dtype: Any = None) -> Variable:
         chosen = config.floatX if dtype is None else check_dtype(dtype)
-        return op1("alloc", constant(number, dtype=chosen), *length_arguments(shape, "zeros" if number == 0 else "ones"))
+        return op1(
+            "alloc", constant(number, dtype=chosen), *length_arguments(shape, "zeros" if number == 0 else "ones")
+        )
 
     return make
 
@@ -214,7 +224,11 @@ zeros, ones = _filled(0), _filled(1)
 def fill(a: Any, b: Any) -> Variable:
     """b in the shape of a."""
     a, b = as_tensor_variable(a), as_tensor_variable(b)
-    return op1("alloc", cast(b, promote_all([a.dtype, b.dtype]) if b.owner is not None else b.dtype), *[shape_i(a, k) for k in range(a.ndim)])
+    return op1(
+        "alloc",
+        cast(b, promote_all([a.dtype, b.dtype]) if b.owner is not None else b.dtype),
+        *[shape_i(a, k) for k in range(a.ndim)],
+    )
 
 
 def full_like(x: Any, number: Any, dtype: Any = None) -> Variable:

@@ -19,7 +19,14 @@ class SharedVariable(Variable):
 
     __slots__ = ("allow_downcast", "container", "default_update", "strict")
 
-    def __init__(self, t: TensorType, value: np.ndarray, name: str | None, strict: bool = False, allow_downcast: bool | None = None):
+    def __init__(
+        self,
+        t: TensorType,
+        value: np.ndarray,
+        name: str | None,
+        strict: bool = False,
+        allow_downcast: bool | None = None,
+    ):
         super().__init__(param(t, fresh_token()), name=name)
         self._type = t
         self.container = Storage(value)
@@ -32,7 +39,7 @@ class SharedVariable(Variable):
         return array if borrow else array.copy()
 
     def set_value(self, new_value: Any, borrow: bool = False) -> None:
-        """Replaces the value; lengths may change, dtype and rank may not. With `borrow` an array may be used as it is."""
+        """Replaces the value; lengths may change, dtype and rank not. With `borrow` an array may be used itself."""
         array = self._accept(new_value)
         self.container.replace(array if borrow and array.flags.writeable else np.array(array, order="C", copy=True))
 
@@ -43,13 +50,17 @@ class SharedVariable(Variable):
         if array.dtype != want:
             lossless = isinstance(value, (int, float, bool, list, tuple)) and np.array_equal(array.astype(want), array)
             if self.strict or not (self.allow_downcast or lossless or np.promote_types(array.dtype, want) == want):
-                raise DTypeError(f"{self.describe()} holds {t.dtype}; an array of {array.dtype} does not fit without loss")
+                raise DTypeError(
+                    f"{self.describe()} holds {t.dtype}; an array of {array.dtype} does not fit without loss"
+                )
             array = array.astype(want)
         if array.ndim != t.ndim:
             raise ShapeError(f"{self.describe()} has {t.ndim} dimensions; the new value has shape {array.shape}")
         for a, (n, fixed) in enumerate(zip(array.shape, t.shape, strict=True)):
             if fixed is not None and n != fixed:
-                raise ShapeError(f"axis {a} of {self.describe()} has length {fixed}; the new value has shape {array.shape}")
+                raise ShapeError(
+                    f"axis {a} of {self.describe()} has length {fixed}; the new value has shape {array.shape}"
+                )
         return array
 
     def zero(self, borrow: bool = False) -> None:

@@ -56,15 +56,25 @@ def constant(x: Any, name: str | None = None, ndim: int | None = None, dtype: An
         raise DTypeError(f"constant takes values, not the symbolic variable {x!r}")
     if dtype is not None:
         chosen = check_dtype(dtype)
-        array = np.asarray(x).astype(numpy_dtype(chosen)) if not isinstance(x, (int, float)) else np.asarray(x, numpy_dtype(chosen))
+        array = (
+            np.asarray(x).astype(numpy_dtype(chosen))
+            if not isinstance(x, (int, float))
+            else np.asarray(x, numpy_dtype(chosen))
+        )
     elif isinstance(x, (bool, int, float, complex)):
         chosen = literal_dtype(x)
         array = np.asarray(x, numpy_dtype(chosen))
     else:
         array = np.asarray(x)
         if array.dtype == object:
-            raise DTypeError(f"cannot make a constant of {x!r}: it holds objects; weft.tensor.stack joins symbolic variables")
-        if isinstance(x, (list, tuple)) and array.dtype.kind in "if" and not any(isinstance(e, np.generic) for e in np.ravel(np.asarray(x, object))):
+            raise DTypeError(
+                f"cannot make a constant of {x!r}: it holds objects; weft.tensor.stack joins symbolic variables"
+            )
+        if (
+            isinstance(x, (list, tuple))
+            and array.dtype.kind in "if"
+            and not any(isinstance(e, np.generic) for e in np.ravel(np.asarray(x, object)))
+        ):
             flat = [e for e in array.ravel().tolist()]
             chosen = promote_all([literal_dtype(e) for e in flat]) if flat else config.floatX
             array = array.astype(numpy_dtype(chosen))
@@ -142,7 +152,9 @@ def _constructor(ndim: int, pattern: tuple[bool, ...], what: str) -> Callable:
 def _plural(single: Callable, what: str) -> Callable:
     def make(*names: Any, **kwargs: Any) -> list:
         count = names[0] if len(names) == 1 and isinstance(names[0], int) else None
-        return [single(None if count is not None else n, **kwargs) for n in (range(count) if count is not None else names)]
+        return [
+            single(None if count is not None else n, **kwargs) for n in (range(count) if count is not None else names)
+        ]
 
     make.__doc__ = f"Several of them: {what}('a', 'b') or {what}(2)."
     return make

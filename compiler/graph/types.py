@@ -33,7 +33,9 @@ class TensorType:
             self.shape = tuple(None if n is None else int(n) for n in shape)
         else:
             # A tuple of ints in this place is a static shape, as in Theano's successors.
-            self.shape = tuple((1 if b else None) if b is None or isinstance(b, (bool, np.bool_)) else int(b) for b in broadcastable)
+            self.shape = tuple(
+                (1 if b else None) if b is None or isinstance(b, (bool, np.bool_)) else int(b) for b in broadcastable
+            )
 
     @property
     def ndim(self) -> int:
@@ -65,7 +67,9 @@ class TensorType:
         return leaf(self, name)
 
     def clone(self, dtype: Any = None, broadcastable: Any = None):
-        return TensorType(dtype or self.dtype, shape=self.shape if broadcastable is None else None, broadcastable=broadcastable)
+        return TensorType(
+            dtype or self.dtype, shape=self.shape if broadcastable is None else None, broadcastable=broadcastable
+        )
 
     def __reduce__(self):
         return _restore, (type(self), self.dtype, self.shape)

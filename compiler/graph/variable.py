@@ -17,7 +17,6 @@ from ..ir.types import TupleType
 from . import types
 from .trace import Trace, here, on_behalf
 
-
 serials = itertools.count()
 
 

@@ -294,5 +294,6 @@ def renumber(inner: Region, mapping: dict[Node, Node]) -> tuple[list[Node], list
 
 __all__ = [
     "OPS", "Attrs", "Check", "Constant", "Node", "OpDef", "Region", "TensorType", "TupleType", "Typed",
-    "binder", "build", "constant", "define", "executable", "make", "region", "renumber", "substitute", "substitute_checks", "topological",
+    "binder", "build", "constant", "define", "executable", "make", "region", "renumber", "substitute",
+    "substitute_checks", "topological",
 ]  # fmt: skip

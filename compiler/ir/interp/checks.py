@@ -27,7 +27,7 @@ CHECKS: dict[str, Kind] = {
 
 
 def sentence(check: Check, text: str) -> str:
-    """The message of a failed check: what it is about, what is wrong, then where (the lines of `what` after the first)."""
+    """The message of a failed check: what it is about, what is wrong, then where (the rest of `what`)."""
     head, _, where = check.what.partition("\n")
     return f"{head}: {text}" + ("\n" + where if where else "")
 
