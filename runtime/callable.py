@@ -83,8 +83,8 @@ class Argument:
             if np.all(same) or (self.python_float and self.allow_downcast is None and isinstance(value, float)):
                 return converted
         raise DTypeError(
-            f"{self.label} takes {self.dtype}; {_describe(value)} of {array.dtype} would lose precision or range. Convert "
-            f"it (`.astype({str(self.dtype)!r})`) or pass allow_input_downcast=True to weft.function"
+            f"{self.label} takes {self.dtype}; {_describe(value)} of {array.dtype} would lose precision or range. "
+            f"Convert it (`.astype({str(self.dtype)!r})`) or pass allow_input_downcast=True to weft.function"
         )
 
 

@@ -310,8 +310,8 @@ def _check_unused(ins: Sequence[In], wanted: Sequence[Variable], replace: dict, 
     for k, i in enumerate(ins):
         if not any(p in used for p in sparse.parts(i.variable)):
             text = (
-                f"input {k}, {i.variable.describe()} : {i.variable.type} (declared at {i.variable.trace}), is not part of "
-                "the graph that computes the outputs; leave it out, or pass on_unused_input='warn' or 'ignore'"
+                f"input {k}, {i.variable.describe()} : {i.variable.type} (declared at {i.variable.trace}), is not part "
+                "of the graph that computes the outputs; leave it out, or pass on_unused_input='warn' or 'ignore'"
             )
             if policy == "raise":
                 raise UnusedInputError(text)

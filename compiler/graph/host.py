@@ -42,9 +42,10 @@ def lower_host(owner: Apply, inputs: Sequence[Node] | None = None) -> list[Node]
     nodes = [v.node for v in owner.inputs] if inputs is None else list(inputs)
     if not hasattr(owner.op, "perform"):
         raise ArgumentError(f"{owner.op} has no perform, so it cannot run")
-    callee = getattr(owner.tag, "callee", None)
+    tag: Any = owner.tag
+    callee = getattr(tag, "callee", None)
     if callee is None:
-        callee = owner.tag.callee = HostFunction(str(owner.op), lambda args: run_perform(owner, args))
+        callee = tag.callee = HostFunction(str(owner.op), lambda args: run_perform(owner, args))
     call = build(
         "host_call",
         *nodes,

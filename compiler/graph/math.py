@@ -381,7 +381,9 @@ def dot(a: Any, b: Any) -> Variable:
 
 def outer(a: Any, b: Any) -> Variable:
     """The outer product of two vectors (others are flattened)."""
-    a, b = as_tensor_variable(a).flatten(), as_tensor_variable(b).flatten()
+    from .shaping import flatten
+
+    a, b = flatten(a), flatten(b)
     return mul(a.dimshuffle(0, "x"), b.dimshuffle("x", 0))
 
 

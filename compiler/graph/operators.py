@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,7 +22,11 @@ def _compare(name: str):
     return f
 
 
-class TensorOperators:
+# For type checkers the operators belong to variables; at run time they are mixed into the classes below.
+_Mixed: Any = Variable if TYPE_CHECKING else object
+
+
+class TensorOperators(_Mixed):
     """Operators and methods shared by variables, constants and shared variables."""
 
     __slots__ = ()
@@ -100,8 +104,8 @@ class TensorOperators:
         return shaping.dimshuffle(self, *order)
 
     def transpose(self, *axes):
-        axes = axes[0] if len(axes) == 1 and isinstance(axes[0], (list, tuple)) else axes
-        return shaping.transpose(self, axes or None)
+        order = axes[0] if len(axes) == 1 and isinstance(axes[0], (list, tuple)) else axes
+        return shaping.transpose(self, order or None)
 
     def reshape(self, shape, *rest, ndim=None):
         return shaping.reshape(self, (shape, *rest) if rest else shape, ndim)

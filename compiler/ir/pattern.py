@@ -70,6 +70,8 @@ class _Parser:
         return self.tokens[self.at][1] if self.at < len(self.tokens) else None
 
     def take(self, mark: str | None = None) -> tuple[str, str]:
+        kind: Any
+        text: Any
         kind, text = self.tokens[self.at] if self.at < len(self.tokens) else ("end", "the end")
         if mark is not None and text != mark:
             raise InternalError(f"rule {self.text!r}: {mark!r} expected, found {text!r}")
