@@ -26,7 +26,8 @@ demo: $(VENV)/demo.stamp
 	$(BIN)/python -m weft.models.digits
 
 bench: $(VENV)/bench.stamp
-	$(BIN)/python bench/run.py
+	@mkdir -p build
+	$(BIN)/python bench/run.py --json build/bench.json
 
 clean:
 	rm -rf $(VENV) build *.egg-info

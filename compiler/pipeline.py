@@ -25,7 +25,7 @@ from ..runtime import pool
 from ..runtime.errors import InternalError
 from ..runtime.program import Program
 from ..runtime.state import Storage
-from .build.library import compile_library, process_library, static_object
+from .build.library import compile_program, process_library
 from .codegen.host import Generated, HostPrinter, Kernels
 from .graph.config import config
 from .graph.function import Source
@@ -107,10 +107,7 @@ def _compile(source: Source, region: Region, stages: Stages, run: _Driver) -> Co
     stages.program = program
     stages.generated = generated = run("print", lambda: HostPrinter(program, builder, kernels).generate())
     options = {"cc": config.cc, "cache_dir": config.cache_dir}
-    path = run(
-        "build",
-        lambda: compile_library(generated.units, objects=[static_object("weft_library.c", **options)], **options),
-    )
+    path = run("build", lambda: compile_program(generated.units, **options))
     if not pool.loaded():
         pool.load(process_library(**options))
     constants = [

@@ -15,6 +15,13 @@
 #define WEFT_BLOCK 1024 /* elements of a reduction between two flushes of its lanes (docs/numerics.md) */
 #define WEFT_TILE 64    /* columns of a column reduction worked on at once */
 
+/* A function compiled as it stands: one too long for the optimiser. */
+#if defined(__clang__)
+#define WEFT_PLAIN __attribute__((optnone, noinline))
+#else
+#define WEFT_PLAIN __attribute__((optimize("O0"), noinline))
+#endif
+
 /* The first index found out of range by a kernel, for the host to report. */
 typedef struct {
     int32_t flag;

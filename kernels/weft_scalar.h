@@ -182,6 +182,8 @@ WEFT_FN uint8_t weft_add_b(uint8_t x, uint8_t y) { return (uint8_t)(x | y); }
 WEFT_FN uint8_t weft_mul_b(uint8_t x, uint8_t y) { return (uint8_t)(x & y); }
 WEFT_FN uint8_t weft_maximum_b(uint8_t x, uint8_t y) { return (uint8_t)(x | y); }
 WEFT_FN uint8_t weft_minimum_b(uint8_t x, uint8_t y) { return (uint8_t)(x & y); }
+WEFT_FN uint8_t weft_floordiv_b(uint8_t x, uint8_t y) { return (uint8_t)(x & y); }
+WEFT_FN uint8_t weft_mod_b(uint8_t x, uint8_t y) { (void)x; (void)y; return 0; }
 WEFT_FN uint8_t weft_and_b(uint8_t x, uint8_t y) { return (uint8_t)(x & y); }
 WEFT_FN uint8_t weft_or_b(uint8_t x, uint8_t y) { return (uint8_t)(x | y); }
 WEFT_FN uint8_t weft_xor_b(uint8_t x, uint8_t y) { return (uint8_t)(x ^ y); }
@@ -473,7 +475,29 @@ WEFT_FN weft_c128 weft_sgn_c128(weft_c128 z) {
   return weft_complex_c128(z.re / r, z.im / r);
 }
 
+/* Small integer powers by products, so that they keep zeros and signs; the others by logarithm. */
+WEFT_FN weft_c128 weft_pow_c128(weft_c128 a, weft_c128 b) {
+  if (b.re == 0 && b.im == 0) return weft_complex_c128(1, 0);
+  if (a.re == 0 && a.im == 0)
+    return b.re > 0 ? weft_complex_c128(0, 0) : weft_complex_c128(WEFT_NAN_f64, WEFT_NAN_f64);
+  if (b.im == 0 && b.re > -100 && b.re < 100 && b.re == weft_trunc_f64(b.re)) {
+    int n = (int)weft_abs_f64(b.re);
+    weft_c128 s = a, r = weft_complex_c128(1, 0);
+    for (;;) {
+      if (n & 1) r = weft_mul_c128(r, s);
+      n >>= 1;
+      if (!n) return b.re < 0 ? weft_reciprocal_c128(r) : r;
+      s = weft_mul_c128(s, s);
+    }
+  }
+  return weft_exp_c128(weft_mul_c128(b, weft_log_c128(a)));
+}
+
 /* complex64 by way of complex128, rounded once */
+WEFT_FN weft_c64 weft_pow_c64(weft_c64 a, weft_c64 b) {
+  weft_c128 w = weft_pow_c128(weft_complex_c128((double)a.re, (double)a.im), weft_complex_c128((double)b.re, (double)b.im));
+  return weft_complex_c64((float)w.re, (float)w.im);
+}
 #define WEFT_C64_BY_C128(OP)                                                              \
   WEFT_FN weft_c64 weft_##OP##_c64(weft_c64 z) {                                          \
     weft_c128 w = weft_##OP##_c128(weft_complex_c128((double)z.re, (double)z.im));        \

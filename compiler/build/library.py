@@ -42,6 +42,13 @@ def compile_library(
     return store.fetch(key, make)
 
 
+def compile_program(units: Sequence[tuple[str, str]], *, cc: str = "", cache_dir: str | os.PathLike = "") -> Path:
+    """The library of a generated program: its units with the hand-written routines linked in."""
+    routines = static_object("weft_library.c", cc=cc, cache_dir=cache_dir)
+    flags = toolchain.program_flags(toolchain.find(cc))
+    return compile_library(units, cc=cc, cache_dir=cache_dir, flags=flags, objects=[routines])
+
+
 def static_object(name: str, *, cc: str = "", cache_dir: str | os.PathLike = "") -> Path:
     """The object file of one C file of kernels/, compiled once a machine and linked into every program."""
     chain = toolchain.find(cc)

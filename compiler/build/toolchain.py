@@ -22,6 +22,9 @@ CANDIDATES = ("cc", "gcc", "clang")
 REQUIRED = ("-std=gnu11", "-O3", "-fwrapv", "-ffp-contract=off", "-fPIC")
 # These are for speed; each is used where the compiler takes it.
 OPTIONAL = ("-march=native", "-mprefer-vector-width=512", "-fno-math-errno", "-fno-trapping-math")
+# Generated programs: -O2 with the whole vectorizer. gcc 12.2 at -O3 miscompiles a fold over columns that is compared with
+# an earlier one (tests/test_columns.py); none of what else -O3 adds pays for these loops.
+PROGRAM = ("-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic")
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 LIBRARIES = ("-lm", "-lpthread")
 INSTALL = (
@@ -48,6 +51,16 @@ class Toolchain:
 def find(cc: str = "") -> Toolchain:
     """The compiler that `cc` (a command, perhaps with arguments) names, or the first of CANDIDATES on PATH."""
     return _find(cc.strip(), os.environ.get("PATH", ""))
+
+
+def program_flags(toolchain: Toolchain) -> tuple[str, ...]:
+    """The optimisation of generated programs, as far as the compiler knows it."""
+    return _program_flags(toolchain.command)
+
+
+@cache
+def _program_flags(command: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f for f in PROGRAM if _takes(command, (*REQUIRED, f)).returncode == 0)
 
 
 @cache

@@ -50,11 +50,10 @@ class Scope:
         self.pointer = pointer
         self.parameter: str = outer.parameter if outer else parameter
         self.names: dict[Node, str] = dict(outer.names) if outer else {}
-        self.counter = counter if counter is not None else outer.counter if outer else [0]
-        self.fault = outer.fault if outer else "fault"
-        self.loads_first: bool = (
-            outer.loads_first if outer else False
-        )  # every load before any store: buffers may overlap
+        self.counter: list[int] = counter if counter is not None else outer.counter if outer else [0]
+        self.fault: str = outer.fault if outer else "fault"
+        # Every load before any store, for buffers that overlap.
+        self.loads_first: bool = outer.loads_first if outer else False
 
     def inner(self) -> Scope:
         return Scope(self.pointer, self)

@@ -16,6 +16,9 @@ from .expressions import Scope, Text, strip
 from .routines import ROUTINES
 
 UNIT_LIMIT = 200_000  # characters of kernels in one translation unit; more are compiled side by side
+# Lines of host code beyond which the C compiler is asked not to optimise it: thousands of addresses that live all along
+# take it quadratic time, and what such a program spends its time on is in the kernels.
+LONG_HOST = 4000
 
 
 class Generated(NamedTuple):
@@ -144,6 +147,7 @@ class HostPrinter:
 
     def generate(self) -> Generated:
         out = Text()
+        start = len(out.lines)
         out.open("static int32_t run(weft_call *call)")
         out("const int64_t threads = call->threads > 0 ? call->threads : 1;")
         out("weft_fault fault = {0, 0, 0};")
@@ -155,6 +159,8 @@ class HostPrinter:
         self.commit(out, scope)
         out("return WEFT_OK;")
         out.close()
+        if len(out.lines) - start > LONG_HOST:
+            out.lines[start] = "WEFT_PLAIN " + out.lines[start]
         out()
         out.open("__attribute__((visibility(\"default\"))) int32_t weft_main(weft_call *call)")
         out("uint32_t mode;")
@@ -200,20 +206,24 @@ class HostPrinter:
 
     def places(self, out: Text, scope: HostScope) -> None:
         """Reserves the arena and binds the buffers whose place is known at the start."""
-        offset = "0"
-        terms = []
+        # Slots of one size lie side by side: few lengths to evaluate, however many slots there are.
+        groups: dict[Node, list[int]] = {}
         for k, (size,) in enumerate(self.p.slots):
-            terms.append((k, f"(({scope.get(out, size)} + 63) & ~INT64_C(63))"))
-        for k, text in terms:
-            out(f"const int64_t o{k} = {offset};")
-            out(f"const int64_t e{k} = o{k} + {text};")
-            offset = f"e{k}"
-        if terms:
+            groups.setdefault(size, []).append(k)
+        offset = "0"
+        address: dict[int, str] = {}
+        for g, (size, slots) in enumerate(groups.items()):
+            out(f"const int64_t s{g} = ({scope.get(out, size)} + 63) & ~INT64_C(63);")
+            out(f"const int64_t o{g} = {offset};")
+            offset = f"o{g} + {len(slots)} * s{g}" if len(slots) > 1 else f"o{g} + s{g}"
+            for j, k in enumerate(slots):
+                address[k] = f"arena + o{g} + {j} * s{g}" if j else f"arena + o{g}"
+        if groups:
             out(f"char *const arena = weft_lib_grow(&call->segments[0], {offset});")
             out("if (!arena) return WEFT_NO_MEMORY;")
         for b in self.p.buffers:
             if b.place == "arena":
-                self.declare(out, b, f"(void *)(arena + o{b.index})")
+                self.declare(out, b, f"(void *)({address[b.index]})")
             elif b.place == "input":
                 self.declare(out, b, f"call->inputs[{b.index}].data")
             elif b.place == "state":

@@ -159,22 +159,14 @@ _PREFIXES = {
 _PLURALS = {"matrix": "matrices"}
 
 
-def _fixed(pattern: tuple[bool, ...], dtype: str) -> Callable:
-    def make(name: str | None = None) -> Any:
-        return TensorType(dtype, pattern)(name)
-
-    return make
-
-
 CONSTRUCTORS: dict[str, Any] = {}
 for _name, _pattern in _SHAPES.items():
     _many = _PLURALS.get(_name, _name + "s")
     CONSTRUCTORS[_name] = _constructor(len(_pattern), _pattern, _name)
     CONSTRUCTORS[_many] = _plural(CONSTRUCTORS[_name], _many)
     for _p, _dtype in _PREFIXES.items():
-        CONSTRUCTORS[_p + _name] = _fixed(_pattern, _dtype)
+        CONSTRUCTORS[_p + _name] = TensorType(_dtype, _pattern)  # the type itself: as_op and others take it too
         CONSTRUCTORS[_p + _many] = _plural(CONSTRUCTORS[_p + _name], _p + _many)
-        CONSTRUCTORS[_p + _name].__name__ = _p + _name
 scalar, vector, matrix, row, col = (CONSTRUCTORS[n] for n in ("scalar", "vector", "matrix", "row", "col"))
 tensor3, tensor4 = CONSTRUCTORS["tensor3"], CONSTRUCTORS["tensor4"]
 

@@ -17,9 +17,12 @@ def _(node, values, run):
 @meaning("cholesky")
 def _(node, values, run):
     try:
-        return np.linalg.cholesky(values[0])
+        low = np.linalg.cholesky(values[0])
     except np.linalg.LinAlgError:
+        low = None
+    if low is None or np.isnan(np.diagonal(low)).any():  # NumPy lets NaNs pass
         raise NumericalError("the argument of cholesky is not positive definite") from None
+    return low
 
 
 @meaning("solve_triangular")

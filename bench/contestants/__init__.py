@@ -1,0 +1,1 @@
+"""One module a framework; cases.py says what each holds."""
