@@ -11,6 +11,7 @@ multiples of powers of two), for sums and functions may be rounded differently w
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import re
 import sys
@@ -572,10 +573,17 @@ def main() -> int:
     weft.config.verify = True
     start, bad = time.time(), 0
     for first in range(options.first, options.last, options.group):
-        report = check(list(range(first, min(first + options.group, options.last))), options.grad)
-        if report:
-            bad += 1
-            print(report, end="\n\n", flush=True)
+        seeds = list(range(first, min(first + options.group, options.last)))
+        child = os.fork()  # what stops the process stops this group only
+        if child == 0:
+            report = check(seeds, options.grad)
+            if report:
+                print(report, end="\n\n", flush=True)
+            os._exit(report is not None)
+        status = os.waitpid(child, 0)[1]
+        bad += status != 0
+        if os.WIFSIGNALED(status):
+            print(f"seeds {seeds}: stopped by signal {os.WTERMSIG(status)}", flush=True)
         print(
             f"seeds below {min(first + options.group, options.last)} done, {time.time() - start:.0f} s",
             file=sys.stderr,

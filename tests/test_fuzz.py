@@ -48,3 +48,41 @@ def test_a_difference_is_reported():
     assert "1 of 2" in fuzz_programs.difference(np.array([1.0, 2.0]), same, False)
     assert "float32" in fuzz_programs.difference(np.float32(same), same, False)
     assert "first at (1,)" in fuzz_programs.difference(np.array([1, 3]), np.array([1, 2]), False)
+
+
+# What random programs found.
+
+
+def compare(ins, outs, *args):
+    import numpy as np
+
+    import weft
+
+    got, want = (weft.function(ins, outs, mode=m, on_unused_input="ignore")(*args) for m in ("compile", "interpret"))
+    for a, b in zip(got, want, strict=True):
+        np.testing.assert_allclose(a, b)
+
+
+@pytest.mark.parametrize("n", [0, 3])
+def test_division_by_a_length_that_may_be_zero(n):
+    """C stops the process at a division by zero, also on the host; x // 0 and x % 0 are 0."""
+    import numpy as np
+
+    import weft.tensor as T
+
+    x, y = T.fvector("x"), T.fvector("y")
+    m, k = x.shape[0], y.shape[0]
+    outs = [k // m, k % m, T.arange(5) // m, T.arange(5) % m, T.alloc(1.0, k // m), y[: k % m]]
+    compare([x, y], outs, np.ones(n, "f"), np.ones(7, "f"))
+
+
+def test_reductions_over_some_and_over_all_loops_of_a_kernel():
+    """Joined loops of one reduction were not in scope in the other."""
+    import numpy as np
+
+    import weft.tensor as T
+
+    x, y = T.dmatrix("x"), T.tensor("float64", (False, True, True), "y")
+    square = x.reshape((3, 3))
+    outs = [T.max(square) * 0.5 + T.sum(T.maximum(y, square))]
+    compare([x, y], outs, np.arange(9.0).reshape(3, 3), np.arange(2.0).reshape(2, 1, 1))

@@ -91,7 +91,10 @@ def operation(n: Node, args: list[str]) -> str:
         and all(lengths.nonneg(i) for i in n.inputs)
         and (lengths.static(n.inputs[1]) or n.inputs[1].op != "const")
     ):
-        return f"({args[0]} {'/' if op == 'floordiv' else '%'} {args[1]})"
+        sign = "/" if op == "floordiv" else "%"
+        if lengths.static(n.inputs[1]):
+            return f"({args[0]} {sign} {args[1]})"
+        return f"({args[1]} ? {args[0]} {sign} {args[1]} : 0)"  # a length may be 0, and C stops the process there
     if op in INFIX and DTYPES[dtype].kind != "c":
         if op in COMPARE:
             return f"({args[0]} {INFIX[op]} {args[1]})"

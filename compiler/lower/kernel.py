@@ -214,7 +214,8 @@ class _Lowering:
         mapping: dict[Node, Node] = {}
         # Loops over several axes become one loop wherever every index map allows it.
         for domain in dict.fromkeys(k[1] for k in order):
-            flat[domain] = self._collapse(list(domain), everything, mapping)
+            alone = all(set(domain).isdisjoint(k[1]) for k in order if k[1] != domain)
+            flat[domain] = self._collapse(list(domain), everything, mapping, alone)
         kept_outer = self._collapse_outer(outer, everything, mapping)
         rewritten = dict(zip(everything, substitute(everything, mapping), strict=True))
 
@@ -340,15 +341,18 @@ class _Lowering:
     # Collapsing
 
     def _collapse(
-        self, domain: list[Node], everything: list[Node], mapping: dict[Node, Node]
+        self, domain: list[Node], everything: list[Node], mapping: dict[Node, Node], alone: bool
     ) -> tuple[Node, dict[Node, Node] | None]:
-        """One loop variable for a domain: a rewriting of the index maps, or quotients and remainders of a flat one."""
+        """One loop variable for a domain: a rewriting of the index maps, or quotients and remainders of a flat one.
+
+        An index map is rewritten for the whole kernel: only if no other domain has any of these variables (`alone`).
+        """
         if not domain:
             return self._unit(), None
         var = domain[0]
         tried = dict(mapping)
         for nxt in domain[1:]:
-            joined = self._join(var, nxt, everything, tried)
+            joined = self._join(var, nxt, everything, tried) if alone else None
             if joined is None:
                 break
             var = joined
