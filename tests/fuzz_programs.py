@@ -275,6 +275,11 @@ class Grower:
         v = self.pick("i", "u")
         if v is None or self.smooth:
             return None
+        if v.ndim and self.rng.random() < 0.4:
+            n = f"{v.name}.shape[{self.rng.randrange(v.ndim)}]"
+            w = self.pick("i", "u", least=1)
+            other = f"{w.name}.shape[0]" if w is not None else "7"
+            return self.rng.choice([f"{v.name} // {n}", f"{v.name} % {n}", f"{n} // ({other} - 1)", f"{n} % {other}"])
         op = self.rng.choice(["//", "%", "*", "-"])
         return f"{v.name} {op} {self.partner(v, 'i', 'u')}"
 
@@ -369,6 +374,10 @@ class Grower:
         for n in v.array.shape:
             if rng.random() < 0.3:
                 parts.append(":")
+            elif rng.random() < 0.1:
+                other = rng.choice([w for w in self.values if w.ndim])
+                length = f"{other.name}.shape[{rng.randrange(other.ndim)}]"
+                parts.append(rng.choice([f":{length}", f"{length} - 2:", f":{length} // 2:-1"]))
             elif n and rng.random() < 0.25:
                 parts.append(str(rng.randrange(-n, n)))
             else:
@@ -434,7 +443,7 @@ class Grower:
         return f"!T.{mode}_subtensor({target}, {y})"
 
     def fits_target(self, w: Value, v: Value, target: str) -> bool:
-        shape = eval(target, {"np": np, v.name: np.empty(v.array.shape, np.int8)}).shape
+        shape = eval(target, {"np": np, **{u.name: u.array for u in self.values}}).shape
         if w.ndim > len(shape):
             return False
         return all(w.array.shape[-k] == shape[-k] or w.variable.broadcastable[-k] for k in range(1, w.ndim + 1))

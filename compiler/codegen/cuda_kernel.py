@@ -61,7 +61,7 @@ class CudaKernel:
     def geometry(self, scalars: Sequence[int]) -> list[tuple[str, int, int]]:
         """Name, blocks and threads of each launch for these scalar arguments."""
         values = self._evaluate(scalars, [n for x in self.launches for n in (x.blocks, x.threads)])
-        return [(x.name, *values[2 * k : 2 * k + 2]) for k, x in enumerate(self.launches)]
+        return [(x.name, values[2 * k], values[2 * k + 1]) for k, x in enumerate(self.launches)]
 
     def scratch_elements(self, scalars: Sequence[int]) -> list[int]:
         return self._evaluate(scalars, [n for _, n in self.scratch])

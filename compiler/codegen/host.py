@@ -475,9 +475,9 @@ class HostPrinter:
             scope.emit(out, [x for x in s.inputs if isinstance(x, Node)])
         self.stop(out)
         for k, u in enumerate(self.p.updates):
-            b = self.p.block.results[self.p.results + k]
-            assert isinstance(b, Buffer)
-            if b.place == "state":
+            new = self.p.block.results[self.p.results + k]
+            assert isinstance(new, Buffer)
+            if new.place == "state":
                 continue  # written in place, below
             out(
                 f"{{ weft_state *const s = call->states[{u}]; "

@@ -217,7 +217,8 @@ class _Fuser:
         if not isinstance(cluster, Cluster):
             return False
         if n.family == "reduce" and self._becomes_final(cluster, n):
-            return self._place_pointwise(n, self.uses[n]) is None
+            self._place_pointwise(n, self.uses[n])
+            return True
         inside = [u for u in readers if u.kernel == number]
         stored = any(u.kernel != number for u in readers) or bool(whole)
         if any(u.kernel >= number for u in whole):
