@@ -165,7 +165,7 @@ def compile_to(
 
 
 def compile_object(toolchain: Toolchain, source: tuple[str, str], target: Path, failed: Path) -> None:
-    """Compiles one (name, text) translation unit to the object file `target`, its functions in sections of their own."""
+    """Compiles a (name, text) translation unit to the object file `target`, its functions in sections of their own."""
     path = target.parent / source[0]
     path.write_text(source[1])
     command = [
@@ -183,7 +183,7 @@ def compile_object(toolchain: Toolchain, source: tuple[str, str], target: Path, 
 
 
 def _compile(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Runs the compiler; where it breaks down (GCC 12.2 does at minima of bytes in wide vectors), again without vectors.
+    """Runs the compiler; where it breaks down (GCC 12.2 at minima of bytes in wide vectors), again without vectors.
 
     The results have the same bits: docs/numerics.md.
     """
