@@ -22,8 +22,8 @@ CANDIDATES = ("cc", "gcc", "clang")
 REQUIRED = ("-std=gnu11", "-O3", "-fwrapv", "-ffp-contract=off", "-fPIC")
 # These are for speed; each is used where the compiler takes it.
 OPTIONAL = ("-march=native", "-mprefer-vector-width=512", "-fno-math-errno", "-fno-trapping-math")
-# Generated programs: -O2 with the whole vectorizer. gcc 12.2 at -O3 miscompiles a fold over columns that is compared with
-# an earlier one (tests/test_columns.py); none of what else -O3 adds pays for these loops.
+# Generated programs: -O2 with the whole vectorizer. gcc 12.2 at -O3 miscompiles a fold over columns that is compared
+# with an earlier one (tests/test_columns.py); none of what else -O3 adds pays for these loops.
 PROGRAM = ("-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic")
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 LIBRARIES = ("-lm", "-lpthread")
