@@ -11,7 +11,7 @@ WHEEL := $(VENV)/wheel
 .DELETE_ON_ERROR:
 
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 # build/ goes first: setuptools would put what it still holds of removed modules into the wheel.
 check: $(VENV)/check.stamp $(WHEEL)/bin/python

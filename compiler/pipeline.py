@@ -99,7 +99,8 @@ def compile_function(source: Source, mode: str) -> Any:
 def _compile(source: Source, region: Region, stages: Stages, run: _Driver) -> Compiled:
     inputs = len(region.params) - len(source.states)
     joined = run("loops", lambda: tidy_loops(region, source.lowered.origins))
-    simplified = stages.simplified = run("simplify", lambda: simplify(joined, source.lowered.origins, stages.visits))
+    simplified: Region = run("simplify", lambda: simplify(joined, source.lowered.origins, stages.visits))
+    stages.simplified = simplified
     kernels = Kernels()
     builder, program = run(
         "fuse", lambda: build_program(simplified, inputs, source.results, source.updates, kernels)

@@ -52,6 +52,14 @@ def test_optional_flags_that_are_refused_are_left_out(script):
     assert chain.flags == tuple(f for f in (*toolchain.REQUIRED, *toolchain.OPTIONAL) if "vector-width" not in f)
 
 
+def test_a_compiler_that_breaks_down_tries_again_without_vectors(script, tmp_path):
+    breaks = (
+        'case "$*" in *-fsyntax-only*|*--version*|*-fno-tree-vectorize*) exec cc "$@";; esac\n'
+        'echo "one.c:1:1: internal compiler error: in extract_insn" >&2; exit 1'
+    )
+    assert call(compile_library(ONE, cc=script(breaks), cache_dir=tmp_path / "cache"), "one") == 1
+
+
 def test_a_compiler_without_a_required_flag(script):
     refuses = 'for a in "$@"; do case $a in -fwrapv) echo "error: $a?" >&2; exit 1;; esac; done; exec cc "$@"'
     with pytest.raises(CompileError, match=r"mycc cannot compile weft's C:\n  error: -fwrapv\?"):

@@ -27,9 +27,8 @@ def compile_library(
 ) -> Path:
     """The shared library of `sources`, (file name, C text) pairs that may include the headers of kernels/.
 
-    Each source is a translation unit. `flags` come after the toolchain's own; `objects` (of
-    static_object) are linked in; `warnings` makes warnings errors (for
-    tests). Raises CompileError.
+    Each source is a translation unit. `flags` come after the toolchain's own; `objects` (of static_object) are linked
+    in; `warnings` makes warnings errors (for tests). Raises CompileError.
     """
     chain = toolchain.find(cc)
     store = open_cache(cache_dir)
