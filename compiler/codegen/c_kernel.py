@@ -102,7 +102,7 @@ class KernelPrinter:
             out(f"{scalar.stored_type(d)} *restrict const s{k} = a->s{k}{offset};")
         if n.checks:
             out("weft_fault *const fault = a->fault;")
-        used = [f"(void)p{k}" for k in range(len(self.dtypes))] if n.mode == "flat" else []
+        used = [f"(void)p{k}" for k in range(len(self.dtypes))] if n.mode == "flat" or n.finals else []
         used += [f"(void)s{k}" for k in range(1, len(self.scratch()) + 1)] if n.mode == "flat" else []
         out(", ".join(["(void)a, (void)worker", *used]) + ";")
         scope = Scope(self.pointer)

@@ -13,49 +13,6 @@ typedef struct {
 
 static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
     const k0_args *a = arg;
-    const float *restrict const p0 = a->p0;
-    const float *restrict const p1 = a->p1;
-    const float *restrict const p2 = a->p2;
-    const float *restrict const p3 = a->p3;
-    const float *restrict const p4 = a->p4;
-    float *restrict const p5 = a->p5;
-    float *restrict const p6 = a->p6;
-    float *restrict const p7 = a->p7;
-    (void)a, (void)worker;
-    #pragma GCC ivdep
-    for (int64_t i2 = begin; i2 < end; i2++) {
-        const float t0 = p1[i2];
-        const float t1 = (0.875f * p0[i2]) + (0.125f * t0);
-        const float t2 = (0.96875f * p2[i2]) + (0.03125f * (t0 * t0));
-        p5[i2] = t1;
-        p6[i2] = t2;
-        p7[i2] = p3[i2] - ((p4[0] * t1) / (weft_sqrt_f32(t2) + 0.0009765625f));
-    }
-}
-
-static void k0(weft_call *call, int64_t n0, int64_t n1, const float *p0, const float *p1, const float *p2, const float *p3, const float *p4, float *p5, float *p6, float *p7) {
-    k0_args args = {.n0 = n0, .n1 = n1, .p0 = p0, .p1 = p1, .p2 = p2, .p3 = p3, .p4 = p4, .p5 = p5, .p6 = p6, .p7 = p7};
-    k0_args *const a = &args;
-    const int64_t rounds = (a->n0 * a->n1);
-    const int64_t grain = 1 + 16384 / (42 + 1);
-    call->parallel_for(rounds, grain, call->threads, k0_body, a);
-}
-
-typedef struct {
-    int64_t n0;
-    int64_t n1;
-    const float *p0;
-    const float *p1;
-    const float *p2;
-    const float *p3;
-    const float *p4;
-    float *p5;
-    float *p6;
-    float *p7;
-} k1_args;
-
-static void k1_body(void *arg, int64_t begin, int64_t end, int worker) {
-    const k1_args *a = arg;
     const float *const p0 = a->p0;
     const float *const p1 = a->p1;
     const float *const p2 = a->p2;
@@ -80,10 +37,10 @@ static void k1_body(void *arg, int64_t begin, int64_t end, int worker) {
     }
 }
 
-static void k1(weft_call *call, int64_t n0, int64_t n1, const float *p0, const float *p1, const float *p2, const float *p3, const float *p4, float *p5, float *p6, float *p7) {
-    k1_args args = {.n0 = n0, .n1 = n1, .p0 = p0, .p1 = p1, .p2 = p2, .p3 = p3, .p4 = p4, .p5 = p5, .p6 = p6, .p7 = p7};
-    k1_args *const a = &args;
+static void k0(weft_call *call, int64_t n0, int64_t n1, const float *p0, const float *p1, const float *p2, const float *p3, const float *p4, float *p5, float *p6, float *p7) {
+    k0_args args = {.n0 = n0, .n1 = n1, .p0 = p0, .p1 = p1, .p2 = p2, .p3 = p3, .p4 = p4, .p5 = p5, .p6 = p6, .p7 = p7};
+    k0_args *const a = &args;
     const int64_t rounds = (a->n0 * a->n1);
     const int64_t grain = 1 + 16384 / (42 + 1);
-    call->parallel_for(rounds, grain, call->threads, k1_body, a);
+    call->parallel_for(rounds, grain, call->threads, k0_body, a);
 }

@@ -33,30 +33,6 @@ typedef struct {
 
 static void k1_body(void *arg, int64_t begin, int64_t end, int worker) {
     const k1_args *a = arg;
-    const uint64_t *restrict const p0 = a->p0;
-    uint64_t *restrict const p1 = a->p1;
-    (void)a, (void)worker;
-    #pragma GCC ivdep
-    for (int64_t i0 = begin; i0 < end; i0++) {
-        p1[i0] = p0[i0] + ((i0 == 1) ? UINT64_C(1) : UINT64_C(0));
-    }
-}
-
-static void k1(weft_call *call, const uint64_t *p0, uint64_t *p1) {
-    k1_args args = {.p0 = p0, .p1 = p1};
-    k1_args *const a = &args;
-    const int64_t rounds = 2;
-    const int64_t grain = 1 + 16384 / (9 + 1);
-    call->parallel_for(rounds, grain, call->threads, k1_body, a);
-}
-
-typedef struct {
-    const uint64_t *p0;
-    uint64_t *p1;
-} k2_args;
-
-static void k2_body(void *arg, int64_t begin, int64_t end, int worker) {
-    const k2_args *a = arg;
     const uint64_t *const p0 = a->p0;
     uint64_t *const p1 = a->p1;
     (void)a, (void)worker;
@@ -67,10 +43,10 @@ static void k2_body(void *arg, int64_t begin, int64_t end, int worker) {
     }
 }
 
-static void k2(weft_call *call, const uint64_t *p0, uint64_t *p1) {
-    k2_args args = {.p0 = p0, .p1 = p1};
-    k2_args *const a = &args;
+static void k1(weft_call *call, const uint64_t *p0, uint64_t *p1) {
+    k1_args args = {.p0 = p0, .p1 = p1};
+    k1_args *const a = &args;
     const int64_t rounds = 2;
     const int64_t grain = 1 + 16384 / (9 + 1);
-    call->parallel_for(rounds, grain, call->threads, k2_body, a);
+    call->parallel_for(rounds, grain, call->threads, k1_body, a);
 }
