@@ -6,11 +6,15 @@ PIP := python -m pip --disable-pip-version-check --quiet
 # The wheel is checked as users get it: in a virtual environment of its own, away from the source tree.
 WHEEL := $(VENV)/wheel
 
-.PHONY: test check demo bench clean
+.PHONY: test test-all check demo bench clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
 test: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -n auto -m "not slow"
+
+# Everything: the long chains, the sanitizers, hundreds of random programs.
+test-all: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -n auto
 
 # build/ goes first: setuptools would put what it still holds of removed modules into the wheel.
