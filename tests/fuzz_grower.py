@@ -409,7 +409,9 @@ class Grower:
         axis = self.rng.randrange(v.ndim)
         n = v.array.shape[axis]
         index = self.pick("i", "u", least=0) if self.rng.random() < 0.5 and not self.smooth else None
-        text = f"{index.name} % {n}" if index is not None and index.ndim < 3 else self.places(n)
+        if index is not None and (index.ndim > 2 or index.array.dtype == np.uint64):  # uint64 % n is float64
+            index = None
+        text = f"{index.name} % {n}" if index is not None else self.places(n)
         return f"!{v.name}[{':, ' * axis}{text}]"
 
     def write(self) -> str | None:
