@@ -29,7 +29,6 @@ class KernelPrinter:
     def __init__(self, nest: Nest, name: str, in_place: bool = False):
         self.nest, self.name, self.in_place = nest, name, in_place
         self.dtypes = [*nest.tensors, *nest.outputs]
-        self.flat_loops: list[Node] = []
 
     # The interface
 

@@ -86,7 +86,7 @@ class Scope:
                 continue
             name = f"t{self.counter[0]}"
             self.counter[0] += 1
-            out(f"const {scalar.register_type(n.type.dtype)} {name} = {_strip(text)};")
+            out(f"const {scalar.register_type(n.type.dtype)} {name} = {strip(text)};")
             self.names[n] = name
 
     def _missing(self, values: list[Node]) -> list[Node]:
@@ -104,8 +104,12 @@ class Scope:
                     continue
                 seen.add(n)
                 stack.append((n, True))
-                stack.extend((i, False) for i in reversed(n.inputs))
+                stack.extend((i, False) for i in reversed(self.needs(n)))
         return order
+
+    def needs(self, n: Node) -> tuple[Node, ...]:
+        """What has to be printed before a node."""
+        return n.inputs
 
     def text(self, n: Node) -> str:
         if n.op == "const":
@@ -116,12 +120,12 @@ class Scope:
             raise InternalError(f"{n!r} is not in scope")
         args = [self.names[i] for i in n.inputs]
         if n.op == "load":
-            got = scalar.load(self.pointer(n.attr("buffer")), _strip(args[0]), n.type.dtype)
+            got = scalar.load(self.pointer(n.attr("buffer")), strip(args[0]), n.type.dtype)
             if len(args) == 1:
                 return got
             return f"({args[1]} ? {got} : {scalar.literal(0, n.type.dtype)})"
         if n.op == "checked":
-            got = f"weft_checked({_strip(args[0])}, {_strip(args[1])}, {self.fault})"
+            got = f"weft_checked({strip(args[0])}, {strip(args[1])}, {self.fault})"
             return got if len(args) == 2 else f"({args[2]} ? {got} : 0)"
         if n.op == "draw_at":
             return f"weft_{n.attr('distribution')}_{scalar.suffix(n.type.dtype)}({', '.join(args)})"
@@ -130,13 +134,13 @@ class Scope:
     def store(self, s: Node) -> str:
         """A store statement whose inputs are in scope."""
         offset, value = s.inputs
-        return scalar.store(self.pointer(s.attr("buffer")), _strip(self[offset]), _strip(self[value]), value.type.dtype)
+        return scalar.store(self.pointer(s.attr("buffer")), strip(self[offset]), strip(self[value]), value.type.dtype)
 
     def __getitem__(self, n: Node) -> str:
         return self.names[n]
 
 
-def _strip(text: str) -> str:
+def strip(text: str) -> str:
     """Without the outer parentheses, where they enclose the whole."""
     if not (text.startswith("(") and text.endswith(")")):
         return text
@@ -161,5 +165,3 @@ def depends_on(values: list[Node]) -> dict[Node, frozenset[Node]]:
         out[n] = own
     return out
 
-
-strip = _strip

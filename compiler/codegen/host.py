@@ -87,21 +87,8 @@ class HostScope(Scope):
     def inner(self) -> HostScope:
         return HostScope(self.printer, self)
 
-    def _missing(self, values: list[Node]) -> list[Node]:
-        seen: set[Node] = set()
-        order: list[Node] = []
-        for v in values:
-            stack = [(v, False)]
-            while stack:
-                n, done = stack.pop()
-                if done:
-                    order.append(n)
-                elif n not in seen and n not in self.names:
-                    seen.add(n)
-                    stack.append((n, True))
-                    if n.op != "length" and not self.in_memory(n):
-                        stack.extend((i, False) for i in reversed(n.inputs))
-        return order
+    def needs(self, n: Node) -> tuple[Node, ...]:
+        return () if n.op == "length" or self.in_memory(n) else n.inputs
 
     def emit(self, out: Text, values: list[Node], ready=None) -> None:
         for n in self._missing(values):
@@ -485,10 +472,3 @@ class HostPrinter:
             )
         for s in self.p.after_commit:
             self.step_kernel(out, scope, s, after_commit=True)
-
-
-def generate(program: HostProgram, builder: Builder, kernels: Kernels) -> Generated:
-    return HostPrinter(program, builder, kernels).generate()
-
-
-__all__ = ["Generated", "Kernels", "generate", "strip"]

@@ -12,7 +12,7 @@ from ...runtime.sparse import SparseArgument
 from ..ir.dtypes import numpy_dtype
 from . import sparse
 from .config import config
-from .lowering import Lowered, lower, replaced_order
+from .lowering import Lowered, lower
 from .shared import SharedVariable
 from .tensor import as_tensor_variable, cast
 from .trace import here
@@ -306,7 +306,7 @@ def _check_unused(ins: Sequence[In], wanted: Sequence[Variable], replace: dict, 
         raise ArgumentError(f"on_unused_input is 'raise', 'warn' or 'ignore', not {policy!r}")
     if policy == "ignore":
         return
-    used = set(replaced_order(wanted, [p for i in ins for p in sparse.parts(i.variable)], replace))
+    used = set(ancestors(wanted, [p for i in ins for p in sparse.parts(i.variable)], replace))
     for k, i in enumerate(ins):
         if not any(p in used for p in sparse.parts(i.variable)):
             text = (

@@ -3,7 +3,7 @@ obligation of its node into the region's checks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ...runtime.errors import MissingInputError, WeftError
@@ -58,7 +58,7 @@ def lower(
         for n in made:
             _collect(n, v, checks, owners, origins)
 
-    for v in replaced_order(outputs, params, replace):
+    for v in ancestors(outputs, params, replace):
         visit(v)
     outs = [nodes[replace.get(o, o)] for o in outputs]
     return Lowered(region([nodes[p] for p in params], outs, checks), origins, owners)
@@ -95,35 +95,6 @@ def _lower_op(owner, inputs: list[Node]) -> list[Node]:
         return lower_host(owner, inputs) if type(owner.op).lower is Op.lower else owner.op.lower(inputs)
     except WeftError as e:
         raise explain(e, str(owner.op), owner.inputs, owner.trace) from None
-
-
-def replaced_order(
-    outputs: Sequence[Variable], params: Sequence[Variable], replace: dict[Variable, Variable]
-) -> Iterable[Variable]:
-    """Inputs-first order where a replaced Variable's place is taken by its replacement."""
-    if not replace:
-        return ancestors(outputs, stop=params)
-    halt = set(params)
-    seen: set[Variable] = set()
-    order: list[Variable] = []
-    for root in outputs:
-        root = replace.get(root, root)
-        if root in seen:
-            continue
-        seen.add(root)
-        stack = [(root, 0)]
-        while stack:
-            v, k = stack.pop()
-            inputs = [replace.get(i, i) for i in v.owner.inputs] if v.owner is not None and v not in halt else []
-            while k < len(inputs) and inputs[k] in seen:
-                k += 1
-            if k == len(inputs):
-                order.append(v)
-            else:
-                stack.append((v, k + 1))
-                seen.add(inputs[k])
-                stack.append((inputs[k], 0))
-    return order
 
 
 def _missing(leaf: Variable, outputs: Sequence[Variable], what: str) -> str:

@@ -322,13 +322,20 @@ def op1(name: str, *inputs: Variable, **attrs: Any) -> Any:
     return apply_op(primitive(name, **attrs), inputs)[0]
 
 
-def ancestors(outputs: Iterable[Variable], stop: Iterable[Variable] = ()) -> list[Variable]:
-    """Every Variable that the outputs depend on, inputs first; does not look behind `stop`. Iterative, linear."""
+def ancestors(
+    outputs: Iterable[Variable], stop: Iterable[Variable] = (), replace: dict[Variable, Variable] | None = None
+) -> list[Variable]:
+    """Every Variable that the outputs depend on, inputs first; does not look behind `stop`. Iterative, linear.
+
+    The place of a Variable that `replace` maps is taken by what it is mapped to.
+    """
     halt = set(stop)
     seen: set[Variable] = set()
     order: list[Variable] = []
     stack: list[tuple[Variable, int]] = []
     for root in outputs:
+        if replace:
+            root = replace.get(root, root)
         if root in seen:
             continue
         if not isinstance(root, Variable):
@@ -338,6 +345,8 @@ def ancestors(outputs: Iterable[Variable], stop: Iterable[Variable] = ()) -> lis
         while stack:
             v, k = stack.pop()
             inputs = v.owner.inputs if v.owner is not None and v not in halt else ()
+            if replace:
+                inputs = [replace.get(i, i) for i in inputs]
             while k < len(inputs) and inputs[k] in seen:
                 k += 1
             if k == len(inputs):
