@@ -13,7 +13,8 @@
  *
  * How the float kernels work: operands are packed into panels (A: up to MR rows, B: up to 2 vectors of columns, zeros
  * beyond the edge), a register tile of MR x 2 vectors runs over one k block, then is stored to or added to C. The lane loop in
- * weft_vfma_* becomes one vector instruction at -O2 and above with SLP vectorisation (a test looks for it).
+ * weft_vfma_* becomes one vector instruction at -O2 and above with SLP vectorisation (a test looks for it); with AVX-512
+ * also give -mprefer-vector-width=512, as compiler/build/toolchain.py does: some models are tuned for 256 bits.
  */
 #ifndef WEFT_GEMM_H
 #define WEFT_GEMM_H
