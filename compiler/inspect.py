@@ -115,7 +115,7 @@ class Function(CompiledFunction):
     def saved(self, *args: Any, **kwargs: Any) -> int:
         """Bytes that a call with these arguments neither writes nor reads because values are computed where they are
         used: each is not written once and not read once. Bodies of loops and branches are not counted."""
-        values = [*self._bind(args, kwargs), *(s.array() for s in self.storages)]
+        values = [*self._bind(args, kwargs)[0], *(s.array() for s in self.storages)]
         return int(evaluate(make_region(self._simplified().params, [self._saved_length()], []), values)[0])
 
     def _saved_length(self) -> Node:

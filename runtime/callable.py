@@ -31,6 +31,9 @@ class Argument:
     allow_downcast: bool | None = None
     strict: bool = False
     python_float: bool = False  # a Python float may lose digits: the dtype is floatX
+    implicit: bool = False  # calls cannot give it
+    storage: Storage | None = None  # what holds it between calls: then the program takes it as a state
+    key: Any = None  # another name for it in `f[key]`
 
     def convert(self, value: Any) -> np.ndarray:
         """The value as an aligned, native, C-contiguous array of the argument's type, without loss unless allowed."""
@@ -144,9 +147,13 @@ class CompiledFunction:
         self._lock = threading.RLock()
         ordered = sorted({id(s): s for s in storages}.values(), key=lambda s: s.order)
         self._locks = [self._lock, *(s.lock for s in ordered)]
-        plain = all(type(a) is Argument and all(n is None for n in a.shape) for a in self.arguments)
+        plain = all(
+            type(a) is Argument and a.storage is None and not a.implicit and all(n is None for n in a.shape)
+            for a in self.arguments
+        )
         self._direct = plain and getattr(executor, "checks", False)
         self._positions = {a.name: k for k, a in enumerate(self.arguments) if a.name is not None}
+        self._explicit = [k for k, a in enumerate(self.arguments) if not a.implicit]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         results = None
@@ -158,7 +165,8 @@ class CompiledFunction:
                 with contextlib.suppress(Unfit):
                     results = self._run(args)
         if results is None:
-            results = self._run(self._bind(args, kwargs))
+            values, given = self._bind(args, kwargs)
+            results = self._run(values, given)
         if self.kinds is not None:
             from .sparse import group
 
@@ -171,13 +179,41 @@ class CompiledFunction:
             return results
         return dict(zip(self.outputs, results, strict=True))
 
-    def _run(self, values: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def __getitem__(self, key: Any) -> np.ndarray:
+        """The current value of an argument that the function keeps between calls, by its name or Variable: a copy."""
+        return self._kept(key)[1].array().copy()
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        argument, storage = self._kept(key)
+        storage.replace(np.array(argument.convert(value), order="C"))
+
+    def _kept(self, key: Any) -> tuple[Argument, Storage]:
+        for a in self.arguments:
+            if a.storage is not None and (a.key is key or (isinstance(key, str) and a.name == key)):
+                return a, a.storage
+        kept = ", ".join(a.label for a in self.arguments if a.storage is not None) or "none"
+        raise ArgumentError(f"{self} keeps no argument {key!r} between calls; it keeps: {kept}")
+
+    def _run(
+        self, values: Sequence[np.ndarray], given: Sequence[tuple[Storage, np.ndarray]] = ()
+    ) -> list[np.ndarray]:
+        """Executes under the locks. `given` are values for states: after an error they are as they were."""
         locks, count = self._locks, 0
         try:
             for lock in locks:
                 count += 1
                 lock.acquire()
-            return self.executor.execute(values, self.storages)
+            if not given:
+                return self.executor.execute(values, self.storages)
+            before = [(s, s.array()) for s, _ in given]
+            try:
+                for s, value in given:
+                    s.replace(value)
+                return self.executor.execute(values, self.storages)
+            except BaseException:
+                for s, value in before:
+                    s.replace(value)
+                raise
         finally:
             # An interrupt comes while the last of them waits, or once it is taken.
             if count and not locks[count - 1]._is_owned():  # type: ignore[attr-defined]
@@ -186,35 +222,41 @@ class CompiledFunction:
                 count -= 1
                 locks[count].release()
 
-    def _bind(self, args: tuple, kwargs: dict[str, Any]) -> list[np.ndarray]:
-        count = len(self.arguments)
+    def _bind(
+        self, args: tuple, kwargs: dict[str, Any]
+    ) -> tuple[list[np.ndarray], list[tuple[Storage, np.ndarray]]]:
+        """The arrays that the executor takes, and the values given for states."""
+        count = len(self._explicit)
         if len(args) > count:
             raise ArgumentError(f"{self} takes {count} argument{'s' * (count != 1)} but was given {len(args)}")
-        values: list[Any] = [None] * count
-        given = [False] * count
-        for k, v in enumerate(args):
-            values[k], given[k] = v, True
+        values: dict[int, Any] = dict(zip(self._explicit, args, strict=False))
         for key, v in kwargs.items():
-            if key not in self._positions:
-                known = ", ".join(n for n in self._positions) or "none"
+            k = self._positions.get(key)
+            if k is None or self.arguments[k].implicit:
+                known = ", ".join(n for n, k in self._positions.items() if not self.arguments[k].implicit) or "none"
                 raise ArgumentError(f"{self} has no argument {key!r}; its named arguments: {known}")
-            k = self._positions[key]
-            if given[k]:
+            if k in values:
                 raise ArgumentError(f"{self} was given argument {key!r} twice")
-            values[k], given[k] = v, True
-        out = []
+            values[k] = v
+        out: list[np.ndarray] = []
+        given: list[tuple[Storage, np.ndarray]] = []
         for k, a in enumerate(self.arguments):
-            if not given[k]:
+            if k not in values:
+                if a.storage is not None:
+                    continue
                 if not a.has_default:
                     raise ArgumentError(
                         f"{self} is missing argument {k}, {a.label} ({a.dtype}, {_dimensions(len(a.shape))})"
                     )
                 values[k] = a.default
             try:
-                out.extend(a.arrays(values[k]))
+                if a.storage is None:
+                    out.extend(a.arrays(values[k]))
+                else:
+                    given.append((a.storage, np.array(a.convert(values[k]), order="C")))
             except WeftError as e:
                 raise type(e)(f"{self}, argument {k}: {e}") from None
-        return out
+        return out, given
 
     def __reduce__(self):
         if self.recipe is None:

@@ -12,6 +12,7 @@ from ..graph.config import config
 from ..graph.tensor import as_tensor_variable
 from ..graph.trace import on_behalf
 from ..graph.variable import Apply, Primitive, Variable, ancestors
+from ..ir.collector import paused
 from ..ir.dtypes import COMPLEX, DISCRETE
 from . import fit
 from .table import NO_GRADIENT, PLACES, PULLBACK
@@ -38,6 +39,7 @@ class NullGradient:
         return f"NullGradient({self.why!r})"
 
 
+@paused
 def grad(
     cost: Variable | None,
     wrt: Any,
@@ -120,7 +122,7 @@ def refuse(text: str, policy: str) -> None:
     if policy == "raise":
         raise DisconnectedInputError(text)
     if policy == "warn":
-        warnings.warn(text, stacklevel=4)
+        warnings.warn(text, stacklevel=5)
 
 
 def propagate(

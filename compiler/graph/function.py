@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -9,18 +10,26 @@ from typing import Any, NamedTuple
 from ...runtime.callable import Argument
 from ...runtime.errors import ArgumentError, DTypeError, ShapeError, UnusedInputError
 from ...runtime.sparse import SparseArgument
+from ..ir.collector import paused
 from ..ir.dtypes import numpy_dtype
 from . import sparse
 from .config import config
 from .lowering import Lowered, lower
-from .shared import SharedVariable
+from .shared import SharedVariable, shared
 from .tensor import as_tensor_variable, cast
 from .trace import here
 from .variable import Constant, Variable, ancestors
 
 
 class In:
-    """An input with options: a default `value`, an `update` expression for it, conversion rules."""
+    """An input with options.
+
+    value: what the argument is when a call does not give it. update: an expression whose value replaces it after each
+    call; the argument is then a state of the function, read and set as `f[variable]` or `f[name]`, and a value given in
+    a call replaces the state before the call runs. A shared variable as `value` is the state itself. implicit: calls
+    cannot give the argument. strict, allow_downcast: how far values are converted. mutable and borrow permit the
+    function to overwrite or keep the array it is given; it does neither.
+    """
 
     def __init__(
         self,
@@ -38,7 +47,13 @@ class In:
         self.variable, self.value, self.update = variable, value, update
         self.name = name if name is not None else (variable.name if autoname else None)
         self.strict, self.allow_downcast = strict, allow_downcast
-        self.mutable, self.borrow, self.implicit = mutable, borrow, implicit
+        self.mutable, self.borrow = mutable, borrow
+        self.implicit = isinstance(value, SharedVariable) if implicit is None else implicit
+
+    @property
+    def state(self) -> SharedVariable | None:
+        """The shared variable that holds the argument between calls."""
+        return self.value if isinstance(self.value, SharedVariable) else None
 
 
 class Out:
@@ -62,6 +77,7 @@ class Source(NamedTuple):
     kinds: list[str] | None = None  # of each output, "dense" or "csr" (four results); None when all are dense
 
 
+@paused
 def function(
     inputs: Iterable[Any],
     outputs: Any = None,
@@ -83,7 +99,7 @@ def function(
     "interpret" (NumPy, the definition of meaning). Raises UnusedInputError, MissingInputError, ShapeError, DTypeError,
     ArgumentError.
     """
-    inputs = inputs if isinstance(inputs, (Variable, In)) else list(inputs)
+    inputs = _inputs(inputs, allow_input_downcast)
     updates, givens = (_pairs(p, what) for p, what in ((updates, "updates"), (givens, "givens")))
     source = declare(
         inputs,
@@ -133,13 +149,21 @@ def declare(
     allow_input_downcast: bool | None,
     on_unused_input: str | None,
 ) -> Source:
-    """Checks the arguments of `function` and lowers to one region."""
+    """Checks the arguments of `function` and lowers to one region.
+
+    An input with a state is no parameter: a shared variable stands for it.
+    """
     ins = _inputs(inputs, allow_input_downcast)
     outs, structure = _outputs(outputs)
     kinds = [o.node.type.kind for o in outs] if any(map(sparse.is_sparse, outs)) else None
     outs = [p for o in outs for p in (sparse.exploded(o) if sparse.is_sparse(o) else [o])]
-    params = [p for i in ins for p in sparse.parts(i.variable)]
+    params = [p for i in ins if i.state is None for p in sparse.parts(i.variable)]
     replace = _givens(givens, rebuild_strict)
+    for i in ins:
+        if i.state is not None:
+            if i.variable in replace:
+                raise ArgumentError(f"{i.variable.describe()} is an input with a state, and givens replaces it")
+            replace[i.variable] = _fit(i.state, i.variable, f"the value of {i.variable.describe()}")
     changes = _updates(updates, ins)
     _default_updates(outs, changes, replace, no_default_updates, params)
     wanted = [*outs, *changes.values()]
@@ -170,10 +194,25 @@ def _inputs(inputs: Iterable[Any], allow: bool | None) -> list[In]:
         if i.variable in seen:
             raise ArgumentError(f"{i.variable.describe()} is input {seen[i.variable]} and again input {k}")
         seen[i.variable] = k
-        if i.allow_downcast is None:
-            i.allow_downcast = allow
-        out.append(i)
+        out.append(_completed(i, allow))
     return out
+
+
+def _completed(given: In, allow: bool | None) -> In:
+    """The input as this function has it; an `In` may serve several functions, each with a state of its own."""
+    i = copy.copy(given)
+    if i.allow_downcast is None:
+        i.allow_downcast = allow
+    if i.implicit and i.value is None:
+        raise ArgumentError(f"In({i.variable.describe()}, implicit=True) needs a value: calls cannot give one")
+    if i.update is not None and i.state is None:
+        what = f"In({i.variable.describe()}, update=...)"
+        if sparse.is_sparse(i.variable):
+            raise ArgumentError(f"{what} is not supported for sparse variables; use a shared variable and updates")
+        if i.value is None:
+            raise ArgumentError(f"{what} needs a value to begin with: In(..., value=...)")
+        i.value = shared(_argument(i).convert(i.value), i.name, shape=i.variable.type.shape)
+    return i
 
 
 def _outputs(outputs: Any) -> tuple[list[Variable], Any]:
@@ -262,9 +301,10 @@ def _updates(updates: Any, ins: Sequence[In]) -> dict[SharedVariable, Variable]:
         out[target] = _fit(new, target, f"the update of {target.describe()}")
     for i in ins:
         if i.update is not None:
-            raise ArgumentError(
-                f"In({i.variable.describe()}, update=...) is not supported; use a shared variable and updates"
-            )
+            assert i.state is not None
+            if i.state in out:
+                raise ArgumentError(f"updates and In(update=) both change {i.state.describe()}")
+            out[i.state] = _fit(i.update, i.state, f"the update of {i.variable.describe()}")
     return out
 
 
@@ -308,14 +348,14 @@ def _check_unused(ins: Sequence[In], wanted: Sequence[Variable], replace: dict, 
         return
     used = set(ancestors(wanted, [p for i in ins for p in sparse.parts(i.variable)], replace))
     for k, i in enumerate(ins):
-        if not any(p in used for p in sparse.parts(i.variable)):
+        if i.update is None and i.state not in used and not any(p in used for p in sparse.parts(i.variable)):
             text = (
                 f"input {k}, {i.variable.describe()} : {i.variable.type} (declared at {i.variable.trace}), is not part "
                 "of the graph that computes the outputs; leave it out, or pass on_unused_input='warn' or 'ignore'"
             )
             if policy == "raise":
                 raise UnusedInputError(text)
-            warnings.warn(text, stacklevel=4)
+            warnings.warn(text, stacklevel=5)
 
 
 def _argument(i: In) -> Argument:
@@ -323,11 +363,13 @@ def _argument(i: In) -> Argument:
     label = i.name or i.variable.describe()
     arg = (SparseArgument if sparse.is_sparse(i.variable) else Argument)(
         i.name, label, numpy_dtype(t.dtype), t.shape, allow_downcast=i.allow_downcast, strict=i.strict,
-        python_float=t.dtype == config.floatX,
+        python_float=t.dtype == config.floatX, implicit=i.implicit, key=i.variable,
     )  # fmt: skip
-    if i.value is not None:
+    if i.state is not None:
+        arg.storage = i.state.container
+    elif i.value is not None:
         value = i.value
-        value = value.get_value() if isinstance(value, (SharedVariable, sparse.SparseSharedVariable)) else value
+        value = value.get_value() if isinstance(value, sparse.SparseSharedVariable) else value
         (arg.default, *more) = arg.arrays(value)
         arg.default = value if more else arg.default
         arg.has_default = True

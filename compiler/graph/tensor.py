@@ -150,13 +150,16 @@ def _constructor(ndim: int, pattern: tuple[bool, ...], what: str) -> Callable:
 
 
 def _plural(single: Callable, what: str) -> Callable:
-    def make(*names: Any, **kwargs: Any) -> list:
-        count = names[0] if len(names) == 1 and isinstance(names[0], int) else None
-        return [
-            single(None if count is not None else n, **kwargs) for n in (range(count) if count is not None else names)
-        ]
+    def make(*names: Any, **kwargs: Any) -> Any:
+        wanted: Any = names[0] if len(names) == 1 else names  # as in Theano, a string names one variable a letter
+        if isinstance(wanted, int):
+            wanted = [None] * wanted
+        made = [single(n, **kwargs) for n in wanted]
+        return made[0] if len(made) == 1 else made
 
-    make.__doc__ = f"Several of them: {what}('a', 'b') or {what}(2)."
+    make.__doc__ = (
+        f"Several of them in a list: {what}('a', 'b'), {what}('ab') or {what}(2). One alone comes without a list."
+    )
     return make
 
 

@@ -1,0 +1,105 @@
+"""`In`: defaults, arguments that the function keeps between calls, implicit ones. As Theano's."""
+
+from __future__ import annotations
+
+import gc
+import pickle
+
+import numpy as np
+import pytest
+
+import weft
+import weft.tensor as T
+
+MODES = ["interpret", "compile"]
+
+
+@pytest.fixture(params=MODES)
+def adder(request):
+    x, s = T.dscalars("x", "s")
+    return weft.function([x, weft.In(s, value=10.0, update=s + x * x)], s * 2, mode=request.param), s
+
+
+def test_state_is_updated_after_each_call(adder) -> None:
+    f, s = adder
+    assert f(2) == 20 and f[s] == 14
+    assert f(3) == 28 and f["s"] == 23
+
+
+def test_value_given_replaces_the_state_first(adder) -> None:
+    f, s = adder
+    assert f(1, 5.0) == 10 and f[s] == 6
+    assert f(1, s=7) == 14 and f[s] == 8
+    f["s"] = 1
+    assert f[s] == 1 and f(0) == 2
+
+
+def test_each_function_has_its_own_state() -> None:
+    x, s = T.dscalars("x", "s")
+    i = weft.In(s, value=1.0, update=s + x)
+    f, g = (weft.function([x, i], s, mode="interpret") for _ in range(2))
+    f(5)
+    assert f[s] == 6 and g[s] == 1
+
+
+def test_pickled_with_its_state(adder) -> None:
+    f, _ = adder
+    f(2)
+    g = pickle.loads(pickle.dumps(f))
+    assert g(1) == 28 and g["s"] == 15 and f["s"] == 14
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_failed_call_keeps_the_state(mode: str) -> None:
+    i, v = T.iscalar("i"), T.dvector("v")
+    f = weft.function([i, weft.In(v, value=[1.0, 2, 3], update=v + v[i])], [], mode=mode)
+    f(0)
+    with pytest.raises(weft.BoundsError):
+        f(7)
+    with pytest.raises(weft.BoundsError):
+        f(2, [5.0, 5.0])
+    np.testing.assert_array_equal(f[v], [2, 3, 4])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_shared_variable_as_value_is_the_state(mode: str) -> None:
+    v, w = T.dvector("v"), weft.shared(np.ones(2))
+    f = weft.function([weft.In(v, value=w, update=v + 1)], v * 2, mode=mode)
+    np.testing.assert_array_equal(f(), [2, 2])
+    np.testing.assert_array_equal(w.get_value(), [2, 2])
+    with pytest.raises(weft.ArgumentError, match="takes 0 arguments"):
+        f(np.ones(2))
+
+
+def test_implicit_and_default() -> None:
+    x, y, z = T.dscalars("x", "y", "z")
+    f = weft.function([weft.In(x, value=2.0, implicit=True), y, weft.In(z, value=3.0)], x * y + z, mode="interpret")
+    assert f(5) == 13 and f(5, 1) == 11 and f(y=1, z=0) == 2
+    with pytest.raises(weft.ArgumentError, match="no argument 'x'"):
+        f(5, x=1)
+
+
+def test_mistakes() -> None:
+    x, s = T.dscalars("x", "s")
+    with pytest.raises(weft.ArgumentError, match="needs a value"):
+        weft.function([x, weft.In(s, update=s + x)], s)
+    with pytest.raises(weft.ArgumentError, match="implicit=True"):
+        weft.function([weft.In(s, implicit=True)], s)
+    with pytest.raises(weft.ShapeError, match="update of s"):
+        weft.function([weft.In(s, value=1.0, update=T.dvector("v"))], s)
+    with pytest.raises(weft.ArgumentError, match="keeps no argument 'x'"):
+        weft.function([x], x, mode="interpret")["x"]
+
+
+def test_collector_is_as_it_was() -> None:
+    x = T.dscalar("x")
+    assert gc.isenabled()
+    with pytest.raises(weft.WeftError):
+        weft.function([x, x], x)
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        weft.function([x], weft.grad(x * x, x), mode="interpret")
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
