@@ -32,6 +32,7 @@ demo: $(VENV)/demo.stamp
 bench: $(VENV)/bench.stamp
 	@mkdir -p build
 	$(BIN)/python bench/run.py --json build/bench.json
+	$(BIN)/python bench/compile_time.py --json build/compile_time.json
 
 clean:
 	rm -rf $(VENV) build *.egg-info
