@@ -1,7 +1,7 @@
 """Seconds from the first declaration to a loaded function, stage by stage, for graphs of very many operations.
 
-Each in a process of its own with an empty cache; kernels/weft_library.c, compiled once a machine, is built before the
-clock starts. README.md says what the columns are.
+Each in a process of its own with an empty cache; what is compiled once a machine (kernels/) is built before the clock
+starts.
 """
 
 from __future__ import annotations

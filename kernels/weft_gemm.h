@@ -32,6 +32,7 @@ enum { WEFT_VECTOR_BYTES = 32, WEFT_TILE_ROWS = 6 };
 enum { WEFT_VECTOR_BYTES = 16, WEFT_TILE_ROWS = 6 };
 #endif
 
+#define WEFT_UNUSED static __attribute__((unused)) /* a part of the library instantiates one dtype */
 #define WEFT_INLINE static inline __attribute__((always_inline))
 #define WEFT_TILES(X) X(1) X(2) X(3) X(4) X(5) X(6)
 #if defined(__AVX512F__)
@@ -177,7 +178,7 @@ WEFT_FN int64_t weft_least_(int64_t a, int64_t b) { return a < b ? a : b; }
   }                                                                                                                 \
                                                                                                                     \
   /* work: weft_gemm_workspace_D(m, n, k, threads) bytes. pfor may be NULL, threads >= 1. C overlaps nothing. */    \
-  static void weft_gemm_##D(int64_t m, int64_t n, int64_t k, const T *a, int64_t ars, int64_t acs, const T *b,      \
+  WEFT_UNUSED void weft_gemm_##D(int64_t m, int64_t n, int64_t k, const T *a, int64_t ars, int64_t acs, const T *b,      \
                             int64_t brs, int64_t bcs, T *c, int64_t crs, int64_t ccs, weft_pfor pfor, int threads,  \
                             void *work) {                                                                           \
     if (m <= 0 || n <= 0) return;                                                                                   \
@@ -322,7 +323,7 @@ WEFT_GEMM_FLOAT(f64, double)
   WEFT_GEMV(D, T)
 
 #define WEFT_GEMV(D, T)                                                                                             \
-  static void weft_gemv_##D(int64_t m, int64_t k, const T *a, int64_t ars, int64_t acs, const T *x, int64_t incx,   \
+  WEFT_UNUSED void weft_gemv_##D(int64_t m, int64_t k, const T *a, int64_t ars, int64_t acs, const T *x, int64_t incx,   \
                             T *y, int64_t incy, weft_pfor pfor, int threads) {                                      \
     if (m <= 0) return;                                                                                             \
     weft_gemv_job_##D g = {k, ars, acs, incx, incy, a, x, y};                                                       \
@@ -384,7 +385,7 @@ WEFT_DOT_FLOAT(f64, double, 8)
     (void)m, (void)n, (void)k, (void)threads;                                                                       \
     return 0;                                                                                                       \
   }                                                                                                                 \
-  static void weft_gemm_##D(int64_t m, int64_t n, int64_t k, const T *a, int64_t ars, int64_t acs, const T *b,      \
+  WEFT_UNUSED void weft_gemm_##D(int64_t m, int64_t n, int64_t k, const T *a, int64_t ars, int64_t acs, const T *b,      \
                             int64_t brs, int64_t bcs, T *c, int64_t crs, int64_t ccs, weft_pfor pfor, int threads,  \
                             void *work) {                                                                           \
     (void)work;                                                                                                     \

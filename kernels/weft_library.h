@@ -1,5 +1,6 @@
-/* weft_library.h: what a program calls rather than contains. weft_library.c is compiled once and linked into every
- * program; its functions are hidden, so a shared library exports nothing of them.
+/* weft_library.h: what a program calls rather than contains. Its parts are compiled once and linked into the programs
+ * that call them; weft_library.c compiled as it is holds them all. The functions are hidden, so a shared library exports
+ * nothing of them.
  *
  * D is a dtype's suffix, T the type it is stored in (f16, bf16: uint16_t), I the type of sparse indices: i32 or i64.
  * Arrays are contiguous unless strides are given, in elements. pfor may be NULL: serial. Threads never show in a
@@ -40,6 +41,13 @@ void *weft_lib_output(weft_array *slot, int64_t bytes);
 /* Arithmetic as the language says: round to nearest even, denormals kept, no traps. `saved` is what to go back to. */
 void weft_lib_fp_enter(uint32_t *saved);
 void weft_lib_fp_leave(const uint32_t *saved);
+
+/* ---- faults: what routines report with -----------------------------------------------------------------------
+
+ * The fault becomes that of an index; whether index[0..count-1] are all within an axis of n, negative ones counted from
+ * its end: if not, the fault is reported. */
+void weft_lib_report(weft_fault *fault, int32_t flag, int64_t index, int64_t length);
+int weft_lib_within(const int64_t *index, int64_t count, int64_t n, weft_fault *fault);
 
 /* ---- products: weft_gemm.h ----------------------------------------------------------------------------------- */
 

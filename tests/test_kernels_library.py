@@ -1,6 +1,7 @@
 """kernels/weft_library.c against NumPy and SciPy: every routine, every dtype, empty sizes, bad indices."""
 
 import itertools
+import re
 import subprocess
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 import scipy.sparse
 from cffi import FFI
 from scipy.linalg import cython_blas, cython_lapack
+
+from weft.compiler.build.library import parts
 
 ROOT = Path(__file__).resolve().parent
 KERNELS = ROOT.parent / "kernels"
@@ -418,6 +421,19 @@ def test_only_what_a_program_defines_is_exported(built):
     subprocess.run(["gcc", *FLAGS, "-shared", built / "p.c", built / "l.o", "-lm", "-o", built / "p.so"], check=True)
     names = subprocess.run(["nm", "-D", "--defined-only", built / "p.so"], check=True, capture_output=True, text=True)
     assert [line.split()[-1] for line in names.stdout.splitlines()] == ["weft_main"]
+
+
+def test_parts_hold_what_the_header_declares():
+    """The part that a call's name asks for is the header that defines the routine; the base holds the others."""
+    defined = {family: set(re.findall(r"weft_lib_(\w+?)_##D", (KERNELS / f"weft_{family}.h").read_text()))
+               for family in ("products", "sparse", "places")}  # fmt: skip
+    want = {f"{n}_{d}": (n, d) for d in TYPES for n in (*ANY, *SUMS)}
+    want |= {f"{n}_{d}_{w}": (n, d) for d in NUMBERS for w in WIDE for n in SPARSE}
+    for name in NAMES:
+        stem, d = want.get(name, ("", ""))
+        families = [family for family, names in defined.items() if stem in names]
+        assert parts([f"weft_lib_{name}(x);"]) == ["base", *(f"{family}_{d}" for family in families)], name
+        assert len(families) == (name in want), name
 
 
 def test_control_register(built):

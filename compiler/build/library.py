@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ...runtime.abi import CONSTANTS, HEADERS
@@ -13,6 +14,13 @@ from ...runtime.pool import SOURCES
 from . import toolchain
 from .cache import open_cache
 
+# Routine of kernels/weft_library.h -> the header of kernels/ that defines it, for each dtype.
+FAMILIES = {
+    **dict.fromkeys(("gemm", "gemm_workspace", "gemv", "dot", "cumsum"), "products"),
+    **dict.fromkeys(("csr_dot", "csr_dot_t", "csr_dot_t_workspace", "csr_sample"), "sparse"),
+    **dict.fromkeys(("sort", "argsort", "nonzero_count", "nonzero", "scatter"), "places"),
+}
+ROUTINE = re.compile(rf"\bweft_lib_({'|'.join(sorted(FAMILIES, key=len, reverse=True))})_([a-z]+[0-9]*)(?:_i32|_i64)?\(")
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', re.M)
 
 
@@ -43,22 +51,37 @@ def compile_library(
 
 
 def compile_program(units: Sequence[tuple[str, str]], *, cc: str = "", cache_dir: str | os.PathLike = "") -> Path:
-    """The library of a generated program: its units with the hand-written routines linked in."""
-    routines = static_object("weft_library.c", cc=cc, cache_dir=cache_dir)
+    """The library of a generated program: its units, with the parts of kernels/weft_library.h that they call linked in.
+
+    A part is compiled once a machine; those that are missing, in parallel.
+    """
+    wanted = parts(text for _, text in units)
+    with ThreadPoolExecutor(min(toolchain.processors(), len(wanted))) as workers:
+        objects = list(workers.map(lambda part: static_object(part, cc=cc, cache_dir=cache_dir), wanted))
     flags = toolchain.program_flags(toolchain.find(cc))
-    return compile_library(units, cc=cc, cache_dir=cache_dir, flags=flags, objects=[routines])
+    return compile_library(units, cc=cc, cache_dir=cache_dir, flags=flags, objects=objects)
 
 
-def static_object(name: str, *, cc: str = "", cache_dir: str | os.PathLike = "") -> Path:
-    """The object file of one C file of kernels/, compiled once a machine and linked into every program."""
+def parts(texts: Iterable[str]) -> list[str]:
+    """The parts of the library that C texts call: "base", or a family and a dtype, "products_f32"."""
+    called = {match.groups() for text in texts for match in ROUTINE.finditer(text)}
+    return ["base", *sorted({f"{FAMILIES[name]}_{dtype}" for name, dtype in called})]
+
+
+def static_object(part: str, *, cc: str = "", cache_dir: str | os.PathLike = "") -> Path:
+    """The object file of a part of the library, compiled once a machine and linked into the programs that call it."""
     chain = toolchain.find(cc)
     store = open_cache(cache_dir)
-    sources = [(name, (HEADERS / name).read_text())]
+    if part == "base":
+        source = ("weft_library.c", "#define WEFT_LIB_BASE\n" + (HEADERS / "weft_library.c").read_text())
+    else:
+        family, dtype = part.split("_")
+        source = (f"weft_{part}.c", f'#include "weft_{family}.h"\nWEFT_LIB_OF_{dtype}(WEFT_LIB_{family.upper()})\n')
 
     def make(target: Path) -> None:
-        toolchain.compile_object(chain, sources[0], target, store.directory / f"failed-{name}")
+        toolchain.compile_object(chain, source, target, store.directory / f"failed-{part}")
 
-    return store.fetch(key_of(chain, sources, ("object",)), make)
+    return store.fetch(key_of(chain, [source], ("object",)), make)
 
 
 def process_library(*, cc: str = "", cache_dir: str | os.PathLike = "") -> Path:
