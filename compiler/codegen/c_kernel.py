@@ -18,9 +18,15 @@ from .nests import acc_node, acc_type, accumulates, hoist, rounded, start_of, va
 GRAIN = 16384  # operations below which a chunk is not worth waking a thread for
 
 
-def lanes(dtype: str) -> int:
-    """Lanes of a reduction: a 64-byte vector of the accumulator's type."""
-    return 16 if dtype in ("float32", "float16", "bfloat16") else 8
+def lanes(acc: Node) -> int:
+    """Lanes of a reduction, by its dtype alone whatever else shares the loop: a 64-byte vector."""
+    return 16 if acc.attr("dtype") in ("float32", "float16", "bfloat16") else 8
+
+
+def lane(acc: Node, element: str, width: int) -> str:
+    """Where element `element + l` of a block goes, l < width: its lane is its number modulo the accumulator's lanes."""
+    own = lanes(acc)
+    return "l" if own == width else f"{element} % {own} + l"
 
 
 class KernelPrinter:
@@ -208,12 +214,12 @@ class KernelPrinter:
         self, out: Text, inner: Scope, body: list[Node], accs: list[Node], k: int, start: str, stop: str
     ) -> None:
         """One block: full rounds of lanes, the rest, and the tree over the lanes, whose result is lane 0."""
-        width = max((lanes(a.attr("dtype")) for a in accs if a.attr("fold") != "argmax"), default=1)
         folded = [a for a in accs if a.attr("fold") != "argmax"]
+        width = min(map(lanes, folded), default=1)
         for a in folded:
-            out(f"{value_type(a)} lane{a.attr('acc')}[{width}];")
+            out(f"{value_type(a)} lane{a.attr('acc')}[{lanes(a)}];")
             ident = scalar.identity(a.attr("fold"), wide(a.attr("dtype")))
-            out(f"for (int l = 0; l < {width}; l++) lane{a.attr('acc')}[l] = {ident};")
+            out(f"for (int l = 0; l < {lanes(a)}; l++) lane{a.attr('acc')}[l] = {ident};")
         out(f"const int64_t e = {stop};")
         out(f"int64_t j = {start};")
         var = build("index", index=k)
@@ -223,14 +229,14 @@ class KernelPrinter:
                 out.open(f"for (; j + {width} <= e; j += {width})")
             out.open(f"for (int l = 0; l < {limit}; l++)")
             out(f"const int64_t i{k} = j + l;")
-            lane = inner.inner()
-            lane.bind(var, f"i{k}")
-            lane.emit(out, [v for s in body for v in s.inputs])
+            one = inner.inner()
+            one.bind(var, f"i{k}")
+            one.emit(out, [v for s in body for v in s.inputs])
             for s in body:
                 if s.op == "store":
-                    out(lane.store(s))
+                    out(one.store(s))
                     continue
-                value = lane[s.inputs[0]]
+                value = one[s.inputs[0]]
                 n = s.attr("acc")
                 if s.attr("fold") == "argmax":
                     out(
@@ -238,17 +244,15 @@ class KernelPrinter:
                         f"if (i{k} == 0 || WEFT_BETTER(v, best{n})) {{ best{n} = v; acc{n} = i{k}; }} }}"
                     )
                 else:
-                    out(
-                        f"lane{n}[l] = "
-                        f"{strip(scalar.fold_text(s.attr('fold'), s.attr('dtype'), f'lane{n}[l]', value))};"
-                    )
+                    place = f"lane{n}[{lane(s, f'(j - {start})', width)}]"
+                    out(f"{place} = {strip(scalar.fold_text(s.attr('fold'), s.attr('dtype'), place, value))};")
             out.close()
             if full:
                 out.close()
         for a in folded:
             n = a.attr("acc")
             step = scalar.fold_text(a.attr("fold"), a.attr("dtype"), f"lane{n}[l]", f"lane{n}[l + h]")
-            out(f"for (int h = {width // 2}; h; h /= 2) for (int l = 0; l < h; l++) lane{n}[l] = {strip(step)};")
+            out(f"for (int h = {lanes(a) // 2}; h; h /= 2) for (int l = 0; l < h; l++) lane{n}[l] = {strip(step)};")
 
     # Column reductions: lanes of whole tiles of columns
 
@@ -316,23 +320,22 @@ class KernelPrinter:
             out(f"{value_type(a)} acc{a.attr('acc')}[WEFT_TILE];")
             out(f"for (int64_t c = 0; c < width; c++) acc{a.attr('acc')}[c] = {start_of(a)};")
         out.open(f"for (int64_t b = 0; b < {extent}; b += WEFT_BLOCK)")
-        width = max(lanes(a.attr("dtype")) for a in accs)
         for a in accs:
             n = a.attr("acc")
             ident = scalar.identity(a.attr("fold"), wide(a.attr("dtype")))
-            out(f"{value_type(a)} lane{n}[{width}][WEFT_TILE];")
-            out(f"for (int l = 0; l < {width}; l++) for (int64_t c = 0; c < width; c++) lane{n}[l][c] = {ident};")
+            out(f"{value_type(a)} lane{n}[{lanes(a)}][WEFT_TILE];")
+            out(f"for (int l = 0; l < {lanes(a)}; l++) for (int64_t c = 0; c < width; c++) lane{n}[l][c] = {ident};")
         out(f"const int64_t e = weft_min64(b + WEFT_BLOCK, {extent});")
         out.open(f"for (int64_t i{k} = b; i{k} < e; i{k}++)")
         for a in accs:
             n = a.attr("acc")
-            out(f"{value_type(a)} *restrict const into{n} = lane{n}[(i{k} - b) % {width}];")
+            out(f"{value_type(a)} *restrict const into{n} = lane{n}[(i{k} - b) % {lanes(a)}];")
         self.over_columns(out, inner, last, stores, accs)
         out.close()
         for a in accs:
             n = a.attr("acc")
             step = scalar.fold_text(a.attr("fold"), a.attr("dtype"), f"lane{n}[l][c]", f"lane{n}[l + h][c]")
-            out(f"for (int h = {width // 2}; h; h /= 2) for (int l = 0; l < h; l++)")
+            out(f"for (int h = {lanes(a) // 2}; h; h /= 2) for (int l = 0; l < h; l++)")
             out(f"    for (int64_t c = 0; c < width; c++) lane{n}[l][c] = {strip(step)};")
             out(f"for (int64_t c = 0; c < width; c++) {_join(a, f'acc{n}[c]', f'lane{n}[0][c]', 'b == 0')}")
         out.close()

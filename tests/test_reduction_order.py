@@ -1,0 +1,101 @@
+"""The order of reductions (docs/numerics.md), bit by bit: whatever shape, axis, threads, and whatever shares the kernel."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import weft
+import weft.tensor as T
+from weft.runtime import pool
+
+BLOCK = 1024
+SHAPES = [(0, 3), (1, 1), (5, 7), (3, 1023), (1025, 2), (17, 2600), (2600, 70)]
+AXES = [0, 1, None]
+
+
+def ordered(x: np.ndarray, fold: np.ufunc, start: float) -> np.ndarray:
+    """The rows of x folded as the contract says: blocks, virtual lanes, a fixed tree."""
+    lanes = 16 if x.dtype == np.float32 else 8
+    total = np.full(len(x), start, x.dtype)
+    for b in range(0, x.shape[1], BLOCK):
+        block = x[:, b : b + BLOCK]
+        lane = np.full((len(x), lanes), start, x.dtype)
+        for e in range(block.shape[1]):
+            lane[:, e % lanes] = fold(lane[:, e % lanes], block[:, e])
+        h = lanes // 2
+        while h:
+            lane[:, :h] = fold(lane[:, :h], lane[:, h : 2 * h])
+            h //= 2
+        total = lane[:, 0] if b == 0 else fold(total, lane[:, 0])
+    return total
+
+
+def rows(a: np.ndarray, axis: int | None) -> np.ndarray:
+    return a.reshape(1, -1) if axis is None else a.T if axis == 0 else a
+
+
+def sample(shape: tuple[int, int], dtype: str) -> np.ndarray:
+    rng = np.random.default_rng(shape[0] * 10 + shape[1])
+    return (rng.normal(size=shape) * 10.0 ** rng.integers(-3, 4, shape)).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("axis", AXES)
+def test_sum_and_product(dtype: str, axis: int | None) -> None:
+    x = T.TensorType(dtype, (False, False))("x")
+    f = weft.function([x], [T.sum(x, axis), T.prod(x, axis)])
+    for shape in SHAPES:
+        a = sample(shape, dtype)
+        with np.errstate(all="ignore"):
+            total, product = ordered(rows(a, axis), np.add, 0), ordered(rows(a, axis), np.multiply, 1)
+        try:
+            for threads in (1, 2, 3):
+                pool.set_threads(threads)
+                found = f(a)
+                assert np.ravel(found[0]).tobytes() == total.tobytes(), (shape, threads)
+                np.testing.assert_array_equal(np.ravel(found[1]), product)
+        finally:
+            pool.set_threads(0)
+
+
+def test_middle_axis_and_two_axes() -> None:
+    x = T.ftensor3("x")
+    f = weft.function([x], [T.sum(x, 1), T.sum(x, (0, 2)), T.sum(x, (1, 2))])
+    a = sample((6, 5 * 300), "float32").reshape(6, 300, 5)
+    middle, outer, inner = f(a)
+    assert middle.tobytes() == ordered(a.transpose(0, 2, 1).reshape(30, 300), np.add, 0).tobytes()
+    assert outer.tobytes() == ordered(a.transpose(1, 0, 2).reshape(300, 30), np.add, 0).tobytes()
+    assert inner.tobytes() == ordered(a.reshape(6, 1500), np.add, 0).tobytes()
+
+
+def test_half_is_summed_in_float32() -> None:
+    x = T.matrix("x", dtype="float16")
+    a = sample((9, 2100), "float16")
+    want = ordered(a.astype(np.float32), np.add, 0).astype(np.float16)
+    assert weft.function([x], T.sum(x, 1))(a).tobytes() == want.tobytes()
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_folds_of_two_dtypes_in_one_loop(axis: int | None) -> None:
+    """Lanes follow a fold's own dtype, not that of a neighbour in the same loop."""
+    x = T.fmatrix("x")
+    wide = T.sqrt(abs(T.cast(x, "float64")))
+    s, t = T.sum(wide, axis, keepdims=True), T.sum(x * x, axis, keepdims=True)
+    fused = weft.function([x], wide * s + x * t)
+    assert len(fused.kernels) == 1
+    a = sample((37, 1100), "float32")
+    w = np.sqrt(np.abs(a.astype(np.float64)))
+    keep = {None: (1, 1), 0: (1, -1), 1: (-1, 1)}[axis]
+    s64 = ordered(rows(w, axis), np.add, 0).reshape(keep)
+    t32 = ordered(rows(a * a, axis), np.add, 0).reshape(keep)
+    assert fused(a).tobytes() == (w * s64 + a * t32).tobytes()
+
+
+def test_a_row_alone_and_in_its_batch() -> None:
+    x = T.fmatrix("x")
+    f = weft.function([x], T.nnet.softmax(x))
+    a = sample((50, 1500), "float32")
+    whole = f(a)
+    for k in (0, 17, 49):
+        assert f(a[k : k + 1]).tobytes() == whole[k : k + 1].tobytes()
