@@ -1,4 +1,4 @@
-"""The order of reductions (docs/numerics.md), bit by bit: whatever shape, axis, threads, and whatever shares the kernel."""
+"""The order of reductions (docs/numerics.md), bit by bit: whatever the shape, axis, threads and neighbours."""
 
 from __future__ import annotations
 

@@ -20,7 +20,8 @@ FAMILIES = {
     **dict.fromkeys(("csr_dot", "csr_dot_t", "csr_dot_t_workspace", "csr_sample"), "sparse"),
     **dict.fromkeys(("sort", "argsort", "nonzero_count", "nonzero", "scatter"), "places"),
 }
-ROUTINE = re.compile(rf"\bweft_lib_({'|'.join(sorted(FAMILIES, key=len, reverse=True))})_([a-z]+[0-9]*)(?:_i32|_i64)?\(")
+_NAMES = "|".join(sorted(FAMILIES, key=len, reverse=True))  # gemm_workspace before gemm
+ROUTINE = re.compile(rf"\bweft_lib_({_NAMES})_([a-z]+[0-9]*)(?:_i32|_i64)?\(")
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', re.M)
 
 
