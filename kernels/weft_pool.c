@@ -4,6 +4,9 @@
  * below that count takes part, and the caller waits for exactly those; a worker that is late for a loop it has no
  * share in reads nothing but the word, so the job's fields are never written while somebody reads them.
  *
+ * A worker claims its chunk before it runs it. The caller, done with its own, claims those that nobody has begun: a
+ * worker that the system has not scheduled is not waited for, so a busy neighbour costs what it takes and no more.
+ *
  * Spinning alone collapses when another process holds a core, sleeping alone costs microseconds: workers and caller
  * spin some thousands of pauses, then sleep. Sleeping is safe by the usual order: the sleeper counts itself, then
  * looks at the word; the waker writes the word, then looks at the count (both sequentially consistent).
@@ -29,7 +32,8 @@ static struct {
 } job;
 
 static _Atomic uint64_t published;  /* serial << COUNT_BITS | threads of the loop */
-static atomic_int pending;          /* workers that have not finished the loop */
+static _Atomic uint64_t claims[MAX_THREADS]; /* the word of the loop whose chunk w nobody has begun */
+static atomic_int pending;          /* chunks of workers that are not finished */
 static atomic_int sleepers;         /* workers on `wake` */
 static atomic_int caller_sleeps;
 static atomic_flag busy = ATOMIC_FLAG_INIT;
@@ -143,6 +147,9 @@ static void run_chunk(int w, int t) {
   job.body(job.arg, begin, end, w);
 }
 
+/* Whether chunk w of the loop published as `word` is this thread's to run. */
+static int claim(int w, uint64_t word) { return atomic_compare_exchange_strong(&claims[w], &word, 0); }
+
 static uint64_t next_loop(uint64_t seen) {
   for (int i = 0; i < SPIN; i++) {
     uint64_t word = atomic_load_explicit(&published, memory_order_acquire);
@@ -169,7 +176,7 @@ static void *work(void *p) {
     seen = next_loop(seen);
     int t = (int)(seen & ((1u << COUNT_BITS) - 1));
     if (t == QUIT) return NULL;
-    if (s->index >= t) continue;
+    if (s->index >= t || !claim(s->index, seen)) continue;
     run_chunk(s->index, t);
     if (atomic_fetch_sub(&pending, 1) == 1 && atomic_load(&caller_sleeps)) {
       pthread_mutex_lock(&lock);
@@ -212,14 +219,16 @@ static int grow(int t) {
   return started < t ? started : t;
 }
 
-static void publish(int t) {
-  uint64_t serial = (atomic_load(&published) >> COUNT_BITS) + 1;
-  atomic_store(&published, serial << COUNT_BITS | (uint64_t)t);
+static uint64_t publish(int t) {
+  uint64_t serial = (atomic_load(&published) >> COUNT_BITS) + 1, word = serial << COUNT_BITS | (uint64_t)t;
+  for (int w = 1; w < t && t != QUIT; w++) atomic_store_explicit(&claims[w], word, memory_order_relaxed);
+  atomic_store(&published, word);
   if (atomic_load(&sleepers)) {
     pthread_mutex_lock(&lock);
     pthread_cond_broadcast(&wake);
     pthread_mutex_unlock(&lock);
   }
+  return word;
 }
 
 /* A library that is unloaded under its threads leaves them running in whatever is mapped there next: when this one
@@ -261,10 +270,17 @@ void weft_parallel_for(int64_t n, int64_t grain, int max_threads, weft_body body
   inside = 1;
   if (t > 1) {
     atomic_store(&pending, t - 1);
-    publish(t);
+    uint64_t word = publish(t);
+    run_chunk(0, t);
+    for (int w = t - 1; w > 0; w--)
+      if (claim(w, word)) {
+        run_chunk(w, t);
+        atomic_fetch_sub(&pending, 1);
+      }
+    wait_for_workers();
+  } else {
+    run_chunk(0, t);
   }
-  run_chunk(0, t);
-  if (t > 1) wait_for_workers();
   inside = 0;
   atomic_flag_clear(&busy);
 }

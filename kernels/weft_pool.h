@@ -1,7 +1,8 @@
 /* weft_pool.h: the one thread pool of a process. Generated code is handed weft_parallel_for as a pointer.
  *
  * n items are cut into contiguous chunks, one a thread: chunk w of t is [w*n/t, (w+1)*n/t), up to the remainder
- * spread over the first ones. The cut follows from n, grain and the thread count alone.
+ * spread over the first ones. The cut follows from n, grain and the thread count alone; which thread runs a chunk does
+ * not: the caller also runs those that no worker has begun.
  */
 #ifndef WEFT_POOL_H
 #define WEFT_POOL_H
@@ -14,7 +15,7 @@ typedef void (*weft_pfor)(int64_t n, int64_t grain, int max_threads, weft_body b
 extern "C" {
 #endif
 
-/* body(arg, begin, end, worker) over [0, n), worker in [0, threads used). No chunk is smaller than grain (where n
+/* body(arg, begin, end, worker) over [0, n), `worker` the number of the chunk. No chunk is smaller than grain (where n
  * allows); max_threads <= 0 means no limit but the pool's. Runs serially, as worker 0, when called from inside a
  * body or while another thread uses the pool. Returns when all is done. */
 void weft_parallel_for(int64_t n, int64_t grain, int max_threads, weft_body body, void *arg);
