@@ -79,7 +79,7 @@ def hoist(out: Text, scope: Scope, statements: list[Node], moving: set[Node]) ->
             inside |= {build("index", index=k) for k in s.attr("index")}
 
     def ready(n: Node) -> bool:
-        return n.op != "const" and not (depends[n] & inside) and all(a in scope.names for a in depends[n]) and _worth(n)
+        return not (depends[n] & inside) and all(a in scope.names for a in depends[n]) and _worth(n)
 
     # Accumulators that a stage inside still has to fill are not in scope, so nothing of them moves.
     scope.emit(out, values, ready)

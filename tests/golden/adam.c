@@ -22,18 +22,18 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
     float *const p6 = a->p6;
     float *const p7 = a->p7;
     (void)a, (void)worker;
+    const float t0 = p4[0];
     #pragma GCC ivdep
     for (int64_t i2 = begin; i2 < end; i2++) {
-        const float t0 = p0[i2];
-        const float t1 = p1[i2];
-        const float t2 = (0.875f * t0) + (0.125f * t1);
-        const float t3 = p2[i2];
-        const float t4 = (0.96875f * t3) + (0.03125f * (t1 * t1));
-        const float t5 = p3[i2];
-        const float t6 = p4[0];
-        p5[i2] = t2;
-        p6[i2] = t4;
-        p7[i2] = t5 - ((t6 * t2) / (weft_sqrt_f32(t4) + 0.0009765625f));
+        const float t1 = p0[i2];
+        const float t2 = p1[i2];
+        const float t3 = (0.875f * t1) + (0.125f * t2);
+        const float t4 = p2[i2];
+        const float t5 = (0.96875f * t4) + (0.03125f * (t2 * t2));
+        const float t6 = p3[i2];
+        p5[i2] = t3;
+        p6[i2] = t5;
+        p7[i2] = t6 - ((t0 * t3) / (weft_sqrt_f32(t5) + 0.0009765625f));
     }
 }
 

@@ -12,9 +12,11 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
     const float *restrict const p1 = a->p1;
     float *restrict const p2 = a->p2;
     (void)a, (void)worker;
+    const uint64_t t0 = p0[0];
+    const uint64_t t1 = p0[1];
     #pragma GCC ivdep
     for (int64_t i2 = begin; i2 < end; i2++) {
-        p2[i2] = (weft_uniform_f32(p0[0], p0[1], i2) < 0.5f) ? (p1[i2] * 2.0f) : 0.0f;
+        p2[i2] = (weft_uniform_f32(t0, t1, i2) < 0.5f) ? (p1[i2] * 2.0f) : 0.0f;
     }
 }
 
