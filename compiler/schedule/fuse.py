@@ -10,6 +10,7 @@ Each decision is recorded (`Decision`) with its reason and the bytes it saves.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -25,6 +26,7 @@ from .uses import ONE, OPAQUE, PLACED, VIRTUAL, Labels, is_one, operand_labels
 MAX_COST = 100.0  # transcendental operations a kernel; C compilers are superlinear in a loop body's length
 CHEAP_COST = 0.2
 MAX_STORES = 128
+MAX_SIBLINGS = 16  # stores of a kernel that unrelated values of the same domain join
 
 # Operations that read an operand through strides, so that a transposed or sliced one need not be copied first.
 STRIDED_OPERANDS = {"dot": (0, 1)}
@@ -317,18 +319,24 @@ class _Fuser:
         """A kernel of its own, or a kernel with the same domain that runs early enough (siblings)."""
         latest = max(u.kernel for u in uses)
         domain = tuple(n.type.axes) if not isinstance(n.type, TupleType) else tuple(n.type.items[0].axes)
-        if n.family != "reduce" and n.ndim:
-            for c in reversed(self.siblings.get(domain, ())):
-                if c.number > latest and c.cost + cost_of(n) <= MAX_COST and len(c.stores) < 16 and c.outer is None:
-                    root = c.labels[c.stores[0]]
-                    if len([lab for lab in root if lab != ONE]) == len(c.lengths):
-                        self._enter(c, n, root, True)
-                        return
+        for c in reversed(self.siblings.get(domain, ())):
+            if c.number > latest and c.cost + cost_of(n) <= MAX_COST and self._same_loops(c, n):
+                self._enter(c, n, c.labels[c.stores[0]], True)
+                return
         c = Cluster(len(self.steps))
         self.steps.append(c)
         labels = tuple(ONE if is_one(a) else c.fresh(a) for a in domain)
         self.siblings.setdefault(domain, []).append(c)
         self._enter(c, n, labels, True)
+
+    def _same_loops(self, c: Cluster, n: Node) -> bool:
+        """Whether a kernel over the domain of n runs just the loops that n needs, those of its folded axes included."""
+        if not c.stores or len(c.stores) >= MAX_SIBLINGS or c.finals:
+            return False
+        loops = frozenset(lab for lab in c.labels[c.stores[0]] if lab != ONE)
+        if c.outer is None:
+            return n.family != "reduce" and n.ndim > 0 and len(loops) == len(c.lengths)
+        return c.outer == loops and bool(_folds([n]) & _folds(c.labels))
 
     def _enter(self, c: Cluster, n: Node, labels: Labels, stored: bool) -> None:
         c.cost += cost_of(n)
@@ -450,6 +458,23 @@ def _costly_sources(roots: list[Node], limit: int = 64) -> set[Node]:
         if n.family == "reduce" or (n.family == "elementwise" and not is_cheap(n.op)):
             out.add(n)
         stack.extend(n.inputs)
+    return out
+
+
+def _folds(roots: Iterable[Node], limit: int = 16) -> set[tuple]:
+    """What is folded, and how, by reductions and those that pointwise values are computed from."""
+    out: set[tuple] = set()
+    seen: set[Node] = set()
+    stack = list(roots)
+    while stack and len(seen) < limit:
+        n = stack.pop()
+        if n in seen:
+            continue
+        seen.add(n)
+        if n.family == "reduce":
+            out.add((n.attr("axes"), n.inputs[0].type.axes))
+        elif n.family == "elementwise" or n.op == "dimshuffle":
+            stack.extend(n.inputs)
     return out
 
 

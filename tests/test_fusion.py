@@ -1,0 +1,79 @@
+"""What shares a kernel: the number of kernels of small programs, and that their values are those of the interpreter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import weft
+import weft.tensor as T
+
+
+def log_softmax_loss(x: Any, y: Any) -> list[Any]:
+    cost = T.nnet.categorical_crossentropy(T.nnet.softmax(x), T.arange(x.shape[0]) % x.shape[1]).mean()
+    return [cost, weft.grad(cost, x)]
+
+
+def layer_norm(x: Any, y: Any) -> list[Any]:
+    centered = x - x.mean(1, keepdims=True)
+    return [centered / T.sqrt(T.sqr(centered).mean(1, keepdims=True) + 1e-5) * y[0] + y[1]]
+
+
+# name -> (outputs of two matrices of one shape, kernels)
+CASES: dict[str, tuple[Callable[[Any, Any], list[Any]], int]] = {
+    "elementwise chain": (lambda x, y: [T.tanh(x * y + 1) - T.exp(-x)], 1),
+    "broadcast along rows and columns": (lambda x, y: [x * y[0] + y[:, 0].dimshuffle(0, "x")], 1),
+    "transposed and sliced operands": (lambda x, y: [x.T[:, ::-1] + T.exp(y).T[::-1]], 1),
+    "producer into a reduction": (lambda x, y: [T.sum(x * y, 1)], 1),
+    "reduction into a consumer": (lambda x, y: [x - T.max(x, 1, keepdims=True)], 1),
+    "softmax": (lambda x, y: [T.nnet.softmax(x)], 1),
+    "log-softmax with its mean loss and gradient": (log_softmax_loss, 1),
+    "layer norm": (layer_norm, 1),
+    "siblings: maps of one domain": (lambda x, y: [x + 1, T.exp(y), x * y], 1),
+    "siblings: folds of one tensor": (lambda x, y: [T.sum(x, 1), T.max(x, 1), T.argmax(x, 1)], 1),
+    "siblings: folds along the first axis": (lambda x, y: [T.sum(x, 0), T.max(x, 0)], 1),
+    "siblings: folds of everything": (lambda x, y: [T.sum(x), T.max(x), T.sum(T.sqr(x))], 1),
+    "folds along different axes": (lambda x, y: [T.sum(x, 0), T.sum(x, 1)], 2),
+    "maximum with its place, one inside a fusion": (lambda x, y: [T.max(x, 1) * 2, T.argmax(x, 1)], 1),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_kernels(case: str) -> None:
+    program, count = CASES[case]
+    x, y = T.dmatrices("x", "y")
+    outputs = program(x, y)
+    f, g = (weft.function([x, y], outputs, mode=mode, on_unused_input="ignore") for mode in ("compile", "interpret"))
+    rng = np.random.default_rng(0)
+    for shape in ((6, 4), (2, 1), (33, 70)):
+        a, b = rng.normal(size=shape), rng.normal(size=shape)
+        for p, q in zip(f(a, b), g(a, b), strict=True):
+            np.testing.assert_allclose(p, q, 1e-11, 1e-13)
+    assert len(f.stages.generated.calls) == count, f.report()
+
+
+def test_updates_share_a_kernel() -> None:
+    """Adam: the moments and the parameter in one pass; its step size once, not for each element."""
+    p, m, v = (weft.shared(np.ones((7, 3)), n) for n in "pmv")
+    t, g = weft.shared(1.0, "t"), T.dmatrix("g")
+    m1, v1 = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * T.sqr(g)
+    rate = 0.001 * T.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+    f = weft.function([g], [], updates=[(p, p - rate * m1 / (T.sqrt(v1) + 1e-8)), (m, m1), (v, v1), (t, t + 1)])
+    names = [name for name, _ in f.stages.generated.calls]
+    assert len(names) == 2, f.report()
+    text = str(f.source)
+    loops = [part.partition("\n    }\n")[0] for part in text.split("for (int64_t ")[1:]]
+    assert "weft_pow" in text and not any("weft_pow" in loop for loop in loops)
+
+
+def test_decisions_are_recorded() -> None:
+    x = T.dmatrix("x")
+    f = weft.function([x], T.exp(x) + T.sum(T.exp(x), 0) + T.sum(x, 1)[0])
+    found = {(d.node.op, d.fused) for d in f.stages.program.decisions}
+    assert ("exp", True) in found and any(not fused for _, fused in found), found
+    assert all(d.reason for d in f.stages.program.decisions)
+    assert "not fused: " in f.report()
+    assert f.saved(np.ones((3, 4))) >= 2 * 8 * 12, "exp is neither stored nor loaded"
