@@ -267,15 +267,28 @@ def topological(roots: Iterable[Node], before: Callable[[Node], Sequence[Node]] 
     return order
 
 
-def substitute(roots: Sequence[Node], mapping: dict[Node, Node]) -> list[Node]:
-    """The roots with every key of `mapping` replaced by its value, rebuilt (and so retyped) upwards."""
-    done = dict(mapping)
-    for node in topological(roots):
+def rebuild(root: Node, done: dict[Node, Node]) -> Node:
+    """The root in terms of what `done` maps nodes to; nodes above those are made anew (and so retyped) and added."""
+    stack = [root]
+    while stack:
+        node = stack[-1]
         if node in done:
+            stack.pop()
+            continue
+        missing = [i for i in node.inputs if i not in done]
+        if missing:
+            stack.extend(missing)
             continue
         new = tuple(done[i] for i in node.inputs)
         done[node] = node if new == node.inputs else make(node.op, new, node.attrs)
-    return [done[r] for r in roots]
+        stack.pop()
+    return done[root]
+
+
+def substitute(roots: Sequence[Node], mapping: dict[Node, Node]) -> list[Node]:
+    """The roots with every key of `mapping` replaced by its value, rebuilt (and so retyped) upwards."""
+    done = dict(mapping)
+    return [rebuild(r, done) for r in roots]
 
 
 def substitute_checks(checks: Iterable[Check], mapping: dict[Node, Node]) -> list[Check]:
@@ -294,6 +307,6 @@ def renumber(inner: Region, mapping: dict[Node, Node]) -> tuple[list[Node], list
 
 __all__ = [
     "OPS", "Attrs", "Check", "Constant", "Node", "OpDef", "Region", "TensorType", "TupleType", "Typed",
-    "binder", "build", "constant", "define", "executable", "make", "region", "renumber", "substitute",
-    "substitute_checks", "topological",
+    "binder", "build", "constant", "define", "executable", "make", "rebuild", "region", "renumber",
+    "substitute", "substitute_checks", "topological",
 ]  # fmt: skip

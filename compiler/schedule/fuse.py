@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
-from ..ir.node import Node, Region, binder, build, executable, make, region, topological
+from ..ir.node import Node, Region, binder, build, executable, rebuild, region, topological
 from ..ir.ops.elementwise import is_cheap
 from ..ir.types import TupleType
 from .affine import strided
@@ -402,10 +402,10 @@ class _Fuser:
             if isinstance(step, Cluster) and step.number in self.merged:
                 continue
             if isinstance(step, Node):
-                new[step] = self._rebuild(step, new)
+                rebuild(step, new)
                 continue
             stored = list(reversed(step.stores))
-            made = outline(step, stored, self.home, self.by_value, new, self.resolve)
+            made = outline(step, stored, self.home, self.by_value, new)
             members[made] = inside[step.number][::-1]
             k = 0
             for s in stored:
@@ -416,33 +416,13 @@ class _Fuser:
                 else:
                     new[s] = build("item", made, index=k)
                     k += 1
-        outputs = [self.resolve(o, new) for o in self.source.outputs]
+        outputs = [rebuild(o, new) for o in self.source.outputs]
         for n in self.order:
             if n.op == "length":
-                self.resolve(n, new)
+                rebuild(n, new)
         renamed = {n: m for n, m in new.items() if n.op == "length" and n is not m}
-        checks = [c._replace(operands=tuple(self.resolve(o, new) for o in c.operands)) for c in self.source.checks]
+        checks = [c._replace(operands=tuple(rebuild(o, new) for o in c.operands)) for c in self.source.checks]
         return Fused(region(self.source.params, outputs, checks), self.decisions, members, renamed)
-
-    def _rebuild(self, n: Node, new: dict[Node, Node]) -> Node:
-        return make(n.op, [self.resolve(i, new) for i in n.inputs], n.attrs)
-
-    def resolve(self, n: Node, new: dict[Node, Node]) -> Node:
-        """A node in terms of what earlier steps made: stored values, params, host scalars, views of them."""
-        stack = [n]
-        while stack:
-            m = stack[-1]
-            if m in new:
-                stack.pop()
-                continue
-            missing = [i for i in m.inputs if i not in new]
-            if missing:
-                stack.extend(missing)
-                continue
-            inputs = tuple(new[i] for i in m.inputs)
-            new[m] = m if inputs == m.inputs else make(m.op, inputs, m.attrs)
-            stack.pop()
-        return new[n]
 
 
 def _costly_sources(roots: list[Node], limit: int = 64) -> set[Node]:

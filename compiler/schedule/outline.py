@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..ir import lengths
-from ..ir.node import Node, build, make, region
+from ..ir.node import Node, build, make, rebuild, region
 from ..ir.types import TupleType
 
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ def outline(
     home: dict[Node, Cluster],
     by_value: set[Node],
     new: dict[Node, Node],
-    resolve: Callable[[Node, dict[Node, Node]], Node],
 ) -> Node:
     """The `kernel` node computing `stored`. `new` maps what earlier steps made; inputs are resolved through it."""
     wanted = stored + [
@@ -32,7 +30,7 @@ def outline(
     for k, c in enumerate(scalars):
         inner[c] = build("param", token=k, dtype="int64", kind="length" if lengths.nonneg(c) else "dense")
     for k, c in enumerate(tensors, len(scalars)):
-        axes = [_translate(a, inner) for a in c.type.axes]
+        axes = [rebuild(a, inner) for a in c.type.axes]
         inner[c] = build("param", *axes, token=k, dtype=c.type.dtype, kind=c.type.kind)
     for n in inside:
         inner[n] = make(n.op, [inner[i] for i in n.inputs], n.attrs)
@@ -51,7 +49,7 @@ def outline(
             outputs.append(p)
             layout.append(labels)
     body = region([inner[c] for c in (*scalars, *tensors)], outputs)
-    inputs = [resolve(c, new) for c in (*scalars, *tensors)]
+    inputs = [rebuild(c, new) for c in (*scalars, *tensors)]
     return build("kernel", *inputs, body=body, layout=tuple(layout), outer=len(outer))
 
 
@@ -105,23 +103,3 @@ def _collect(
             stack.append((n, True))
             stack.extend((i, False) for i in reversed(n.inputs))
     return inside, cuts
-
-
-def _translate(length: Node, inner: dict[Node, Node]) -> Node:
-    """A length of an operand in terms of the body's scalars."""
-    stack = [length]
-    while stack:
-        n = stack[-1]
-        if n in inner:
-            stack.pop()
-            continue
-        missing = [i for i in n.inputs if i not in inner]
-        if missing:
-            stack.extend(missing)
-            continue
-        inner[n] = make(n.op, [inner[i] for i in n.inputs], n.attrs)
-        stack.pop()
-    return inner[length]
-
-
-
