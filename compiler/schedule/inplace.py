@@ -13,9 +13,7 @@ from ..ir.node import Node, topological
 from .program import Block, Buffer, Step
 
 
-def choose(
-    block: Block, updates: list[int], results: int, states: dict[int, Buffer], nest_of: Callable[[Node], object]
-) -> list[Step]:
+def choose(block: Block, states: dict[int, Buffer], nest_of: Callable[[Node], object]) -> list[Step]:
     """Takes the steps that may run after the commit out of the block, in an order in which they may run there.
 
     Their outputs that replace shared variables become the variables' own buffers.

@@ -391,7 +391,7 @@ def build_program(
         )
     block = b.block(r.outputs, r.checks, targets)
     states = {k: b.value[p] for k, p in enumerate(r.params[inputs:])}
-    after = choose(block, updates, results, states, kernels.nest)
+    after = choose(block, states, kernels.nest)
     for s in after:
         for x in s.inputs:
             if isinstance(x, Buffer):
