@@ -224,7 +224,7 @@ class _Fuser:
         inside = [u for u in readers if u.kernel == number]
         stored = any(u.kernel != number for u in readers) or bool(whole)
         if any(u.kernel >= number for u in whole):
-            return self._refuse(n, "a step that runs before its reader needs it too")
+            return self._refuse(n, "another step needs it in memory before its reader runs")
         patterns = {u.labels for u in inside}
         aligned = [p for p in patterns if p is not None and _is_aligned(p, n)]
         if cluster.cost + cost_of(n) > MAX_COST and n.family != "reduce":
