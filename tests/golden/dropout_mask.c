@@ -14,7 +14,8 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
     (void)a, (void)worker;
     #pragma GCC ivdep
     for (int64_t i2 = begin; i2 < end; i2++) {
-        p2[i2] = (weft_uniform_f32(p0[0], p0[1], i2) < 0.5f) ? (p1[i2] * 2.0f) : 0.0f;
+        const float t0 = p1[i2];
+        p2[i2] = (weft_uniform_f32(p0[0], p0[1], i2) < 0.5f) ? (t0 * 2.0f) : 0.0f;
     }
 }
 
