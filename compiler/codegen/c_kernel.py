@@ -17,6 +17,14 @@ from .nests import acc_node, acc_type, accumulates, hoist, rounded, start_of, va
 
 GRAIN = 16384  # operations below which a chunk is not worth waking a thread for
 
+# In front of an inner loop: gcc -O3 else unrolls it before it vectorises, where its length is constant. Folds get up to
+# eight times slower by that, and what is conditional gets wrong: gcc 12 makes of neighbouring conditional loads masked
+# loads that all have the mask of the first vector (vectorizable_load, loop SLP of more than one vector). This is wrong
+# by gcc -O3 -mavx2, and right with the pragma, or with b's element read before the branch (Scope.loads_out):
+#     for (long r = 0; r < n; r++)
+#         for (long c = 0; c < 12; c++) o[r * 12 + c] = a[r * 12 + c] > 0 ? b[r * 12 + c] : 0;
+ROLLED = "#pragma GCC unroll 1"
+
 
 def lanes(acc: Node) -> int:
     """Lanes of a reduction, by its dtype alone whatever else shares the loop: a 64-byte vector."""
@@ -112,6 +120,7 @@ class KernelPrinter:
         out(", ".join(["(void)a, (void)worker", *used]) + ";")
         scope = Scope(self.pointer)
         scope.loads_first = self.in_place
+        scope.loads_out = True  # gcc takes branches with loads for masked loads: see ROLLED
         return scope
 
     def closed(self, extent: Node) -> str:
@@ -189,6 +198,7 @@ class KernelPrinter:
         if not accs:
             inner.bind(var, f"i{k}")
             out("#pragma GCC ivdep")
+            out(ROLLED)
             out.open(f"for (int64_t i{k} = 0; i{k} < {extent}; i{k}++)")
             self.statements(out, inner.inner(), body)
             out.close()
@@ -227,6 +237,7 @@ class KernelPrinter:
             limit = f"{width}" if full else "e - j"
             if full:
                 out.open(f"for (; j + {width} <= e; j += {width})")
+                out(ROLLED)
             out.open(f"for (int l = 0; l < {limit}; l++)")
             out(f"const int64_t i{k} = j + l;")
             one = inner.inner()
@@ -286,6 +297,7 @@ class KernelPrinter:
     def over_columns(self, out: Text, scope: Scope, last: int, stores: list[Node], fold: list[Node] = ()) -> None:  # type: ignore[assignment]
         """A loop over the tile's columns around stores (and folds into lane k of each column)."""
         out("#pragma GCC ivdep")
+        out(ROLLED)
         out.open("for (int64_t c = 0; c < width; c++)")
         out(f"const int64_t i{last} = first + c;")
         inner = scope.inner()

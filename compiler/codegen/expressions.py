@@ -54,6 +54,8 @@ class Scope:
         self.fault: str = outer.fault if outer else "fault"
         # Every load before any store, for buffers that overlap.
         self.loads_first: bool = outer.loads_first if outer else False
+        # Loads that branches of a switch need before the switch: see c_kernel.ROLLED.
+        self.loads_out: bool = outer.loads_out if outer else False
 
     def inner(self) -> Scope:
         return Scope(self.pointer, self)
@@ -70,6 +72,7 @@ class Scope:
                 uses[i] = uses.get(i, 0) + 1
         for v in values:
             uses[v] = uses.get(v, 0) + 1
+        out_of_branches = self._in_branches(todo) if self.loads_out else set()
         for n in todo:
             if ready is not None and not ready(n):
                 continue
@@ -80,7 +83,7 @@ class Scope:
                 uses.get(n, 0) <= 1 and ready is None and len(text) < MAX_INLINE and n.op not in ("checked", "load")
             )
             if n.op == "load" and uses.get(n, 0) <= 1 and ready is None and not self.loads_first:
-                simple = True
+                simple = n not in out_of_branches
             if simple:
                 self.names[n] = text
                 continue
@@ -106,6 +109,16 @@ class Scope:
                 stack.append((n, True))
                 stack.extend((i, False) for i in reversed(self.needs(n)))
         return order
+
+    def _in_branches(self, todo: list[Node]) -> set[Node]:
+        """What branches of switches in `todo` (inputs first) need."""
+        found: set[Node] = set()
+        for n in reversed(todo):
+            if n in found:
+                found.update(n.inputs)
+            elif n.op == "switch":
+                found.update(n.inputs[1:])
+        return found
 
     def needs(self, n: Node) -> tuple[Node, ...]:
         """What has to be printed before a node."""

@@ -18,6 +18,7 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
             const int64_t e = weft_min64(b + WEFT_BLOCK, a->n1);
             int64_t j = b;
             for (; j + 1 <= e; j += 1) {
+                #pragma GCC unroll 1
                 for (int l = 0; l < 1; l++) {
                     const int64_t i1 = j + l;
                     { const float v = p0[t0 + i1]; if (i1 == 0 || WEFT_BETTER(v, best0)) { best0 = v; acc0 = i1; } }

@@ -23,6 +23,7 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
             for (int64_t i1 = b; i1 < e; i1++) {
                 float *restrict const into0 = lane0[(i1 - b) % 16];
                 #pragma GCC ivdep
+                #pragma GCC unroll 1
                 for (int64_t c = 0; c < width; c++) {
                     const int64_t i0 = first + c;
                     into0[c] = into0[c] + weft_sqr_f32(p0[(a->n1 * i1) + i0]);
@@ -33,6 +34,7 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
             for (int64_t c = 0; c < width; c++) acc0[c] = b == 0 ? lane0[0][c] : acc0[c] + lane0[0][c];
         }
         #pragma GCC ivdep
+        #pragma GCC unroll 1
         for (int64_t c = 0; c < width; c++) {
             const int64_t i0 = first + c;
             p1[i0] = acc0[c];

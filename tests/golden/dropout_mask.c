@@ -16,7 +16,8 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
     const uint64_t t1 = p0[1];
     #pragma GCC ivdep
     for (int64_t i2 = begin; i2 < end; i2++) {
-        p2[i2] = (weft_uniform_f32(t0, t1, i2) < 0.5f) ? (p1[i2] * 2.0f) : 0.0f;
+        const float t2 = p1[i2];
+        p2[i2] = (weft_uniform_f32(t0, t1, i2) < 0.5f) ? (t2 * 2.0f) : 0.0f;
     }
 }
 

@@ -20,6 +20,7 @@ static void k0_stage0(void *arg, int64_t begin, int64_t end, int worker) {
         const int64_t e = weft_min64(b + WEFT_BLOCK, (a->n0 * a->n1));
         int64_t j = b;
         for (; j + 8 <= e; j += 8) {
+            #pragma GCC unroll 1
             for (int l = 0; l < 8; l++) {
                 const int64_t i2 = j + l;
                 lane0[l] = lane0[l] + weft_exp_f64(p0[i2]);

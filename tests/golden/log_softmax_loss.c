@@ -23,6 +23,7 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
             const int64_t e = weft_min64(b + WEFT_BLOCK, a->n1);
             int64_t j = b;
             for (; j + 16 <= e; j += 16) {
+                #pragma GCC unroll 1
                 for (int l = 0; l < 16; l++) {
                     const int64_t i1 = j + l;
                     lane0[l] = weft_maximum_f32(lane0[l], p0[t0 + i1]);
@@ -43,6 +44,7 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
             const int64_t e = weft_min64(b + WEFT_BLOCK, a->n1);
             int64_t j = b;
             for (; j + 16 <= e; j += 16) {
+                #pragma GCC unroll 1
                 for (int l = 0; l < 16; l++) {
                     const int64_t i1 = j + l;
                     const int64_t t2 = t1 + i1;
@@ -108,6 +110,7 @@ static void k1_stage0(void *arg, int64_t begin, int64_t end, int worker) {
         const int64_t e = weft_min64(b + WEFT_BLOCK, a->n0);
         int64_t j = b;
         for (; j + 16 <= e; j += 16) {
+            #pragma GCC unroll 1
             for (int l = 0; l < 16; l++) {
                 const int64_t i0 = j + l;
                 const int64_t t0 = weft_checked(i0, a->n1, fault);
@@ -209,6 +212,7 @@ static void k4_body(void *arg, int64_t begin, int64_t end, int worker) {
             const int64_t e = weft_min64(b + WEFT_BLOCK, a->n1);
             int64_t j = b;
             for (; j + 16 <= e; j += 16) {
+                #pragma GCC unroll 1
                 for (int l = 0; l < 16; l++) {
                     const int64_t i1 = j + l;
                     lane0[l] = lane0[l] + p0[t0 + i1];
@@ -224,6 +228,7 @@ static void k4_body(void *arg, int64_t begin, int64_t end, int worker) {
         const int64_t t1 = a->n1 * i0;
         const float t2 = p2[i0];
         #pragma GCC ivdep
+        #pragma GCC unroll 1
         for (int64_t i1 = 0; i1 < a->n1; i1++) {
             const int64_t t3 = t1 + i1;
             p3[t3] = p0[t3] - ((p1[t3] / t2) * acc0);

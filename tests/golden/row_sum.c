@@ -19,6 +19,7 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
             const int64_t e = weft_min64(b + WEFT_BLOCK, a->n1);
             int64_t j = b;
             for (; j + 16 <= e; j += 16) {
+                #pragma GCC unroll 1
                 for (int l = 0; l < 16; l++) {
                     const int64_t i1 = j + l;
                     lane0[l] = lane0[l] + weft_sqr_f32(p0[t0 + i1]);

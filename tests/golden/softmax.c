@@ -21,6 +21,7 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
             const int64_t e = weft_min64(b + WEFT_BLOCK, a->n1);
             int64_t j = b;
             for (; j + 16 <= e; j += 16) {
+                #pragma GCC unroll 1
                 for (int l = 0; l < 16; l++) {
                     const int64_t i1 = j + l;
                     lane0[l] = weft_maximum_f32(lane0[l], p0[t0 + i1]);
@@ -41,6 +42,7 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
             const int64_t e = weft_min64(b + WEFT_BLOCK, a->n1);
             int64_t j = b;
             for (; j + 16 <= e; j += 16) {
+                #pragma GCC unroll 1
                 for (int l = 0; l < 16; l++) {
                     const int64_t i1 = j + l;
                     const float t2 = weft_exp_f32((p0[t1 + i1] - acc0));
@@ -59,6 +61,7 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
         }
         const int64_t t4 = a->n1 * i0;
         #pragma GCC ivdep
+        #pragma GCC unroll 1
         for (int64_t i1 = 0; i1 < a->n1; i1++) {
             p1[t4 + i1] = s1[i1] / acc1;
         }

@@ -15,6 +15,7 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
     for (int64_t i0 = begin; i0 < end; i0++) {
         const int64_t t0 = (a->n0 * a->n1) * i0;
         #pragma GCC ivdep
+        #pragma GCC unroll 1
         for (int64_t i3 = 0; i3 < (a->n0 * a->n1); i3++) {
             p1[t0 + i3] = p0[(a->n2 * i3) + i0];
         }
