@@ -25,6 +25,8 @@ check: $(VENV)/check.stamp $(WHEEL)/bin/python
 	$(WHEEL)/bin/$(PIP) -q uninstall --yes weft
 	$(WHEEL)/bin/$(PIP) install "$$(echo build/wheel/weft-*.whl)[types]"
 	cd $(WHEEL) && ../bin/python -m mypy --config-file '$(CURDIR)/pyproject.toml' --python-executable bin/python -p weft
+	cd $(WHEEL) && ../bin/python -m mypy --config-file '$(CURDIR)/pyproject.toml' --python-executable bin/python \
+		'$(CURDIR)/tests/typed_program.py' '$(CURDIR)'/examples/*.py
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/python -m weft.models.digits

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,12 +16,15 @@ from .indexing import inc_subtensor, set_subtensor
 from .tensor import as_tensor_variable, cast, constant
 from .variable import Variable, op1
 
+if TYPE_CHECKING:
+    from .operators import TensorVariable
 
-def _int(n: int) -> Variable:
+
+def _int(n: int) -> TensorVariable:
     return constant(n, dtype="int64")
 
 
-def repeat(x: Any, repeats: Any, axis: int | None = None) -> Variable:
+def repeat(x: Any, repeats: Any, axis: int | None = None) -> TensorVariable:
     """Each element along the axis (of the flattened tensor when None) `repeats` times, one number for all of them."""
     x = as_tensor_variable(x)
     if axis is None:
@@ -41,7 +44,7 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Variable:
     return op1("reshape", copies, *shape[:a], math.mul(shape[a], n), *shape[a + 1 :])
 
 
-def tile(x: Any, reps: Any, ndim: int | None = None) -> Variable:
+def tile(x: Any, reps: Any, ndim: int | None = None) -> TensorVariable:
     """The tensor laid out `reps` times along each axis."""
     x = as_tensor_variable(x)
     times = shaping.length_arguments(reps, "tile")
@@ -58,47 +61,47 @@ def tile(x: Any, reps: Any, ndim: int | None = None) -> Variable:
     return op1("reshape", copies, *[math.mul(t, n) for t, n in zip(times, shape, strict=True)])
 
 
-def tri(N: Any, M: Any = None, k: Any = 0, dtype: Any = None) -> Variable:
+def tri(N: Any, M: Any = None, k: Any = 0, dtype: Any = None) -> TensorVariable:
     """Ones where column - row <= k, zeros elsewhere."""
     return cast(_offset(N, M, k, math.ge), config.floatX if dtype is None else dtype)
 
 
-def eye(n: Any, m: Any = None, k: Any = 0, dtype: Any = None) -> Variable:
+def eye(n: Any, m: Any = None, k: Any = 0, dtype: Any = None) -> TensorVariable:
     """Ones where column - row is k, zeros elsewhere."""
     return cast(_offset(n, m, k, math.eq), config.floatX if dtype is None else dtype)
 
 
-def _offset(n: Any, m: Any, k: Any, compare: Any) -> Variable:
+def _offset(n: Any, m: Any, k: Any, compare: Any) -> TensorVariable:
     rows = shaping.arange(shaping.length_argument(n, "the number of rows"))
     columns = rows if m is None else shaping.arange(shaping.length_argument(m, "the number of columns"))
     down, across = op1("dimshuffle", rows, order=(0, "x")), op1("dimshuffle", columns, order=("x", 0))
     return compare(math.add(down, shaping.length_argument(k, "the diagonal")), across)
 
 
-def _triangle(m: Variable, k: Any) -> Variable:
+def _triangle(m: Variable, k: Any) -> TensorVariable:
     return _offset(shaping.shape_i(m, m.ndim - 2), shaping.shape_i(m, m.ndim - 1), k, math.ge)
 
 
-def tril(m: Any, k: Any = 0) -> Variable:
+def tril(m: Any, k: Any = 0) -> TensorVariable:
     """The lower triangle of the last two axes, up to the k-th diagonal; zeros elsewhere."""
     m = _at_least(m, 2, "tril")
     return math.switch(_triangle(m, k), m, constant(0, dtype=m.dtype))
 
 
-def triu(m: Any, k: Any = 0) -> Variable:
+def triu(m: Any, k: Any = 0) -> TensorVariable:
     """The upper triangle of the last two axes, from the k-th diagonal; zeros elsewhere."""
     m = _at_least(m, 2, "triu")
     return math.switch(_triangle(m, math.sub(k, 1)), constant(0, dtype=m.dtype), m)
 
 
-def _at_least(x: Any, ndim: int, what: str) -> Variable:
+def _at_least(x: Any, ndim: int, what: str) -> TensorVariable:
     x = as_tensor_variable(x)
     if x.ndim < ndim:
         raise ShapeError(f"{what} takes at least {ndim} dimensions; {x.describe()} has {x.ndim}")
     return x
 
 
-def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Variable:
+def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> TensorVariable:
     """The elements whose place along axis2 is that along axis1 plus offset; they lie along a new last axis."""
     a = _at_least(a, 2, "diagonal")
     (i,), (j,) = math.normal_axes(a, axis1, "diagonal"), math.normal_axes(a, axis2, "diagonal")
@@ -114,7 +117,7 @@ def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Variabl
     return op1("dimshuffle", out, order=(*range(1, out.ndim), 0))
 
 
-def diag(v: Any, k: int = 0) -> Variable:
+def diag(v: Any, k: int = 0) -> TensorVariable:
     """The k-th diagonal of a matrix, or the matrix whose k-th diagonal is the vector v."""
     v = as_tensor_variable(v)
     if v.ndim == 2:
@@ -127,18 +130,18 @@ def diag(v: Any, k: int = 0) -> Variable:
     return set_subtensor(shaping.zeros((size, size), dtype=v.dtype)[rows, columns], v)  # type: ignore[index]
 
 
-def trace(x: Any) -> Variable:
+def trace(x: Any) -> TensorVariable:
     """The sum of the diagonal of a matrix."""
     return math.sum(diagonal(x))
 
 
-def identity_like(x: Any) -> Variable:
+def identity_like(x: Any) -> TensorVariable:
     """The unit matrix of the shape and dtype of a matrix."""
     x = _at_least(x, 2, "identity_like")
     return eye(shaping.shape_i(x, 0), shaping.shape_i(x, 1), dtype=x.dtype)
 
 
-def bincount(x: Any, weights: Any = None, minlength: Any = None) -> Variable:
+def bincount(x: Any, weights: Any = None, minlength: Any = None) -> TensorVariable:
     """How often each of 0, 1, ... occurs in a vector of integers, or the sum of the weights there.
 
     The result is as long as the largest element asks for, minlength at least. A negative element is not an error:
@@ -154,7 +157,7 @@ def bincount(x: Any, weights: Any = None, minlength: Any = None) -> Variable:
     return inc_subtensor(shaping.zeros((size,), dtype=one.dtype)[x], one)  # type: ignore[index]
 
 
-def to_one_hot(y: Any, nb_class: Any, dtype: Any = None) -> Variable:
+def to_one_hot(y: Any, nb_class: Any, dtype: Any = None) -> TensorVariable:
     """A row for each class number of a vector: 1 at that place, 0 elsewhere."""
     y = as_tensor_variable(y)
     if y.ndim != 1:
@@ -163,14 +166,14 @@ def to_one_hot(y: Any, nb_class: Any, dtype: Any = None) -> Variable:
     return cast(hot, config.floatX if dtype is None else dtype)
 
 
-def squeeze(x: Any, axis: Any = None) -> Variable:
+def squeeze(x: Any, axis: Any = None) -> TensorVariable:
     """Without the axes that are known to have length 1 (all of them, or those given)."""
     x = as_tensor_variable(x)
     gone = [a for a in range(x.ndim) if x.broadcastable[a]] if axis is None else math.normal_axes(x, axis, "squeeze")
     return op1("dimshuffle", x, order=tuple(a for a in range(x.ndim) if a not in gone))
 
 
-def swapaxes(x: Any, axis1: int, axis2: int) -> Variable:
+def swapaxes(x: Any, axis1: int, axis2: int) -> TensorVariable:
     """Two axes exchanged."""
     x = as_tensor_variable(x)
     (a,), (b,) = math.normal_axes(x, axis1, "swapaxes"), math.normal_axes(x, axis2, "swapaxes")
@@ -179,7 +182,7 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Variable:
     return op1("dimshuffle", x, order=tuple(order))
 
 
-def roll(x: Any, shift: Any, axis: int | None = None) -> Variable:
+def roll(x: Any, shift: Any, axis: int | None = None) -> TensorVariable:
     """Elements moved along the axis, those beyond the end to the beginning."""
     x = as_tensor_variable(x)
     if axis is None:
@@ -196,7 +199,7 @@ def roll(x: Any, shift: Any, axis: int | None = None) -> Variable:
     return shaping.concatenate([x[(*lead, slice(cut, None))], x[(*lead, slice(None, cut))]], axis=a)  # type: ignore[index]
 
 
-def round(x: Any, mode: str = "half_to_even") -> Variable:
+def round(x: Any, mode: str = "half_to_even") -> TensorVariable:
     """The nearest integer, in x's dtype; a half goes to the even one, or with mode "half_away_from_zero" outwards."""
     x = as_tensor_variable(x)
     if mode == "half_to_even":
@@ -211,12 +214,12 @@ def round(x: Any, mode: str = "half_to_even") -> Variable:
     return math.switch(half, math.add(whole, math.sgn(x)), math.round_half_to_even(x))
 
 
-def unbroadcast(x: Any, *axes: int) -> Variable:
+def unbroadcast(x: Any, *axes: int) -> TensorVariable:
     """x itself: an axis of unknown length takes one of length 1 here, so nothing has to be declared away."""
     return as_tensor_variable(x)
 
 
-def diff(x: Any, n: int = 1, axis: int = -1) -> Variable:
+def diff(x: Any, n: int = 1, axis: int = -1) -> TensorVariable:
     """The n-th differences of neighbours along the axis."""
     x = as_tensor_variable(x)
     (a,) = math.normal_axes(x, axis, "diff")
@@ -226,7 +229,7 @@ def diff(x: Any, n: int = 1, axis: int = -1) -> Variable:
     return x
 
 
-def tensordot(a: Any, b: Any, axes: Any = 2) -> Variable:
+def tensordot(a: Any, b: Any, axes: Any = 2) -> TensorVariable:
     """The product summed over axes: the last `axes` of a with the first of b, or two lists of axes."""
     a, b = as_tensor_variable(a), as_tensor_variable(b)
     if isinstance(axes, (int, np.integer)):
@@ -257,11 +260,11 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Variable:
     return op1("reshape", math.dot(x, y), *shape)
 
 
-def _product(parts: Sequence[Variable]) -> Variable:
+def _product(parts: Sequence[Variable]) -> TensorVariable:
     return math.mul(_int(1), *parts) if parts else _int(1)
 
 
-def batched_dot(a: Any, b: Any) -> Variable:
+def batched_dot(a: Any, b: Any) -> TensorVariable:
     """The product of a[i] and b[i] for each i: matrices or vectors."""
     a, b = as_tensor_variable(a), as_tensor_variable(b)
     if a.ndim not in (2, 3) or b.ndim not in (2, 3):

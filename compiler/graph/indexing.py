@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from ..ir.dtypes import DTYPES
 from .shaping import length_argument
 from .tensor import as_tensor_variable, cast, pad_left
 from .variable import Variable, apply_op, op1, primitive
+
+if TYPE_CHECKING:
+    from .operators import TensorVariable
 
 
 class Basic(NamedTuple):
@@ -155,23 +158,23 @@ def element_of_stack(v: Variable, args: Any) -> Variable | None:
     return parts[args] if -len(parts) <= args < len(parts) else None
 
 
-def subtensor(x: Variable, args: Any) -> Variable:
+def subtensor(x: Any, args: Any) -> TensorVariable:
     """x[args]."""
     plan = parse(x, args)
     out = x
     if plan.basic is not None:
         if any(s != ("all",) for s in plan.basic.spec):
             out = op1("slice", out, *plan.basic.bounds, spec=plan.basic.spec)
-        out = out.dimshuffle(*plan.basic.order)  # type: ignore[attr-defined]
+        out = out.dimshuffle(*plan.basic.order)
     if not plan.arrays:
         return out
     front, back = _front(plan, out.ndim)
     width = max(i.ndim for _, i in plan.arrays)
     indices = [pad_left(i, width) for _, i in plan.arrays]
-    return op1("gather", out.dimshuffle(*front), *indices).dimshuffle(*back)  # type: ignore[attr-defined]
+    return op1("gather", out.dimshuffle(*front), *indices).dimshuffle(*back)
 
 
-def _write(x: Variable, args: Any, y: Any, mode: str) -> Variable:
+def _write(x: Variable, args: Any, y: Any, mode: str) -> TensorVariable:
     """x with x[args] set to y or increased by y."""
     y = as_tensor_variable(y)
     if (DTYPES[y.dtype].kind == "c" and DTYPES[x.dtype].kind != "c") or (
@@ -182,7 +185,7 @@ def _write(x: Variable, args: Any, y: Any, mode: str) -> Variable:
         )
     y = cast(y, x.dtype)
     plan = parse(x, args)
-    base = x
+    base: Any = x
     if plan.basic is not None and plan.arrays:
         base = subtensor(x, _basic_args(plan))
     if plan.arrays:
@@ -192,9 +195,9 @@ def _write(x: Variable, args: Any, y: Any, mode: str) -> Variable:
         indices = [pad_left(i, width) for _, i in plan.arrays]
         rank = width + base.ndim - len(indices)
         y = pad_left(y, rank)
-        y = y.dimshuffle(*[back.index(k) for k in range(rank)])  # type: ignore[attr-defined]
-        moved = op1("scatter", base.dimshuffle(*front), y, *indices, mode=mode)  # type: ignore[attr-defined]
-        new = moved.dimshuffle(*[front.index(k) for k in range(base.ndim)])  # type: ignore[attr-defined]
+        y = y.dimshuffle(*[back.index(k) for k in range(rank)])
+        moved = op1("scatter", base.dimshuffle(*front), y, *indices, mode=mode)
+        new = moved.dimshuffle(*[front.index(k) for k in range(base.ndim)])
         if plan.basic is None:
             return new
         return _write_basic(x, plan.basic, new, "set")
@@ -206,7 +209,7 @@ def _write(x: Variable, args: Any, y: Any, mode: str) -> Variable:
     return _write_basic(x, plan.basic, y, mode)
 
 
-def _write_basic(x: Variable, basic: Basic, y: Variable, mode: str) -> Variable:
+def _write_basic(x: Variable, basic: Basic, y: Variable, mode: str) -> TensorVariable:
     """Writes y, shaped as the subscript's result, into the slice."""
     y = pad_left(y, len(basic.order))
     inserted = [k for k, o in enumerate(basic.order) if o == "x"]
@@ -214,7 +217,7 @@ def _write_basic(x: Variable, basic: Basic, y: Variable, mode: str) -> Variable:
     by_axis = {basic.order[k]: k for k in kept}
     if any(not y.broadcastable[k] for k in inserted):
         raise ShapeError(f"{y.describe()} does not fit a subscript with new axes: those have length 1")
-    y = y.dimshuffle(*[by_axis.get(a, "x") for a in range(x.ndim)])  # type: ignore[attr-defined]
+    y = y.dimshuffle(*[by_axis.get(a, "x") for a in range(x.ndim)])
     return op1("set_slice", x, y, *basic.bounds, spec=basic.spec, mode=mode)
 
 
@@ -243,7 +246,7 @@ def _target(x: Any) -> tuple[Variable, Any]:
     return found
 
 
-def set_subtensor(x: Any, y: Any, inplace: bool = False, tolerate_inplace_aliasing: bool = False) -> Variable:
+def set_subtensor(x: Any, y: Any, inplace: bool = False, tolerate_inplace_aliasing: bool = False) -> TensorVariable:
     """`set_subtensor(x[idx], y)`: x with x[idx] replaced by y."""
     base, args = _target(x)
     return _write(base, args, y, "set")
@@ -251,17 +254,17 @@ def set_subtensor(x: Any, y: Any, inplace: bool = False, tolerate_inplace_aliasi
 
 def inc_subtensor(
     x: Any, y: Any, inplace: bool = False, tolerate_inplace_aliasing: bool = False, set_instead_of_inc: bool = False
-) -> Variable:
+) -> TensorVariable:
     """`inc_subtensor(x[idx], y)`: x with y added to x[idx]; repeated indices add up."""
     base, args = _target(x)
     return _write(base, args, y, "set" if set_instead_of_inc else "inc")
 
 
-def take(a: Any, indices: Any, axis: int | None = None) -> Variable:
+def take(a: Any, indices: Any, axis: int | None = None) -> TensorVariable:
     """Elements along an axis by integer indices (of the flattened tensor when axis is None)."""
     a = as_tensor_variable(a)
     if axis is None:
-        a, axis = a.flatten(), 0  # type: ignore[attr-defined]
+        a, axis = a.flatten(), 0
     axis %= a.ndim
     return subtensor(
         a, (slice(None),) * axis + (indices if isinstance(indices, (list, Variable, int)) else np.asarray(indices),)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...runtime.errors import ShapeError
 from ..ir.dtypes import DTYPES, promote
 from .tensor import as_tensor_variable, cast
-from .variable import Variable, op1
+from .variable import op1
+
+if TYPE_CHECKING:
+    from .operators import TensorVariable
 
 
-def _real(x: Variable) -> Variable:
+def _real(x: Any) -> TensorVariable:
     """float32 or float64, which is what the routines work in."""
     if x.dtype in ("float32", "float64"):
         return x
     return cast(x, "float32" if DTYPES[x.dtype].kind == "f" else "float64")
 
 
-def cholesky(a: Any, lower: bool = True) -> Variable:
+def cholesky(a: Any, lower: bool = True) -> TensorVariable:
     """The lower L with L L' = a, or (lower=False) the upper U with U' U = a. Of the symmetric a that triangle is read.
 
     A matrix that is not positive definite is an error of the call, NumericalError.
@@ -30,7 +33,7 @@ def cholesky(a: Any, lower: bool = True) -> Variable:
     return op1("dimshuffle", op1("cholesky", op1("dimshuffle", a, order=(1, 0))), order=(1, 0))
 
 
-def solve_triangular(a: Any, b: Any, lower: bool = False, trans: Any = 0) -> Variable:
+def solve_triangular(a: Any, b: Any, lower: bool = False, trans: Any = 0) -> TensorVariable:
     """x with a x = b (trans: a' x = b) for a triangular a, whose other triangle is not read. b: vector or matrix."""
     a, b = _real(as_tensor_variable(a)), _real(as_tensor_variable(b))
     if a.ndim != 2 or b.ndim not in (1, 2):
@@ -42,12 +45,12 @@ def solve_triangular(a: Any, b: Any, lower: bool = False, trans: Any = 0) -> Var
     return op1("dimshuffle", x, order=(0,)) if b.ndim == 1 else x
 
 
-def solve_lower_triangular(a: Any, b: Any) -> Variable:
+def solve_lower_triangular(a: Any, b: Any) -> TensorVariable:
     """x with a x = b for a lower triangular a."""
     return solve_triangular(a, b, lower=True)
 
 
-def solve_upper_triangular(a: Any, b: Any) -> Variable:
+def solve_upper_triangular(a: Any, b: Any) -> TensorVariable:
     """x with a x = b for an upper triangular a."""
     return solve_triangular(a, b, lower=False)
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...runtime.errors import ArgumentError, DTypeError, ShapeError
 from ..ir.dtypes import DTYPES, check_dtype, promote, promote_all
 from .config import config
 from .tensor import as_tensor_variable, cast, constant, pad_left
 from .variable import Variable, apply_op, op1, primitive
+
+if TYPE_CHECKING:
+    from .operators import TensorVariable
 
 # What a float-valued function makes of integers (Theano's upgrade_to_float).
 _UPGRADE = {"bool": "float32", "int8": "float32", "int16": "float32", "uint8": "float32", "uint16": "float32"}
@@ -20,14 +23,14 @@ def upgrade(dtype: str) -> str:
     return dtype if DTYPES[dtype].kind in "fc" else _UPGRADE.get(dtype, "float64")
 
 
-def aligned(*xs: Any) -> list[Variable]:
+def aligned(*xs: Any) -> list[TensorVariable]:
     """The arguments as tensors of equal rank (axes of length 1 inserted on the left)."""
     out = [as_tensor_variable(x) for x in xs]
     ndim = builtins.max(v.ndim for v in out)
     return [pad_left(v, ndim) for v in out]
 
 
-def common(*xs: Any) -> list[Variable]:
+def common(*xs: Any) -> list[TensorVariable]:
     """Cast to the common dtype, and aligned. In this order, since the cast of a constant is a constant."""
     out = [as_tensor_variable(x) for x in xs]
     dtype = promote_all([v.dtype for v in out])
@@ -36,17 +39,17 @@ def common(*xs: Any) -> list[Variable]:
     return [pad_left(v, ndim) for v in out]
 
 
-def binary(name: str, a: Any, b: Any) -> Variable:
+def binary(name: str, a: Any, b: Any) -> TensorVariable:
     return op1(name, *common(a, b))
 
 
-def float_unary(name: str, x: Any) -> Variable:
+def float_unary(name: str, x: Any) -> TensorVariable:
     x = as_tensor_variable(x)
     return op1(name, cast(x, upgrade(x.dtype)))
 
 
 def _make_float_unary(name: str, op: str | None = None) -> Callable:
-    def f(x: Any) -> Variable:
+    def f(x: Any) -> TensorVariable:
         return float_unary(op or name, x)
 
     f.__name__ = f.__qualname__ = name
@@ -55,7 +58,7 @@ def _make_float_unary(name: str, op: str | None = None) -> Callable:
 
 
 def _make_binary(name: str, op: str | None = None) -> Callable:
-    def f(a: Any, b: Any) -> Variable:
+    def f(a: Any, b: Any) -> TensorVariable:
         return binary(op or name, a, b)
 
     f.__name__ = f.__qualname__ = name
@@ -78,7 +81,7 @@ eq, neq, lt, le, gt, ge = (_make_binary(n, o) for n, o in zip(
 and_, or_, xor = (_make_binary(n + "_", n) for n in ("and", "or", "xor"))
 
 
-def add(a: Any, *rest: Any) -> Variable:
+def add(a: Any, *rest: Any) -> TensorVariable:
     """The sum of two or more tensors, elementwise."""
     out = as_tensor_variable(a)
     for b in rest:
@@ -86,7 +89,7 @@ def add(a: Any, *rest: Any) -> Variable:
     return out
 
 
-def mul(a: Any, *rest: Any) -> Variable:
+def mul(a: Any, *rest: Any) -> TensorVariable:
     """The product of two or more tensors, elementwise."""
     out = as_tensor_variable(a)
     for b in rest:
@@ -94,11 +97,11 @@ def mul(a: Any, *rest: Any) -> Variable:
     return out
 
 
-def sub(a: Any, b: Any) -> Variable:
+def sub(a: Any, b: Any) -> TensorVariable:
     return binary("sub", a, b)
 
 
-def true_div(a: Any, b: Any) -> Variable:
+def true_div(a: Any, b: Any) -> TensorVariable:
     """a / b; int / int gives floatX."""
     a, b = as_tensor_variable(a), as_tensor_variable(b)
     dtype = promote(a.dtype, b.dtype)
@@ -107,7 +110,7 @@ def true_div(a: Any, b: Any) -> Variable:
     return op1("truediv", *aligned(cast(a, dtype), cast(b, dtype)))
 
 
-def int_div(a: Any, b: Any) -> Variable:
+def int_div(a: Any, b: Any) -> TensorVariable:
     """Floored quotient; an integer divided by 0 gives 0."""
     a, b = common(a, b)
     if a.dtype == "bool":
@@ -115,32 +118,32 @@ def int_div(a: Any, b: Any) -> Variable:
     return op1("floordiv", a, b)
 
 
-def pow(a: Any, b: Any) -> Variable:
+def pow(a: Any, b: Any) -> TensorVariable:
     a, b = common(a, b)
     if a.dtype == "bool":
         a, b = cast(a, "int8"), cast(b, "int8")
     return op1("pow", a, b)
 
 
-def neg(x: Any) -> Variable:
+def neg(x: Any) -> TensorVariable:
     return op1("neg", as_tensor_variable(x))
 
 
-def abs_(x: Any) -> Variable:
+def abs_(x: Any) -> TensorVariable:
     return op1("abs", as_tensor_variable(x))
 
 
-def sgn(x: Any) -> Variable:
+def sgn(x: Any) -> TensorVariable:
     """-1, 0 or 1; NaN stays NaN."""
     return op1("sgn", as_tensor_variable(x))
 
 
-def sqr(x: Any) -> Variable:
+def sqr(x: Any) -> TensorVariable:
     return op1("sqr", as_tensor_variable(x))
 
 
 def _keeps_integers(name: str) -> Callable:
-    def f(x: Any) -> Variable:
+    def f(x: Any) -> TensorVariable:
         x = as_tensor_variable(x)
         return x if DTYPES[x.dtype].kind in "biu" else op1(name, x)
 
@@ -151,51 +154,51 @@ def _keeps_integers(name: str) -> Callable:
 floor, ceil, trunc, round_half_to_even = (_keeps_integers(n) for n in ("floor", "ceil", "trunc", "round"))
 
 
-def inv(x: Any) -> Variable:
+def inv(x: Any) -> TensorVariable:
     return float_unary("reciprocal", x)
 
 
-def invert(x: Any) -> Variable:
+def invert(x: Any) -> TensorVariable:
     return op1("invert", as_tensor_variable(x))
 
 
-def isnan(x: Any) -> Variable:
+def isnan(x: Any) -> TensorVariable:
     x = as_tensor_variable(x)
     return op1("isnan", x) if DTYPES[x.dtype].kind == "f" else ne_self(x)
 
 
-def isinf(x: Any) -> Variable:
+def isinf(x: Any) -> TensorVariable:
     x = as_tensor_variable(x)
     return op1("isinf", x) if DTYPES[x.dtype].kind == "f" else ne_self(x)
 
 
-def ne_self(x: Variable) -> Variable:
+def ne_self(x: Variable) -> TensorVariable:
     return op1("ne", x, x)
 
 
-def real(x: Any) -> Variable:
+def real(x: Any) -> TensorVariable:
     x = as_tensor_variable(x)
     return op1("real", x) if DTYPES[x.dtype].kind == "c" else x
 
 
-def imag(x: Any) -> Variable:
+def imag(x: Any) -> TensorVariable:
     x = as_tensor_variable(x)
     return op1("imag", x) if DTYPES[x.dtype].kind == "c" else mul(x, constant(0, dtype=x.dtype))
 
 
-def conj(x: Any) -> Variable:
+def conj(x: Any) -> TensorVariable:
     x = as_tensor_variable(x)
     return op1("conj", x) if DTYPES[x.dtype].kind == "c" else x
 
 
-def complex(real: Any, imag: Any) -> Variable:
+def complex(real: Any, imag: Any) -> TensorVariable:
     """The complex tensor with these parts (float32 gives complex64, all else complex128)."""
     a, b = common(real, imag)
     dtype = "float32" if a.dtype == "float32" else "float64"
     return op1("complex", cast(a, dtype), cast(b, dtype))
 
 
-def switch(condition: Any, a: Any, b: Any) -> Variable:
+def switch(condition: Any, a: Any, b: Any) -> TensorVariable:
     """Elementwise a where the condition is nonzero, else b; both are computed."""
     c, a, b = as_tensor_variable(condition), as_tensor_variable(a), as_tensor_variable(b)
     dtype = promote(a.dtype, b.dtype)
@@ -203,16 +206,16 @@ def switch(condition: Any, a: Any, b: Any) -> Variable:
     return op1("switch", *aligned(c, cast(a, dtype), cast(b, dtype)))
 
 
-def where(condition: Any, a: Any, b: Any) -> Variable:
+def where(condition: Any, a: Any, b: Any) -> TensorVariable:
     return switch(condition, a, b)
 
 
-def clip(x: Any, min: Any, max: Any) -> Variable:
+def clip(x: Any, min: Any, max: Any) -> TensorVariable:
     """x limited to [min, max]; NaN stays NaN."""
     return minimum(maximum(x, min), max)
 
 
-def relu(x: Any, alpha: Any = 0) -> Variable:
+def relu(x: Any, alpha: Any = 0) -> TensorVariable:
     """max(x, 0); with alpha, alpha * x where x is negative."""
     x = as_tensor_variable(x)
     if isinstance(alpha, int) and alpha == 0:
@@ -238,13 +241,13 @@ def normal_axes(x: Variable, axis: Any, what: str) -> tuple[int, ...]:
     return tuple(sorted(out))
 
 
-def keep_axes(out: Variable, ndim: int, axes: tuple[int, ...]) -> Variable:
+def keep_axes(out: Variable, ndim: int, axes: tuple[int, ...]) -> TensorVariable:
     """The reduced axes back as axes of length 1."""
     kept = iter(range(out.ndim))
     return op1("dimshuffle", out, order=tuple("x" if a in axes else next(kept) for a in range(ndim)))
 
 
-def _reduce(name: str, x: Variable, axis: Any, keepdims: bool) -> Variable:
+def _reduce(name: str, x: Any, axis: Any, keepdims: bool) -> TensorVariable:
     axes = normal_axes(x, axis, name)
     out = op1(name, x, axes=axes) if axes or name not in ("sum", "prod", "max", "min", "any", "all") else x
     return keep_axes(out, x.ndim, axes) if keepdims else out
@@ -261,19 +264,19 @@ _SUM_DTYPE = {
 }
 
 
-def sum(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False, acc_dtype: Any = None) -> Variable:
+def sum(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False, acc_dtype: Any = None) -> TensorVariable:
     """The sum over the axes; small integers add up as int64 (uint64 if unsigned) unless `dtype` says otherwise."""
     x = as_tensor_variable(x)
     return _accumulate("sum", x, axis, dtype, keepdims, acc_dtype)
 
 
-def prod(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False, acc_dtype: Any = None) -> Variable:
+def prod(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False, acc_dtype: Any = None) -> TensorVariable:
     """The product over the axes; dtypes as in `sum`."""
     x = as_tensor_variable(x)
     return _accumulate("prod", x, axis, dtype, keepdims, acc_dtype)
 
 
-def _accumulate(name: str, x: Variable, axis: Any, dtype: Any, keepdims: bool, acc_dtype: Any) -> Variable:
+def _accumulate(name: str, x: Variable, axis: Any, dtype: Any, keepdims: bool, acc_dtype: Any) -> TensorVariable:
     out = check_dtype(dtype) if dtype is not None else _SUM_DTYPE.get(x.dtype, x.dtype)
     acc = check_dtype(acc_dtype) if acc_dtype is not None else out
     return cast(_reduce(name, cast(x, acc), axis, keepdims), out)
@@ -281,7 +284,7 @@ def _accumulate(name: str, x: Variable, axis: Any, dtype: Any, keepdims: bool, a
 
 def mean(
     x: Any, axis: Any = None, dtype: Any = None, op: bool = False, keepdims: bool = False, acc_dtype: Any = None
-) -> Variable:
+) -> TensorVariable:
     """The sum divided by the number of elements; integers give float64."""
     x = as_tensor_variable(x)
     if dtype is not None:
@@ -298,7 +301,7 @@ def mean(
     return true_div(total, cast(count, chosen))
 
 
-def var(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Variable:
+def var(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> TensorVariable:
     """The mean squared distance from the mean."""
     x = as_tensor_variable(x)
     axes = normal_axes(x, axis, "var")
@@ -315,31 +318,31 @@ def var(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Vari
     return true_div(total, cast(add(n, count), total.dtype))
 
 
-def std(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Variable:
+def std(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> TensorVariable:
     return sqrt(var(x, axis, ddof, keepdims))
 
 
-def max(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+def max(x: Any, axis: Any = None, keepdims: bool = False) -> TensorVariable:
     """The largest element; NaN where there is one."""
     return _reduce("max", as_tensor_variable(x), axis, keepdims)
 
 
-def min(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+def min(x: Any, axis: Any = None, keepdims: bool = False) -> TensorVariable:
     """The smallest element; NaN where there is one."""
     return _reduce("min", as_tensor_variable(x), axis, keepdims)
 
 
-def argmax(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+def argmax(x: Any, axis: Any = None, keepdims: bool = False) -> TensorVariable:
     """The index of the first largest element (of the flattened tensor when axis is None), int64."""
     return _reduce("argmax", as_tensor_variable(x), axis, keepdims)
 
 
-def argmin(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+def argmin(x: Any, axis: Any = None, keepdims: bool = False) -> TensorVariable:
     x = as_tensor_variable(x)
     return argmax(invert(x) if DTYPES[x.dtype].kind in "biu" else neg(x), axis, keepdims)
 
 
-def max_and_argmax(a: Any, axis: Any = None, keepdims: bool = False) -> list[Variable]:
+def max_and_argmax(a: Any, axis: Any = None, keepdims: bool = False) -> list[TensorVariable]:
     """[max, argmax] of one pass."""
     x = as_tensor_variable(a)
     axes = normal_axes(x, axis, "max_and_argmax")
@@ -347,20 +350,20 @@ def max_and_argmax(a: Any, axis: Any = None, keepdims: bool = False) -> list[Var
     return [keep_axes(o, x.ndim, axes) for o in outs] if keepdims else outs
 
 
-def _boolean(x: Any) -> Variable:
+def _boolean(x: Any) -> TensorVariable:
     x = as_tensor_variable(x)
     return x if x.dtype == "bool" else neq(x, constant(0, dtype=x.dtype))
 
 
-def any(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+def any(x: Any, axis: Any = None, keepdims: bool = False) -> TensorVariable:
     return _reduce("any", _boolean(x), axis, keepdims)
 
 
-def all(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+def all(x: Any, axis: Any = None, keepdims: bool = False) -> TensorVariable:
     return _reduce("all", _boolean(x), axis, keepdims)
 
 
-def dot(a: Any, b: Any) -> Variable:
+def dot(a: Any, b: Any) -> TensorVariable:
     """The product of vectors, matrices (2-D or 1-D each); a scalar argument multiplies."""
     from . import sparse
 
@@ -379,7 +382,7 @@ def dot(a: Any, b: Any) -> Variable:
     return op1("dot", cast(a, dtype), cast(b, dtype))
 
 
-def outer(a: Any, b: Any) -> Variable:
+def outer(a: Any, b: Any) -> TensorVariable:
     """The outer product of two vectors (others are flattened)."""
     from .shaping import flatten
 
@@ -387,7 +390,7 @@ def outer(a: Any, b: Any) -> Variable:
     return mul(a.dimshuffle(0, "x"), b.dimshuffle("x", 0))
 
 
-def cumsum(x: Any, axis: int | None = None) -> Variable:
+def cumsum(x: Any, axis: int | None = None) -> TensorVariable:
     """Running sums along the axis (of the flattened tensor when None); dtypes as in `sum`."""
     x = as_tensor_variable(x)
     if axis is None:
@@ -396,7 +399,7 @@ def cumsum(x: Any, axis: int | None = None) -> Variable:
     return op1("cumsum", cast(x, _SUM_DTYPE.get(x.dtype, x.dtype)), axis=a, reverse=False)
 
 
-def _along_last(name: str, x: Any, axis: int | None) -> Variable:
+def _along_last(name: str, x: Any, axis: int | None) -> TensorVariable:
     x = as_tensor_variable(x)
     if axis is None:
         x, axis = x.flatten(), -1
@@ -408,11 +411,11 @@ def _along_last(name: str, x: Any, axis: int | None) -> Variable:
     return op1(name, x.dimshuffle(*order)).dimshuffle(*back)
 
 
-def sort(x: Any, axis: int | None = -1) -> Variable:
+def sort(x: Any, axis: int | None = -1) -> TensorVariable:
     """Ascending along the axis, NaN last."""
     return _along_last("sort", x, axis)
 
 
-def argsort(x: Any, axis: int | None = -1) -> Variable:
+def argsort(x: Any, axis: int | None = -1) -> TensorVariable:
     """The stable permutation that sorts, int64."""
     return _along_last("argsort", x, axis)

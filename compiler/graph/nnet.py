@@ -6,15 +6,18 @@ the rules of compiler/simplify see its parts.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...runtime.errors import DTypeError, ShapeError
 from ..ir.dtypes import DISCRETE, INTEGER
 from ..ir.node import Node, build
 from . import math, shaping
 from .tensor import as_tensor_variable, cast, pad_left
-from .variable import Op, Variable, apply_op
+from .variable import Op, apply_op
 from .windows import convolve
+
+if TYPE_CHECKING:
+    from .operators import TensorVariable
 
 
 def reduced(name: str, x: Node, axis: int) -> Node:
@@ -86,12 +89,12 @@ class LogSoftmax(Op):
         return [None if t is None else math.sub(t, math.sum(math.mul(math.exp(y), t), axis=self.axis, keepdims=True))]
 
 
-def stop_gradient(x: Any) -> Variable:
+def stop_gradient(x: Any) -> TensorVariable:
     """x as a constant for gradients."""
     return apply_op(StopGradient(), [as_tensor_variable(x)])[0]
 
 
-def _along_axis(op: type, x: Any, axis: int | None) -> Variable:
+def _along_axis(op: type, x: Any, axis: int | None) -> TensorVariable:
     x = as_tensor_variable(x)
     x = cast(x, math.upgrade(x.dtype))
     if x.ndim == 0:
@@ -104,17 +107,17 @@ def _along_axis(op: type, x: Any, axis: int | None) -> Variable:
     return apply_op(op(a), [x])[0]
 
 
-def softmax(x: Any, axis: int | None = None) -> Variable:
+def softmax(x: Any, axis: int | None = None) -> TensorVariable:
     """The softmax of each row (of the given axis); a vector becomes a matrix of one row, as in Theano."""
     return _along_axis(Softmax, x, axis)
 
 
-def logsoftmax(x: Any, axis: int | None = None) -> Variable:
+def logsoftmax(x: Any, axis: int | None = None) -> TensorVariable:
     """The logarithm of the softmax of each row, in a stable form."""
     return _along_axis(LogSoftmax, x, axis)
 
 
-def hard_sigmoid(x: Any) -> Variable:
+def hard_sigmoid(x: Any) -> TensorVariable:
     """0.2 x + 0.5 limited to [0, 1]."""
     x = as_tensor_variable(x)
     x = cast(x, math.upgrade(x.dtype))
@@ -122,7 +125,7 @@ def hard_sigmoid(x: Any) -> Variable:
     return math.clip(math.add(math.mul(x, slope), shift), low, high)
 
 
-def elu(x: Any, alpha: Any = 1) -> Variable:
+def elu(x: Any, alpha: Any = 1) -> TensorVariable:
     """x where it is positive, alpha (exp(x) - 1) elsewhere."""
     x = as_tensor_variable(x)
     x = cast(x, math.upgrade(x.dtype))
@@ -132,7 +135,7 @@ def elu(x: Any, alpha: Any = 1) -> Variable:
     return math.switch(math.gt(x, zero), x, math.mul(math.expm1(math.minimum(x, zero)), factor))
 
 
-def softsign(x: Any) -> Variable:
+def softsign(x: Any) -> TensorVariable:
     """x / (1 + |x|)."""
     x = as_tensor_variable(x)
     x = cast(x, math.upgrade(x.dtype))
@@ -146,7 +149,7 @@ def conv1d(
     subsample: Any = 1,
     filter_flip: bool = True,
     filter_shape: Any = None,
-) -> Variable:
+) -> TensorVariable:
     """input[batch, channel, time] convolved with filters[out, channel, width]; see `windows.convolve`."""
     step = subsample if isinstance(subsample, (tuple, list)) else (subsample,)
     return convolve(input, filters, border_mode, step, filter_flip, filter_shape)
@@ -161,7 +164,7 @@ def conv2d(
     subsample: Any = (1, 1),
     filter_flip: bool = True,
     image_shape: Any = None,
-) -> Variable:
+) -> TensorVariable:
     """input[batch, channel, row, column] convolved with filters[out, channel, row, column]; see `windows.convolve`.
 
     input_shape (image_shape) is accepted as in Theano; the lengths of the input need not be known.
@@ -169,7 +172,7 @@ def conv2d(
     return convolve(input, filters, border_mode, tuple(subsample), filter_flip, filter_shape)
 
 
-def categorical_crossentropy(coding_dist: Any, true_dist: Any) -> Variable:
+def categorical_crossentropy(coding_dist: Any, true_dist: Any) -> TensorVariable:
     """-sum(true * log(coding)) per row, or -log(coding[i, true[i]]) where true is a vector of class numbers."""
     p, y = as_tensor_variable(coding_dist), as_tensor_variable(true_dist)
     if p.ndim == y.ndim:
@@ -187,7 +190,7 @@ def categorical_crossentropy(coding_dist: Any, true_dist: Any) -> Variable:
     return math.neg(math.log(p)[tuple(index)])  # type: ignore[index]
 
 
-def binary_crossentropy(output: Any, target: Any) -> Variable:
+def binary_crossentropy(output: Any, target: Any) -> TensorVariable:
     """-(target * log(output) + (1 - target) * log(1 - output)), elementwise."""
     o, t = as_tensor_variable(output), as_tensor_variable(target)
     if t.dtype in DISCRETE:

@@ -325,7 +325,7 @@ def _is(v: Variable, number: int) -> bool:
     return v.node.op == "const" and v.ndim == 0 and v.node.value == number
 
 
-def _size(size: Any, ndim: int | None, *parameters: Variable) -> list[Variable]:
+def _size(size: Any, ndim: int | None, *parameters: Variable) -> Sequence[Variable]:
     """The lengths of a draw; None takes those that the parameters broadcast to."""
     if size is None:
         if not parameters:

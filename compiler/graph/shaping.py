@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...runtime.errors import ArgumentError, ShapeError
 from ..ir import lengths
@@ -10,6 +10,9 @@ from ..ir.dtypes import DTYPES, check_dtype, promote_all
 from .config import config
 from .tensor import as_tensor_variable, cast, constant, pad_left
 from .variable import Op, Variable, apply_op, op1
+
+if TYPE_CHECKING:
+    from .operators import TensorVariable
 
 
 class ShapeI(Op):
@@ -30,14 +33,14 @@ class ShapeI(Op):
         return f"shape[{self.axis}]"
 
 
-def shape_i(x: Any, axis: int) -> Variable:
+def shape_i(x: Any, axis: int) -> TensorVariable:
     """The length of an axis as an int64 scalar."""
     x = as_tensor_variable(x) if not isinstance(x, Variable) else x
     known = lengths.static(x.node.type.axes[axis])
     return constant(known, dtype="int64") if known is not None else apply_op(ShapeI(axis), [x])[0]
 
 
-def shape(x: Any) -> Variable:
+def shape(x: Any) -> TensorVariable:
     """The lengths of all axes as an int64 vector."""
     x = as_tensor_variable(x) if not isinstance(x, Variable) else x
     if x.ndim == 0:
@@ -45,7 +48,7 @@ def shape(x: Any) -> Variable:
     return stack([shape_i(x, a) for a in range(x.ndim)])
 
 
-def length_argument(n: Any, what: str) -> Variable:
+def length_argument(n: Any, what: str) -> TensorVariable:
     """An int64 scalar of a length or bound given as a number or a symbolic integer."""
     v = as_tensor_variable(n)
     if v.ndim or DTYPES[v.dtype].kind not in "iub":
@@ -53,7 +56,7 @@ def length_argument(n: Any, what: str) -> Variable:
     return cast(v, "int64")
 
 
-def length_arguments(ns: Any, what: str) -> list[Variable]:
+def length_arguments(ns: Any, what: str) -> list[TensorVariable]:
     """The int64 scalars of a shape argument: a number, a sequence, or a symbolic vector of known length."""
     if isinstance(ns, Variable) and ns.ndim == 1:
         return unpack_vector(ns, what)
@@ -65,7 +68,7 @@ def length_arguments(ns: Any, what: str) -> list[Variable]:
     return [length_argument(n, what) for n in ns]
 
 
-def unpack_vector(v: Variable, what: str) -> list[Variable]:
+def unpack_vector(v: Variable, what: str) -> list[TensorVariable]:
     """The elements of a symbolic vector whose length is known when the graph is built."""
     from .indexing import elements
 
@@ -81,7 +84,7 @@ def unpack_vector(v: Variable, what: str) -> list[Variable]:
     return [cast(v[k], "int64") for k in range(n)]  # type: ignore[index]
 
 
-def dimshuffle(x: Any, *order: Any) -> Variable:
+def dimshuffle(x: Any, *order: Any) -> TensorVariable:
     """Permutes axes; "x" inserts an axis of length 1, a left-out one (of length 1) is dropped."""
     x = as_tensor_variable(x)
     if len(order) == 1 and isinstance(order[0], (list, tuple)):
@@ -100,13 +103,13 @@ def dimshuffle(x: Any, *order: Any) -> Variable:
     return op1("dimshuffle", x, order=tuple(new))
 
 
-def transpose(x: Any, axes: Any = None) -> Variable:
+def transpose(x: Any, axes: Any = None) -> TensorVariable:
     """The axes reversed, or in the order given."""
     x = as_tensor_variable(x)
     return dimshuffle(x, *(range(x.ndim)[::-1] if axes is None else axes))
 
 
-def reshape(x: Any, newshape: Any, ndim: int | None = None) -> Variable:
+def reshape(x: Any, newshape: Any, ndim: int | None = None) -> TensorVariable:
     """The elements in row-major order in a new shape; one length may be -1. `ndim` is checked where given."""
     x = as_tensor_variable(x)
     if (
@@ -128,7 +131,7 @@ def reshape(x: Any, newshape: Any, ndim: int | None = None) -> Variable:
     return op1("reshape", x, *new)
 
 
-def _hole(x: Variable, known: list[Variable]) -> Variable:
+def _hole(x: Variable, known: list[Variable]) -> TensorVariable:
     """The length that -1 stands for."""
     from .math import int_div, mul
 
@@ -149,7 +152,7 @@ def _hole(x: Variable, known: list[Variable]) -> Variable:
     return cast(total, "int64")
 
 
-def flatten(x: Any, outdim: int = 1, ndim: int | None = None) -> Variable:
+def flatten(x: Any, outdim: int = 1, ndim: int | None = None) -> TensorVariable:
     """x with its trailing axes joined so that `ndim` remain."""
     x = as_tensor_variable(x)
     n = outdim if ndim is None else ndim
@@ -167,7 +170,7 @@ def flatten(x: Any, outdim: int = 1, ndim: int | None = None) -> Variable:
     return op1("reshape", x, *[shape_i(x, a) for a in range(n - 1)], last)
 
 
-def concatenate(tensor_list: Any, axis: int = 0) -> Variable:
+def concatenate(tensor_list: Any, axis: int = 0) -> TensorVariable:
     """Tensors joined along an axis, in their common dtype."""
     xs = [as_tensor_variable(x) for x in tensor_list]
     if not xs:
@@ -180,11 +183,11 @@ def concatenate(tensor_list: Any, axis: int = 0) -> Variable:
     return op1("concatenate", *[cast(x, dtype) for x in xs], axis=axis % xs[0].ndim)
 
 
-def join(axis: int, *tensors: Any) -> Variable:
+def join(axis: int, *tensors: Any) -> TensorVariable:
     return concatenate(tensors, axis)
 
 
-def stack(*tensors: Any, axis: int = 0) -> Variable:
+def stack(*tensors: Any, axis: int = 0) -> TensorVariable:
     """Tensors of one shape joined along a new axis."""
     parts = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else list(tensors)
     xs = [as_tensor_variable(x) for x in parts]
@@ -200,7 +203,7 @@ def stack(*tensors: Any, axis: int = 0) -> Variable:
     return concatenate([op1("dimshuffle", x, order=order) for x in xs], axis)
 
 
-def alloc(value: Any, *shape: Any) -> Variable:
+def alloc(value: Any, *shape: Any) -> TensorVariable:
     """The value stretched to a shape."""
     if len(shape) == 1 and isinstance(shape[0], (list, tuple)):
         shape = tuple(shape[0])
@@ -209,7 +212,7 @@ def alloc(value: Any, *shape: Any) -> Variable:
 
 
 def _filled(number: int) -> Any:
-    def make(shape: Any, dtype: Any = None) -> Variable:
+    def make(shape: Any, dtype: Any = None) -> TensorVariable:
         chosen = config.floatX if dtype is None else check_dtype(dtype)
         return op1(
             "alloc", constant(number, dtype=chosen), *length_arguments(shape, "zeros" if number == 0 else "ones")
@@ -221,7 +224,7 @@ def _filled(number: int) -> Any:
 zeros, ones = _filled(0), _filled(1)
 
 
-def fill(a: Any, b: Any) -> Variable:
+def fill(a: Any, b: Any) -> TensorVariable:
     """b in the shape of a."""
     a, b = as_tensor_variable(a), as_tensor_variable(b)
     return op1(
@@ -231,21 +234,21 @@ def fill(a: Any, b: Any) -> Variable:
     )
 
 
-def full_like(x: Any, number: Any, dtype: Any = None) -> Variable:
+def full_like(x: Any, number: Any, dtype: Any = None) -> TensorVariable:
     x = as_tensor_variable(x)
     value = constant(number, dtype=x.dtype if dtype is None else dtype)
     return op1("alloc", value, *[shape_i(x, k) for k in range(x.ndim)]) if x.ndim else value
 
 
-def zeros_like(model: Any, dtype: Any = None, opt: bool = False) -> Variable:
+def zeros_like(model: Any, dtype: Any = None, opt: bool = False) -> TensorVariable:
     return full_like(model, 0, dtype)
 
 
-def ones_like(model: Any, dtype: Any = None, opt: bool = False) -> Variable:
+def ones_like(model: Any, dtype: Any = None, opt: bool = False) -> TensorVariable:
     return full_like(model, 1, dtype)
 
 
-def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Variable:
+def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> TensorVariable:
     """start, start + step, ... below stop; int64 for integers unless `dtype` says otherwise."""
     from .math import add, ceil, maximum, mul, sub, true_div
 
@@ -271,29 +274,29 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Va
     return cast(add(cast(start, work), mul(cast(base, work), cast(step, work))), chosen)
 
 
-def ceil_div(span: Variable, step: Variable) -> Variable:
+def ceil_div(span: Variable, step: Variable) -> TensorVariable:
     """ceil(span / step) for integers of any sign."""
     from .math import int_div, neg
 
     return neg(int_div(neg(span), step))
 
 
-def shape_padleft(t: Any, n_ones: int = 1) -> Variable:
+def shape_padleft(t: Any, n_ones: int = 1) -> TensorVariable:
     t = as_tensor_variable(t)
     return pad_left(t, t.ndim + n_ones)
 
 
-def shape_padright(t: Any, n_ones: int = 1) -> Variable:
+def shape_padright(t: Any, n_ones: int = 1) -> TensorVariable:
     t = as_tensor_variable(t)
     return op1("dimshuffle", t, order=(*range(t.ndim), *("x",) * n_ones))
 
 
-def addbroadcast(x: Any, *axes: int) -> Variable:
+def addbroadcast(x: Any, *axes: int) -> TensorVariable:
     """Declares axes to have length 1, so that they broadcast; checked at the call."""
     x = as_tensor_variable(x)
     todo = tuple(sorted(a % x.ndim for a in axes if not x.broadcastable[a]))
     return op1("rebroadcast", x, axes=todo) if todo else x
 
 
-def patternbroadcast(x: Any, broadcastable: Any) -> Variable:
+def patternbroadcast(x: Any, broadcastable: Any) -> TensorVariable:
     return addbroadcast(x, *[a for a, b in enumerate(broadcastable) if b])

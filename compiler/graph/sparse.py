@@ -128,7 +128,7 @@ def _matrix(dense: Variable, rows: Variable) -> Variable:
     return op1("reshape" if a == 1 else "alloc", dense, rows, shaping.shape_i(dense, 1))
 
 
-def structured_dot(x: Any, y: Any) -> Variable:
+def structured_dot(x: Any, y: Any) -> Any:
     """The product of a sparse matrix and a dense matrix or vector, in either order; dense."""
     if not is_sparse(x) and not is_scipy(x):
         return _dense_times_sparse(as_tensor_variable(x), as_sparse_variable(y))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from ..ir.node import constant as ir_constant
 from .config import config
 from .types import TensorType
 from .variable import Constant, Variable, constant_class, op1
+
+if TYPE_CHECKING:
+    from .operators import TensorVariable
 
 
 def literal_dtype(value: Any) -> str:
@@ -47,7 +50,7 @@ def _cast_number(number: Node, dtype: str) -> Node:
         return ir_constant(number.attr("value").array.astype(numpy_dtype(dtype)), dtype)
 
 
-def constant(x: Any, name: str | None = None, ndim: int | None = None, dtype: Any = None) -> Variable:
+def constant(x: Any, name: str | None = None, ndim: int | None = None, dtype: Any = None) -> TensorVariable:
     """A constant tensor; a Python number gets the dtype of `literal_dtype` unless one is given."""
     if isinstance(x, (int, float)) and not ndim:
         node = _number(type(x).__name__, x, str(x), literal_dtype(x) if dtype is None else check_dtype(dtype))
@@ -88,7 +91,7 @@ def constant(x: Any, name: str | None = None, ndim: int | None = None, dtype: An
     return constant_class(node)(node, name=name)
 
 
-def as_tensor_variable(x: Any, name: str | None = None, ndim: int | None = None) -> Variable:
+def as_tensor_variable(x: Any, name: str | None = None, ndim: int | None = None) -> TensorVariable:
     """The symbolic variable of x: itself, a constant, or the stack of a list that holds symbolic variables.
 
     Raises DTypeError for what is not numeric.
@@ -96,7 +99,7 @@ def as_tensor_variable(x: Any, name: str | None = None, ndim: int | None = None)
     if isinstance(x, Variable):
         if x.node.type.kind != "dense":
             raise DTypeError(f"{x.describe()} is {x.node.type}, not a dense tensor")
-        return pad_left(x, ndim) if ndim is not None else x
+        return pad_left(x, ndim)
     made = getattr(x, "_as_variable", None)
     if made is not None:
         return as_tensor_variable(made(), name, ndim)
@@ -118,7 +121,7 @@ def _holds_variables(x: Sequence[Any]) -> bool:
     return False
 
 
-def pad_left(x: Variable, ndim: int | None) -> Variable:
+def pad_left(x: Any, ndim: int | None) -> TensorVariable:
     """x with axes of length 1 inserted on the left up to `ndim`."""
     if ndim is None or x.ndim == ndim:
         return x
@@ -127,7 +130,7 @@ def pad_left(x: Variable, ndim: int | None) -> Variable:
     return op1("dimshuffle", x, order=("x",) * (ndim - x.ndim) + tuple(range(x.ndim)))
 
 
-def cast(x: Any, dtype: Any) -> Variable:
+def cast(x: Any, dtype: Any) -> TensorVariable:
     """x converted to `dtype` ("floatX" stands for config.floatX); x itself when it has that dtype already."""
     x = as_tensor_variable(x)
     dtype = config.floatX if dtype == "floatX" else check_dtype(dtype)

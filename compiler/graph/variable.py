@@ -271,7 +271,7 @@ def primitive(name: str, **attrs: Any) -> Primitive:
         return found
 
 
-def apply_op(op: Op, inputs: Sequence[Variable]) -> list[Variable]:
+def apply_op(op: Op, inputs: Sequence[Variable]) -> list[Any]:
     """Applies an operation; a typing error is raised anew with names, types and the user's line."""
     try:
         nodes = op.lower([v.node for v in inputs])
@@ -302,11 +302,11 @@ def register_class(kind: str, cls: type[Variable], is_constant: bool = False) ->
     _classes[kind, is_constant] = cls
 
 
-def variable_class(node: Node) -> type[Variable]:
+def variable_class(node: Node) -> Any:
     return _classes.get((node.type.kind, False), Variable)
 
 
-def constant_class(node: Node) -> type[Variable]:
+def constant_class(node: Node) -> Any:
     return _classes.get((node.type.kind, True), Constant)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from . import math, shaping
 from .indexing import set_subtensor
 from .tensor import as_tensor_variable, cast, constant
 from .variable import Variable, op1
+
+if TYPE_CHECKING:
+    from .operators import TensorVariable
 
 
 def _axis(x: Variable, axis: int, what: str) -> int:
@@ -27,7 +30,7 @@ def _positive(n: Any, what: str) -> int:
     return int(known)
 
 
-def window(x: Any, size: int, stride: int = 1, axis: int = -1) -> Variable:
+def window(x: Any, size: int, stride: int = 1, axis: int = -1) -> TensorVariable:
     """The windows of `size` elements, every `stride`, that lie wholly inside the axis.
 
     The axis becomes the number of the window; a new last axis is the place in it.
@@ -43,7 +46,7 @@ def window(x: Any, size: int, stride: int = 1, axis: int = -1) -> Variable:
     )
 
 
-def spread(g: Any, length: Any, stride: int = 1, axis: int = -1) -> Variable:
+def spread(g: Any, length: Any, stride: int = 1, axis: int = -1) -> TensorVariable:
     """Windows (places along the last axis) laid back onto an axis of `length` elements, where overlapping ones add up.
 
     The adjoint of `window`; `axis` counts the axes of the result.
@@ -63,7 +66,7 @@ def spread(g: Any, length: Any, stride: int = 1, axis: int = -1) -> Variable:
     return math.sum(places, axis=-1, dtype=g.dtype)
 
 
-def pad(x: Any, widths: Sequence[tuple[Any, Any]], value: Any = 0) -> Variable:
+def pad(x: Any, widths: Sequence[tuple[Any, Any]], value: Any = 0) -> TensorVariable:
     """x with (before, after) elements of `value` around each axis; the widths may be symbolic."""
     x = as_tensor_variable(x)
     if len(widths) != x.ndim:
@@ -105,7 +108,7 @@ def pool(
     padding: Sequence[int] | None = None,
     ignore_border: bool = True,
     mode: str = "max",
-) -> Variable:
+) -> TensorVariable:
     """Pools windows of `size` over the last axes of x, as many as `size` has numbers.
 
     ignore_border: leave out windows that reach over the end. mode: "max", "sum", "average_inc_pad" (the padding counts
@@ -135,7 +138,7 @@ def pool(
     for a, (s, t, p) in enumerate(zip(sizes, strides, pads, strict=True), lead):
         widths.append((p, p) if ignore_border else (0, _over(shaping.shape_i(x, a), s, t)))
 
-    def windows(v: Variable, fill: Any) -> Variable:
+    def windows(v: Variable, fill: Any) -> TensorVariable:
         v = pad(v, widths, fill)
         for a, (s, t) in enumerate(zip(sizes, strides, strict=True), lead):
             v = window(v, s, t, axis=a)
@@ -153,7 +156,7 @@ def pool(
     return math.true_div(total, math.sum(windows(shaping.ones_like(x), 0), axis=places))
 
 
-def _over(n: Variable, size: int, stride: int) -> Variable:
+def _over(n: Variable, size: int, stride: int) -> TensorVariable:
     """How far the last window reaches over n elements when windows may: it starts inside, and the one before it
     does not reach the end."""
     one = constant(1, dtype="int64")
@@ -175,7 +178,7 @@ def convolve(
     subsample: Sequence[int] = (1,),
     filter_flip: bool = True,
     filter_shape: Any = None,
-) -> Variable:
+) -> TensorVariable:
     """x[batch, channel, *places] with filters[out, channel, *places]: one output channel a filter.
 
     border_mode: "valid" (filters wholly inside), "full" (at least one element inside), "half" (output as long as the
@@ -205,7 +208,7 @@ def convolve(
     return math.sum(math.mul(patches, weights), axis=(2, *range(3 + k, 3 + 2 * k)), dtype=dtype)
 
 
-def _borders(mode: Any, sizes: list[Variable]) -> list[Any]:
+def _borders(mode: Any, sizes: Sequence[Variable]) -> list[Any]:
     one = constant(1, dtype="int64")
     if mode == "valid":
         return [0] * len(sizes)
@@ -227,7 +230,7 @@ def _borders(mode: Any, sizes: list[Variable]) -> list[Any]:
     return [int(p) for p in given]
 
 
-def _declare_lengths(x: Variable, shape: Sequence[int | None]) -> Variable:
+def _declare_lengths(x: Any, shape: Sequence[int | None]) -> TensorVariable:
     """x with lengths that its type does not have; the call checks them."""
     if len(shape) != x.ndim:
         raise ShapeError(f"{x.describe()} has {x.ndim} dimensions; the shape given for it has {len(shape)}")
@@ -237,7 +240,7 @@ def _declare_lengths(x: Variable, shape: Sequence[int | None]) -> Variable:
     return x if known else op1("alloc", x, *new)
 
 
-def _gathered(x: Variable, size: Variable, stride: int, axis: int) -> Variable:
+def _gathered(x: Variable, size: Variable, stride: int, axis: int) -> TensorVariable:
     """`window` for a size that is known only at the call."""
     n = shaping.shape_i(x, axis)
     zero = constant(0, dtype="int64")
