@@ -42,8 +42,8 @@ class Argument:
             array = self._cast(value)
         if array.ndim != len(self.shape):
             raise ShapeError(
-                f"{self.label} takes {_dimensions(len(self.shape))}, but was given {_describe(value)} with "
-                f"{_dimensions(array.ndim)}, shape {array.shape}"
+                f"{self.label} takes {_dimensions(len(self.shape))}, but was given {_describe(value)}, which has "
+                f"{array.ndim}"
             )
         for a, (n, want) in enumerate(zip(array.shape, self.shape, strict=True)):
             if want is not None and n != want:
@@ -62,12 +62,7 @@ class Argument:
     def _cast(self, value: Any) -> np.ndarray:
         # A tensor of another library: DLPack or __array__ may spare the copy.
         given = value if isinstance(value, np.ndarray) else None
-        try:
-            array = np.asarray(value)
-        except (TypeError, ValueError) as e:
-            raise DTypeError(f"{self.label} takes numbers; {_describe(value)} is not an array: {e}") from None
-        if array.dtype == object:
-            raise DTypeError(f"{self.label} takes an array of {self.dtype}; {_describe(value)} holds Python objects")
+        array = as_numbers(value, f"{self.label} takes {self.dtype}")
         if array.dtype == self.dtype:
             return array
         if self.allow_downcast:
@@ -83,9 +78,20 @@ class Argument:
             if np.all(same) or (self.python_float and self.allow_downcast is None and isinstance(value, float)):
                 return converted
         raise DTypeError(
-            f"{self.label} takes {self.dtype}; {_describe(value)} of {array.dtype} would lose precision or range. "
+            f"{self.label} takes {self.dtype}; {_describe(value)} would lose precision or range. "
             f"Convert it (`.astype({str(self.dtype)!r})`) or pass allow_input_downcast=True to weft.function"
         )
+
+
+def as_numbers(value: Any, what: str) -> np.ndarray:
+    """The value as an array of numbers; DTypeError where it is none (`what` says who asks)."""
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError) as e:
+        raise DTypeError(f"{what}; {_describe(value)} is not an array of numbers: {e}") from None
+    if array.dtype.kind in "OSUMm" or array.dtype.names:
+        raise DTypeError(f"{what}; {_describe(value)} is not an array of numbers")
+    return array
 
 
 def _fits(a: np.dtype, b: np.dtype) -> bool:

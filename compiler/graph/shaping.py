@@ -4,12 +4,33 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...runtime.errors import ArgumentError, ShapeError
+import numpy as np
+
+from ...runtime.errors import ArgumentError, DTypeError, ShapeError
 from ..ir import lengths
 from ..ir.dtypes import DTYPES, check_dtype, promote_all
 from .config import config
 from .tensor import as_tensor_variable, cast, constant, pad_left
-from .variable import Op, Variable, apply_op, op1
+from .variable import Constant, Op, Variable, apply_op, op1
+
+
+class Second(Op):
+    """The second of two arguments. The first only counts as used: in Theano a tensor filled with ones or zeros "like"
+    another depends on it, which decides what is an unused input. Where lengths are symbolic, they make it so."""
+
+    __props__ = ()
+
+    def lower(self, inputs):
+        return [inputs[1]]
+
+    def pullback(self, node, grads):
+        return [None, grads[0]]
+
+    def pushforward(self, node, tangents):
+        return [tangents[1]]
+
+    def connection_pattern(self, node):
+        return [[False], [True]]
 
 
 class ShapeI(Op):
@@ -49,7 +70,8 @@ def length_argument(n: Any, what: str) -> Variable:
     """An int64 scalar of a length or bound given as a number or a symbolic integer."""
     v = as_tensor_variable(n)
     if v.ndim or DTYPES[v.dtype].kind not in "iub":
-        raise ShapeError(f"{what} takes integer scalars, not {v.describe()} of type {v.node.type}")
+        error = ShapeError if v.ndim else DTypeError
+        raise error(f"{what} takes integer scalars, not {v.describe()} : {v.type}")
     return cast(v, "int64")
 
 
@@ -185,8 +207,12 @@ def join(axis: int, *tensors: Any) -> Variable:
 
 
 def stack(*tensors: Any, axis: int = 0) -> Variable:
-    """Tensors of one shape joined along a new axis."""
-    parts = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else list(tensors)
+    """Tensors of one shape joined along a new axis: `stack(list)`, `stack(list, axis)`, or `stack(a, b, ..)`."""
+    parts = list(tensors)
+    if tensors and isinstance(tensors[0], (list, tuple)) and (
+        len(tensors) == 1 or (len(tensors) == 2 and isinstance(tensors[1], (int, np.integer)))
+    ):
+        parts, axis = list(tensors[0]), int(tensors[1]) if len(tensors) == 2 else axis
     xs = [as_tensor_variable(x) for x in parts]
     if not xs:
         raise ArgumentError("stack of nothing")
@@ -224,17 +250,18 @@ zeros, ones = _filled(0), _filled(1)
 def fill(a: Any, b: Any) -> Variable:
     """b in the shape of a."""
     a, b = as_tensor_variable(a), as_tensor_variable(b)
-    return op1(
-        "alloc",
-        cast(b, promote_all([a.dtype, b.dtype]) if b.owner is not None else b.dtype),
-        *[shape_i(a, k) for k in range(a.ndim)],
-    )
+    return _alloc_like(a, cast(b, promote_all([a.dtype, b.dtype]) if b.owner is not None else b.dtype))
+
+
+def _alloc_like(x: Variable, value: Variable) -> Variable:
+    out = op1("alloc", value, *[shape_i(x, k) for k in range(x.ndim)]) if x.ndim else value
+    known = all(lengths.static(n) is not None for n in x.node.type.axes)
+    return apply_op(Second(), [x, out])[0] if known and not isinstance(x, Constant) else out
 
 
 def full_like(x: Any, number: Any, dtype: Any = None) -> Variable:
     x = as_tensor_variable(x)
-    value = constant(number, dtype=x.dtype if dtype is None else dtype)
-    return op1("alloc", value, *[shape_i(x, k) for k in range(x.ndim)]) if x.ndim else value
+    return _alloc_like(x, constant(number, dtype=x.dtype if dtype is None else dtype))
 
 
 def zeros_like(model: Any, dtype: Any = None, opt: bool = False) -> Variable:
