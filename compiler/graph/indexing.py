@@ -9,7 +9,7 @@ import numpy as np
 from ...runtime.errors import ArgumentError, DTypeError, ShapeError
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
-from .shaping import length_argument
+from .shaping import addbroadcast, length_argument
 from .tensor import as_tensor_variable, cast, pad_left
 from .variable import Variable, apply_op, op1, primitive
 
@@ -27,6 +27,7 @@ class Plan(NamedTuple):
 
     basic: Basic | None
     arrays: list[tuple[int, Variable]]
+    adjacent: bool  # whether the axes of the arrays stay where they were, or come first
 
 
 def nonzero(x: Any, return_matrix: bool = False) -> Any:
@@ -43,7 +44,7 @@ def nonzero(x: Any, return_matrix: bool = False) -> Any:
 def _is_array(e: Any) -> bool:
     if isinstance(e, Variable):
         return e.ndim > 0
-    return isinstance(e, (list, np.ndarray)) and np.ndim(e) > 0
+    return isinstance(e, list) or (isinstance(e, np.ndarray) and e.ndim > 0)
 
 
 def _bool_array(e: Any) -> bool:
@@ -73,8 +74,9 @@ def parse(x: Variable, args: Any) -> Plan:
     bounds: list[Variable] = []
     order: list[Any] = []
     arrays: list[tuple[int, Variable]] = []
+    advanced: list[int] = []  # NumPy counts a number among the arrays when it asks whether they stand side by side
     axis = 0
-    for e in expanded:
+    for k, e in enumerate(expanded):
         if e is None:
             order.append("x")
             continue
@@ -82,18 +84,22 @@ def parse(x: Variable, args: Any) -> Plan:
             spec.append(_range(e, bounds))
             order.append(axis)
         elif _is_array(e):
-            index = as_tensor_variable(e)
+            # NumPy makes floats of an empty list, and takes it as a subscript all the same.
+            index = as_tensor_variable(np.zeros(np.shape(e), "int64") if isinstance(e, list) and not np.size(e) else e)
             if DTYPES[index.dtype].kind not in "iu":
                 raise DTypeError(f"subscript {index.describe()} is {index.dtype}; integers or bool are needed")
+            advanced.append(k)
             arrays.append((len(order), index))
             spec.append(("all",))
             order.append(axis)
         else:
+            advanced.append(k)
             bounds.append(length_argument(e, "a subscript"))
             spec.append(("point",))
         axis += 1
     trivial = all(s == ("all",) for s in spec) and order == list(range(x.ndim))
-    return Plan(None if trivial else Basic(tuple(spec), bounds, tuple(order)), arrays)
+    adjacent = not advanced or advanced[-1] - advanced[0] == len(advanced) - 1
+    return Plan(None if trivial else Basic(tuple(spec), bounds, tuple(order)), arrays, adjacent)
 
 
 def _range(e: slice, bounds: list[Variable]) -> tuple:
@@ -120,8 +126,7 @@ def _front(plan: Plan, ndim: int) -> tuple[list[int], list[int]]:
     rest = [a for a in range(ndim) if a not in axes]
     width = max(i.ndim for _, i in plan.arrays)
     # NumPy: index axes stand where the indexed ones stood if those are adjacent, otherwise in front.
-    adjacent = axes == list(range(axes[0], axes[0] + len(axes)))
-    place = len([a for a in rest if a < axes[0]]) if adjacent else 0
+    place = len([a for a in rest if a < axes[0]]) if plan.adjacent else 0
     back = [width + k for k in range(place)] + list(range(width)) + [width + k for k in range(place, len(rest))]
     return axes + rest, back
 
@@ -212,8 +217,7 @@ def _write_basic(x: Variable, basic: Basic, y: Variable, mode: str) -> Variable:
     inserted = [k for k, o in enumerate(basic.order) if o == "x"]
     kept = [k for k in range(y.ndim) if k not in inserted]
     by_axis = {basic.order[k]: k for k in kept}
-    if any(not y.broadcastable[k] for k in inserted):
-        raise ShapeError(f"{y.describe()} does not fit a subscript with new axes: those have length 1")
+    y = addbroadcast(y, *inserted)  # a length of 1 there is checked, at the call if it is not known before
     y = y.dimshuffle(*[by_axis.get(a, "x") for a in range(x.ndim)])  # type: ignore[attr-defined]
     return op1("set_slice", x, y, *basic.bounds, spec=basic.spec, mode=mode)
 
