@@ -90,7 +90,7 @@ ROWS: dict[str, tuple[Any, ...]] = {
     "pow": (_pow_base, _pow_exponent),
     "mod": (lambda g, a, b, y: g, lambda g, a, b, y: -(g * m.int_div(a, b))),
     "atan2": (lambda g, a, b, y: g * b / (a * a + b * b), lambda g, a, b, y: -(g * a / (a * a + b * b))),
-    # Theano's convention: where both are the extreme one the first argument has the gradient, where one is NaN the second.
+    # Theano's convention: at a tie the first argument has the gradient, where one is NaN the second.
     "maximum": (lambda g, a, b, y: _where(m.eq(y, a), g), lambda g, a, b, y: _elsewhere(m.eq(y, a), g)),
     "minimum": (lambda g, a, b, y: _where(m.eq(y, a), g), lambda g, a, b, y: _elsewhere(m.eq(y, a), g)),
 }
