@@ -91,7 +91,7 @@ def compile_function(source: Source, mode: str) -> Any:
     else:
         executor = _compile(source, region, stages, run)
     return Function(
-        source.arguments, storages, executor, source.outputs, source.name, source.kinds,
+        source.arguments, storages, executor, source.outputs, source.name, source.kinds, [s.name for s in source.states],
         stages=stages, origins=source.lowered.origins,
     )  # fmt: skip
 

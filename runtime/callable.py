@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .errors import ArgumentError, DTypeError, InternalError, ShapeError, WeftError
+from .errors import ArgumentError, BoundsError, DTypeError, InternalError, ShapeError, WeftError
 from .state import Storage
 
 
@@ -139,7 +139,9 @@ class CompiledFunction:
         outputs: Any,
         name: str | None = None,
         kinds: Sequence[str] | None = None,
+        names: Sequence[str | None] = (),
     ):
+        self.names = names  # of the shared variables behind the storages, for messages
         self.kinds = kinds  # for each output "dense" or "csr"; None when all are dense
         self.arguments = list(arguments)
         self.storages = list(storages)
@@ -184,6 +186,9 @@ class CompiledFunction:
                 count += 1
                 lock.acquire()
             return self.executor.execute(values, self.storages)
+        except (ShapeError, BoundsError) as e:
+            e.args = (f"{e}{self._lengths(values)}",)
+            raise
         finally:
             # An interrupt comes while the last of them waits, or once it is taken.
             if count and not locks[count - 1]._is_owned():  # type: ignore[attr-defined]
@@ -191,6 +196,14 @@ class CompiledFunction:
             while count:
                 count -= 1
                 locks[count].release()
+
+    def _lengths(self, values: Sequence[np.ndarray]) -> str:
+        """The shapes of a call that failed, by name, for its message."""
+        named = [(a.label, v.shape) for a, v in zip(self.arguments, values, strict=False)]
+        if len(values) != len(self.arguments):  # a sparse argument is several arrays
+            named = []
+        named += [(name, s.array().shape) for name, s in zip(self.names, self.storages, strict=False) if name]
+        return "\n  called with " + ", ".join(f"{name} of shape {s}" for name, s in named) if named else ""
 
     def _bind(self, args: tuple, kwargs: dict[str, Any]) -> list[np.ndarray]:
         count = len(self.arguments)

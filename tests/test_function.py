@@ -107,3 +107,16 @@ def test_a_wrong_argument_is_described_once() -> None:
         f(np.ones((2, 2)))
     with pytest.raises(ShapeError, match=r"m takes 2 dimensions, but was given .* with shape \(2,\), which has 1$"):
         f(np.ones(2, "f4"))
+
+
+@each_mode
+def test_lengths_that_do_not_fit_are_named_with_the_shapes_of_the_call(mode: str) -> None:
+    x, w = T.dmatrix("x"), weft.shared(np.ones((1, 3)), "w")
+    with pytest.raises(ShapeError) as e:
+        weft.function([x], T.tanh(x) + w, mode=mode)(np.ones((2, 3)))
+    text = str(e.value)
+    assert "axis 0 of the arguments of add: 2 and 1 differ" in text and "addbroadcast" in text and __file__[-16:] in text
+    assert text.endswith("called with x of shape (2, 3), w of shape (1, 3)")
+    with pytest.raises(ShapeError, match=r"inner lengths of dot: 2 and 3 differ") as e:
+        weft.function([x], T.dot(x, w.T), mode=mode)(np.ones((4, 2)))
+    assert "addbroadcast" not in str(e.value) and "x : TensorType(float64, shape=(None, None))" in str(e.value)

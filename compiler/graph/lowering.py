@@ -72,7 +72,7 @@ def _collect(n: Node, v: Variable, checks: list, owners: dict, origins: Origins)
         for c in m.checks:
             if c not in owners:
                 owners[c] = v
-                checks.append(c._replace(what=c.what + located(v)))
+                checks.append(c._replace(what=c.what + located(v) + _advice(c, m)))
         for i in m.inputs:
             if i not in origins and i.op not in ("param", "const", "dim"):
                 origins.add(i, v.trace)
@@ -84,8 +84,18 @@ def located(v: Variable) -> str:
     owner = v.owner
     if owner is None:
         return ""
-    args = "".join(f"\n    {i.describe()} : {i.node.type}" for i in owner.inputs[:6])
+    args = "".join(f"\n    {i.describe()} : {i.type}" for i in owner.inputs[:6])
     return f"\n  in {owner.op} of{args}\n  at {owner.trace}"
+
+
+def _advice(c: Check, n: Node) -> str:
+    """What to do where lengths of an elementwise operation differ: most often one of them is 1."""
+    if c.kind != "eq" or n.family != "elementwise":
+        return ""
+    return (
+        "\n  (a length of 1 stretches only where the axis is declared broadcastable: by row, col, broadcastable=, "
+        "keepdims=, or weft.tensor.addbroadcast)"
+    )
 
 
 def _lower_op(owner, inputs: list[Node]) -> list[Node]:
