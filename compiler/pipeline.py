@@ -91,8 +91,8 @@ def compile_function(source: Source, mode: str) -> Any:
     else:
         executor = _compile(source, region, stages, run)
     return Function(
-        source.arguments, storages, executor, source.outputs, source.name, source.kinds, [s.name for s in source.states],
-        stages=stages, origins=source.lowered.origins,
+        source.arguments, storages, executor, source.outputs, source.name, source.kinds,
+        names=[s.name for s in source.states], stages=stages, origins=source.lowered.origins,
     )  # fmt: skip
 
 

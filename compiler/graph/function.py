@@ -15,6 +15,7 @@ from ..ir.dtypes import numpy_dtype
 from . import sparse
 from .config import config
 from .lowering import Lowered, lower
+from .shaping import with_lengths
 from .shared import SharedVariable
 from .tensor import as_tensor_variable, cast
 from .trace import here
@@ -262,7 +263,7 @@ def _fit(value: Any, like: Variable, what: str, strict: bool = True) -> Variable
     for a, (have, want) in enumerate(zip(new.type.shape, like.type.shape, strict=True)):
         if want is not None and have is not None and have != want:
             raise ShapeError(f"{what}: axis {a} has length {have}, but {like.describe()} has {want} there")
-    return new
+    return with_lengths(new, like.type.shape)
 
 
 def _updates(updates: Any, ins: Sequence[In]) -> dict[SharedVariable, Variable]:

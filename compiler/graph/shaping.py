@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -320,6 +321,15 @@ def addbroadcast(x: Any, *axes: int) -> Variable:
     x = as_tensor_variable(x)
     todo = tuple(sorted(a % x.ndim for a in axes if not x.broadcastable[a]))
     return op1("rebroadcast", x, axes=todo) if todo else x
+
+
+def with_lengths(x: Variable, known: Sequence[int | None]) -> Variable:
+    """x, which has the lengths that are known; checked at the call where the graph does not tell."""
+    told = x.node.type.static_shape
+    missing = {a: n for a, n in enumerate(known) if n is not None and told[a] != n}
+    if set(missing.values()) <= {1}:
+        return addbroadcast(x, *missing) if missing else x
+    return reshape(x, [shape_i(x, a) if n is None else constant(n, dtype="int64") for a, n in enumerate(known)])
 
 
 def patternbroadcast(x: Any, broadcastable: Any) -> Variable:
