@@ -39,6 +39,29 @@ def test_numbers_beside_arrays(mode: str, at: tuple) -> None:
 
 
 @each_mode
+def test_a_mask_has_the_lengths_of_what_it_selects_from(mode: str) -> None:
+    m3, m4 = np.array([True, False, True]), np.array([True, False, True, True])
+    for f, mask in ((lambda x, m: x[m], m3), (lambda x, m: x[:, m], m4), (lambda x, m: x[0, ..., m, 1], m4),
+                    (lambda x, m: x[m], X > 0), (lambda x, m: x[None, m], m3)):  # fmt: skip
+        assert (run(mode, f, X, mask) == f(X, mask)).all()
+    for f, mask in ((lambda x, m: x[m], m4), (lambda x, m: x[m], m3[:1]), (lambda x, m: x[:, m], m3),
+                    (lambda x, m: x[..., m], m4), (lambda x, m: T.set_subtensor(x[m], 0.0), m3[:2]),
+                    (lambda x, m: x[[True]] * m.sum(), m3)):  # fmt: skip
+        with pytest.raises(ShapeError, match="a mask and what it selects from"):
+            run(mode, f, X, mask)
+    row, mask = T.drow("row"), T.vector("mask", dtype="bool")
+    f = weft.function([row, mask], row[mask], mode=mode)
+    assert f(np.ones((1, 2)), m3[:1]).tolist() == [[1, 1]]
+    with pytest.raises(ShapeError):
+        f(np.ones((1, 2)), m3)
+    with pytest.raises(ShapeError, match="a mask of length 2 for axis 0, which has length 1"):
+        row[np.array([True, False])]
+    x = T.dmatrix("x")
+    slope = weft.function([x, mask], weft.grad((x[mask] ** 2).sum(), x), mode=mode)
+    assert slope(np.ones((3, 1)), m3).ravel().tolist() == [2, 0, 2]
+
+
+@each_mode
 def test_writing_to_a_new_axis(mode: str) -> None:
     def f(x: Any, y: Any) -> Any:
         return T.inc_subtensor(x[None, 1], y)

@@ -9,9 +9,11 @@ import numpy as np
 from ...runtime.errors import ArgumentError, DTypeError, ShapeError
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
+from ..ir.node import build
+from ..ir.node import constant as ir_constant
 from .shaping import addbroadcast, length_argument
 from .tensor import as_tensor_variable, cast, pad_left
-from .variable import Variable, apply_op, op1, primitive
+from .variable import Op, Variable, apply_op, op1, primitive
 
 
 class Basic(NamedTuple):
@@ -51,15 +53,63 @@ def _bool_array(e: Any) -> bool:
     return _is_array(e) and (e.dtype == "bool" if isinstance(e, Variable) else np.asarray(e).dtype == bool)
 
 
+class MaskOf(Op):
+    """A mask as it is, which has the lengths of a tensor from an axis on: an obligation where that is not known."""
+
+    __props__ = ("axis",)
+
+    def __init__(self, axis: int):
+        self.axis = axis
+
+    def lower(self, inputs):
+        mask, x = inputs
+        axes = x.type.axes[self.axis : self.axis + mask.type.ndim]
+        if len(axes) < mask.type.ndim:
+            raise ShapeError(f"a mask of {mask.type.ndim} dimensions for the axes from {self.axis} on")
+        if all(a is b for a, b in zip(mask.type.axes, axes, strict=True)):
+            return [mask]
+        for k, (n, m) in enumerate(zip(mask.type.static_shape, map(lengths.static, axes), strict=True)):
+            if n is not None and m is not None and n != m:
+                raise ShapeError(f"a mask of length {n} for axis {self.axis + k}, which has length {m}")
+        # `and` states that lengths are equal; but an axis known to be 1 stretches to the other, which has to be 1, too.
+        whole = build("alloc", ir_constant(True, "bool"), *axes)
+        stretch = [
+            tuple(k for k, one in enumerate(a.type.broadcastable) if one and not b.type.broadcastable[k])
+            for a, b in ((mask, whole), (whole, mask))
+        ]
+        if stretch[0]:
+            whole = build("rebroadcast", whole, axes=stretch[0])
+        if stretch[1]:
+            mask = build("rebroadcast", mask, axes=stretch[1])
+        return [build("and", mask, whole)]
+
+    def pullback(self, node, grads):
+        return [None, None]
+
+    def pushforward(self, node, tangents):
+        return [None]
+
+    def connection_pattern(self, node):
+        return [[False], [False]]
+
+    def __str__(self) -> str:
+        return "a mask and what it selects from"
+
+
 def parse(x: Variable, args: Any) -> Plan:
     """The plan of x[args]."""
     items = list(args) if isinstance(args, tuple) else [args]
+    items = [as_tensor_variable(e) if _bool_array(e) else e for e in items]
+    width = sum(e.ndim if _bool_array(e) else e is not None and e is not Ellipsis for e in items)
     expanded: list[Any] = []
+    axis = 0
     for e in items:
         if _bool_array(e):
-            expanded.extend(nonzero(e))
+            expanded.extend(nonzero(apply_op(MaskOf(axis), [e, x])[0]))
+            axis += e.ndim
         else:
             expanded.append(e)
+            axis += x.ndim - width if e is Ellipsis else e is not None
     used = len([e for e in expanded if e is not None and e is not Ellipsis])
     if used > x.ndim:
         raise ShapeError(f"{used} subscripts of {x.describe()}, which has {x.ndim} dimensions")
