@@ -92,7 +92,7 @@ def compile_function(source: Source, mode: str) -> Any:
         executor = _compile(source, region, stages, run)
     return Function(
         source.arguments, storages, executor, source.outputs, source.name, source.kinds,
-        stages=stages, origins=source.lowered.origins,
+        names=[s.name for s in source.states], stages=stages, origins=source.lowered.origins,
     )  # fmt: skip
 
 

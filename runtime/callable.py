@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .errors import ArgumentError, DTypeError, InternalError, ShapeError, WeftError
+from .errors import ArgumentError, BoundsError, DTypeError, InternalError, ShapeError, WeftError
 from .state import Storage
 
 
@@ -45,8 +45,8 @@ class Argument:
             array = self._cast(value)
         if array.ndim != len(self.shape):
             raise ShapeError(
-                f"{self.label} takes {_dimensions(len(self.shape))}, but was given {_describe(value)} with "
-                f"{_dimensions(array.ndim)}, shape {array.shape}"
+                f"{self.label} takes {_dimensions(len(self.shape))}, but was given {_describe(value)}, which has "
+                f"{array.ndim}"
             )
         for a, (n, want) in enumerate(zip(array.shape, self.shape, strict=True)):
             if want is not None and n != want:
@@ -65,12 +65,7 @@ class Argument:
     def _cast(self, value: Any) -> np.ndarray:
         # A tensor of another library: DLPack or __array__ may spare the copy.
         given = value if isinstance(value, np.ndarray) else None
-        try:
-            array = np.asarray(value)
-        except (TypeError, ValueError) as e:
-            raise DTypeError(f"{self.label} takes numbers; {_describe(value)} is not an array: {e}") from None
-        if array.dtype == object:
-            raise DTypeError(f"{self.label} takes an array of {self.dtype}; {_describe(value)} holds Python objects")
+        array = as_numbers(value, f"{self.label} takes {self.dtype}")
         if array.dtype == self.dtype:
             return array
         if self.allow_downcast:
@@ -86,9 +81,20 @@ class Argument:
             if np.all(same) or (self.python_float and self.allow_downcast is None and isinstance(value, float)):
                 return converted
         raise DTypeError(
-            f"{self.label} takes {self.dtype}; {_describe(value)} of {array.dtype} would lose precision or range. "
+            f"{self.label} takes {self.dtype}; {_describe(value)} would lose precision or range. "
             f"Convert it (`.astype({str(self.dtype)!r})`) or pass allow_input_downcast=True to weft.function"
         )
+
+
+def as_numbers(value: Any, what: str) -> np.ndarray:
+    """The value as an array of numbers; DTypeError where it is none (`what` says who asks)."""
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError) as e:
+        raise DTypeError(f"{what}; {_describe(value)} is not an array of numbers: {e}") from None
+    if array.dtype.kind in "OSUMm" or array.dtype.names:
+        raise DTypeError(f"{what}; {_describe(value)} is not an array of numbers")
+    return array
 
 
 def _fits(a: np.dtype, b: np.dtype) -> bool:
@@ -136,7 +142,9 @@ class CompiledFunction:
         outputs: Any,
         name: str | None = None,
         kinds: Sequence[str] | None = None,
+        names: Sequence[str | None] = (),
     ):
+        self.names = names  # of the shared variables behind the storages, for messages
         self.kinds = kinds  # for each output "dense" or "csr"; None when all are dense
         self.arguments = list(arguments)
         self.storages = list(storages)
@@ -203,17 +211,10 @@ class CompiledFunction:
             for lock in locks:
                 count += 1
                 lock.acquire()
-            if not given:
-                return self.executor.execute(values, self.storages)
-            before = [(s, s.array()) for s, _ in given]
-            try:
-                for s, value in given:
-                    s.replace(value)
-                return self.executor.execute(values, self.storages)
-            except BaseException:
-                for s, value in before:
-                    s.replace(value)
-                raise
+            return self._execute(values, given)
+        except (ShapeError, BoundsError) as e:
+            e.args = (f"{e}{self._lengths(values)}",)
+            raise
         finally:
             # An interrupt comes while the last of them waits, or once it is taken.
             if count and not locks[count - 1]._is_owned():  # type: ignore[attr-defined]
@@ -221,6 +222,28 @@ class CompiledFunction:
             while count:
                 count -= 1
                 locks[count].release()
+
+    def _execute(self, values: Sequence[np.ndarray], given: Sequence[tuple[Storage, np.ndarray]]) -> list[np.ndarray]:
+        if not given:
+            return self.executor.execute(values, self.storages)
+        before = [(s, s.array()) for s, _ in given]
+        try:
+            for s, value in given:
+                s.replace(value)
+            return self.executor.execute(values, self.storages)
+        except BaseException:
+            for s, value in before:
+                s.replace(value)
+            raise
+
+    def _lengths(self, values: Sequence[np.ndarray]) -> str:
+        """The shapes of a call that failed, by name, for its message."""
+        arguments = [a for a in self.arguments if a.storage is None]
+        named = [(a.label, v.shape) for a, v in zip(arguments, values, strict=False)]
+        if len(values) != len(arguments):  # a sparse argument is several arrays
+            named = []
+        named += [(name, s.array().shape) for name, s in zip(self.names, self.storages, strict=False) if name]
+        return "\n  called with " + ", ".join(f"{name} of shape {s}" for name, s in named) if named else ""
 
     def _bind(
         self, args: tuple, kwargs: dict[str, Any]

@@ -145,7 +145,7 @@ def test_power_of_a_negative_base() -> None:
         (lambda x: 1e-300 / x, 1e-200, -1e100),
         (T.abs_, 0.0, 0),
         (lambda x: T.maximum(x, 0), 0.0, 1),
-        (lambda x: T.maximum(x, x), 3.0, 2),
+        (lambda x: T.maximum(x, x), 3.0, 1),
         (lambda x: T.minimum(x, 2), 2.0, 1),
         (lambda x: T.switch(x > 0, T.log(x), 0), 0.0, 0),
     ],

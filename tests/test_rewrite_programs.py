@@ -138,6 +138,36 @@ def test_stable_forms(written, z, wanted):
     np.testing.assert_allclose(value, [wanted], rtol=1e-12)
 
 
+@pytest.mark.parametrize("written", [
+    lambda t, z, p: -t * T.log(p) - (1 - t) * T.log(1 - p),
+    lambda t, z, p: -(T.log(p) * t + T.log(1 - p) * (1.0 - t)),
+    lambda t, z, p: t * T.log(1 + T.exp(-z)) + (1 - t) * T.log(1 + T.exp(z)),
+    lambda t, z, p: T.switch(t > 0, -T.log(p), -T.log(1 - p)),
+], ids=range(4))  # fmt: skip
+@pytest.mark.parametrize("reduce", [T.sum, T.mean], ids=["sum", "mean"])
+@pytest.mark.parametrize("sigmoid", [T.nnet.sigmoid, lambda z: 1 / (1 + T.exp(-z))], ids=["sigmoid", "written"])
+def test_gradients_of_losses_written_out(written, reduce, sigmoid):
+    """Theano's logistic regression: the gradient is p - t, however far the score is from 0."""
+    t, z = T.vectors("t", "z")
+    loss = reduce(written(t, z, sigmoid(z)))
+    scores, targets = np.array([-1e3, -800, -40, 0.5, 3, 40, 800, 1e3]), np.arange(8) % 2.0
+    (g,) = evaluate(program([t, z], [weft.grad(loss, z)]), [targets, scores])
+    scale = 1 / 8 if reduce is T.mean else 1
+    np.testing.assert_allclose(g, (0.5 * (1 + np.tanh(scores / 2)) - targets) * scale, rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize("written, wanted", [
+    (lambda z: T.log(1 + T.exp(z)), lambda z: 0.5 * (1 + np.tanh(z / 2))),
+    (lambda z: T.log(1 - T.nnet.sigmoid(z)), lambda z: -0.5 * (1 + np.tanh(z / 2))),
+    (lambda z: 1 / (1 + T.exp(-z)), lambda z: 0.25 * (1 - np.tanh(z / 2) ** 2)),
+    (lambda z: T.log(1 + T.exp(1 - 2 * z)), lambda z: -1 + np.tanh(z - 0.5)),
+], ids=range(4))  # fmt: skip
+def test_gradients_of_stable_forms(written, wanted):
+    z, at = T.vector("z"), np.array([-1e3, -20, 0, 1, 20, 1e3])
+    (g,) = evaluate(program([z], [weft.grad(written(z).sum(), z)]), [at])
+    np.testing.assert_allclose(g, wanted(at), rtol=1e-6, atol=1e-15)
+
+
 # ---- any program ----------------------------------------------------------------------------------------------------
 
 UNARY = ("neg", "exp", "log", "sqrt", "sqr", "abs", "sigmoid", "softplus", "log1p", "expm1", "reciprocal", "tanh")

@@ -30,6 +30,10 @@ def _where(condition: Variable, g: Variable) -> Variable:
     return m.switch(condition, g, fit.zero(g))
 
 
+def _elsewhere(condition: Variable, g: Variable) -> Variable:
+    return m.switch(condition, fit.zero(g), g)
+
+
 def _pow_base(g: Any, x: Any, e: Any, y: Any) -> Any:
     known = number_of(e)
     if known is not None:
@@ -86,9 +90,9 @@ ROWS: dict[str, tuple[Any, ...]] = {
     "pow": (_pow_base, _pow_exponent),
     "mod": (lambda g, a, b, y: g, lambda g, a, b, y: -(g * m.int_div(a, b))),
     "atan2": (lambda g, a, b, y: g * b / (a * a + b * b), lambda g, a, b, y: -(g * a / (a * a + b * b))),
-    # Theano's convention: where both arguments are the extreme one, both have the whole gradient.
-    "maximum": (lambda g, a, b, y: _where(m.eq(y, a), g), lambda g, a, b, y: _where(m.eq(y, b), g)),
-    "minimum": (lambda g, a, b, y: _where(m.eq(y, a), g), lambda g, a, b, y: _where(m.eq(y, b), g)),
+    # Theano's convention: at a tie the first argument has the gradient, where one is NaN the second.
+    "maximum": (lambda g, a, b, y: _where(m.eq(y, a), g), lambda g, a, b, y: _elsewhere(m.eq(y, a), g)),
+    "minimum": (lambda g, a, b, y: _where(m.eq(y, a), g), lambda g, a, b, y: _elsewhere(m.eq(y, a), g)),
 }
 
 
@@ -126,7 +130,7 @@ def push_abs(node: Apply, tangents: Gradients) -> Gradients:
 @pullback("switch")
 def pull_switch(node: Apply, grads: Gradients) -> Gradients:
     (c, _, _), (g,) = node.inputs, grads
-    return [None, _where(c, g), m.switch(c, fit.zero(g), g)]
+    return [None, _where(c, g), _elsewhere(c, g)]
 
 
 @pushforward("switch")

@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ...runtime.callable import Argument
 from ...runtime.errors import ArgumentError, DTypeError, ShapeError, UnusedInputError
 from ...runtime.sparse import SparseArgument
@@ -15,6 +17,7 @@ from ..ir.dtypes import numpy_dtype
 from . import sparse
 from .config import config
 from .lowering import Lowered, lower
+from .shaping import with_lengths
 from .shared import SharedVariable, shared
 from .tensor import as_tensor_variable, cast
 from .trace import here
@@ -158,11 +161,9 @@ def declare(
     kinds = [o.node.type.kind for o in outs] if any(map(sparse.is_sparse, outs)) else None
     outs = [p for o in outs for p in (sparse.exploded(o) if sparse.is_sparse(o) else [o])]
     params = [p for i in ins if i.state is None for p in sparse.parts(i.variable)]
-    replace = _givens(givens, rebuild_strict)
+    replace = _givens(givens, ins, rebuild_strict)
     for i in ins:
         if i.state is not None:
-            if i.variable in replace:
-                raise ArgumentError(f"{i.variable.describe()} is an input with a state, and givens replaces it")
             replace[i.variable] = _fit(i.state, i.variable, f"the value of {i.variable.describe()}")
     changes = _updates(updates, ins)
     _default_updates(outs, changes, replace, no_default_updates, params)
@@ -216,14 +217,17 @@ def _completed(given: In, allow: bool | None) -> In:
 
 
 def _outputs(outputs: Any) -> tuple[list[Variable], Any]:
-    def one(o: Any) -> Variable:
+    def one(o: Any, which: str = "the output") -> Variable:
         o = o.variable if isinstance(o, Out) else o
-        return (
-            o
-            if isinstance(o, Variable)
-            else sparse.as_sparse_variable(o)
-            if sparse.is_scipy(o)
-            else as_tensor_variable(o)
+        if isinstance(o, Variable):
+            return o
+        if sparse.is_scipy(o):
+            return sparse.as_sparse_variable(o)
+        if isinstance(o, (bool, int, float, complex, np.ndarray, np.generic)):
+            return as_tensor_variable(o)
+        raise DTypeError(
+            f"{which} of the function is {o!r}; outputs are symbolic variables, in one list or dict at most "
+            "(weft.tensor.stack joins several into one)"
         )
 
     if outputs is None:
@@ -232,9 +236,9 @@ def _outputs(outputs: Any) -> tuple[list[Variable], Any]:
         for key in outputs:
             if not isinstance(key, str):
                 raise ArgumentError(f"the keys of an output dict are strings, not {key!r}")
-        return [one(outputs[k]) for k in outputs], tuple(outputs)
+        return [one(o, f"output {k!r}") for k, o in outputs.items()], tuple(outputs)
     if isinstance(outputs, (list, tuple)):
-        return [one(o) for o in outputs], "list"
+        return [one(o, f"output {k}") for k, o in enumerate(outputs)], "list"
     return [one(outputs)], "one"
 
 
@@ -248,18 +252,32 @@ def _pairs(given: Any, what: str) -> list[tuple[Any, Any]]:
     return [tuple(item) for item in items]  # type: ignore[misc]
 
 
-def _givens(givens: Any, strict: bool) -> dict[Variable, Variable]:
+def _givens(givens: Any, ins: Sequence[In], strict: bool) -> dict[Variable, Variable]:
     out: dict[Variable, Variable] = {}
+    given = {i.variable for i in ins}
     for old, new in _pairs(givens, "givens"):
         if not isinstance(old, Variable):
             raise DTypeError(f"givens replaces symbolic variables, not {old!r}")
         if old in out:
             raise ArgumentError(f"givens replaces {old.describe()} twice")
+        if old in given:
+            raise ArgumentError(
+                f"givens replaces {old.describe()}, which is an input of the function; make another variable the input "
+                f"and write {old.describe()} in terms of it"
+            )
         if sparse.is_sparse(old):
             new = sparse.fit(new, old, f"givens for {old.describe()}")
             out.update(zip(sparse.parts(old), sparse.exploded(new), strict=False))
             continue
         out[old] = _fit(new, old, f"givens for {old.describe()}", strict)
+    for old, new in out.items():
+        # Whether a replacement is replaced in turn would depend on the order; Theano refuses it, too.
+        found = next((v for v in ancestors([new], stop=given) if v in out), None)
+        if found is not None:
+            raise ArgumentError(
+                f"givens replaces {found.describe()}, and what stands for {old.describe()} is computed from it; write "
+                "that in terms of other variables, or replace in two steps with weft.clone"
+            )
     return out
 
 
@@ -282,7 +300,7 @@ def _fit(value: Any, like: Variable, what: str, strict: bool = True) -> Variable
     for a, (have, want) in enumerate(zip(new.type.shape, like.type.shape, strict=True)):
         if want is not None and have is not None and have != want:
             raise ShapeError(f"{what}: axis {a} has length {have}, but {like.describe()} has {want} there")
-    return new
+    return with_lengths(new, like.type.shape)
 
 
 def _updates(updates: Any, ins: Sequence[In]) -> dict[SharedVariable, Variable]:
@@ -310,9 +328,11 @@ def _updates(updates: Any, ins: Sequence[In]) -> dict[SharedVariable, Variable]:
 
 def _default_updates(outs: list, changes: dict, replace: dict, excluded: Any, params: Sequence[Variable]) -> None:
     """Adds the default updates of the shared variables in use (random streams advance by them)."""
+    if not isinstance(excluded, (bool, list, tuple, set)):
+        raise ArgumentError(f"no_default_updates is a bool or a list of shared variables, not {excluded!r}")
     if excluded is True:
         return
-    skip = set(excluded) if isinstance(excluded, (list, tuple, set)) else set()
+    skip = set() if excluded is False else set(excluded)
     pending = [*outs, *changes.values(), *replace.values()]
     known = {v for v in ancestors(pending, stop=params) if isinstance(v, SharedVariable)}
     todo = list(known)

@@ -9,9 +9,11 @@ import numpy as np
 from ...runtime.errors import ArgumentError, DTypeError, ShapeError
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
-from .shaping import length_argument
+from ..ir.node import build
+from ..ir.node import constant as ir_constant
+from .shaping import addbroadcast, length_argument
 from .tensor import as_tensor_variable, cast, pad_left
-from .variable import Variable, apply_op, op1, primitive
+from .variable import Op, Variable, apply_op, op1, primitive
 
 if TYPE_CHECKING:
     from .operators import TensorVariable
@@ -30,6 +32,7 @@ class Plan(NamedTuple):
 
     basic: Basic | None
     arrays: list[tuple[int, Variable]]
+    adjacent: bool  # whether the axes of the arrays stay where they were, or come first
 
 
 def nonzero(x: Any, return_matrix: bool = False) -> Any:
@@ -46,22 +49,70 @@ def nonzero(x: Any, return_matrix: bool = False) -> Any:
 def _is_array(e: Any) -> bool:
     if isinstance(e, Variable):
         return e.ndim > 0
-    return isinstance(e, (list, np.ndarray)) and np.ndim(e) > 0
+    return isinstance(e, list) or (isinstance(e, np.ndarray) and e.ndim > 0)
 
 
 def _bool_array(e: Any) -> bool:
     return _is_array(e) and (e.dtype == "bool" if isinstance(e, Variable) else np.asarray(e).dtype == bool)
 
 
+class MaskOf(Op):
+    """A mask as it is, which has the lengths of a tensor from an axis on: an obligation where that is not known."""
+
+    __props__ = ("axis",)
+
+    def __init__(self, axis: int):
+        self.axis = axis
+
+    def lower(self, inputs):
+        mask, x = inputs
+        axes = x.type.axes[self.axis : self.axis + mask.type.ndim]
+        if len(axes) < mask.type.ndim:
+            raise ShapeError(f"a mask of {mask.type.ndim} dimensions for the axes from {self.axis} on")
+        if all(a is b for a, b in zip(mask.type.axes, axes, strict=True)):
+            return [mask]
+        for k, (n, m) in enumerate(zip(mask.type.static_shape, map(lengths.static, axes), strict=True)):
+            if n is not None and m is not None and n != m:
+                raise ShapeError(f"a mask of length {n} for axis {self.axis + k}, which has length {m}")
+        # `and` states that lengths are equal; but an axis known to be 1 stretches to the other, which has to be 1, too.
+        whole = build("alloc", ir_constant(True, "bool"), *axes)
+        stretch = [
+            tuple(k for k, one in enumerate(a.type.broadcastable) if one and not b.type.broadcastable[k])
+            for a, b in ((mask, whole), (whole, mask))
+        ]
+        if stretch[0]:
+            whole = build("rebroadcast", whole, axes=stretch[0])
+        if stretch[1]:
+            mask = build("rebroadcast", mask, axes=stretch[1])
+        return [build("and", mask, whole)]
+
+    def pullback(self, node, grads):
+        return [None, None]
+
+    def pushforward(self, node, tangents):
+        return [None]
+
+    def connection_pattern(self, node):
+        return [[False], [False]]
+
+    def __str__(self) -> str:
+        return "a mask and what it selects from"
+
+
 def parse(x: Variable, args: Any) -> Plan:
     """The plan of x[args]."""
     items = list(args) if isinstance(args, tuple) else [args]
+    items = [as_tensor_variable(e) if _bool_array(e) else e for e in items]
+    width = sum(e.ndim if _bool_array(e) else e is not None and e is not Ellipsis for e in items)
     expanded: list[Any] = []
+    axis = 0
     for e in items:
         if _bool_array(e):
-            expanded.extend(nonzero(e))
+            expanded.extend(nonzero(apply_op(MaskOf(axis), [e, x])[0]))
+            axis += e.ndim
         else:
             expanded.append(e)
+            axis += x.ndim - width if e is Ellipsis else e is not None
     used = len([e for e in expanded if e is not None and e is not Ellipsis])
     if used > x.ndim:
         raise ShapeError(f"{used} subscripts of {x.describe()}, which has {x.ndim} dimensions")
@@ -76,8 +127,9 @@ def parse(x: Variable, args: Any) -> Plan:
     bounds: list[Variable] = []
     order: list[Any] = []
     arrays: list[tuple[int, Variable]] = []
+    advanced: list[int] = []  # NumPy counts a number among the arrays when it asks whether they stand side by side
     axis = 0
-    for e in expanded:
+    for k, e in enumerate(expanded):
         if e is None:
             order.append("x")
             continue
@@ -85,18 +137,22 @@ def parse(x: Variable, args: Any) -> Plan:
             spec.append(_range(e, bounds))
             order.append(axis)
         elif _is_array(e):
-            index = as_tensor_variable(e)
+            # NumPy makes floats of an empty list, and takes it as a subscript all the same.
+            index = as_tensor_variable(np.zeros(np.shape(e), "int64") if isinstance(e, list) and not np.size(e) else e)
             if DTYPES[index.dtype].kind not in "iu":
                 raise DTypeError(f"subscript {index.describe()} is {index.dtype}; integers or bool are needed")
+            advanced.append(k)
             arrays.append((len(order), index))
             spec.append(("all",))
             order.append(axis)
         else:
+            advanced.append(k)
             bounds.append(length_argument(e, "a subscript"))
             spec.append(("point",))
         axis += 1
     trivial = all(s == ("all",) for s in spec) and order == list(range(x.ndim))
-    return Plan(None if trivial else Basic(tuple(spec), bounds, tuple(order)), arrays)
+    adjacent = not advanced or advanced[-1] - advanced[0] == len(advanced) - 1
+    return Plan(None if trivial else Basic(tuple(spec), bounds, tuple(order)), arrays, adjacent)
 
 
 def _range(e: slice, bounds: list[Variable]) -> tuple:
@@ -123,8 +179,7 @@ def _front(plan: Plan, ndim: int) -> tuple[list[int], list[int]]:
     rest = [a for a in range(ndim) if a not in axes]
     width = max(i.ndim for _, i in plan.arrays)
     # NumPy: index axes stand where the indexed ones stood if those are adjacent, otherwise in front.
-    adjacent = axes == list(range(axes[0], axes[0] + len(axes)))
-    place = len([a for a in rest if a < axes[0]]) if adjacent else 0
+    place = len([a for a in rest if a < axes[0]]) if plan.adjacent else 0
     back = [width + k for k in range(place)] + list(range(width)) + [width + k for k in range(place, len(rest))]
     return axes + rest, back
 
@@ -215,8 +270,7 @@ def _write_basic(x: Variable, basic: Basic, y: Variable, mode: str) -> TensorVar
     inserted = [k for k, o in enumerate(basic.order) if o == "x"]
     kept = [k for k in range(y.ndim) if k not in inserted]
     by_axis = {basic.order[k]: k for k in kept}
-    if any(not y.broadcastable[k] for k in inserted):
-        raise ShapeError(f"{y.describe()} does not fit a subscript with new axes: those have length 1")
+    y = addbroadcast(y, *inserted)  # a length of 1 there is checked, at the call if it is not known before
     y = y.dimshuffle(*[by_axis.get(a, "x") for a in range(x.ndim)])
     return op1("set_slice", x, y, *basic.bounds, spec=basic.spec, mode=mode)
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ...runtime.errors import MissingInputError, WeftError
-from ..ir.node import Check, Node, Region, region
+from ..ir.node import OPS, Check, Node, Region, region
 from ..ir.origins import Origins
 from .trace import Trace
 from .types import param
-from .variable import Constant, Op, Variable, ancestors, explain
+from .variable import Constant, Op, Primitive, Variable, ancestors, explain
 
 
 class Lowered(NamedTuple):
@@ -72,7 +72,7 @@ def _collect(n: Node, v: Variable, checks: list, owners: dict, origins: Origins)
         for c in m.checks:
             if c not in owners:
                 owners[c] = v
-                checks.append(c._replace(what=c.what + located(v)))
+                checks.append(c._replace(what=c.what + located(v) + _advice(c, v)))
         for i in m.inputs:
             if i not in origins and i.op not in ("param", "const", "dim"):
                 origins.add(i, v.trace)
@@ -84,8 +84,19 @@ def located(v: Variable) -> str:
     owner = v.owner
     if owner is None:
         return ""
-    args = "".join(f"\n    {i.describe()} : {i.node.type}" for i in owner.inputs[:6])
+    args = "".join(f"\n    {i.describe()} : {i.type}" for i in owner.inputs[:6])
     return f"\n  in {owner.op} of{args}\n  at {owner.trace}"
+
+
+def _advice(c: Check, v: Variable) -> str:
+    """What to do where lengths of an elementwise operation differ: most often one of them is 1."""
+    op = v.owner.op if v.owner is not None else None
+    if c.kind != "eq" or not isinstance(op, Primitive) or OPS[op.name].family != "elementwise":
+        return ""
+    return (
+        "\n  (a length of 1 stretches only where the axis is declared broadcastable: by row, col, broadcastable=, "
+        "keepdims=, or weft.tensor.addbroadcast)"
+    )
 
 
 def _lower_op(owner, inputs: list[Node]) -> list[Node]:

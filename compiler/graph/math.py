@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import builtins
+import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ...runtime.errors import ArgumentError, DTypeError, ShapeError
+from ..ir import lengths
 from ..ir.dtypes import DTYPES, check_dtype, promote, promote_all
 from .config import config
 from .tensor import as_tensor_variable, cast, constant, pad_left
@@ -169,6 +171,8 @@ def isnan(x: Any) -> TensorVariable:
 
 def isinf(x: Any) -> TensorVariable:
     x = as_tensor_variable(x)
+    if DTYPES[x.dtype].kind == "c":
+        return or_(op1("isinf", real(x)), op1("isinf", imag(x)))
     return op1("isinf", x) if DTYPES[x.dtype].kind == "f" else ne_self(x)
 
 
@@ -182,8 +186,10 @@ def real(x: Any) -> TensorVariable:
 
 
 def imag(x: Any) -> TensorVariable:
+    from .shaping import zeros_like
+
     x = as_tensor_variable(x)
-    return op1("imag", x) if DTYPES[x.dtype].kind == "c" else mul(x, constant(0, dtype=x.dtype))
+    return op1("imag", x) if DTYPES[x.dtype].kind == "c" else zeros_like(x)
 
 
 def conj(x: Any) -> TensorVariable:
@@ -223,16 +229,27 @@ def relu(x: Any, alpha: Any = 0) -> TensorVariable:
     return switch(gt(x, constant(0, dtype=x.dtype)), x, mul(x, alpha))
 
 
+def _axis_number(axis: Any) -> int | None:
+    """An integer or an integer constant as a number, None for anything else."""
+    if isinstance(axis, Variable):
+        return lengths.static(axis.node) if not axis.ndim and DTYPES[axis.dtype].kind in "iu" else None
+    try:
+        return operator.index(axis)
+    except TypeError:
+        return None
+
+
 def normal_axes(x: Variable, axis: Any, what: str) -> tuple[int, ...]:
     """Sorted axis numbers of an `axis` argument (None is all of them)."""
     if axis is None:
         return tuple(range(x.ndim))
-    if isinstance(axis, Variable):
-        raise ArgumentError(f"the axis of {what} is a symbolic variable; it has to be known when the graph is built")
-    given = [axis] if not isinstance(axis, (list, tuple)) else list(axis)
+    given = list(axis) if isinstance(axis, (list, tuple)) else [axis]
     out = []
-    for a in given:
-        a = int(a)
+    for a in map(_axis_number, given):
+        if a is None:
+            raise ArgumentError(
+                f"the axis of {what} of {x.describe()} is {axis!r}; axes are integers, known when the graph is built"
+            )
         if not -x.ndim <= a < x.ndim:
             raise ShapeError(f"axis {a} of {what} of {x.describe()}, which has {x.ndim} dimensions")
         out.append(a % x.ndim)
@@ -364,7 +381,7 @@ def all(x: Any, axis: Any = None, keepdims: bool = False) -> TensorVariable:
 
 
 def dot(a: Any, b: Any) -> TensorVariable:
-    """The product of vectors, matrices (2-D or 1-D each); a scalar argument multiplies."""
+    """The product summed over the last axis of a and the last but one of b (its only one); a scalar multiplies."""
     from . import sparse
 
     if sparse.is_sparse(a) or sparse.is_sparse(b):
@@ -373,13 +390,28 @@ def dot(a: Any, b: Any) -> TensorVariable:
     if a.ndim == 0 or b.ndim == 0:
         return mul(a, b)
     if a.ndim > 2 or b.ndim > 2:
-        raise ShapeError(
-            f"dot of {a.describe()} with {a.ndim} and {b.describe()} with {b.ndim} dimensions: at most 2 are supported"
-        )
+        from .extras import tensordot
+
+        return tensordot(a, b, [[a.ndim - 1], [builtins.max(0, b.ndim - 2)]])
     dtype = promote(a.dtype, b.dtype)
     if dtype == "bool":
         raise DTypeError("dot of two bool tensors; cast one of them")
     return op1("dot", cast(a, dtype), cast(b, dtype))
+
+
+def matmul(a: Any, b: Any) -> TensorVariable:
+    """a @ b: as `dot` for a b of at most two axes; the product of the matrices a[i] and b[i] for three axes each."""
+    a, b = (v if isinstance(v, Variable) else as_tensor_variable(v) for v in (a, b))
+    if a.ndim == 3 and b.ndim == 3:
+        from .extras import batched_dot
+
+        return batched_dot(a, b)
+    if not a.ndim or not b.ndim or b.ndim > 2:
+        raise ShapeError(
+            f"{a.describe()} @ {b.describe()} of {a.ndim} and {b.ndim} dimensions; weft.tensor.dot, tensordot and "
+            "batched_dot say which axes are meant"
+        )
+    return dot(a, b)
 
 
 def outer(a: Any, b: Any) -> TensorVariable:

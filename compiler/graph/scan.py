@@ -227,10 +227,7 @@ def _output(info: Any, k: int, label: str) -> Output:
                 f"taps {taps} need {depth}"
             )
         first = x if known == depth else subtensor(x, slice(0, depth))
-        if lengths.static(first.node.type.axes[0]) != depth:
-            # Declared at the call: fewer values are an error there.
-            rest = [shaping.shape_i(first, a) for a in range(1, first.ndim)]
-            first = shaping.reshape(first, [constant(depth, dtype="int64"), *rest])
+        first = shaping.with_lengths(first, [depth] + [None] * (first.ndim - 1))  # fewer are an error of the call
     base = x.name or f"output {k}"
     inner = tuple(inner_leaf(first, f"{base}[t{t}]", drop=1) for t in taps)
     return Output(first, tuple(taps), inner, returned)

@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...runtime.errors import ArgumentError, ShapeError
+import numpy as np
+
+from ...runtime.errors import ArgumentError, DTypeError, ShapeError
 from ..ir import lengths
 from ..ir.dtypes import DTYPES, check_dtype, promote_all
 from .config import config
 from .tensor import as_tensor_variable, cast, constant, pad_left
-from .variable import Op, Variable, apply_op, op1
+from .variable import Constant, Op, Variable, apply_op, op1
+
+
+class Second(Op):
+    """The second of two arguments. The first only counts as used: in Theano a tensor filled with ones or zeros "like"
+    another depends on it, which decides what is an unused input. Where lengths are symbolic, they make it so."""
+
+    __props__ = ()
+
+    def lower(self, inputs):
+        return [inputs[1]]
+
+    def pullback(self, node, grads):
+        return [None, grads[0]]
+
+    def pushforward(self, node, tangents):
+        return [tangents[1]]
+
+    def connection_pattern(self, node):
+        return [[False], [True]]
 
 if TYPE_CHECKING:
     from .operators import TensorVariable
@@ -52,7 +74,8 @@ def length_argument(n: Any, what: str) -> TensorVariable:
     """An int64 scalar of a length or bound given as a number or a symbolic integer."""
     v = as_tensor_variable(n)
     if v.ndim or DTYPES[v.dtype].kind not in "iub":
-        raise ShapeError(f"{what} takes integer scalars, not {v.describe()} of type {v.node.type}")
+        error = ShapeError if v.ndim else DTypeError
+        raise error(f"{what} takes integer scalars, not {v.describe()} : {v.type}")
     return cast(v, "int64")
 
 
@@ -188,8 +211,12 @@ def join(axis: int, *tensors: Any) -> TensorVariable:
 
 
 def stack(*tensors: Any, axis: int = 0) -> TensorVariable:
-    """Tensors of one shape joined along a new axis."""
-    parts = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else list(tensors)
+    """Tensors of one shape joined along a new axis: `stack(list)`, `stack(list, axis)`, or `stack(a, b, ..)`."""
+    parts = list(tensors)
+    if tensors and isinstance(tensors[0], (list, tuple)) and (
+        len(tensors) == 1 or (len(tensors) == 2 and isinstance(tensors[1], (int, np.integer)))
+    ):
+        parts, axis = list(tensors[0]), int(tensors[1]) if len(tensors) == 2 else axis
     xs = [as_tensor_variable(x) for x in parts]
     if not xs:
         raise ArgumentError("stack of nothing")
@@ -227,17 +254,18 @@ zeros, ones = _filled(0), _filled(1)
 def fill(a: Any, b: Any) -> TensorVariable:
     """b in the shape of a."""
     a, b = as_tensor_variable(a), as_tensor_variable(b)
-    return op1(
-        "alloc",
-        cast(b, promote_all([a.dtype, b.dtype]) if b.owner is not None else b.dtype),
-        *[shape_i(a, k) for k in range(a.ndim)],
-    )
+    return _alloc_like(a, cast(b, promote_all([a.dtype, b.dtype]) if b.owner is not None else b.dtype))
+
+
+def _alloc_like(x: Variable, value: Variable) -> Variable:
+    out = op1("alloc", value, *[shape_i(x, k) for k in range(x.ndim)]) if x.ndim else value
+    known = all(lengths.static(n) is not None for n in x.node.type.axes)
+    return apply_op(Second(), [x, out])[0] if known and not isinstance(x, Constant) else out
 
 
 def full_like(x: Any, number: Any, dtype: Any = None) -> TensorVariable:
     x = as_tensor_variable(x)
-    value = constant(number, dtype=x.dtype if dtype is None else dtype)
-    return op1("alloc", value, *[shape_i(x, k) for k in range(x.ndim)]) if x.ndim else value
+    return _alloc_like(x, constant(number, dtype=x.dtype if dtype is None else dtype))
 
 
 def zeros_like(model: Any, dtype: Any = None, opt: bool = False) -> TensorVariable:
@@ -296,6 +324,15 @@ def addbroadcast(x: Any, *axes: int) -> TensorVariable:
     x = as_tensor_variable(x)
     todo = tuple(sorted(a % x.ndim for a in axes if not x.broadcastable[a]))
     return op1("rebroadcast", x, axes=todo) if todo else x
+
+
+def with_lengths(x: Variable, known: Sequence[int | None]) -> TensorVariable:
+    """x, which has the lengths that are known; checked at the call where the graph does not tell."""
+    told = x.node.type.static_shape
+    missing = {a: n for a, n in enumerate(known) if n is not None and told[a] != n}
+    if set(missing.values()) <= {1}:
+        return addbroadcast(x, *missing) if missing else x
+    return reshape(x, [shape_i(x, a) if n is None else constant(n, dtype="int64") for a, n in enumerate(known)])
 
 
 def patternbroadcast(x: Any, broadcastable: Any) -> TensorVariable:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ...runtime.callable import as_numbers
 from ...runtime.errors import ArgumentError, DTypeError, ShapeError
 from ...runtime.state import Storage
 from ..ir.dtypes import check_dtype, numpy_dtype
@@ -44,9 +45,9 @@ class SharedVariable(Variable):
         self.container.replace(array if borrow and array.flags.writeable else np.array(array, order="C", copy=True))
 
     def _accept(self, value: Any) -> np.ndarray:
-        array = np.asarray(value)
         t = self.type
         want = numpy_dtype(t.dtype)
+        array = as_numbers(value, f"{self.describe()} holds {want}")
         if array.dtype != want:
             lossless = isinstance(value, (int, float, bool, list, tuple)) and np.array_equal(array.astype(want), array)
             if self.strict or not (self.allow_downcast or lossless or np.promote_types(array.dtype, want) == want):
@@ -100,9 +101,9 @@ def shared(
         from .sparse import shared_sparse
 
         return shared_sparse(value, name)
-    array = np.array(value, order="C", copy=True) if not (borrow and isinstance(value, np.ndarray)) else value
-    if array.dtype == object:
-        raise DTypeError(f"shared cannot hold {value!r}: it is not an array of numbers")
+    array = as_numbers(value, "shared takes numbers")
+    if array is not value or not borrow:
+        array = np.array(array, order="C", copy=True)
     dtype = check_dtype(array.dtype)
     if shape is None:
         shape = tuple(1 if b else None for b in broadcastable) if broadcastable is not None else (None,) * array.ndim

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...runtime.errors import ArgumentError, DTypeError
+from ...runtime.errors import ArgumentError, DTypeError, ShapeError
 from ..ir.dtypes import DTYPES, check_dtype, numpy_dtype, promote_all, smallest_int
 from ..ir.node import Node
 from ..ir.node import constant as ir_constant
@@ -52,7 +52,8 @@ def _cast_number(number: Node, dtype: str) -> Node:
 
 def constant(x: Any, name: str | None = None, ndim: int | None = None, dtype: Any = None) -> TensorVariable:
     """A constant tensor; a Python number gets the dtype of `literal_dtype` unless one is given."""
-    if isinstance(x, (int, float)) and not ndim:
+    plain = isinstance(x, (int, float, complex)) and not isinstance(x, np.generic)  # np.float64 is a float, too
+    if plain and not isinstance(x, complex) and not ndim:
         node = _number(type(x).__name__, x, str(x), literal_dtype(x) if dtype is None else check_dtype(dtype))
         return constant_class(node)(node, name=name)
     if isinstance(x, Variable):
@@ -64,7 +65,7 @@ def constant(x: Any, name: str | None = None, ndim: int | None = None, dtype: An
             if not isinstance(x, (int, float))
             else np.asarray(x, numpy_dtype(chosen))
         )
-    elif isinstance(x, (bool, int, float, complex)):
+    elif plain:
         chosen = literal_dtype(x)
         array = np.asarray(x, numpy_dtype(chosen))
     else:
@@ -126,7 +127,7 @@ def pad_left(x: Any, ndim: int | None) -> TensorVariable:
     if ndim is None or x.ndim == ndim:
         return x
     if x.ndim > ndim:
-        raise ArgumentError(f"{x.describe()} has {x.ndim} dimensions, more than {ndim}")
+        raise ShapeError(f"{x.describe()} has {x.ndim} dimensions, more than {ndim}")
     return op1("dimshuffle", x, order=("x",) * (ndim - x.ndim) + tuple(range(x.ndim)))
 
 

@@ -288,7 +288,7 @@ def explain(e: WeftError, op: str, inputs: Sequence[Variable], trace: Trace) -> 
     """The same error with the arguments' names and types and the user's line."""
     if getattr(e, "explained", False):
         return e
-    args = "".join(f"\n    {v.describe()} : {v.node.type}" for v in inputs)
+    args = "".join(f"\n    {v.describe()} : {v.type}" for v in inputs)
     new = type(e)(f"{e}\n  in {op} of{args}\n  at {trace}")
     new.explained = True  # type: ignore[attr-defined]
     return new

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..ir.node import Node, build
-from ..ir.pattern import Bindings
+from ..ir.pattern import Bindings, uniform
 from ..ir.rewrite import Pass, Rule, weigh
 from .common import INVERSE, STABLE, is_float, real_rule, rule, weight
 
@@ -16,6 +16,21 @@ def stable(name: str, pattern: str, replacement, where=None) -> Rule:
 def _log_of_gathered(b: Bindings, node: Node) -> Node:
     """The logarithm of some elements of a softmax, which may have vanished: those elements of its logarithm."""
     return build("gather", build("sub", b["x"], build("log", b["s"])), *b["i"])
+
+
+def _opposite(b: Bindings, node: Node) -> bool:
+    """Whether n is -x, in any of the forms that the rules of algebra give a negation."""
+    n, x = b["n"], b["x"]
+    for p, q in ((n, x), (x, n)):
+        if p.op == "neg" and p.inputs[0] is q:
+            return True
+    if n.op != x.op or n.op not in ("sub", "mul", "truediv"):
+        return False
+    pairs = list(zip(n.inputs, x.inputs, strict=True))
+    if n.op == "sub":
+        return pairs[0][0] is pairs[1][1] and pairs[1][0] is pairs[0][1]
+    unlike = [(uniform(p), uniform(q)) for p, q in pairs if p is not q]
+    return len(unlike) == 1 and None not in unlike[0] and unlike[0][0] == -unlike[0][1]
 
 
 def _real(b: Bindings, node: Node) -> bool:
@@ -51,8 +66,10 @@ SIGMOIDS = [
     stable("sigmoid-exp", "truediv(exp(x), add(1, exp(x)))", "sigmoid(x)"),
     stable("times-sigmoid", "truediv(y, add(1, exp(x)))", "mul(y, sigmoid(neg(x)))"),
     stable("one-minus-sigmoid", "sub(1, sigmoid(x))", "sigmoid(neg(x))"),
-    stable("sigmoid-times-exp", "mul(sigmoid(x), exp(neg(x)))", "sigmoid(neg(x))"),
-    stable("times-sigmoid-times-exp", "mul(mul(y, sigmoid(x)), exp(neg(x)))", "mul(y, sigmoid(neg(x)))"),
+    stable("sigmoid-times-exp", "mul(sigmoid(n), exp(x))", "sigmoid(x)", _opposite),
+    stable("times-sigmoid-times-exp", "mul(mul(y, sigmoid(n)), exp(x))", "mul(y, sigmoid(x))", _opposite),
+    stable("times-exp-times-sigmoid", "mul(mul(y, exp(x)), sigmoid(n))", "mul(y, sigmoid(x))", _opposite),
+    stable("squared-sigmoid-times-exp", "mul(sqr(sigmoid(n)), exp(x))", "mul(sigmoid(n), sigmoid(x))", _opposite),
     stable("sigmoid-neg-neg", "sigmoid(neg(neg(x)))", "sigmoid(x)"),
     stable("softplus-neg-neg", "softplus(neg(neg(x)))", "softplus(x)"),
     stable("tanh-exps", "truediv(sub(exp(x), exp(neg(x))), add(exp(x), exp(neg(x))))", "tanh(x)"),

@@ -1,0 +1,140 @@
+"""`function`, `shared` and their arguments, as Theano's tutorial uses them; and what their errors say."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+import pytest
+
+import weft
+import weft.tensor as T
+from weft import In, Out
+from weft.runtime.errors import ArgumentError, DTypeError, ShapeError, UnusedInputError
+
+each_mode = pytest.mark.parametrize("mode", ["interpret", "compile"])
+
+
+@each_mode
+def test_default_inputs_and_keywords(mode: str) -> None:
+    x, y, w = T.dscalars("x", "y", "w")
+    f = weft.function([x, In(y, value=1), In(w, value=2, name="by_name")], (x + y) * w, mode=mode)
+    assert [f(33), f(33, 2), f(33, 0, 1), f(33, by_name=1), f(33, by_name=1, y=0)] == [68, 70, 33, 34, 33]
+    assert weft.function([x, (y, 5)], x + y, mode=mode)(1) == 6
+    for call in (lambda: f(), lambda: f(1, w=1), lambda: f(1, 2, 3, 4), lambda: f(1, x=2)):
+        with pytest.raises(ArgumentError):
+            call()
+
+
+@each_mode
+@pytest.mark.parametrize("form", [dict, OrderedDict, list, tuple, lambda u: [list(p) for p in u], iter])
+def test_forms_of_updates(mode: str, form: Any) -> None:
+    a, b, v = weft.shared(np.zeros(2), "a"), weft.shared(np.ones(2), "b"), T.dvector("v")
+    f = weft.function([v], updates=form([(a, b + v), (b, a)]), mode=mode)
+    f([1, 2])
+    assert a.get_value().tolist() == [2, 3] and b.get_value().tolist() == [0, 0]
+
+
+@each_mode
+def test_outputs(mode: str) -> None:
+    x = T.dscalar("x")
+    assert weft.function([x], {"a": x, "b": x * 2}, mode=mode)(1) == {"a": 1, "b": 2}
+    assert weft.function([x], (x, 3, np.ones(())), mode=mode)(2) == [2, 3, 1]
+    assert weft.function([x], Out(x, borrow=True), mode=mode)(2) == 2
+    assert weft.function([x], [], mode=mode, on_unused_input="ignore")(1) == []
+    with pytest.raises(DTypeError, match="output 1 of the function is"):
+        weft.function([x], [x, [x, x]], mode=mode)
+    with pytest.raises(DTypeError, match="output 'b'"):
+        weft.function([x], {"a": x, "b": None}, mode=mode)
+    with pytest.raises(DTypeError, match="the output of the function is 'x'"):
+        weft.function([x], "x", mode=mode)
+
+
+@each_mode
+def test_givens(mode: str) -> None:
+    x, y, s = T.dvector("x"), T.dvector("y"), weft.shared(np.arange(3.0), "s")
+    z = x * 2 + 1
+    assert weft.function([], z, givens={x: s[1:]}, mode=mode)().tolist() == [3, 5]
+    assert weft.function([y], z, givens=[(x, y * y)], mode=mode)([1, 2]).tolist() == [3, 9]
+    assert weft.function([], z, givens={x: [1, 2]}, mode=mode)().tolist() == [3, 5]
+    with pytest.raises(ArgumentError, match="givens replaces x, which is an input"):
+        weft.function([x], z, givens={x: x + 1}, mode=mode)
+    for chain in ([(x, y), (y, s)], [(y, s), (x, y)], [(x, y), (y, x + 1)]):
+        with pytest.raises(ArgumentError, match="is computed from it"):
+            weft.function([], z, givens=chain, mode=mode)
+
+
+@each_mode
+@pytest.mark.parametrize("shape", [(1, None), (2, None), (None, 3)], ids=str)
+def test_lengths_that_were_declared_are_checked_at_the_call(mode: str, shape: tuple) -> None:
+    """A given, or the new value of a shared variable, whose length the graph does not tell."""
+    x, like = T.dmatrix("x"), T.TensorType("float64", shape=shape)("like")
+    good, bad = [np.ones([3 * (n is None) + (n or 0) + k * (n is not None) for n in shape]) for k in (0, 1)]
+    f = weft.function([x], like.sum(), givens={like: x}, mode=mode)
+    assert f(good) == good.sum()
+    s = weft.shared(good, "s", shape=shape)
+    g = weft.function([x], updates=[(s, x * 2)], mode=mode)
+    g(good)
+    for call in (f, g):
+        with pytest.raises(ShapeError):
+            call(bad)
+    assert (s.get_value() == good * 2).all()
+
+
+def test_no_default_updates_is_a_bool_or_a_list() -> None:
+    with pytest.raises(ArgumentError, match="no_default_updates"):
+        weft.function([], weft.shared(0), no_default_updates="all")
+
+
+@each_mode
+def test_filled_like_a_scalar_uses_it(mode: str) -> None:
+    """In Theano ones_like(x) depends on x, so the gradient of a linear function does not leave its input unused."""
+    x, row = T.dscalar("x"), T.TensorType("float64", shape=(1, 3))("row")
+    a1, a2 = x * 2, x * 2
+    assert weft.function([x], weft.grad((a1 + a2**2).sum(), a1), mode=mode)(1) == 1
+    assert weft.function([x], weft.grad(3 * x, x), mode=mode)(1) == 3
+    assert weft.function([x], T.zeros_like(x), mode=mode)(1) == 0
+    assert weft.function([row], T.fill(row, 2), mode=mode)(np.zeros((1, 3))).tolist() == [[2, 2, 2]]
+    assert weft.function([x], weft.grad(T.ones_like(x) * x, x), mode=mode)(5) == 1
+    with pytest.raises(UnusedInputError):
+        weft.function([x, row], x, mode=mode)
+
+
+@pytest.mark.parametrize("value", ["abc", None, [[1], [2, 3]], np.array([["a"]]), np.ones((2, 2), "c8"), object(),
+                                   np.zeros((1, 1), "M8[s]")])  # fmt: skip
+def test_what_is_no_number_is_refused_by_name(value: Any) -> None:
+    m = T.fmatrix("m")
+    with pytest.raises(DTypeError, match="argument 0: m takes float32; "):
+        weft.function([m], m, mode="interpret")(value)
+    with pytest.raises(DTypeError, match="w holds float32"):
+        weft.shared(np.ones((1, 1), "f4"), "w").set_value(value)
+
+
+def test_what_is_no_number_is_not_shared() -> None:
+    for value in ("abc", None, [[1], [2, 3]], object()):
+        with pytest.raises(DTypeError):
+            weft.shared(value)
+
+
+def test_a_wrong_argument_is_described_once() -> None:
+    m = T.fmatrix("m")
+    f = weft.function([m], m, mode="interpret", name="f")
+    with pytest.raises(DTypeError, match=r"m takes float32; an array of float64 with shape \(2, 2\) would lose"):
+        f(np.ones((2, 2)))
+    with pytest.raises(ShapeError, match=r"m takes 2 dimensions, but was given .* with shape \(2,\), which has 1$"):
+        f(np.ones(2, "f4"))
+
+
+@each_mode
+def test_lengths_that_do_not_fit_are_named_with_the_shapes_of_the_call(mode: str) -> None:
+    x, w = T.dmatrix("x"), weft.shared(np.ones((1, 3)), "w")
+    with pytest.raises(ShapeError) as e:
+        weft.function([x], T.tanh(x) + w, mode=mode)(np.ones((2, 3)))
+    text = str(e.value)
+    assert "axis 0 of the arguments of add: 2 and 1 differ" in text
+    assert "addbroadcast" in text and "test_function.py" in text
+    assert text.endswith("called with x of shape (2, 3), w of shape (1, 3)")
+    with pytest.raises(ShapeError, match=r"inner lengths of dot: 2 and 3 differ") as e:
+        weft.function([x], T.dot(x, w.T), mode=mode)(np.ones((4, 2)))
+    assert "addbroadcast" not in str(e.value) and "x : TensorType(float64, shape=(None, None))" in str(e.value)
