@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from grad_check import check, interpreted
@@ -176,8 +178,18 @@ FACTORS = {
 @pytest.mark.parametrize("x", FACTORS.values(), ids=FACTORS)
 @pytest.mark.parametrize("axis", [None, 0, 1])
 def test_product(x: list, axis) -> None:
-    check(lambda v: T.prod(v, axis), np.array(x), order=2)
+    check(lambda v: T.prod(v, axis), np.array(x), order=3)
     check(lambda v: T.prod(v, axis), np.array(x) * (1 + 0.5j), order=2)
+
+
+def test_product_to_the_fourth_derivative() -> None:
+    """The gradient of the weighed sum of the gradient, three times, where every factor is 0 and elsewhere."""
+    x, w = T.dvector("x"), np.array([1.0, 2, 3, 4])
+    g: Any = weft.grad(T.prod(x), x)
+    for _ in range(3):
+        g = weft.grad(T.sum(g * w), x)
+    for at in (np.zeros(4), np.array([1.0, 2, 0, 3])):
+        np.testing.assert_allclose(interpreted([x], g)(at), 6 * w.prod() / w)
 
 
 def test_sort() -> None:
