@@ -26,7 +26,7 @@ Attrs = tuple[tuple[str, Any], ...]
 
 
 class Check(NamedTuple):
-    """An obligation on run-time values: "eq" of two lengths, "bounds" (index, length), "nonneg", "true" (a bool)."""
+    """An obligation on run-time values: "eq" of two lengths, "true" of a bool, ... (interp/checks.py)."""
 
     kind: str
     operands: tuple[Node, ...]

@@ -127,6 +127,15 @@ def apply(pass_: Pass, r: Region, origins: Origins | None = None, stats: Stats |
     return done[r]
 
 
+def with_checks(r: Region, checks: Callable[[Region], Iterable[Check]], origins: Origins | None = None) -> Region:
+    """The region with the obligations that `checks` gives for it, and for each region that its nodes hold."""
+    done: dict[Region, Region] = {}
+    for inner, order in nested_nodes(r):
+        made = _Engine(inner, order, done, {}, origins).region()
+        done[inner] = region(made.params, made.outputs, checks(made))
+    return done[r]
+
+
 def nested(r: Region) -> list[Region]:
     """The region and all that its nodes hold, inner ones first, each once."""
     return [q for q, _ in nested_nodes(r)]
@@ -435,4 +444,4 @@ def weigh(weight: Callable[[Node], int]) -> Callable[[Region], int]:
     return measure
 
 
-__all__ = ["Pass", "Rule", "Stats", "apply", "assume", "fitted", "nested", "weigh"]
+__all__ = ["Pass", "Rule", "Stats", "apply", "assume", "fitted", "nested", "nested_nodes", "weigh", "with_checks"]

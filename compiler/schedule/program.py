@@ -103,7 +103,7 @@ class Builder:
         if r not in self.fused:
             f = fuse(r)
             self.decisions += f.decisions
-            self.members |= f.kernel_members
+            self.members |= f.members
             self.lengths |= f.lengths
             self.fused[r] = f.region
         return self.fused[r]
