@@ -80,6 +80,8 @@ def test_promotion() -> None:
         (True, "bool"), (0, "int8"), (127, "int8"), (128, "int16"), (-129, "int16"), (2**31, "int64"),
         (2**63, "uint64"),
         (0.5, "float32"), (0.1, "float64"), (1e300, "float64"), (float("nan"), "float32"), (1j, "complex64"),
+        (np.float64(0.5), "float64"), (np.float32(0.1), "float32"), (np.complex128(1j), "complex128"),
+        (np.int64(1), "int64"), (np.bool_(True), "bool"), (np.array(0.5), "float64"),
     ]  # fmt: skip
     for value, want in literals:
         assert T.constant(value).dtype == want, value

@@ -189,7 +189,7 @@ def _saved(
     hold it, sequences, constants). The loop runs again where its results do not hold what is read."""
     inputs = set(loop.inner_inputs)
     random = any(s.random for s in loop.states)
-    drawn = [v for v in draws(loop) if v not in inputs] if random else []
+    drawn = draws([*loop.inner_outputs, *outputs], inputs) if random else []
     kept = [s.new for s in loop.states if s.keep and is_plain(s.new, inputs)]
     kept += [v for v, _ in loop.stacked if is_plain(v, inputs)]
     used = set(ancestors(outputs, stop=[*inputs, *kept, *drawn]))
