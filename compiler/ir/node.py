@@ -222,6 +222,14 @@ def binder(length: Node) -> Node:
     return make(length.attr("of"), length.inputs, length.attr("of_attrs"))
 
 
+def remake(node: Node, inputs: Sequence[Node], attrs: Attrs) -> Node:
+    """The node on other inputs, with other attributes. A length of an `ifelse` whose branches agree now is that length."""
+    new = make(node.op, inputs, attrs)
+    if new.op == "length" and new.attr("of") == "ifelse":
+        return binder(new).type.items[new.attr("out")].axes[new.attr("axis")]
+    return new
+
+
 def executable(roots: Iterable[Node], known_as: dict[Node, Node] | None = None) -> list[Node]:
     """As `topological`, and whatever binds a run-time length runs before the length is read: by an operation that
     has it as an input, or by one whose result has it as an axis. `known_as` maps lengths to those bound for them."""
@@ -274,7 +282,7 @@ def substitute(roots: Sequence[Node], mapping: dict[Node, Node]) -> list[Node]:
         if node in done:
             continue
         new = tuple(done[i] for i in node.inputs)
-        done[node] = node if new == node.inputs else make(node.op, new, node.attrs)
+        done[node] = node if new == node.inputs else remake(node, new, node.attrs)
     return [done[r] for r in roots]
 
 
@@ -294,6 +302,6 @@ def renumber(inner: Region, mapping: dict[Node, Node]) -> tuple[list[Node], list
 
 __all__ = [
     "OPS", "Attrs", "Check", "Constant", "Node", "OpDef", "Region", "TensorType", "TupleType", "Typed",
-    "binder", "build", "constant", "define", "executable", "make", "region", "renumber", "substitute",
+    "binder", "build", "constant", "define", "executable", "make", "region", "remake", "renumber", "substitute",
     "substitute_checks", "topological",
 ]  # fmt: skip

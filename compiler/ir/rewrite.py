@@ -22,7 +22,7 @@ from typing import Any
 
 from ...runtime.errors import InternalError, WeftError
 from . import lengths
-from .node import Check, Node, Region, build, make, region, topological
+from .node import Check, Node, Region, build, make, region, remake, topological
 from .origins import Origins
 from .pattern import Bindings, Term, instantiate, match, names, parse
 from .types import TensorType
@@ -311,7 +311,7 @@ class _Engine:
             new = of_attrs
         if n.op == "length":
             new = tuple((k, new if k == "of_attrs" else v) for k, v in n.attrs)
-        return make(n.op, inputs, new)
+        return remake(n, inputs, new)
 
     def on_final_inputs(self, n: Node) -> Node:
         return self.remade(n, tuple(map(self.final, n.inputs)))
