@@ -76,6 +76,37 @@ def test_dropout_and_nonzero_in_a_scan_in_a_scan() -> None:
         np.testing.assert_allclose(a, b, 1e-9, 1e-12)
 
 
+def test_draws_of_inner_loops_have_gradients() -> None:
+    """Three loops deep, in a branch, and in a loop whose number of steps the draws decide."""
+    X, w = T.dtensor3("X"), T.dscalar("w")
+    points = [np.random.default_rng(0).normal(size=(2, 3, 2)), np.array(0.7)]
+    seen = []
+    for mode in MODES:
+        stream = RandomStreams(2)
+
+        def until_large(v: Any, h: Any, stream: Any = stream) -> Any:
+            new = T.tanh(h * w + v * stream.normal(()))
+            return new, until(T.abs_(new) > 0.6)
+
+        def row_of(row: Any, h: Any, stream: Any = stream, step: Any = until_large) -> Any:
+            drawn = ifelse(T.gt(row[0], 0), h * stream.normal(()), T.sin(h))
+            return scan(step, row, drawn)[0][-1]
+
+        def matrix_of(m: Any, h: Any, stream: Any = stream, step: Any = row_of) -> Any:
+            return scan(step, m, h)[0][-1] * stream.uniform(())
+
+        cost = T.sqr(scan(matrix_of, X, w)[0]).sum()
+        slopes = weft.grad(cost, [X, w])
+        outs = [cost, *slopes, weft.grad(slopes[1], w)]
+        f = weft.function([X, w], outs, mode=mode, no_default_updates=True)
+        seen.append(f(*points))
+    for out, k, slope in ((0, 0, 1), (0, 1, 2), (2, 1, 3)):
+        value = numeric_gradient(lambda *a, out=out: f(*a)[out], points, k, 1e-6)
+        np.testing.assert_allclose(seen[1][slope], value, 1e-5, 1e-6)
+    for a, b in zip(*seen, strict=True):
+        np.testing.assert_allclose(a, b, 1e-9, 1e-12)
+
+
 def test_a_loop_in_a_branch_in_a_loop() -> None:
     def outer(row: Any, k: Any, h: Any) -> Any:
         up = scan(lambda v, s: T.tanh(s * v + k), row, h)[0][-1]

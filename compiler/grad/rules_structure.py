@@ -158,6 +158,7 @@ NO_GRADIENT.update(
     iota="has no argument but a length",
     draw="is a random draw, whatever its arguments",
     advance="its result is a random state",
+    state_words="its result is a random state",
     **dict.fromkeys(("any", "all"), "its result is a bool"),
     **dict.fromkeys(("param", "const"), "is a leaf"),
     **dict.fromkeys(("dim", "length"), "is a length"),

@@ -21,7 +21,7 @@ from .indexing import subtensor
 from .lowering import Lowered, lower
 from .tensor import constant
 from .types import from_ir
-from .variable import Apply, Constant, Op, Variable, ancestors, apply_op, leaf, op1
+from .variable import Apply, Constant, Op, Primitive, Variable, ancestors, apply_op, leaf, op1
 
 
 class State(NamedTuple):
@@ -229,15 +229,10 @@ def reverse(x: Variable) -> Variable:
     return subtensor(x, slice(None, None, -1))
 
 
-def draws(roots: Iterable[Variable], inputs: Iterable[Variable]) -> list[Variable]:
-    """The inner Variables that are drawn: by a draw, or by a loop or a branch that draws inside."""
-    halt = set(inputs)
-    return [
-        v
-        for v in ancestors(list(roots), stop=halt)
-        if v not in halt and v.owner is not None and v.node.type.kind == "dense"
-        and any(i.node.type.kind == "random" for i in v.owner.inputs)
-    ]  # fmt: skip
+def draws(loop: Loop) -> list[Variable]:
+    """The inner Variables that are drawn from a random state."""
+    found = ancestors(loop.inner_outputs, stop=loop.inner_inputs)
+    return [v for v in found if v.owner is not None and isinstance(v.owner.op, Primitive) and v.owner.op.name == "draw"]
 
 
 def is_plain(v: Variable, inputs: set[Variable]) -> bool:

@@ -223,7 +223,7 @@ def binder(length: Node) -> Node:
 
 
 def remake(node: Node, inputs: Sequence[Node], attrs: Attrs) -> Node:
-    """The node on other inputs, with other attributes. A length of an `ifelse` whose branches agree now is that length."""
+    """The node on other inputs, with other attributes. The length of an `ifelse` whose branches agree now is theirs."""
     new = make(node.op, inputs, attrs)
     if new.op == "length" and new.attr("of") == "ifelse":
         return binder(new).type.items[new.attr("out")].axes[new.attr("axis")]
