@@ -3,7 +3,7 @@
     lower      Variables -> Region of tensor operations         graph/lowering.py (by `function`)
     sink       operations of one branch into that branch        simplify/lazy.py
     loops      loops that run the same steps joined, trimmed    simplify/loops.py
-    simplify   rules: algebra, shapes, stable forms             simplify/
+    simplify   rules: algebra, shapes, stable forms             simplify/ (indices.py: index errors stay)
     fuse       operations -> kernels and routines               schedule/fuse.py
     program    steps, buffers, lifetimes, arena                 schedule/program.py
     loops      each kernel -> a loop nest                       lower/kernel.py
@@ -37,6 +37,7 @@ from .ir.verify import verify
 from .messages import manifest_of
 from .schedule.program import HostProgram, build_program
 from .simplify import simplify
+from .simplify.indices import mark, settle_marks
 from .simplify.lazy import sink
 from .simplify.loops import tidy_loops
 
@@ -98,8 +99,12 @@ def compile_function(source: Source, mode: str) -> Any:
 
 def _compile(source: Source, region: Region, stages: Stages, run: _Driver) -> Compiled:
     inputs = len(region.params) - len(source.states)
-    joined = run("loops", lambda: tidy_loops(region, source.lowered.origins))
-    simplified: Region = run("simplify", lambda: simplify(joined, source.lowered.origins, stages.visits))
+    origins = source.lowered.origins
+    marked, marks = mark(region, origins)
+    joined = run("loops", lambda: tidy_loops(marked, origins))
+    simplified: Region = run(
+        "simplify", lambda: settle_marks(simplify(joined, origins, stages.visits), marks, origins)
+    )
     stages.simplified = simplified
     kernels = Kernels()
     builder, program = run(

@@ -16,6 +16,7 @@ from .errors import InternalError, WeftError
 SOURCES = ("weft_pool.c", "weft_run.c")
 
 _library: Any = None
+_threads = 0  # what set_threads asked for before there was a library to tell
 _lock = threading.Lock()
 
 
@@ -28,6 +29,7 @@ def load(path: str | os.PathLike) -> None:
         opened = open_library(path, stay=True)
         if opened.weft_run_abi() != CONSTANTS["WEFT_ABI"]:
             raise WeftError(f"{path} was built for another version of weft's C interface; build it again")
+        opened.weft_pool_set_threads(_threads)
         _library = opened
     from . import signals
 
@@ -75,7 +77,11 @@ def threads() -> int:
 
 def set_threads(n: int) -> None:
     """From the next loop on; n <= 0 returns to the environment's count."""
-    library().weft_pool_set_threads(max(-1, min(int(n), 2**31 - 1)))
+    global _threads
+    with _lock:
+        _threads = max(-1, min(int(n), 2**31 - 1))
+        if _library is not None:
+            _library.weft_pool_set_threads(_threads)
 
 
 __all__ = ["SOURCES", "library", "load", "loaded", "open_library", "parallel_for", "set_threads", "sources", "threads"]

@@ -130,6 +130,12 @@ def views() -> list[Sample]:
             [np.array([7, 9], "uint64")],
             [np.array([7, 10], "uint64")],
         ),
+        Sample(
+            "state_words",
+            closed([draw_state], build("state_words", draw_state)),
+            [np.array([7, 9], "uint64")],
+            [np.array([7, 9], "uint64")],
+        ),
     ]
 
 

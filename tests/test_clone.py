@@ -11,9 +11,17 @@ from weft import clone
 from weft.compiler.graph.clone import copied
 from weft.compiler.graph.variable import ancestors
 
+MODE = "interpret"
+
+
+@pytest.fixture(autouse=True, params=["interpret", pytest.param("compile", marks=pytest.mark.slow)])
+def _mode(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mode that this file's functions are made for."""
+    monkeypatch.setitem(globals(), "MODE", request.param)
+
 
 def run(ins, out, *args):
-    return weft.function(ins, out, mode="interpret", on_unused_input="ignore")(*args)
+    return weft.function(ins, out, mode=MODE, on_unused_input="ignore")(*args)
 
 
 def test_copy_is_another_graph_over_the_same_leaves():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from grad_check import check, interpreted
+from grad_check import check, function
 
 import weft
 import weft.tensor as T
@@ -100,7 +100,7 @@ def test_until():
         return scan(step, x, h0)[0]
 
     x = np.full(8, 0.4)
-    ran = interpreted(
+    ran = function(
         [v := T.dvector()], fun(v, T.constant(0.0, dtype="float64"), T.constant(1.0, dtype="float64")).shape[0]
     )(x)
     assert 1 < ran < 8
@@ -130,10 +130,11 @@ def test_gradient_of_an_update():
 def test_initial_value_of_a_shared_state():
     s, x = weft.shared(np.array(0.7)), T.dvector("x")
     _, updates = scan(lambda v: {s: s * v}, sequences=x)
-    assert interpreted([x], weft.grad(updates[s], s))(np.array([2.0, 3.0])) == 6
+    assert function([x], weft.grad(updates[s], s))(np.array([2.0, 3.0])) == 6
 
 
-def test_random_steps():
+@pytest.mark.parametrize("mode", ["interpret", "compile"])
+def test_random_steps(mode):
     """Gradients use the very draws of the forward pass, of first and second order."""
     rng = RandomStreams(1)
     x, w = T.dvector("x"), T.dscalar("w")
@@ -142,14 +143,14 @@ def test_random_steps():
     cost = T.sqr(h).sum()
     for _ in range(2):
         value, *slopes = (
-            weft.function([x, w], out, mode="interpret", no_default_updates=True)
+            weft.function([x, w], out, mode=mode, no_default_updates=True)
             for out in (cost, *weft.grad(cost, [x, w]))
         )
         for k, slope in enumerate(slopes):
             np.testing.assert_allclose(slope(*points), numeric_gradient(value, points, k, 1e-5), 1e-6, 1e-6)
         v = np.array([1.0, -2, 0.5, 1])
         (moved,) = [
-            weft.function([x, w], weft.gradient.Rop(cost, x, v), mode="interpret", no_default_updates=True)(*points)
+            weft.function([x, w], weft.gradient.Rop(cost, x, v), mode=mode, no_default_updates=True)(*points)
         ]
         np.testing.assert_allclose(moved, slopes[0](*points) @ v, 1e-9)
         cost = T.sqr(weft.grad(cost, x)).sum() + weft.grad(cost, w)
@@ -226,14 +227,14 @@ def test_truncated():
         return weft.grad(h[-1], [x, w, h0])
 
     for k in (1, 2, 3):
-        gx, gw, gh = interpreted([x, h0, w], loop(k))(np.array([1.0, 2, 3, 4]), 5.0, 2.0)
+        gx, gw, gh = function([x, h0, w], loop(k))(np.array([1.0, 2, 3, 4]), 5.0, 2.0)
         h = [5.0]
         for v in (1, 2, 3, 4):
             h.append(h[-1] * 2 + v)
         np.testing.assert_array_equal(gx, [0] * (4 - k) + [2.0 ** (k - 1 - i) for i in range(k)])
         assert gw == sum(2.0 ** (3 - t) * h[t] for t in range(4 - k, 4)) and gh == 0
-    whole = interpreted([x, h0, w], loop(9))(np.array([1.0, 2, 3, 4]), 5.0, 2.0)
-    for a, b in zip(whole, interpreted([x, h0, w], loop(-1))(np.array([1.0, 2, 3, 4]), 5.0, 2.0), strict=True):
+    whole = function([x, h0, w], loop(9))(np.array([1.0, 2, 3, 4]), 5.0, 2.0)
+    for a, b in zip(whole, function([x, h0, w], loop(-1))(np.array([1.0, 2, 3, 4]), 5.0, 2.0), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -280,14 +281,14 @@ def test_jacobian_and_hessian():
     x, y = T.dvector("x"), T.dvector("y")
     a, b = np.array([0.3, -0.7, 1.1]), np.array([0.5, 0.2, -0.4])
     jx, jy = weft.gradient.jacobian(T.sin(x) * y.sum(), [x, y])
-    got = interpreted([x, y], [jx, jy])(a, b)
+    got = function([x, y], [jx, jy])(a, b)
     np.testing.assert_allclose(got[0], np.diag(np.cos(a) * b.sum()))
     np.testing.assert_allclose(got[1], np.sin(a)[:, None] * np.ones(3))
-    np.testing.assert_allclose(interpreted([x], T.jacobian(T.sqr(x).sum(), x))(a), 2 * a)
+    np.testing.assert_allclose(function([x], T.jacobian(T.sqr(x).sum(), x))(a), 2 * a)
     h = T.hessian((x**3).sum() * y[0] + x[0] * x[1], x)
     want = np.diag(6 * a * b[0])
     want[0, 1] = want[1, 0] = 1
-    np.testing.assert_allclose(interpreted([x, y], h)(a, b), want)
+    np.testing.assert_allclose(function([x, y], h)(a, b), want)
     with pytest.raises(weft.ShapeError, match="more than 1 dimension"):
         T.jacobian(T.outer(x, y), x)
 

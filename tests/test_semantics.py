@@ -24,11 +24,20 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "semantics.md"
 needs_page = pytest.mark.skipif(not PAGE.is_file(), reason="reads the source tree")
 
 
+MODE = "interpret"
+
+
+@pytest.fixture(autouse=True, params=["interpret", pytest.param("compile", marks=pytest.mark.slow)])
+def _mode(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mode that this file's functions are made for."""
+    monkeypatch.setitem(globals(), "MODE", request.param)
+
+
 def run(build_: Any, *values: Any) -> np.ndarray:
     """build_(variables of the values' types) for the values."""
     arrays = [np.asarray(v) for v in values]
     xs = [T.TensorType(a.dtype, (False,) * a.ndim)() for a in arrays]
-    return weft.function(xs, build_(*xs), mode="interpret", on_unused_input="ignore")(*arrays)
+    return weft.function(xs, build_(*xs), mode=MODE, on_unused_input="ignore")(*arrays)
 
 
 @needs_page
@@ -42,7 +51,7 @@ def test_values() -> None:
     assert run(lambda x: T.sum(x), np.ones(3)).shape == ()
     base = np.arange(8.0)
     v = T.dvector()
-    double = weft.function([v], v + v, mode="interpret")
+    double = weft.function([v], v + v, mode=MODE)
     for x in (base[::2], base.astype(">f8"), np.broadcast_to(1.0, 4)):
         assert double(x).tolist() == (2 * x).tolist()
     x = np.ones(2)
@@ -50,7 +59,7 @@ def test_values() -> None:
     assert x[0] == 1
     c = T.TensorType("float64", (True,))()
     with pytest.raises(ShapeError):
-        weft.function([c], c, mode="interpret")(np.ones(2))
+        weft.function([c], c, mode=MODE)(np.ones(2))
 
 
 def test_promotion() -> None:
@@ -71,6 +80,8 @@ def test_promotion() -> None:
         (True, "bool"), (0, "int8"), (127, "int8"), (128, "int16"), (-129, "int16"), (2**31, "int64"),
         (2**63, "uint64"),
         (0.5, "float32"), (0.1, "float64"), (1e300, "float64"), (float("nan"), "float32"), (1j, "complex64"),
+        (np.float64(0.5), "float64"), (np.float32(0.1), "float32"), (np.complex128(1j), "complex128"),
+        (np.int64(1), "int64"), (np.bool_(True), "bool"), (np.array(0.5), "float64"),
     ]  # fmt: skip
     for value, want in literals:
         assert T.constant(value).dtype == want, value
@@ -98,7 +109,7 @@ def test_broadcasting() -> None:
     with pytest.raises(ShapeError):
         run(lambda x: T.addbroadcast(x, 0), np.ones((2, 3)))
     r, m = T.row(), T.matrix()
-    assert weft.function([r, m], r + m, mode="interpret")(np.ones((1, 3)), np.ones((2, 3))).shape == (2, 3)
+    assert weft.function([r, m], r + m, mode=MODE)(np.ones((1, 3)), np.ones((2, 3))).shape == (2, 3)
 
 
 def test_arithmetic() -> None:

@@ -9,10 +9,9 @@ from ...runtime.errors import ShapeError
 from ..graph import math as m
 from ..graph import shaping
 from ..graph.tensor import constant
-from ..graph.variable import Apply, Op, Variable, apply_op, op1
-from ..ir.node import Node, build
-from ..ir.node import constant as ir_constant
+from ..graph.variable import Apply, Variable, apply_op, op1
 from . import fit
+from .product import Others
 from .table import NO_GRADIENT, Gradients, pullback, pushforward
 
 
@@ -140,64 +139,6 @@ def push_extreme(node: Apply, tangents: Gradients) -> Gradients:
     return [op1("sum", at, axes=node.op.attr("axes")), None][: len(node.outputs)]
 
 
-class Others(Op):
-    """For each element the product of the others along the axes, by no division by an element that is 0.
-
-    With p the product of the elements that are not 0: p / x where no element is 0; p in the place of a single 0, and
-    0 elsewhere. A gradient through its parts would be wrong where an element is 0, so it has its own.
-    """
-
-    __props__ = ("axes",)
-
-    def __init__(self, axes: tuple[int, ...]):
-        self.axes = axes
-
-    def lower(self, inputs):
-        (x,) = inputs
-        one, nothing = (_filled(x, v, x.type.dtype) for v in (1, 0))
-        flat = build("eq", x, nothing)
-        safe = build("switch", flat, one, x)
-        p, count = self._reduced("prod", safe), self._reduced("sum", build("cast", flat, dtype="int64"))
-        none, single = (build("eq", count, _filled(count, v, "int64")) for v in (0, 1))
-        alone = build("switch", build("and", flat, single), p, nothing)
-        return [build("switch", none, build("truediv", p, safe), alone)]
-
-    def _reduced(self, name: str, x: Node) -> Node:
-        kept = iter(range(x.type.ndim))
-        order = tuple("x" if a in self.axes else next(kept) for a in range(x.type.ndim))
-        return build("dimshuffle", build(name, x, axes=self.axes), order=order)
-
-    def _derivative(self, x: Any, h: Any) -> Variable:
-        """For each element k the sum over the others i of h[i] times the product of all but i and k.
-
-        It is symmetric in i and k, so it serves both modes. With 3 or more zeros it is 0; with 2 each zero has h of the
-        other; with 1 the zero has the sum over the others, and they have their term with the zero.
-        """
-
-        def total(v: Any) -> Any:
-            return m.sum(v, self.axes, keepdims=True)
-
-        flat = m.eq(x, 0)
-        safe: Any = m.switch(flat, 1, x)
-        p: Any = m.prod(safe, self.axes, keepdims=True)
-        at_zero, elsewhere = m.switch(flat, h, 0), m.switch(flat, 0, h / safe)
-        zeros, others, count = total(at_zero), total(elsewhere), total(flat)
-        none = p * (others - elsewhere) / safe
-        one = p * m.switch(flat, others, zeros / safe)
-        two = p * m.switch(flat, zeros - at_zero, 0)
-        return m.switch(m.eq(count, 0), none, m.switch(m.eq(count, 1), one, m.switch(m.eq(count, 2), two, 0)))
-
-    def pullback(self, node: Apply, grads: Gradients) -> Gradients:
-        return [None if grads[0] is None else self._derivative(m.conj(node.inputs[0]), grads[0])]
-
-    def pushforward(self, node: Apply, tangents: Gradients) -> Gradients:
-        return [None if tangents[0] is None else self._derivative(node.inputs[0], tangents[0])]
-
-
-def _filled(like: Node, value: int, dtype: str) -> Node:
-    return build("dimshuffle", ir_constant(value, dtype), order=("x",) * like.type.ndim)
-
-
 def others(node: Apply) -> Variable:
     return apply_op(Others(node.op.attr("axes")), [node.inputs[0]])[0]
 
@@ -217,6 +158,7 @@ NO_GRADIENT.update(
     iota="has no argument but a length",
     draw="is a random draw, whatever its arguments",
     advance="its result is a random state",
+    state_words="its result is a random state",
     **dict.fromkeys(("any", "all"), "its result is a bool"),
     **dict.fromkeys(("param", "const"), "is a leaf"),
     **dict.fromkeys(("dim", "length"), "is a length"),

@@ -21,7 +21,7 @@ from .scan_op import (
     steps_run,
 )  # fmt: skip
 from .tensor import constant
-from .variable import Variable, ancestors
+from .variable import Variable, ancestors, op1
 
 Given = Sequence[Variable | None]
 
@@ -195,10 +195,14 @@ def _saved(
     used = set(ancestors(outputs, stop=[*inputs, *kept, *drawn]))
     lost = any(not s.keep and not s.random and any(i in used for i in s.inner) for s in loop.states)
     more = [v for v in drawn if v in used and v not in kept]
+    # What draws inside, a loop or a branch, draws again: from the state that this step began with.
+    begun = {op1("state_words", s.inner[0]): s.inner[0] for s in loop.states if s.random and s.inner[0] in used}
+    more += begun
     if lost or more or steps_run(loop) is None:
         loop = _again(loop, name, more)
         kept += [s.new for s in loop.states if s.keep and is_plain(s.new, inputs)]
     given, constants = _reads(loop, used, backwards=True)
+    given += [(begun[v], reverse(out)) for v, out in loop.stacked if v in begun and out is not None]
     return loop, given, constants
 
 

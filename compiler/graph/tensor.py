@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from .operators import TensorVariable
 
 
+def is_literal(x: Any) -> bool:
+    """Whether x is a number of Python's own. NumPy's float64 and complex128 inherit from them and keep their dtype."""
+    return isinstance(x, (int, float, complex)) and not isinstance(x, np.generic)
+
+
 def literal_dtype(value: Any) -> str:
     """The dtype of a Python scalar: the smallest integer that holds an int; floatX for a float when that is float32,
     otherwise the smaller of float32 and float64 that holds it exactly."""
@@ -52,8 +57,7 @@ def _cast_number(number: Node, dtype: str) -> Node:
 
 def constant(x: Any, name: str | None = None, ndim: int | None = None, dtype: Any = None) -> TensorVariable:
     """A constant tensor; a Python number gets the dtype of `literal_dtype` unless one is given."""
-    plain = isinstance(x, (int, float, complex)) and not isinstance(x, np.generic)  # np.float64 is a float, too
-    if plain and not isinstance(x, complex) and not ndim:
+    if is_literal(x) and not isinstance(x, complex) and not ndim:
         node = _number(type(x).__name__, x, str(x), literal_dtype(x) if dtype is None else check_dtype(dtype))
         return constant_class(node)(node, name=name)
     if isinstance(x, Variable):
@@ -62,10 +66,10 @@ def constant(x: Any, name: str | None = None, ndim: int | None = None, dtype: An
         chosen = check_dtype(dtype)
         array = (
             np.asarray(x).astype(numpy_dtype(chosen))
-            if not isinstance(x, (int, float))
+            if not is_literal(x) or isinstance(x, complex)
             else np.asarray(x, numpy_dtype(chosen))
         )
-    elif plain:
+    elif is_literal(x):
         chosen = literal_dtype(x)
         array = np.asarray(x, numpy_dtype(chosen))
     else:

@@ -26,7 +26,7 @@ Attrs = tuple[tuple[str, Any], ...]
 
 
 class Check(NamedTuple):
-    """An obligation on run-time values: "eq" of two lengths, "bounds" (index, length), "nonneg", "true" (a bool)."""
+    """An obligation on run-time values: "eq" of two lengths, "true" of a bool, ... (interp/checks.py)."""
 
     kind: str
     operands: tuple[Node, ...]
@@ -222,6 +222,14 @@ def binder(length: Node) -> Node:
     return make(length.attr("of"), length.inputs, length.attr("of_attrs"))
 
 
+def remake(node: Node, inputs: Sequence[Node], attrs: Attrs) -> Node:
+    """The node on other inputs, with other attributes. The length of an `ifelse` whose branches agree now is theirs."""
+    new = make(node.op, inputs, attrs)
+    if new.op == "length" and new.attr("of") == "ifelse":
+        return binder(new).type.items[new.attr("out")].axes[new.attr("axis")]
+    return new
+
+
 def executable(roots: Iterable[Node], known_as: dict[Node, Node] | None = None) -> list[Node]:
     """As `topological`, and whatever binds a run-time length runs before the length is read: by an operation that
     has it as an input, or by one whose result has it as an axis. `known_as` maps lengths to those bound for them."""
@@ -280,7 +288,7 @@ def rebuild(root: Node, done: dict[Node, Node]) -> Node:
             stack.extend(missing)
             continue
         new = tuple(done[i] for i in node.inputs)
-        done[node] = node if new == node.inputs else make(node.op, new, node.attrs)
+        done[node] = node if new == node.inputs else remake(node, new, node.attrs)
         stack.pop()
     return done[root]
 
@@ -307,6 +315,6 @@ def renumber(inner: Region, mapping: dict[Node, Node]) -> tuple[list[Node], list
 
 __all__ = [
     "OPS", "Attrs", "Check", "Constant", "Node", "OpDef", "Region", "TensorType", "TupleType", "Typed",
-    "binder", "build", "constant", "define", "executable", "make", "rebuild", "region", "renumber",
+    "binder", "build", "constant", "define", "executable", "make", "rebuild", "region", "remake", "renumber",
     "substitute", "substitute_checks", "topological",
 ]  # fmt: skip

@@ -22,7 +22,7 @@ from typing import Any
 
 from ...runtime.errors import InternalError, WeftError
 from . import lengths
-from .node import Check, Node, Region, build, make, region, topological
+from .node import Check, Node, Region, build, make, region, remake, topological
 from .origins import Origins
 from .pattern import Bindings, Term, instantiate, match, names, parse
 from .types import TensorType
@@ -124,6 +124,15 @@ def apply(pass_: Pass, r: Region, origins: Origins | None = None, stats: Stats |
     for inner, order in nested_nodes(r):
         context = pass_.context(inner) if pass_.context is not None else None
         done[inner] = _Engine(inner, order, done, pass_.by_op, origins, stats, context=context).region()
+    return done[r]
+
+
+def with_checks(r: Region, checks: Callable[[Region], Iterable[Check]], origins: Origins | None = None) -> Region:
+    """The region with the obligations that `checks` gives for it, and for each region that its nodes hold."""
+    done: dict[Region, Region] = {}
+    for inner, order in nested_nodes(r):
+        made = _Engine(inner, order, done, {}, origins).region()
+        done[inner] = region(made.params, made.outputs, checks(made))
     return done[r]
 
 
@@ -302,7 +311,7 @@ class _Engine:
             new = of_attrs
         if n.op == "length":
             new = tuple((k, new if k == "of_attrs" else v) for k, v in n.attrs)
-        return make(n.op, inputs, new)
+        return remake(n, inputs, new)
 
     def on_final_inputs(self, n: Node) -> Node:
         return self.remade(n, tuple(map(self.final, n.inputs)))
@@ -435,4 +444,4 @@ def weigh(weight: Callable[[Node], int]) -> Callable[[Region], int]:
     return measure
 
 
-__all__ = ["Pass", "Rule", "Stats", "apply", "assume", "fitted", "nested", "weigh"]
+__all__ = ["Pass", "Rule", "Stats", "apply", "assume", "fitted", "nested", "nested_nodes", "weigh", "with_checks"]

@@ -134,7 +134,7 @@ class _Region:
         if len(c.operands) != CHECKS[c.kind].arity:
             raise InternalError(f"obligation {c.kind} ({c.what}) of {len(c.operands)} operands")
         want = "bool" if c.kind == "true" else "int64"
-        for o in c.operands:
+        for o in c.operands[c.kind == "indices" :]:
             if not isinstance(o.type, TensorType) or o.type.dtype != want or o.type.axes:
                 raise _wrong(f"obligation {c.kind} ({c.what}) of an operand that is no {want} scalar", o)
 

@@ -236,6 +236,9 @@ class Elements:
         value = yield g, place, both(guard, inside)
         return build("switch", inside, value, constant(numpy_dtype(n.type.dtype).type(0), n.type.dtype))
 
+    def _state_words(self, n: Node, idx: Index, guard: Node | None) -> Rule:
+        return (yield n.inputs[0], idx, guard)
+
     def _draw(self, n: Node, idx: Index, guard: Node | None) -> Rule:
         state = n.inputs[0]
         key = yield state, (ZERO,), guard

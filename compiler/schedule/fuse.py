@@ -70,7 +70,7 @@ class Cluster:
 class Fused(NamedTuple):
     region: Region
     decisions: list[Decision]
-    kernel_members: dict[Node, list[Node]]  # kernel node -> the tensor-level operations in it
+    members: dict[Node, list[Node]]  # kernel or rebuilt routine -> the tensor-level operations in it
     lengths: dict[Node, Node]  # run-time lengths as types of control operations name them -> as they are bound
 
 
@@ -402,7 +402,9 @@ class _Fuser:
             if isinstance(step, Cluster) and step.number in self.merged:
                 continue
             if isinstance(step, Node):
-                rebuild(step, new)
+                made = rebuild(step, new)
+                if made is not step:
+                    members[made] = [step]
                 continue
             stored = list(reversed(step.stores))
             made = outline(step, stored, self.home, self.by_value, new)

@@ -103,7 +103,7 @@ class Builder:
         if r not in self.fused:
             f = fuse(r)
             self.decisions += f.decisions
-            self.members |= f.kernel_members
+            self.members |= f.members
             self.lengths |= f.lengths
             self.fused[r] = f.region
         return self.fused[r]
@@ -296,8 +296,8 @@ class Builder:
         inner = self.fuse(n.attr("step"))
         types: list[TensorType] = []
         bound: list[Buffer | None] = []
-        for x in n.inputs[1 : 1 + count]:
-            types.append(TensorType(x.type.dtype, x.type.axes[1:], x.type.kind))
+        for x, p in zip(n.inputs[1 : 1 + count], inner.params, strict=False):
+            types.append(TensorType(x.type.dtype, x.type.axes[1:], p.type.kind))
             bound.append(None)
         for k, offsets in enumerate(taps):
             x = n.inputs[1 + count + k]

@@ -14,7 +14,9 @@ OPAQUE = None
 Labels = tuple[int | None, ...]
 
 # Views that cost nothing to evaluate again wherever they are read.
-VIRTUAL = frozenset({"dimshuffle", "reshape", "alloc", "rebroadcast", "slice", "window", "spread", "iota"})
+VIRTUAL = frozenset(
+    {"dimshuffle", "reshape", "alloc", "rebroadcast", "slice", "window", "spread", "iota", "state_words"}
+)
 # Values from computed places: worth storing when several kernels read them.
 PLACED = frozenset({"gather", "set_slice", "concatenate", "draw", "advance"})
 
@@ -38,6 +40,8 @@ def operand_labels(n: Node, labels: Labels, fresh: Labels) -> list[tuple[Node, L
     if op == "alloc":
         own = labels[len(labels) - x.ndim :]
         return [(x, tuple(ONE if is_one(a) else lab for a, lab in zip(x.type.axes, own, strict=True))), *_scalars(n, 1)]
+    if op == "state_words":
+        return [(x, labels)]
     if op == "rebroadcast":
         return [(x, tuple(OPAQUE if a in n.attr("axes") else lab for a, lab in enumerate(labels)))]
     if n.family == "reduce":

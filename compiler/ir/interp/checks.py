@@ -22,6 +22,7 @@ CHECKS: dict[str, Kind] = {
     "nonneg": Kind(1, lambda a: a >= 0, ShapeError, "{} is negative"),
     "positive": Kind(1, lambda a: a > 0, ShapeError, "{} is not positive"),
     "bounds": Kind(2, lambda i, n: -n <= i < n, BoundsError, "{} is out of range for an axis of length {}"),
+    "indices": Kind(2, lambda i, n: -n <= i < n, BoundsError, "{} is out of range for an axis of length {}"),
     "true": Kind(1, lambda c: c, ArgumentError, "does not hold"),
 }
 
@@ -35,6 +36,12 @@ def sentence(check: Check, text: str) -> str:
 def hold(check: Check, values: Sequence[Any]) -> None:
     """Raises the error of the check's kind, with the check as `.check` and its operands' values as `.values`."""
     kind = CHECKS[check.kind]
+    if check.kind == "indices":  # "bounds" of each element of an array: the first that is out of range, if one is
+        index, n = values
+        wrong = index[(index < -int(n)) | (index >= int(n))]
+        if not wrong.size:
+            return
+        values = (wrong.flat[0], n)
     plain = tuple(bool(v) if check.kind == "true" else int(v) for v in values)
     if not kind.holds(*plain):
         error = kind.error(sentence(check, kind.message.format(*plain)))

@@ -111,6 +111,11 @@ def _(node, values, run):
     return element(state[0], state[1], np.arange(math.prod(lengths))).reshape(lengths)
 
 
+@meaning("state_words")
+def _(node, values, run):
+    return values[0]
+
+
 @meaning("advance")
 def _(node, values, run):
     return values[0] + np.array([0, 1], np.uint64)

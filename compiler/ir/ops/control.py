@@ -98,7 +98,7 @@ def scan(inputs, attrs):
     to stack, then, if `until`, a bool that ends the loop after this step. A state's initial value holds its -min(taps)
     earlier values along a leading axis. Results: for each state its history, initial values first, or (keep false) its
     last -min(taps) values; then the stacked values. The state of a random stream has the tap -1 and no leading axis;
-    its result is the last one.
+    its result is the last one. A sequence of two words may be a sequence of states.
     """
     step: Region = attrs["step"]
     n_steps, *rest = inputs
@@ -110,12 +110,13 @@ def scan(inputs, attrs):
     dense("scan", *sequences, *(i for i in initials if i.type.kind != "random"))
     checks = [] if lengths.nonneg(n) else [Check("nonneg", (n,), "number of steps of scan")]
     binding = Binding("scan", step)
-    for s in sequences:
+    for s, p in zip(sequences, step.params, strict=False):
         if not s.type.axes:
             raise ShapeError("a sequence of scan is a scalar")
         if not _at_most(n, s.type.axes[0]):
             checks.append(Check("le", (n, s.type.axes[0]), "steps of scan and length of a sequence"))
-        binding.bind(s.type.dtype, s.type.axes[1:])
+        words = s.type.dtype == "uint64" and [lengths.static(a) for a in s.type.axes[1:]] == [2]
+        binding.bind(s.type.dtype, s.type.axes[1:], p.type.kind if words else "dense")  # words may be random states
     for init, offsets, keep in zip(initials, taps, attrs["keep"], strict=True):
         if init.type.kind == "random":
             if offsets != (-1,) or keep:

@@ -231,4 +231,13 @@ def advance(inputs, attrs):
     return state.type
 
 
+@define("state_words", "view")
+def state_words(inputs, attrs):
+    """The two words of a random state, which a loop can stack; a sequence of them gives a step its states."""
+    (state,) = inputs
+    if state.type.kind != "random":
+        raise DTypeError(f"state_words takes a random state, not {state.type}")
+    return TensorType(state.type.dtype, state.type.axes)
+
+
 __all__ = ["walk_spec", "window_count"]

@@ -1,0 +1,105 @@
+"""Index errors stay errors: an array index out of range is found also where nothing reads the element it is for.
+
+    before   y = gather(x, i); sum(y * 0)           the index is checked where the element is read
+    after    0, and a check that i lies in range    for the product is gone, or only some elements of y are computed
+
+`mark` writes down, as obligations, which arrays index which axes; rewriting carries them along as it does every
+obligation. `settle_marks` drops those that a gather or a scatter of which every element is computed checks anyway, and
+makes the others a computation of its own. A tensor without elements reads no index.
+"""
+
+from __future__ import annotations
+
+from ..ir.node import Check, Node, Region, build, constant
+from ..ir.origins import Origins
+from ..ir.rewrite import nested_nodes, with_checks
+
+MARK = "indices"
+
+
+def mark(r: Region, origins: Origins | None = None) -> tuple[Region, dict[str, Node]]:
+    """The region with a mark for each index of its gathers and scatters, and the operation of each mark by its text."""
+    if not any(n.op in ("gather", "scatter") for _, nodes in nested_nodes(r) for n in nodes):
+        return r, {}
+    marked: dict[str, Node] = {}
+
+    def marks(inner: Region) -> list[Check]:
+        out = list(inner.checks)
+        for n in inner.nodes():
+            for i, length in _places(n):
+                what = f"index {len(marked)}"
+                marked[what] = n
+                out.append(Check(MARK, (i, length), what))
+        return out
+
+    return with_checks(r, marks, origins), marked
+
+
+def settle_marks(r: Region, marked: dict[str, Node], origins: Origins | None = None) -> Region:
+    """The region without marks, and with the computations that stand for those which nothing else checks."""
+    if not marked:
+        return r
+
+    def checks(inner: Region) -> list[Check]:
+        sure = _checked(inner)
+        out = []
+        for c in inner.checks:
+            if c.kind != MARK:
+                out.append(c)
+            elif c.operands not in sure:
+                out.append(_computed(c, marked[c.what], origins))
+        return out
+
+    return with_checks(r, checks, origins)
+
+
+def _places(n: Node) -> list[tuple[Node, Node]]:
+    """(index, length of the axis it indexes) of a gather or scatter, without those that cannot be out of range."""
+    index = n.inputs[1:] if n.op == "gather" else n.inputs[2:] if n.op == "scatter" else ()
+    pairs = ((i, n.inputs[0].axes[a]) for a, i in enumerate(index))
+    return [(i, length) for i, length in pairs if not (i.op == "iota" and i.axes[0] is length)]
+
+
+def _computed(c: Check, of: Node, origins: Origins | None) -> Check:
+    """A range of the axis' length, read at the index: reading checks, and what it reads is never negative."""
+    index, length = c.operands
+    read = build("gather", build("iota", length, dtype="int64"), index)
+    zero = build("dimshuffle", constant(0, "int64"), order=("x",) * read.ndim)
+    fine = build("ge", read, zero)
+    if read.ndim:
+        fine = build("all", fine, axes=tuple(range(read.ndim)))
+    if origins is not None:
+        for n in (read, fine):
+            origins.inherit(n, of)
+    return Check("true", (fine,), "an index")
+
+
+def _checked(r: Region) -> set[tuple[Node, Node]]:
+    """(index, length) of the gathers of which every element is computed, and of the scatters."""
+    roots = [*r.outputs, *(o for c in r.checks if c.kind != MARK for o in c.operands)]
+    whole, live = set(roots), {*roots, *(a for o in r.outputs for a in o.type.axes)}
+    out: set[tuple[Node, Node]] = set()
+    for n in reversed(r.nodes()):
+        if n not in live:
+            continue
+        if n.op == "scatter" or n in whole:
+            out.update(_places(n))
+        for k, x in enumerate(n.inputs):
+            live.add(x)
+            if _reads_all(n, k, n in whole):
+                whole.add(x)
+    return out
+
+
+def _reads_all(n: Node, k: int, whole: bool) -> bool:
+    """Whether every element of input k is computed; `whole`: every element of n is."""
+    if n.family not in ("elementwise", "view", "reduce"):
+        return True
+    if n.op in ("slice", "window", "spread"):
+        return k > 0
+    if n.op in ("gather", "set_slice") and k == 0:
+        return False
+    return whole
+
+
+__all__ = ["mark", "settle_marks"]

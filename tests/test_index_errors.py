@@ -1,0 +1,100 @@
+"""An index array out of range is an error of the call, whatever rewriting and fusion leave of the element it is for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import weft
+import weft.tensor as T
+from weft.compiler.graph.function import declare
+from weft.compiler.ir.node import Region
+from weft.compiler.simplify import simplify
+from weft.compiler.simplify.indices import mark, settle_marks
+from weft.ifelse import ifelse
+
+MODES = ["compile", "interpret"]
+
+# What is computed of a vector x, an index i into it, a second one j into x[i], and a matrix m that i indexes too.
+LOST: dict[str, Any] = {
+    "times zero": lambda x, i, j, m: T.sum(x[i] * 0),
+    "difference": lambda x, i, j, m: x[i] - x[i],
+    "quotient": lambda x, i, j, m: x[i] / x[i],
+    "power": lambda x, i, j, m: x[i] ** 0,
+    "compared to itself": lambda x, i, j, m: T.eq(i[i], i[i]),
+    "and": lambda x, i, j, m: T.and_(x[i] > 0, False),
+    "slice": lambda x, i, j, m: x[i][:1],
+    "slice of a function": lambda x, i, j, m: T.exp(x[i] * 2)[::2][:1],
+    "element": lambda x, i, j, m: x[i][0],
+    "index of an index": lambda x, i, j, m: x[i][j],
+    "some rows of sums": lambda x, i, j, m: m[i].sum(1)[:1],
+    "no columns": lambda x, i, j, m: m[i][:, :0],
+    "one side": lambda x, i, j, m: T.switch(x > -9, 0.0, x[i]),
+    "alike sides": lambda x, i, j, m: T.switch(x[i] > 9, 1.0, 1.0),
+    "part of a concatenation": lambda x, i, j, m: T.concatenate([x[i], x])[-1:],
+    "windows": lambda x, i, j, m: T.max(x[i][:2]),
+    "overwritten": lambda x, i, j, m: T.set_subtensor(x[i][1:], 0.0)[1:],
+    "increased": lambda x, i, j, m: T.inc_subtensor(x[i], 1.0) * 0,
+    "set": lambda x, i, j, m: T.set_subtensor(T.zeros((3,))[i], 1.0)[:1],
+    "of zeros": lambda x, i, j, m: T.zeros((3,))[i],
+    "in two axes": lambda x, i, j, m: m[i, i[::-1]][1:2],
+    "an index computed": lambda x, i, j, m: x[T.cast(T.cast(i, "float64"), "int64")][:1],
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_index_errors_are_kept(mode: str) -> None:
+    x, m = T.dvector("x"), T.dmatrix("m")
+    indices = [T.lvector(name) for name in LOST]
+    j = T.lvector("j")
+    outs = [make(x, i, j, m) for make, i in zip(LOST.values(), indices, strict=True)]
+    count = weft.shared(0)
+    f = weft.function([x, m, j, *indices], outs, updates=[(count, count + 1)], mode=mode, on_unused_input="ignore")
+    fixed = [np.arange(3.0), np.ones((3, 3)), np.zeros(3, int)]
+    good = np.array([0, 2, -3])
+    f(*fixed, *[good] * len(indices))
+    for bad in (3, -4):
+        for k, name in enumerate(LOST):
+            values = [good] * len(indices)
+            values[k] = np.array([0, 1, bad])
+            try:
+                f(*fixed, *values)
+            except weft.BoundsError as e:
+                assert str(bad) in str(e) and (mode == "interpret" or "test_index_errors.py" in str(e)), name
+            else:
+                raise AssertionError(f"{name}: no error")
+    assert count.get_value() == 1
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_only_where_it_stands(mode: str) -> None:
+    """In a branch that is taken, in a loop that runs a step."""
+    x, i, c, n = T.dvector("x"), T.lvector("i"), T.scalar("c", dtype="bool"), T.lscalar("n")
+    loop, _ = weft.scan(lambda h, x, i: h + T.sum(x[i] * 0), outputs_info=T.zeros(()), non_sequences=[x, i], n_steps=n)
+    f = weft.function([x, i, c, n], [ifelse(c, x[i][:1] * 0, x), loop], mode=mode)
+    good, bad = [0, 1], [0, 3]
+    f(np.ones(3), good, 1, 2)
+    np.testing.assert_array_equal(f(np.ones(3), bad, 0, 0)[0], 1)
+    for taken, steps in ((1, 0), (0, 1)):
+        with pytest.raises(weft.BoundsError, match="3"):
+            f(np.ones(3), bad, taken, steps)
+
+
+def marked(inputs: list, outputs: list) -> tuple[Region, Region]:
+    """The rewritten program without the checks of indices and with them."""
+    r = declare(inputs, outputs, None, None, False, None, True, None, "ignore").lowered.region
+    with_marks, marks = mark(r)
+    return simplify(r), settle_marks(simplify(with_marks), marks)
+
+
+def test_what_checks_anyway_is_not_checked_twice() -> None:
+    x, i, m = T.dvector("x"), T.lvector("i"), T.dmatrix("m")
+    losses = [T.sqr(m[i]).sum(), T.nnet.categorical_crossentropy(T.nnet.softmax(m), i).mean()]
+    programs = [[x[i]], [T.exp(x[i]).sum()], [m[T.arange(m.shape[0])]], *([c, weft.grad(c, m)] for c in losses)]
+    for outs in programs:
+        without, after = marked([x, i, m], outs)
+        assert without is after
+    without, after = marked([x, i, m], [x[i][:1]])
+    assert len(after.checks) == len(without.checks) + 1
