@@ -168,6 +168,27 @@ def test_gradients_of_stable_forms(written, wanted):
     np.testing.assert_allclose(g, wanted(at), rtol=1e-6, atol=1e-15)
 
 
+@pytest.mark.parametrize("axis", [0, 1, None, (0, 1)], ids=str)
+def test_sums_of_exponentials_do_not_overflow(axis):
+    x = T.matrix("x")
+    total = T.exp(x).sum(axis)
+    outs = [T.log(total), T.exp(x) / T.exp(x).sum(axis, keepdims=True), weft.grad(T.log(total).sum(), x)]
+    top = LOGITS.max(axis, keepdims=True)
+    e = np.exp(LOGITS - top)
+    part = e / e.sum(axis, keepdims=True)
+    r = program([x], outs)
+    wanted = [np.log(e.sum(axis)) + top.reshape(e.sum(axis).shape), part, part]
+    for found, want in zip(evaluate(r, [LOGITS]), wanted, strict=True):
+        np.testing.assert_allclose(found, want, rtol=1e-12, atol=1e-15)
+    assert [n.op for n in r.nodes()].count("exp") == 1
+    infinite = np.array([[-np.inf, -np.inf], [np.inf, 0]])
+    assert evaluate(program([x], [T.log(T.exp(x).sum(1))]), [infinite])[0].tolist() == [-np.inf, np.inf]
+    compiled = weft.function([x], outs)
+    for found, want in zip(compiled(LOGITS), evaluate(r, [LOGITS]), strict=True):
+        np.testing.assert_allclose(found, want, rtol=1e-12, atol=1e-15)
+    assert compiled(np.zeros((0, 0)))[1].shape == (0, 0)
+
+
 # ---- any program ----------------------------------------------------------------------------------------------------
 
 UNARY = ("neg", "exp", "log", "sqrt", "sqr", "abs", "sigmoid", "softplus", "log1p", "expm1", "reciprocal", "tanh")

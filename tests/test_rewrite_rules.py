@@ -63,6 +63,10 @@ def softmax(x=X):
 
 SHIFTED, EXPS, TOTAL = softmax()
 SOFTMAX = build("truediv", EXPS, TOTAL)
+TOP = build("max", X, axes=(1,))
+TOP = build("switch", build("isinf", TOP), constant([0.0], "float64"), TOP)
+FROM_TOP = build("exp", build("sub", X, shuffle(TOP, 0, "x")))
+BELOW = build("sum", FROM_TOP, axes=(1,))
 SIG, GIS = node("sigmoid(x)"), node("sigmoid(neg(x))")
 
 
@@ -272,6 +276,12 @@ CASES = [
     ("sum-neg", "sum(neg(x); axes=(0,))", "neg(sum(x; axes=(0,)))"),
     ("max-neg", "max(neg(x); axes=(0,))", "neg(min(x; axes=(0,)))"),
     # stability
+    ("log-sum-exp", "log(sum(exp(x); axes=(1,)))", lambda: build("add", TOP, build("log", BELOW))),
+    ("exp-over-sum", lambda: build("truediv", build("exp", X), shuffle(build("sum", build("exp", X), axes=(1,)), 0, "x")),
+     lambda: build("truediv", FROM_TOP, shuffle(BELOW, 0, "x"))),
+    ("exp-times-over-sum",
+     lambda: build("mul", build("exp", X), shuffle(build("reciprocal", build("sum", build("exp", X), axes=(1,))), 0, "x")),
+     lambda: build("mul", FROM_TOP, shuffle(build("reciprocal", BELOW), 0, "x"))),
     ("log-exp-div", "log(truediv(exp(x), y))", "sub(x, log(y))"),
     ("log-div-exp", "log(truediv(y, exp(x)))", "sub(log(y), x)"),
     ("log-exp-mul", "log(mul(y, exp(x)))", "add(x, log(y))"),

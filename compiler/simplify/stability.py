@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..ir.node import Node, build
-from ..ir.pattern import Bindings, uniform
-from ..ir.rewrite import Pass, Rule, weigh
+from ..ir.node import Node, Region, build, make
+from ..ir.pattern import Bindings, number, uniform
+from ..ir.rewrite import Pass, Rule, nested_nodes, weigh
 from .common import INVERSE, STABLE, is_float, real_rule, rule, weight
 
 
@@ -36,6 +36,81 @@ def _opposite(b: Bindings, node: Node) -> bool:
 def _real(b: Bindings, node: Node) -> bool:
     return is_float(node)
 
+
+# ---- sums of exponentials -------------------------------------------------------------------------------------------
+
+_VIEWS = ("dimshuffle", "alloc", "neg")
+
+
+def _to_total(y: Node) -> list[Node]:
+    """From y through views to what it shows, all of them."""
+    path = [y]
+    while path[-1].op in _VIEWS:
+        path.append(path[-1].inputs[0])
+    return path
+
+
+def _overflow(node: Node) -> list[Node] | None:
+    """Where the node needs sum(exp(x)) but not its size: log of it, or exp(x) divided by it. The way there, from an
+    argument of the node to the sum; None for any other node, and where x was made small by an extreme of it already."""
+    e: Node | None = None
+    if node.op == "log":
+        path = _to_total(node.inputs[0])
+    elif node.op == "truediv" and node.inputs[0].op == "exp":
+        e, path = node.inputs[0], _to_total(node.inputs[1])
+    elif node.op == "mul":
+        for e, y in (node.inputs, node.inputs[::-1]):
+            path = _to_total(y)
+            if e.op == "exp" and path[-1].op in ("truediv", "reciprocal"):
+                path += _to_total(path[-1].inputs[-1])
+                break
+    else:
+        return None
+    total = path[-1]
+    if total.op != "sum" or total.inputs[0].op != "exp" or (e is not None and e is not total.inputs[0]):
+        return None
+    x = total.inputs[0].inputs[0]
+    return path if is_float(x) and not _anchored(x) else None
+
+
+def _anchored(x: Node) -> bool:
+    """Whether a maximum or minimum is subtracted near the surface of x."""
+    level = [x]
+    for _ in range(5):
+        if any(n.op in ("max", "min") for n in level):
+            return True
+        level = [i for n in level if n.family in ("elementwise", "view") for i in n.inputs]
+    return False
+
+
+def _shifted(b: Bindings, node: Node) -> Node | None:
+    """The same with x shifted by its maximum (not where that is infinite, which would make NaNs)."""
+    path = _overflow(node)
+    if path is None:
+        return None
+    total = path[-1]
+    x, axes = total.inputs[0].inputs[0], total.attr("axes")
+    top = build("max", x, axes=axes)
+    top = build("switch", build("isinf", top), number(0, x.dtype, top.ndim), top)
+    kept = iter(range(top.ndim))
+    order = tuple("x" if a in axes else next(kept) for a in range(x.ndim))
+    e = build("exp", build("sub", x, build("dimshuffle", top, order=order)))
+    new = build("sum", e, axes=axes)
+    if node.op == "log":
+        new = build("add", top, build("log", new))
+    for n in reversed(path[:-1]):
+        inputs = (*n.inputs[:-1], new) if n.op in ("truediv", "reciprocal") else (new, *n.inputs[1:])
+        new = make(n.op, inputs, n.attrs)
+    return new if node.op == "log" else build(node.op, e, new)
+
+
+SUMS = [
+    stable("log-sum-exp", "log(x)", _shifted),
+    stable("exp-over-sum", "truediv(exp(x), y)", _shifted),
+    stable("exp-times-over-sum", "mul(exp(x), y)", _shifted),
+]
+
+# ---- one exponential ------------------------------------------------------------------------------------------------
 
 LOGARITHMS = [
     stable("log-exp-div", "log(truediv(exp(x), y))", "sub(x, log(y))"),
@@ -81,4 +156,12 @@ ROOTS = [
     rule("sqrt-sqr", "sqrt(sqr(x))", "abs(x)", _real, INVERSE),
 ]
 
-stability = Pass("stability", [*LOGARITHMS, *SIGMOIDS, *EXPONENTIALS, *ROOTS], weigh(weight))
+_heavy = weigh(weight)
+
+
+def measure(r: Region) -> tuple[int, int]:
+    """How many nodes overflow where they need not, then the weight."""
+    return sum(_overflow(n) is not None for _, nodes in nested_nodes(r) for n in nodes), _heavy(r)
+
+
+stability = Pass("stability", [*SUMS, *LOGARITHMS, *SIGMOIDS, *EXPONENTIALS, *ROOTS], measure)
