@@ -257,7 +257,7 @@ def fill(a: Any, b: Any) -> TensorVariable:
     return _alloc_like(a, cast(b, promote_all([a.dtype, b.dtype]) if b.owner is not None else b.dtype))
 
 
-def _alloc_like(x: Variable, value: Variable) -> Variable:
+def _alloc_like(x: Any, value: Any) -> Any:
     out = op1("alloc", value, *[shape_i(x, k) for k in range(x.ndim)]) if x.ndim else value
     known = all(lengths.static(n) is not None for n in x.node.type.axes)
     return apply_op(Second(), [x, out])[0] if known and not isinstance(x, Constant) else out
@@ -326,7 +326,7 @@ def addbroadcast(x: Any, *axes: int) -> TensorVariable:
     return op1("rebroadcast", x, axes=todo) if todo else x
 
 
-def with_lengths(x: Variable, known: Sequence[int | None]) -> TensorVariable:
+def with_lengths(x: Any, known: Sequence[int | None]) -> TensorVariable:
     """x, which has the lengths that are known; checked at the call where the graph does not tell."""
     told = x.node.type.static_shape
     missing = {a: n for a, n in enumerate(known) if n is not None and told[a] != n}
