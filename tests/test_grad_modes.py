@@ -8,7 +8,7 @@ import warnings
 
 import numpy as np
 import pytest
-from grad_check import check, function
+from grad_check import check, function, interpreted
 
 import weft
 import weft.tensor as T
@@ -380,7 +380,7 @@ def test_a_long_chain() -> None:
         took[n] = time.process_time() - began
         t = gradient.Rop(y, x, 1.0)
         if n == 10_000:
-            assert function([x], [g, t])(0.0) == [1, 1]
+            assert interpreted([x], [g, t])(0.0) == [1, 1]
     assert took[100_000] < 30 * took[10_000]
 
 

@@ -104,6 +104,33 @@ def test_a_state_a_call(mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_dropout_in_a_training_step(mode: str) -> None:
+    """Restored with the weights, the state gives the same steps again; default updates can be given, left out, set."""
+    x, w = T.dmatrix("x"), weft.shared(np.ones((3, 2)))
+    mask = RandomStreams(4).binomial((4, 3), p=0.5, dtype="float64")
+    cost = T.sqr(T.dot(x * mask, w) - 1).mean()
+    step = weft.function([x], cost, updates=[(w, w - 0.1 * weft.grad(cost, w))], mode=mode)
+    still = weft.function([x], cost, no_default_updates=True, mode=mode)
+    value = np.arange(12.0).reshape(4, 3) / 9
+    step(value)
+    saved = mask.rng.get_value(), w.get_value()
+    first = [float(step(value)) for _ in range(3)]
+    assert still(value) == still(value) and len(set(first)) == 3
+    mask.rng.set_value(saved[0])
+    w.set_value(saved[1])
+    assert [float(step(value)) for _ in range(3)] == first
+    count = weft.shared(0)
+    count.default_update = count + 1
+    counted = weft.function([], count * 2, mode=mode)
+    assert [int(counted()) for _ in range(3)] == [0, 2, 4]
+    for off in (True, [count]):
+        weft.function([], count, no_default_updates=off, mode=mode)()
+    assert count.get_value() == 3
+    weft.function([], count, updates=[(count, count + 10)], mode=mode)()
+    assert count.get_value() == 13
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_saved_and_restored(mode: str) -> None:
     s = RandomStreams(5)
     a = s.normal((4,))

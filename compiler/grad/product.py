@@ -118,7 +118,8 @@ class Pairs(_Along):
         pairs = apply_op(Pairs((len(kept) + 1,)), [rows(flat(x), 1), rows(flat(h), 0)])[0]
         out: Any = m.sum(m.mul(rows(flat(u), 0), pairs), axis=-1, dtype=x.dtype)
         back = tuple(order.index(a) for a in range(x.ndim))
-        return shaping.reshape(out, lengths, ndim=x.ndim).dimshuffle(*back)
+        made: Any = shaping.reshape(out, lengths, ndim=x.ndim)
+        return made.dimshuffle(*back)
 
 
 def filled(like: Node, value: int) -> Node:

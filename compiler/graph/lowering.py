@@ -50,6 +50,9 @@ def lower(
         owner = v.owner
         inputs = [nodes[replace.get(i, i)] for i in owner.inputs]
         made = _lower_op(owner, inputs)
+        step = getattr(owner.op, "lowered", None)
+        if isinstance(step, Lowered):
+            origins.absorb(step.origins)
         for o, n in zip(owner.outputs, made, strict=True):
             if o in nodes:
                 continue

@@ -305,16 +305,22 @@ def substitute_checks(checks: Iterable[Check], mapping: dict[Node, Node]) -> lis
 
 def renumber(inner: Region, mapping: dict[Node, Node]) -> tuple[list[Node], list[Check]]:
     """A region's outputs and checks with its params replaced (its `dim`s follow the new params' lengths)."""
+    full = with_lengths(mapping)
+    outs = substitute(list(inner.outputs), full)
+    return outs, substitute_checks(inner.checks, full)
+
+
+def with_lengths(mapping: dict[Node, Node]) -> dict[Node, Node]:
+    """What replaces params, and with it what replaces their `dim`s."""
     full = dict(mapping)
     for p, new in mapping.items():
         for a in range(p.ndim):
             full[build("dim", token=p.attr("token"), axis=a)] = new.type.axes[a]
-    outs = substitute(list(inner.outputs), full)
-    return outs, substitute_checks(inner.checks, full)
+    return full
 
 
 __all__ = [
     "OPS", "Attrs", "Check", "Constant", "Node", "OpDef", "Region", "TensorType", "TupleType", "Typed",
     "binder", "build", "constant", "define", "executable", "make", "rebuild", "region", "remake", "renumber",
-    "substitute", "substitute_checks", "topological",
+    "substitute", "substitute_checks", "topological", "with_lengths",
 ]  # fmt: skip

@@ -25,6 +25,12 @@ class Origins:
         if tree is not None and new is not old:
             self._join(new, tree)
 
+    def absorb(self, other: Origins) -> None:
+        """Adds what another table knows: that of a step which was lowered on its own."""
+        for node, tree in other._trees.items():
+            if node.op not in ("param", "const", "dim"):
+                self._join(node, tree)
+
     def _join(self, node: Node, tree: tuple) -> None:
         have = self._trees.get(node)
         if have is None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from ...runtime.errors import InternalError
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
-from ..ir.node import Check, Node, Region, build, executable, renumber, substitute, topological
+from ..ir.node import Check, Node, Region, build, executable, renumber, substitute, topological, with_lengths
 from ..ir.types import TensorType, TupleType
 from .affine import strided
 from .fuse import STRIDED_OPERANDS, Decision, fuse
@@ -253,7 +253,7 @@ class Builder:
             for name in ("then", "orelse"):
                 inner = self.fuse(n.attr(name))
                 bound = self.bind(inner, [x.type for x in n.inputs[1:]], list(args))
-                outs, checks = renumber(inner, {p: q for p, (q, _) in zip(inner.params, bound, strict=True)})
+                outs, checks = self.opened(inner, bound)
                 step.params.append([b for _, b in bound])
                 known = dict(self.value)
                 targets = [b if is_early(b.nbytes()) else None for b in outputs]
@@ -285,6 +285,14 @@ class Builder:
             self.value[place] = b
         return out
 
+    def opened(self, inner: Region, bound: list[tuple[Node, Buffer]]) -> tuple[list[Node], list[Check]]:
+        """The outputs and obligations of a body, its params replaced; errors in it keep the operations they are of."""
+        mapping = {p: q for p, (q, _) in zip(inner.params, bound, strict=True)}
+        named = [n for n in inner.nodes() if n.family in ("kernel", "procedural")]
+        for old, new in zip(named, substitute(named, with_lengths(mapping)), strict=True):
+            self.members.setdefault(new, self.members.get(old, [old]))
+        return renumber(inner, mapping)
+
     _fresh = 0
 
     def fresh(self) -> int:
@@ -309,7 +317,7 @@ class Builder:
             bound.append(a)
         pairs = self.bind(inner, types, bound)
         step.params.append([b for _, b in pairs])
-        outs, checks = renumber(inner, {p: q for p, (q, _) in zip(inner.params, pairs, strict=True)})
+        outs, checks = self.opened(inner, pairs)
         # Rings for states of which only the last values are kept: one row more than the look-back.
         for k, offsets in enumerate(taps):
             if not n.attr("keep")[k]:
