@@ -1,4 +1,4 @@
-"""What a compiled function shows of itself: `.graph`, `.kernels`, `.loops`, `.source`, `.cuda`, `.report()`."""
+"""What a compiled function shows of itself: `.graph`, `.kernels`, `.steps`, `.loops`, `.source`, `.cuda`, a report."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from .ir import lengths, text
 from .ir.interp import evaluate
 from .ir.node import Node, Region, topological
 from .ir.node import region as make_region
+from .schedule.text import dump as dump_steps
 
 if TYPE_CHECKING:
     from .pipeline import Stages
@@ -52,6 +53,13 @@ class Function(CompiledFunction):
         """The loop nest of each kernel."""
         nests = self._generated().kernels
         return [Shown(f"{name}, {nest.mode}\n{show_nest(nest.block)}") for name, nest in nests.items()]
+
+    @property
+    def steps(self) -> Shown:
+        """The host program: buffers with places and lifetimes, the steps in order, what happens at the commit."""
+        generated = self._generated()
+        assert self.stages.program is not None
+        return Shown(dump_steps(self.stages.program, {node: name for name, node in generated.calls}))
 
     @property
     def source(self) -> Shown:

@@ -5,8 +5,8 @@
     loops      loops that run the same steps joined, trimmed    simplify/loops.py
     simplify   rules: algebra, shapes, stable forms             simplify/ (indices.py: index errors stay)
     fuse       operations -> kernels and routines               schedule/fuse.py
-    program    steps, buffers, lifetimes, arena                 schedule/program.py
-    loops      each kernel -> a loop nest                       lower/kernel.py
+               -> steps, buffers, lifetimes, arena              schedule/program.py
+               each kernel -> a loop nest                       lower/kernel.py
     print      loop nests and steps -> GNU C                    codegen/
     build      C -> shared library, from the cache if there     build/
     load       library and manifest -> executor                 ../runtime/program.py

@@ -67,14 +67,22 @@ parameters (`n0` is the length that it is called with).
 ```text
 {kernels}```
 
-## 5. Loops: `f.loops`
+## 5. Steps: `f.steps`
+
+`compiler/schedule/program.py` has put kernels and routines in order and planned where each value lies: `b5` is stored
+between two kernels, `b6` holds the partial sums of the parallel loop. What is checked stands before what rests on it.
+
+```text
+{steps}```
+
+## 6. Loops: `f.loops`
 
 `compiler/lower/` makes each kernel a loop nest with loads and stores; `p0`, `p1`, ... are the kernel's arrays.
 
 ```text
 {loops}```
 
-## 6. C: `f.source`
+## 7. C: `f.source`
 
 `compiler/codegen/` prints it. A sum runs in blocks of 1024 elements with 8 lanes each, whatever the machine, so that
 its bits do not depend on the number of threads or on the vector width. Of the whole text here are the functions that
@@ -83,7 +91,7 @@ compute:
 ```c
 {c}```
 
-## 7. The report: `f.report()`
+## 8. The report: `f.report()`
 
 Without its last line, the seconds that each stage took.
 
@@ -121,6 +129,7 @@ def page() -> str:
         source=line(text.dump(f.stages.source)),
         graph=line(f.graph),
         kernels="\n".join(line(k) for k in f.kernels),
+        steps=line(f.steps),
         loops="\n".join(line(n) for n in f.loops),
         c="\n".join(function_of(f.source, n) for n in wanted),
         report=line("\n".join(str(f.report()).splitlines()[:-1])),

@@ -32,7 +32,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "codegen": ("ir", "lower", "schedule", "runtime.errors"),
     "build": ("runtime",),
     "messages": ("ir", "graph"),
-    "inspect": ("ir", "graph", "codegen", "runtime"),
+    "inspect": ("ir", "graph", "schedule", "codegen", "runtime"),
     "pipeline": (*COMPILER, "runtime"),
     "compiler": (),  # compiler/__init__.py: a docstring
     "weft": (*COMPILER, "runtime"),

@@ -134,3 +134,20 @@ def test_print_calls_a_function(mode: str) -> None:
     x = T.dvector("x")
     f = weft.function([x], Print("m", global_fn=lambda op, v: seen.append((op.message, v.tolist())))(x) + 1, mode=mode)
     assert f(np.array([1.0])).tolist() == [2] and seen == [("m", [1.0])]
+
+
+def test_steps_of_a_program_with_blocks() -> None:
+    x, w, c = T.dmatrix("x"), T.dmatrix("w"), T.iscalar("c")
+    state = weft.shared(np.zeros(3), name="state")
+    h, _ = weft.scan(lambda row, h: T.tanh(row + T.dot(h, w)), sequences=x, outputs_info=T.zeros_like(x[0]))
+    y = weft.ifelse.ifelse(c > 0, h[-1], x[x[:, 0] > 0].sum(0))
+    f = weft.function([x, w, c], y, updates=[(state, state * 0.9 + y)])
+    lines = [line.strip() for line in f.steps.splitlines()]
+    assert lines[0] == "buffers" and "result b4, b5" in lines
+    # In order: the scan's step in the first branch, the run-time length in the second, the update at the end.
+    rest = iter(lines)
+    for start in ("steps", "ifelse(", "then", "scan(", "check", "dot(", "else", "nonzero(", "commit: state 0", "after"):
+        assert any(line.startswith(start) for line in rest), start
+    numbers = {word.strip("(),") for line in lines[lines.index("steps") :] for word in line.split() if word[:1] == "b"}
+    declared = {line.split()[0] for line in lines[1 : lines.index("steps")]}
+    assert {n for n in numbers if n[1:].isdigit()} <= declared

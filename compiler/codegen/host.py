@@ -140,7 +140,8 @@ class HostPrinter:
         out("weft_fault fault = {0, 0, 0};")
         out("(void)threads, (void)fault;")
         scope = HostScope(self)
-        self.early_checks(out, scope)
+        for c in self.p.early:
+            self.check(out, scope, c)
         self.places(out, scope)
         self.block(out, scope, self.p.block)
         self.commit(out, scope)
@@ -219,15 +220,6 @@ class HostPrinter:
                 self.declare(out, b, f"call->inputs[{self.p.inputs + b.index}].data")
             elif b.place in ("output", "spare") and is_early(b.nbytes()):
                 self.reserve_slot(out, scope, b)
-
-    def early_checks(self, out: Text, scope: HostScope) -> None:
-        """Obligations on the lengths of arguments come before any memory is laid out by them."""
-        block = self.p.block
-        for checks in (*(s.checks for s in block.steps), block.final_checks):
-            for c in list(checks):
-                if all(is_early(o) for o in c.operands):
-                    self.check(out, scope, c)
-                    checks.remove(c)
 
     def slot(self, b: Buffer) -> str:
         return f"call->outputs[{b.index}]" if b.place == "output" else f"call->states[{b.index}]->spare"

@@ -80,6 +80,7 @@ class HostProgram:
     decisions: list[Decision]
     members: dict[Node, list[Node]]
     params: list[Node]
+    early: list[Check]  # on lengths of arguments alone: checked before memory is laid out by them
     after_commit: list[Step]  # kernels that write over shared variables, once nothing can fail any more
 
 
@@ -411,8 +412,18 @@ def build_program(
     slots, segments = plan_memory(b.buffers)
     return b, HostProgram(
         block, b.buffers, b.constants, slots, segments, inputs, len(r.params) - inputs, results, updates, b.decisions,
-        b.members, list(r.params), after,
+        b.members, list(r.params), take_early(block), after,
     )  # fmt: skip
+
+
+def take_early(block: Block) -> list[Check]:
+    """Takes the checks out of the block that can be made when the call starts."""
+    early: list[Check] = []
+    for checks in (*(s.checks for s in block.steps), block.final_checks):
+        at_start = [all(map(is_early, c.operands)) for c in checks]
+        early += [c for c, e in zip(checks, at_start, strict=True) if e]
+        checks[:] = [c for c, e in zip(checks, at_start, strict=True) if not e]
+    return early
 
 
 def is_early(size: Node) -> bool:

@@ -1,0 +1,91 @@
+"""The host program as text, for people: its buffers with their places and lifetimes, its steps in order.
+
+    b4   arena 0     float64[d0.0], times 1 to 3     a value in between: in slot 0 of the arena while these steps run
+    dot(b4, b1) -> b5
+
+Checks stand before the step that rests on them, the blocks of scan and ifelse below their step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..ir import lengths
+from ..ir.node import Check, Node
+from .program import Block, Buffer, HostProgram, Step
+
+
+def dump(program: HostProgram, names: Mapping[Node, str]) -> str:
+    """`names` are those of the kernels."""
+    out = ["buffers"]
+    used = _used([program.block], program.after_commit)
+    out += [f"  {_buffer(b)}" for b in program.buffers if b in used or b.place in ("input", "state")]
+    out += ["at the start", *(f"  {_check(c)}" for c in program.early)] if program.early else []
+    out += ["steps", *_block(program.block, names, "  ")]
+    out.append("commit: " + (", ".join(f"state {k}" for k in program.updates) or "nothing is updated"))
+    if program.after_commit:
+        out += ["after the commit, over the old values", *(f"  {_step(s, names)}" for s in program.after_commit)]
+    return "\n".join(out)
+
+
+def _used(blocks: list[Block], steps: list[Step]) -> set[Buffer]:
+    found: set[Buffer] = set()
+    todo, pending = list(blocks), list(steps)
+    while todo or pending:
+        if todo:
+            b = todo.pop()
+            found.update(r for r in b.results if isinstance(r, Buffer))
+            pending += b.steps
+        else:
+            s = pending.pop()
+            found.update(x for x in (*s.inputs, *s.outputs, *s.scratch) if isinstance(x, Buffer))
+            found.update(x for p in s.params for x in p)
+            todo += s.blocks
+    return found
+
+
+def _buffer(b: Buffer) -> str:
+    place = f"{b.place} {b.index}" if b.index >= 0 else b.place
+    life = f", times {b.start} to {b.end}" if b.place in ("arena", "late") else ""
+    return f"b{b.number:<4}{place:<12}{b.type}{life}"
+
+
+def _block(block: Block, names: Mapping[Node, str], pad: str) -> list[str]:
+    out: list[str] = []
+    # Blocks nest as deep as the user's scans and branches do; the work list keeps the order.
+    work: list[tuple[str, Block | Step | str]] = [(pad, block)]
+    while work:
+        pad, item = work.pop()
+        if isinstance(item, str):
+            out.append(pad + item)
+        elif isinstance(item, Step):
+            out += [f"{pad}{_check(c)}" for c in item.checks]
+            out.append(pad + _step(item, names))
+            inner: list[tuple[str, Block | Step | str]] = []
+            for k, b in enumerate(item.blocks):
+                if item.kind == "ifelse":
+                    inner.append((pad, "else" if k else "then"))
+                inner.append((pad + "  ", b))
+            work += reversed(inner)
+        else:
+            ends: list[Step | str] = [*item.steps, *(_check(c) for c in item.final_checks)]
+            ends.append("result " + ", ".join(map(_operand, item.results)))
+            work += [(pad, e) for e in reversed(ends)]
+    return out
+
+
+def _check(c: Check) -> str:
+    return f"check {c.kind}({', '.join(map(lengths.show, c.operands))})"
+
+
+def _step(s: Step, names: Mapping[Node, str]) -> str:
+    name = names.get(s.node, s.node.op) if s.kind in ("kernel", "routine") else s.kind
+    text = f"{name}({', '.join(map(_operand, s.inputs))})"
+    return text + (" -> " + ", ".join(f"b{b.number}" for b in s.outputs) if s.outputs else "")
+
+
+def _operand(x: Buffer | Node) -> str:
+    return f"b{x.number}" if isinstance(x, Buffer) else lengths.show(x)
+
+
+__all__ = ["dump"]
