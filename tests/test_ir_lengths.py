@@ -157,3 +157,14 @@ def test_the_normal_form_has_the_value(e: object, n: int, m: int, i: int) -> Non
 
 def test_a_random_state_has_two_words() -> None:
     assert param(0, "uint64", 2, kind="random").type.static_shape == (2,)
+
+
+def test_a_sum_counts_as_normal_whoever_built_it() -> None:
+    """What is known of a node follows from its structure, not from what was built before in the process."""
+    a, b = (build("dim", token=90, axis=k) for k in range(2))
+    raw = build("add", build("mul", a, b), b)
+    assert lengths.nonneg(raw) and lengths.show(raw) == "d90.0*d90.1 + d90.1"
+    assert lengths.add(lengths.mul(b, a), b) is raw
+    other = build("add", b, build("mul", b, a))  # the same sum, not in normal form: an atom, before and after
+    assert not lengths.nonneg(other)
+    assert lengths.normal(other) is raw and not lengths.nonneg(other)

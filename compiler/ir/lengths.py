@@ -19,7 +19,9 @@ from .dtypes import DTYPES
 from .node import Node, build, constant, topological
 from .types import TensorType
 
-_poly: weakref.WeakKeyDictionary[Node, dict[tuple[Node, ...], int]] = weakref.WeakKeyDictionary()
+Terms = dict[tuple[Node, ...], int]  # a polynomial: monomial (sorted tuple of factors) -> coefficient
+
+_poly: weakref.WeakKeyDictionary[Node, Terms] = weakref.WeakKeyDictionary()  # what `_terms` found
 _normal: weakref.WeakKeyDictionary[Node, Node | None] = weakref.WeakKeyDictionary()  # None: the node itself
 
 
@@ -45,16 +47,37 @@ def order(node: Node) -> tuple:
     return (1, digest(node))
 
 
-def _terms(node: Node) -> dict[tuple[Node, ...], int]:
-    """A normal length as a polynomial: monomial (sorted tuple of factors) -> coefficient."""
+def _terms(node: Node) -> Terms:
+    """A sum or product in normal form as a polynomial; any other node is an atom.
+
+    It follows from the node's structure alone, not from who built it: whether a sum counts as normal decides what is
+    known of it, and one program has one C text in every process.
+    """
+    stack = [node]
+    while stack:
+        n = stack[-1]
+        if n in _poly or not _is_sum(n):
+            stack.pop()
+            continue
+        inner = [i for i in n.inputs if i not in _poly and _is_sum(i)]
+        if inner:
+            stack += inner
+            continue
+        stack.pop()
+        made = (add if n.op == "add" else mul)(*n.inputs)
+        if made is not n:
+            _poly[n] = {(n,): 1}
     if node.op == "const":
         v = int(node.value)
         return {(): v} if v else {}
-    found = _poly.get(node)
-    return found if found is not None else {(node,): 1}
+    return _poly.get(node) or {(node,): 1}
 
 
-def _from_terms(terms: dict[tuple[Node, ...], int]) -> Node:
+def _is_sum(n: Node) -> bool:
+    return n.op in ("add", "mul") and n.type.dtype == "int64" and not n.type.axes
+
+
+def _from_terms(terms: Terms) -> Node:
     def monomial(factors: tuple[Node, ...], c: int) -> Node:
         if not factors:
             return const(c)
@@ -79,7 +102,7 @@ def _wrap(c: int) -> int:
 
 
 def add(*parts: Node) -> Node:
-    out: dict[tuple[Node, ...], int] = {}
+    out: Terms = {}
     for p in parts:
         for m, c in _terms(p).items():
             out[m] = _wrap(out.get(m, 0) + c)
@@ -87,9 +110,9 @@ def add(*parts: Node) -> Node:
 
 
 def mul(*parts: Node) -> Node:
-    out: dict[tuple[Node, ...], int] = {(): 1}
+    out: Terms = {(): 1}
     for p in parts:
-        new: dict[tuple[Node, ...], int] = {}
+        new: Terms = {}
         for m1, c1 in out.items():
             for m2, c2 in _terms(p).items():
                 m = tuple(sorted(m1 + m2, key=order))
@@ -125,8 +148,8 @@ def nonneg(node: Node, fuel: int = 6) -> bool:
         return any(nonneg(i, fuel - 1) for i in node.inputs)
     if node.op in ("minimum", "floordiv", "mod"):
         return all(nonneg(i, fuel - 1) for i in node.inputs)
-    terms = _poly.get(node)
-    return terms is not None and all(c >= 0 and all(nonneg(f, fuel - 1) for f in m) for m, c in terms.items())
+    terms = _terms(node)
+    return (node,) not in terms and all(c >= 0 and all(nonneg(f, fuel - 1) for f in m) for m, c in terms.items())
 
 
 def at_least(a: Node, b: Node) -> bool:
@@ -311,14 +334,14 @@ def show(node: Node, fuel: int = 4, width: int = 6) -> str:
         return f"i{node.attr('index')}"
     if fuel == 0:
         return "..."
-    terms = _poly.get(node)
-    if terms is None:
+    terms = _terms(node)
+    if (node,) in terms:
         if node.op in _SIGNS:
             return f"{_SIGNS[node.op]}({', '.join(show(i, fuel - 1) for i in node.inputs)})"
         return f"?{node.op}"
     parts = []
     for m, c in list(terms.items())[:width]:
-        factors = [show(f, fuel - 1) if f not in _poly else f"({show(f, fuel - 1)})" for f in m[:width]]
+        factors = [f"({show(f, fuel - 1)})" if len(_terms(f)) > 1 else show(f, fuel - 1) for f in m[:width]]
         if c != 1 or not factors:
             factors.insert(0, str(c))
         parts.append("*".join(factors))
