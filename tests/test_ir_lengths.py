@@ -168,3 +168,17 @@ def test_a_sum_counts_as_normal_whoever_built_it() -> None:
     other = build("add", b, build("mul", b, a))  # the same sum, not in normal form: an atom, before and after
     assert not lengths.nonneg(other)
     assert lengths.normal(other) is raw and not lengths.nonneg(other)
+
+
+def test_products_of_many_scalars_are_not_multiplied_out() -> None:
+    """Integer scalars of a program share the normal form of lengths; it grew with every product and sum."""
+    values = [3, -5, 7, 11, 2, -1, 13, 4]
+    xs = [scalar(k) for k in range(len(values))]
+    node, want = xs[0], values[0]
+    for k in range(400):
+        p, v = xs[k % 8], values[k % 8]
+        node, want = (lengths.add(lengths.mul(node, p), lengths.const(k)), want * v + k) if k % 3 else (
+            lengths.sub(node, lengths.mul(p, xs[k % 5])), want - v * values[k % 5])  # fmt: skip
+    assert max(len(m) for m in lengths._terms(node)) <= lengths.LARGE
+    found = evaluate(closed(xs, node), [np.int64(v) for v in values])[0]
+    assert int(found) == (want + 2**63) % 2**64 - 2**63

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable
+from functools import partial, reduce
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from .dtypes import DTYPES
 from .node import Node, build, constant, topological
 from .types import TensorType
 
+LARGE = 256  # factors of a polynomial's terms beyond which it is an atom
 Terms = dict[tuple[Node, ...], int]  # a polynomial: monomial (sorted tuple of factors) -> coefficient
 
 _poly: weakref.WeakKeyDictionary[Node, Terms] = weakref.WeakKeyDictionary()  # what `_terms` found
@@ -65,7 +67,7 @@ def _terms(node: Node) -> Terms:
             continue
         stack.pop()
         made = (add if n.op == "add" else mul)(*n.inputs)
-        if made is not n:
+        if made is not n or n not in _poly:
             _poly[n] = {(n,): 1}
     if node.op == "const":
         v = int(node.value)
@@ -101,24 +103,31 @@ def _wrap(c: int) -> int:
     return (c + (1 << 63)) % (1 << 64) - (1 << 63)
 
 
+def _is_large(terms: Terms) -> bool:
+    """Integer scalars of a program are lengths too: a polynomial of many of them is not multiplied out."""
+    return len(terms) > LARGE // 2 or sum(map(len, terms)) > LARGE
+
+
 def add(*parts: Node) -> Node:
     out: Terms = {}
     for p in parts:
         for m, c in _terms(p).items():
             out[m] = _wrap(out.get(m, 0) + c)
-    return _from_terms(out)
+    return reduce(partial(build, "add"), parts) if _is_large(out) else _from_terms(out)
 
 
 def mul(*parts: Node) -> Node:
     out: Terms = {(): 1}
     for p in parts:
+        if _is_large(out):
+            return reduce(partial(build, "mul"), parts)
         new: Terms = {}
         for m1, c1 in out.items():
             for m2, c2 in _terms(p).items():
                 m = tuple(sorted(m1 + m2, key=order))
                 new[m] = _wrap(new.get(m, 0) + c1 * c2)
         out = new
-    return _from_terms(out)
+    return reduce(partial(build, "mul"), parts) if _is_large(out) else _from_terms(out)
 
 
 def product(parts: Iterable[Node]) -> Node:
