@@ -11,7 +11,7 @@ from ..runtime.errors import ArgumentError
 from .graph.trace import Trace
 from .ir import lengths, text
 from .ir.interp import evaluate
-from .ir.node import Node, Region, topological
+from .ir.node import OPS, Node, Region, topological
 from .ir.node import region as make_region
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Function(CompiledFunction):
         routines = [n.op for n in steps_of(s.program.block) if n.family in ("procedural", "control")]
         if routines:
             out.append(f"  routines: {tally(routines)}")
-        library = [n for n in routines if n in ("cholesky", "solve_triangular")]
+        library = [n for n in routines if OPS[n].library]
         if library:
             out.append(f"  library operations, outside the contract of equal bits: {tally(library)}")
         hosts = [h.name for h in generated.hosts]
