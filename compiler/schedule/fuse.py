@@ -87,7 +87,7 @@ def _is_cheap(n: Node) -> bool:
 
 
 def _may_inline(n: Node) -> bool:
-    """Whether a value may be computed at a computed place, where it is read once; views that are no values are."""
+    """Whether a value may be computed at the one computed place where it is read."""
     return n.family == "elementwise" or (n.family == "view" and not n.definition.virtual)
 
 
@@ -231,7 +231,7 @@ class _Fuser:
         stored = any(u.kernel != number for u in readers) or bool(whole)
         if any(u.kernel >= number for u in whole):
             return self._refuse(n, "another step needs it in memory before its reader runs")
-        patterns = {u.labels for u in inside}
+        patterns = dict.fromkeys(u.labels for u in inside)  # in order: the hash of None differs from run to run
         aligned = [p for p in patterns if p is not None and _is_aligned(p, n)]
         if cluster.cost + cost_of(n) > MAX_COST and n.family != "reduce":
             return self._refuse(n, f"the kernel is full ({MAX_COST:g} transcendental operations)")

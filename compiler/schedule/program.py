@@ -10,7 +10,7 @@ A buffer lives in the arena when its size is a closed form in the lengths known 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ...runtime.errors import InternalError
@@ -86,8 +86,9 @@ class HostProgram:
 class Builder:
     """Builds the steps of a program and of the regions in it."""
 
-    def __init__(self, kernel_scratch):
+    def __init__(self, kernel_scratch, check_fused: Callable[[Region], None] | None = None):
         self.kernel_scratch = kernel_scratch  # kernel node -> [(dtype, extent)] of its scratch arrays, and per worker?
+        self.check_fused = check_fused  # looks at each fused region before steps are made of it
         self.buffers: list[Buffer] = []
         self.constants: list[Node] = []
         self.value: dict[Node, Buffer] = {}
@@ -102,6 +103,8 @@ class Builder:
     def fuse(self, r: Region) -> Region:
         if r not in self.fused:
             f = fuse(r)
+            if self.check_fused is not None:
+                self.check_fused(f.region)
             self.decisions += f.decisions
             self.members |= f.members
             self.lengths |= f.lengths
@@ -373,13 +376,18 @@ def _index_axes(n: Node) -> tuple[Node, ...]:
 
 
 def build_program(
-    source: Region, inputs: int, results: int, updates: list[int], kernels
+    source: Region,
+    inputs: int,
+    results: int,
+    updates: list[int],
+    kernels,
+    check_fused: Callable[[Region], None] | None = None,
 ) -> tuple[Builder, HostProgram]:
     """The host program of a function: its params are `inputs` arguments, then states; its outputs results, then
     updates."""
     from .inplace import choose
 
-    b = Builder(kernels.scratch)
+    b = Builder(kernels.scratch, check_fused)
     r = b.fuse(source)
     for k, p in enumerate(r.params):
         b.value[p] = b.buffer(p.type, "input" if k < inputs else "state", k if k < inputs else k - inputs)
