@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..runtime.callable import CompiledFunction
-from ..runtime.errors import ArgumentError
+from ..runtime.errors import ArgumentError, InternalError
 from .graph.trace import Trace
 from .ir import lengths, text
 from .ir.interp import evaluate
@@ -185,8 +185,10 @@ def show_nest(block: Node) -> str:
             stack.extend((t, depth + 1) for t in reversed(s.inputs[len(names) :]))
         elif s.op == "store":
             out.append(f"{pad}{buffer(s.attr('buffer'))}[{expression(s.inputs[0])}] = {expression(s.inputs[1])}")
-        else:
+        elif s.op == "accumulate":
             out.append(f"{pad}acc{s.attr('acc')} {s.attr('fold')}= {expression(s.inputs[0])}")
+        else:
+            raise InternalError(f"{s.op} is not a statement")
     return "\n".join(out)
 
 

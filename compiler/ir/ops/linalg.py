@@ -7,7 +7,7 @@ from .. import lengths
 from ..dtypes import DTYPES
 from ..node import Check, Typed, bound_length, define
 from ..types import TensorType
-from .common import dense, equal, integers, one_of, rank, same_dtype, scalars
+from .common import dense, equal, one_of, rank, same_dtype, scalars
 
 
 @define("dot", "procedural", strided_inputs=(0, 1))
@@ -78,12 +78,18 @@ def csr_part(inputs, attrs):
 
 def _csr_operands(op: str, data, indices, indptr) -> tuple[Check, ...]:
     dense(op, data, indices, indptr)
-    for n in (data, indices, indptr):
-        rank(op, n, 1)
-    integers(op, indices, indptr)
+    rank(op, data, 1)
+    _csr_places(op, indices, indptr)
     if data.type.dtype not in DTYPES or data.type.dtype == "bool":
         raise DTypeError(f"{op} is not defined for {data.type.dtype}")
     return equal(data.type.axes[0], indices.type.axes[0], "lengths of data and indices")
+
+
+def _csr_places(op: str, indices, indptr) -> None:
+    for n in (indices, indptr):
+        rank(op, n, 1)
+    if same_dtype(op, (indices, indptr)) not in ("int32", "int64"):
+        raise DTypeError(f"{op} takes int32 or int64 indices, not {indices.type.dtype}")
 
 
 @define("csr_dot", "procedural")
@@ -116,9 +122,7 @@ def csr_sample(inputs, attrs):
     indices, indptr, g, b = inputs
     dense("csr_sample", indices, indptr, g, b)
     dtype = same_dtype("csr_sample", (g, b))
-    integers("csr_sample", indices, indptr)
-    rank("csr_sample", indices, 1)
-    rank("csr_sample", indptr, 1)
+    _csr_places("csr_sample", indices, indptr)
     rank("csr_sample", g, 2)
     rank("csr_sample", b, 2)
     checks = equal(g.type.axes[1], b.type.axes[1], "columns of the dense arguments of csr_sample")

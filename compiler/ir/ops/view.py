@@ -91,6 +91,8 @@ def walk_spec(x: Node, bounds: tuple[Node, ...], spec) -> list[tuple[Node, Node,
                 raise ShapeError(f"index {v} is out of range for an axis of length {size}")
             known = v is not None and size is not None
             out.append((first, lengths.const(1), 1, () if known else (Check("bounds", (i, n), "index"),)))
+        elif entry[0] != "range":
+            raise InternalError(f"{entry[0]!r} in the subscript {spec}")
         else:
             start = lengths.normal(rest.pop(0)) if entry[1] else None
             stop = lengths.normal(rest.pop(0)) if entry[2] else None
