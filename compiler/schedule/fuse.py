@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
-from ..ir.node import Node, Region, build, depends, executable, is_bound, rebuild, region, topological
+from ..ir.node import Node, Region, binder, build, executable, is_bound, rebuild, region, topological
 from ..ir.types import TupleType
 from .affine import strided
 from .outline import outline
@@ -130,7 +130,7 @@ class _Fuser:
         while stack:
             m = stack.pop()
             if is_bound(m):
-                self._record(*depends(m), Use(kernel, None))
+                self._record(binder(m), Use(kernel, None))
             if m.op in ("const", "dim", "length"):
                 continue
             if m.family == "elementwise":
@@ -184,7 +184,7 @@ class _Fuser:
         self.steps.append(n)
         for t in n.type.items if isinstance(n.type, TupleType) else (n.type,):
             for a in t.axes:
-                if not any(is_bound(m) and n in depends(m) for m in topological([a])):
+                if not any(is_bound(m) and binder(m) is n for m in topological([a])):
                     self._read_scalar(a, number)
         for k, x in enumerate(n.inputs):
             if k in n.definition.host_inputs:

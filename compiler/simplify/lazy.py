@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..ir.node import Check, Node, Region, build, depends, given_length, is_bound, make, region, renumber
+from ..ir.node import Check, Node, Region, binder, build, depends, given_length, is_bound, make, region, renumber
 from ..ir.origins import Origins
 from ..ir.regions import params_for
 
@@ -243,7 +243,7 @@ class _Sink:
         if n.op in ("param", "dim", "const"):
             return
         if is_bound(n):
-            new = given_length(self.at(here, *depends(n)), n)
+            new = given_length(self.at(here, binder(n)), n)
         elif n.op == "ifelse":
             new = self.conditional(n, here)
         else:

@@ -12,7 +12,7 @@ not read are not made. Running the pass twice changes nothing.
 from __future__ import annotations
 
 from ..ir import lengths
-from ..ir.node import Check, Node, Region, build, depends, given_length, is_bound, make, region, topological
+from ..ir.node import Check, Node, Region, binder, build, depends, given_length, is_bound, make, region, topological
 from ..ir.origins import Origins
 
 
@@ -123,7 +123,7 @@ class _Tidy:
         return found
 
     def length(self, n: Node) -> Node:
-        (target,) = depends(n)
+        target = binder(n)
         made = self.loops[self.key(target)].make(self) if target.op == "scan" else self.new[target]
         return given_length(made, n)
 
