@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..runtime.callable import CompiledFunction
-from ..runtime.errors import ArgumentError
+from ..runtime.errors import ArgumentError, InternalError
 from .graph.trace import Trace
 from .ir import lengths, text
 from .ir.interp import evaluate
-from .ir.node import Node, Region, topological
+from .ir.node import OPS, Node, Region, topological
 from .ir.node import region as make_region
 from .schedule.text import dump as dump_steps
 
@@ -103,7 +103,7 @@ class Function(CompiledFunction):
         routines = [n.op for n in steps_of(s.program.block) if n.family in ("procedural", "control")]
         if routines:
             out.append(f"  routines: {tally(routines)}")
-        library = [n for n in routines if n in ("cholesky", "solve_triangular")]
+        library = [n for n in routines if OPS[n].library]
         if library:
             out.append(f"  library operations, outside the contract of equal bits: {tally(library)}")
         hosts = [h.name for h in generated.hosts]
@@ -193,8 +193,10 @@ def show_nest(block: Node) -> str:
             stack.extend((t, depth + 1) for t in reversed(s.inputs[len(names) :]))
         elif s.op == "store":
             out.append(f"{pad}{buffer(s.attr('buffer'))}[{expression(s.inputs[0])}] = {expression(s.inputs[1])}")
-        else:
+        elif s.op == "accumulate":
             out.append(f"{pad}acc{s.attr('acc')} {s.attr('fold')}= {expression(s.inputs[0])}")
+        else:
+            raise InternalError(f"{s.op} is not a statement")
     return "\n".join(out)
 
 

@@ -31,7 +31,7 @@ def manifest_of(source: Source, stages: Stages) -> dict[str, Any]:
         "states": [_array(t) for t in params[program.inputs :]],
         "segments": generated.segments,
         "checks": [_check(e["kind"], c, n, source, program.members) for e, (c, n) in entries],
-        "hosts": [_host(h, stages) for h in generated.host_calls],
+        "hosts": [_host(h) for h in generated.host_calls],
         "library": generated.library,
     }
 
@@ -40,7 +40,7 @@ def _array(t: Any) -> dict[str, Any]:
     return {"dtype": t.dtype, "ndim": len(t.axes)}
 
 
-def _host(node: Node, stages: Stages) -> dict[str, Any]:
+def _host(node: Node) -> dict[str, Any]:
     return {
         "name": node.attr("callee").name,
         "inputs": [_array(i.type) for i in node.inputs],
@@ -72,6 +72,6 @@ def _check(
 
 def _lines(nodes: list[Node], source: Source) -> str:
     """The user's lines that an operation came from; of a kernel, those of the operations in it that may fail."""
-    failing = [n for n in nodes if n.op in ("gather", "scatter")] or nodes
+    failing = [n for n in nodes if n.definition.indices_from] or nodes
     traces = list(dict.fromkeys(t for n in failing for t in source.lowered.origins.lines(n, 4)))
     return "".join(f"\n  at {t}" for t in traces[:3] if isinstance(t, Trace))

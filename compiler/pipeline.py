@@ -108,7 +108,10 @@ def _compile(source: Source, region: Region, stages: Stages, run: _Driver) -> Co
     stages.simplified = simplified
     kernels = Kernels()
     builder, program = run(
-        "fuse", lambda: build_program(simplified, inputs, source.results, source.updates, kernels)
+        "fuse",
+        lambda: build_program(
+            simplified, inputs, source.results, source.updates, kernels, lambda r: _checked(r, "kernel")
+        ),
     )
     stages.program = program
     stages.generated = generated = run("print", lambda: HostPrinter(program, builder, kernels).generate())
@@ -124,8 +127,13 @@ def _compile(source: Source, region: Region, stages: Stages, run: _Driver) -> Co
     return Compiled(loaded, constants)
 
 
+def _checked(region: Region, level: str) -> None:
+    if config.verify:
+        verify(region, level)
+
+
 class _Driver:
-    """Runs a stage: times it, and verifies what it made when config.verify says so."""
+    """Runs a stage: times it, and verifies the region that it made when config.verify says so."""
 
     def __init__(self, stages: Stages):
         self.stages = stages
@@ -134,8 +142,8 @@ class _Driver:
         start = time.perf_counter()
         made = stage()
         self.stages.seconds[name] = time.perf_counter() - start
-        if config.verify and isinstance(made, Region):
-            verify(made)
+        if isinstance(made, Region):
+            _checked(made, "tensor")
         if made is None:
             raise InternalError(f"stage {name} made nothing")
         return made

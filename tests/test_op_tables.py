@@ -12,24 +12,30 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ir_samples import samples, views
 
 import weft
 import weft.compiler.grad
 import weft.tensor as T
 from weft.compiler.codegen import scalar
+from weft.compiler.codegen.host import HostPrinter
 from weft.compiler.codegen.routines import ROUTINES
 from weft.compiler.codegen.targets import KERNELS, REFUSED_BY_CUDA, TARGETS, Target
-from weft.compiler.grad.table import NO_GRADIENT, PULLBACK, PUSHFORWARD
+from weft.compiler.grad.table import NO_GRADIENT, PLACES, PULLBACK, PUSHFORWARD
 from weft.compiler.ir.dtypes import DTYPES
-from weft.compiler.ir.interp import MEANING
-from weft.compiler.ir.node import OPS, Node, build, constant
+from weft.compiler.ir.interp import MEANING, evaluate
+from weft.compiler.ir.node import OPS, Node, OpDef, build, constant, define, is_bound, region, topological
+from weft.compiler.ir.ops.elementwise import ELEMENTWISE
+from weft.compiler.ir.types import TensorType, TupleType
 from weft.compiler.ir.verify import LEVELS
 from weft.compiler.lower.elements import Elements
+from weft.compiler.schedule.uses import operand_labels
 from weft.runtime.errors import InternalError, WeftError
 
 ROOT = Path(__file__).resolve().parents[1]
 TENSOR = [n for n, op in OPS.items() if op.family in LEVELS["tensor"].families or n in LEVELS["tensor"].ops]
 LOOP = [n for n, op in OPS.items() if op.family == "loop"]
+NODES = list(dict.fromkeys(n for s in samples() for n in s.region.nodes()))
 
 
 def test_every_operation_has_a_level() -> None:
@@ -58,6 +64,91 @@ def test_refusals_and_routines_name_operations() -> None:
 def test_operations_of_kernels_have_index_maps() -> None:
     views = [n for n in TENSOR if OPS[n].family == "view"]
     assert [n for n in views if not hasattr(Elements, f"_{n}")] == []
+
+
+def types(n: Node) -> tuple[TensorType, ...]:
+    return n.type.items if isinstance(n.type, TupleType) else (n.type,)
+
+
+def test_operations_of_kernels_say_how_they_read_their_operands(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = set()
+    for n in (n for n in NODES if n.family in KERNELS):
+        fresh = tuple(range(9, 9 + n.inputs[0].ndim))
+        found = operand_labels(n, tuple(range(types(n)[0].ndim)), fresh)
+        assert [x for x, _ in found] == list(n.inputs)
+        assert all(len(labels) == x.ndim for x, labels in found if labels != "scalar")
+        assert all(x.ndim == 0 and x.dtype == "int64" for x, labels in found if labels == "scalar")
+        # Nothing is connected through lengths, bounds and indices.
+        values = [k for k, (_, labels) in enumerate(found) if labels != "scalar"]
+        assert PLACES.get(n.op, len(n.inputs)) <= (n.definition.indices_from or len(values)), n.op
+        seen.add(n.op)
+    assert seen == {n for n in TENSOR if OPS[n].family in KERNELS}
+    monkeypatch.setitem(OPS, "new", OpDef("new", "view", lambda inputs, attrs: inputs[0].type))
+    x = next(n for n in NODES if n.op == "param" and n.ndim == 1)
+    with pytest.raises(InternalError, match="new says nothing"):
+        operand_labels(build("new", x), (0,), ())
+
+
+def test_reductions_have_folds() -> None:
+    for op in (n for n in TENSOR if OPS[n].family == "reduce" and n != "max_and_argmax"):  # which is two folds
+        assert scalar.identity(op, "float64")
+        if op != "argmax":  # the printers keep the best value beside its place
+            assert "a" in scalar.fold_text(op, "bool" if op in ("any", "all") else "float64", "a", "b")
+    with pytest.raises(InternalError, match="new"):
+        scalar.identity("new", "float64")
+    with pytest.raises(InternalError, match="new"):
+        scalar.fold_text("new", "float64", "a", "b")
+
+
+def test_views_say_whether_they_are_virtual() -> None:
+    for family, facts in (("view", {}), ("procedural", {"virtual": False})):
+        with pytest.raises(InternalError, match="whether they are virtual"):
+            define("new", family, **facts)(lambda inputs, attrs: inputs[0].type)
+    assert "new" not in OPS
+
+
+def test_views_that_cover_an_operand_show_all_its_elements() -> None:
+    shown = set()
+    for s in views():
+        n = topological([s.region.outputs[0]])[-1]
+        if n.definition.covers and n.inputs[0].dtype == "float64":
+            assert set(np.ravel(s.args[0])) <= set(np.ravel(evaluate(s.region, s.args)[0])), s.name
+            shown.add(n.op)
+    assert shown == {"dimshuffle", "reshape", "alloc", "rebroadcast", "concatenate"}  # the others are made of no floats
+
+
+def test_operations_commute_where_their_definition_says_so() -> None:
+    """Those that are defined for bools are tried on bools too."""
+    for op, row in ELEMENTWISE.items():
+        if row.arity != 2:
+            continue
+        same = True
+        for dtype in {"bool", "int64"} & row.accepts or {"float64"}:
+            a, b = (build("const", value=constant(v, dtype).attr("value")) for v in ([0, 1, 1, 3], [1, 0, 1, 2]))
+            one, other = (evaluate(region([], [build(op, *xs)]), [])[0] for xs in ((a, b), (b, a)))
+            same = same and np.array_equal(one, other)
+        assert same == OPS[op].commutative, op
+
+
+def test_operands_are_what_the_definitions_say() -> None:
+    for n in NODES:
+        d = n.definition
+        assert all(n.inputs[k].ndim == 0 for k in d.host_inputs) and all(n.inputs[k].ndim for k in d.strided_inputs)
+        assert not d.indices_from or all(DTYPES[i.dtype].kind in "iu" for i in n.inputs[d.indices_from :])
+    assert {n.op for n in NODES} == {*TENSOR, "kernel"}
+
+
+def test_operations_that_bind_lengths_do() -> None:
+    """`length` itself refuses to name others."""
+    lengths_of = {m for n in NODES for t in types(n) for a in t.axes for m in topological([a]) if is_bound(m)}
+    assert {m.attr("of") for m in lengths_of} == {n for n in OPS if OPS[n].binds}
+    with pytest.raises(InternalError, match="gives lengths"):
+        build("length", of="sort", of_attrs=(), out=0, axis=0)
+
+
+def test_steps_of_the_host_have_printers() -> None:
+    assert all(hasattr(HostPrinter, f"step_{n}") for n in TENSOR if OPS[n].family == "control")
+    assert {n for n in OPS if OPS[n].library} <= set(ROUTINES)
 
 
 def values(op: str, dtype: str) -> list[list[Node]]:

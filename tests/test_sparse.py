@@ -170,6 +170,17 @@ def broken(what: str) -> Any:
     return m
 
 
+def test_indices_of_any_integer_dtype(mode: str) -> None:
+    """The routines read int32 or int64, indices and indptr alike: others become int64."""
+    m, data, y = matrix(3, 4), T.vector("data"), np.eye(4)
+    for places in ("int8", "int32", "uint32", "int64"):
+        for rows in ("int16", "int32", "int64"):
+            indices, indptr = (T.TensorType(d, shape=(None,))(n) for d, n in ((places, "indices"), (rows, "indptr")))
+            f = weft.function([data, indices, indptr], S.dot(S.CSR(data, indices, indptr, (3, 4)), y), mode=mode)
+            got = f(m.data, m.indices.astype(places), m.indptr.astype(rows))
+            np.testing.assert_array_equal(got, m.toarray(), err_msg=f"{places} {rows}")
+
+
 @pytest.mark.parametrize("what", ["column", "negative", "order", "start", "end"])
 def test_a_bad_index_is_an_error_of_the_call(mode: str, what: str) -> None:
     x = S.csr_matrix("x")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 
+from ...runtime.errors import InternalError
 from ..ir import lengths
 from ..ir.node import Node, build
 from ..lower.kernel import Nest
@@ -184,6 +185,8 @@ class KernelPrinter:
                 out(scope.store(s))
             elif s.op == "loop":
                 self.stage(out, scope, s)
+            else:
+                raise InternalError(f"{s.op} is not a statement that stands alone")
 
     def stage(self, out: Text, scope: Scope, loop: Node) -> None:
         """An inner loop: stores, and accumulators in lanes."""

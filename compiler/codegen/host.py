@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from ...runtime.errors import InternalError
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
-from ..ir.node import Check, Node, build
+from ..ir.node import STEPS, Check, Node, bound_length
 from ..lower.kernel import Nest, lower_kernel
 from ..schedule.program import THREADS, Block, Buffer, Builder, HostProgram, Step, is_early
 from . import scalar
@@ -437,8 +437,7 @@ class HostPrinter:
                         f"{base[k]} + (({t} + {j}) % {lead + 1}) * {row}, {row} * {DTYPES[b.dtype].itemsize});"
                     )
         if until:
-            of_attrs = tuple(sorted(dict(n.attrs).items()))
-            scope.bind(build("length", *n.inputs, of="scan", of_attrs=of_attrs, out=-1, axis=0), t)
+            scope.bind(bound_length(n.op, n.inputs, n.attrs, STEPS), t)
 
     def row(self, out: Text, b: Buffer, text: str, const: bool = False) -> None:
         mark = "const " if const else ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
-from ..ir.node import Node, build
+from ..ir.node import Node, bound_length
 from ..schedule.affine import strided
 from ..schedule.program import Buffer, Step
 from . import scalar
@@ -85,7 +85,7 @@ def nonzero(host, out, scope, s):
     name = f"m{host.names}"
     host.names += 1
     out(f"const int64_t {name} = {lib('nonzero_count', x.type.dtype)}(b{src.number}, {size});")
-    scope.bind(build("length", x, of="nonzero", of_attrs=(), out=0, axis=0), name)
+    scope.bind(s.node.type.items[0].axes[0], name)
     for b in s.outputs:
         host.reserve(out, scope, b)
     dims = ", ".join(scope.get(out, a) for a in x.type.axes)
@@ -140,7 +140,7 @@ def scatter(host, out, scope, s):
     dims = ", ".join(scope.get(out, a) for a in x.type.axes[: len(indices)])
     stretched = []
     for index, b, tmp in zip(indices, s.inputs[2:], s.scratch, strict=True):
-        stretch(host, out, scope, index, b, tmp, axes)
+        stretch(out, scope, index, b, tmp, axes)
         stretched.append(f"b{tmp.number}")
     # y has the index's axes, then the rest of x's; an axis of length 1 is read again.
     lead = [a for a in y.type.axes[: len(axes)]]
@@ -164,7 +164,7 @@ def scatter(host, out, scope, s):
             whole = (*axes, *x.type.axes[len(indices) :])
             work = host.workspace(out, f"{count} * {inner} * {DTYPES[y.type.dtype].itemsize}")
             source = f"(({scalar.stored_type(y.type.dtype)} *){work})"
-            broadcast_copy(host, out, scope, y.type.axes, whole, f"b{s.inputs[1].number}", source)
+            broadcast_copy(out, scope, y.type.axes, whole, f"b{s.inputs[1].number}", source)
     add = int(n.attr("mode") == "inc")
     out(
         f"{lib('scatter', x.type.dtype)}(b{dst.number}, {source}, {len(indices)}, "
@@ -174,18 +174,16 @@ def scatter(host, out, scope, s):
     host.fault(out, n)
 
 
-def stretch(
-    host: HostPrinter, out: Text, scope: HostScope, index: Node, b: Buffer, tmp: Buffer, axes: tuple[Node, ...]
-) -> None:
+def stretch(out: Text, scope: HostScope, index: Node, b: Buffer, tmp: Buffer, axes: tuple[Node, ...]) -> None:
     """An index array as int64 in the common shape of all index arrays."""
     broadcast_copy(
-        host, out, scope, index.type.axes, axes, f"b{b.number}", f"b{tmp.number}",
+        out, scope, index.type.axes, axes, f"b{b.number}", f"b{tmp.number}",
         convert=f"weft_cast_{scalar.suffix(index.type.dtype)}_i64",
     )  # fmt: skip
 
 
 def broadcast_copy(
-    host: Any, out: Text, scope: HostScope, have: Any, want: Any, src: str, dst: str, convert: str = ""
+    out: Text, scope: HostScope, have: Any, want: Any, src: str, dst: str, convert: str = ""
 ) -> None:
     """Loops that copy a contiguous array into a larger one, axes of length 1 stretched."""
     out.open("")
@@ -238,7 +236,7 @@ def solve_triangular(host, out, scope, s):
     )
 
 
-def _csr(name: str, host, out, scope, s, parts: list[str], work: str = "") -> None:
+def _csr(name: str, host, out, s, parts: list[str], work: str = "") -> None:
     (dst,) = s.outputs
     position = 0 if name == "csr_sample" else 1
     index = s.node.inputs[position].type.dtype
@@ -260,14 +258,8 @@ def csr_dot(host, out, scope, s):
     data, _, indptr, b = s.node.inputs
     host.reserve(out, scope, s.outputs[0])
     count, columns, m = (scope.get(out, v) for v in (data.type.axes[0], *b.type.axes))
-    _csr(
-        "csr_dot",
-        host,
-        out,
-        scope,
-        s,
-        [_rows(scope, out, indptr), count, columns, m, *(f"b{v.number}" for v in s.inputs)],
-    )
+    parts = [_rows(scope, out, indptr), count, columns, m, *(f"b{v.number}" for v in s.inputs)]
+    _csr("csr_dot", host, out, s, parts)
 
 
 @routine("csr_dot_t")
@@ -277,7 +269,7 @@ def csr_dot_t(host, out, scope, s):
     count, cols, m = (scope.get(out, v) for v in (data.type.axes[0], lengths.normal(columns), g.type.axes[1]))
     work = host.workspace(out, f"{lib('csr_dot_t_workspace', data.type.dtype)}({cols}, {m})")
     parts = [_rows(scope, out, indptr), count, cols, m, *(f"b{v.number}" for v in s.inputs[:4])]
-    _csr("csr_dot_t", host, out, scope, s, parts, work)
+    _csr("csr_dot_t", host, out, s, parts, work)
 
 
 @routine("csr_sample")
@@ -286,7 +278,7 @@ def csr_sample(host, out, scope, s):
     host.reserve(out, scope, s.outputs[0])
     count, grows, columns, k = (scope.get(out, v) for v in (indices.type.axes[0], g.type.axes[0], *b.type.axes))
     parts = [_rows(scope, out, indptr), count, grows, columns, k, *(f"b{v.number}" for v in s.inputs)]
-    _csr("csr_sample", host, out, scope, s, parts)
+    _csr("csr_sample", host, out, s, parts)
 
 
 @routine("host_call")
@@ -305,14 +297,13 @@ def host_call(host, out, scope, s):
         for a, length in enumerate(x.type.axes):
             out(f"{tag}_in[{k}].dims[{a}] = {scope.get(out, length)};")
     out(f"if (call->host(call->user, {number}, {tag}_in, {tag}_out)) return WEFT_HOST_RAISED;")
-    of_attrs = tuple(sorted(dict(n.attrs).items()))
     for k, b in enumerate(s.outputs):
         for a, length in enumerate(b.type.axes):
             if length.op == "length" and length not in scope.names:
                 name = f"m{host.names}"
                 host.names += 1
                 out(f"const int64_t {name} = {tag}_out[{k}].dims[{a}];")
-                scope.bind(build("length", *n.inputs, of="host_call", of_attrs=of_attrs, out=k, axis=a), name)
+                scope.bind(bound_length(n.op, n.inputs, n.attrs, k, a), name)
             elif length.op != "length":
                 want = scope.get(out, length)
                 check = host.entry("host_shape", None, n)

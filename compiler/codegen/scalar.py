@@ -124,14 +124,18 @@ def store(pointer: str, offset: str, value: str, dtype: str) -> str:
 
 
 IDENTITY = {"sum": 0, "prod": 1, "any": False, "all": True}
+LOWEST, HIGHEST = ("max", "argmax"), ("min",)  # folds that start from the least, the greatest value of the dtype
+JOINS = {"any": "|", "max": "|", "sum": "|", "all": "&", "min": "&", "prod": "&"}  # what the folds of bools are
 
 
 def identity(fold: str, dtype: str) -> str:
     """The value that a fold starts from."""
     if fold in IDENTITY:
         return literal(IDENTITY[fold], dtype)
+    if fold not in LOWEST + HIGHEST:
+        raise InternalError(f"nothing that a fold by {fold} starts from")
     kind, bits = DTYPES[dtype].kind, DTYPES[dtype].bits
-    low = fold in ("max", "argmax")
+    low = fold in LOWEST
     if kind == "f":
         return literal(-math.inf if low else math.inf, dtype)
     if kind == "b":
@@ -143,9 +147,11 @@ def identity(fold: str, dtype: str) -> str:
 
 def fold_text(fold: str, dtype: str, a: str, b: str) -> str:
     """One step of a fold. Half types accumulate in float and are rounded once, at the end."""
+    if fold not in JOINS:
+        raise InternalError(f"no step of a fold by {fold}")
     wide = "float32" if dtype in HALF else dtype
     if fold in ("any", "all") or wide == "bool":
-        return f"({a} {'|' if fold in ('any', 'max', 'sum') else '&'} {b})"
+        return f"({a} {JOINS[fold]} {b})"
     if fold in ("sum", "prod"):
         name, sign = ("add", "+") if fold == "sum" else ("mul", "*")
         return f"({a} {sign} {b})" if wide in WIDE else f"weft_{name}_{suffix(wide)}({a}, {b})"

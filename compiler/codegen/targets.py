@@ -16,7 +16,6 @@ from .routines import ROUTINES
 
 KERNELS = ("elementwise", "view", "reduce")  # families whose operations become loop nests, printed in both dialects
 FREE = ("leaf", "structure")
-LIBRARY = ("cholesky", "solve_triangular")
 
 
 class Target(NamedTuple):
@@ -36,7 +35,7 @@ def c_target(op: str) -> Target | None:
     if op == "host_call":
         return Target("own", "a callback into Python")
     if op in ROUTINES:
-        return Target("library", "LAPACK") if op in LIBRARY else Target("own", "routine")
+        return Target("library", OPS[op].library) if OPS[op].library else Target("own", "routine")
     return None
 
 

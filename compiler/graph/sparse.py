@@ -64,6 +64,8 @@ def CSR(data: Any, indices: Any, indptr: Any, shape: Any) -> SparseVariable:
             raise ShapeError(f"{what} of a sparse matrix is a vector; {v.describe()} has {v.ndim} dimensions")
         if what != "data" and v.dtype not in INTEGER:
             raise DTypeError(f"{what} of a sparse matrix holds integers; {v.describe()} is {v.dtype}")
+    if indices.dtype != indptr.dtype or indices.dtype not in ("int32", "int64"):  # the two that there are routines for
+        indices, indptr = cast(indices, "int64"), cast(indptr, "int64")
     both = shaping.length_arguments(shape, "the shape of a sparse matrix")
     if len(both) != 2:
         raise ShapeError(f"a sparse matrix has 2 dimensions, not {len(both)}")

@@ -26,7 +26,8 @@ Attrs = tuple[tuple[str, Any], ...]
 
 
 class Check(NamedTuple):
-    """An obligation on run-time values: "eq" of two lengths, "true" of a bool, ... (interp/checks.py)."""
+    """An obligation on run-time values. `kind` is a row of interp/checks.py: "eq" and "le" of two lengths, "nonneg" and
+    "positive" of one, "bounds" of an index (a scalar, or "indices": an array) and a length, "true" of a bool."""
 
     kind: str
     operands: tuple[Node, ...]
@@ -41,23 +42,37 @@ class Typed(NamedTuple):
 
 
 class OpDef(NamedTuple):
-    """One operation: its name, family (which decides how it is scheduled) and typing rule."""
+    """One operation: name, family (which decides how it is scheduled), typing rule, and what passes ask of it.
+
+    What is not said of an operation is what holds of most; where that would not be safe, `define` wants it said.
+    """
 
     name: str
     family: str
     typing: Callable[[tuple[Node, ...], dict[str, Any]], Typed | Type]
+    costly: bool = False  # computing it twice costs more than writing it to memory and reading it back
+    commutative: bool = False  # its two arguments may change places
+    virtual: bool | None = None  # of views: costs nothing to evaluate again; others are worth storing
+    covers: bool = False  # of views: all its elements are made of all elements of the first operand, none left out
+    host_inputs: tuple[int, ...] = ()  # of steps: operands that the host passes by value: lengths, conditions
+    strided_inputs: tuple[int, ...] = ()  # of steps: operands read through strides: no view is copied for them
+    indices_from: int = 0  # operands from this one on index axes of the first; out of range is an error
+    library: str = ""  # whose routine computes it, outside the contract of equal bits
+    binds: bool = False  # by running it may give lengths that nothing else tells: `length` nodes name it
 
 
 OPS: dict[str, OpDef] = {}
 
 
-def define(name: str, family: str):
-    """Decorator that enters a typing rule into the table of operations."""
+def define(name: str, family: str, **facts: Any):
+    """Decorator that enters a typing rule into the table of operations, with what else the definition says."""
 
     def enter(typing):
         if name in OPS:
             raise InternalError(f"operation {name} defined twice")
-        OPS[name] = OpDef(name, family, typing)
+        if (family == "view") != ("virtual" in facts):
+            raise InternalError(f"operation {name} ({family}): views, and no others, say whether they are virtual")
+        OPS[name] = OpDef(name, family, typing, **facts)
         return typing
 
     return enter
@@ -112,6 +127,10 @@ class Node:
     @property
     def family(self) -> str:
         return OPS[self.op].family
+
+    @property
+    def definition(self) -> OpDef:
+        return OPS[self.op]
 
     @property
     def dtype(self) -> str:
@@ -183,7 +202,7 @@ class Region:
         self.uid = -1
 
     def roots(self) -> list[Node]:
-        """Every node that the region must compute: outputs, operands of checks, lengths of outputs."""
+        """What the region must compute: outputs, operands of checks; not the lengths in the outputs' types."""
         out = list(self.outputs)
         for c in self.checks:
             out.extend(c.operands)
@@ -217,17 +236,42 @@ def region(params: Iterable[Node], outputs: Iterable[Node], checks: Iterable[Che
         return found
 
 
+# Run-time lengths. STEPS in place of an output's number stands for the number of steps that a loop ran.
+STEPS = -1
+
+
+def bound_length(op: str, inputs: Sequence[Node], attrs: Attrs | dict[str, Any], out: int, axis: int = 0) -> Node:
+    """The `length` that names an operation (which need not exist yet: its own typing rule asks), an output, an axis."""
+    return build("length", *inputs, of=op, of_attrs=tuple(sorted(dict(attrs).items())), out=out, axis=axis)
+
+
+def is_bound(n: Node) -> bool:
+    """Whether a node is a length that an operation gives by running (the length of a part of a matrix is not)."""
+    return n.op == "length" and OPS[n.attr("of")].binds
+
+
 def binder(length: Node) -> Node:
-    """The operation that binds a run-time length by running."""
+    """The operation that gives a bound length by running."""
     return make(length.attr("of"), length.inputs, length.attr("of_attrs"))
+
+
+def depends(n: Node) -> tuple[Node, ...]:
+    """What a node is computed from: a bound length from the operation that gives it."""
+    return (binder(n),) if is_bound(n) else n.inputs
+
+
+def given_length(maker: Node, length: Node) -> Node:
+    """What a bound length is once `maker` has taken the place of the operation that gave it."""
+    out, axis = length.attr("out"), length.attr("axis")
+    if out == STEPS:
+        return bound_length(maker.op, maker.inputs, maker.attrs, out, axis)
+    return maker.type.items[out].axes[axis]
 
 
 def remake(node: Node, inputs: Sequence[Node], attrs: Attrs) -> Node:
     """The node on other inputs, with other attributes. The length of an `ifelse` whose branches agree now is theirs."""
     new = make(node.op, inputs, attrs)
-    if new.op == "length" and new.attr("of") == "ifelse":
-        return binder(new).type.items[new.attr("out")].axes[new.attr("axis")]
-    return new
+    return given_length(binder(new), new) if new.op == "length" and new.attr("of") == "ifelse" else new
 
 
 def executable(roots: Iterable[Node], known_as: dict[Node, Node] | None = None) -> list[Node]:
@@ -242,10 +286,10 @@ def executable(roots: Iterable[Node], known_as: dict[Node, Node] | None = None) 
         return atoms[axis]
 
     def before(n: Node) -> Sequence[Node]:
-        if n.op == "length":
-            return (*n.inputs, binder(n))
+        if is_bound(n):
+            return depends(n)
         types = n.type.items if isinstance(n.type, TupleType) else (n.type,)
-        foreign = [m for t in types for a in t.axes for m in lengths_in(a) if binder(m) is not n]
+        foreign = [m for t in types for a in t.axes for m in lengths_in(a) if n not in depends(m)]
         return (*n.inputs, *foreign) if foreign else n.inputs
 
     return topological(roots, before)
@@ -320,7 +364,8 @@ def with_lengths(mapping: dict[Node, Node]) -> dict[Node, Node]:
 
 
 __all__ = [
-    "OPS", "Attrs", "Check", "Constant", "Node", "OpDef", "Region", "TensorType", "TupleType", "Typed",
-    "binder", "build", "constant", "define", "executable", "make", "rebuild", "region", "remake", "renumber",
-    "substitute", "substitute_checks", "topological", "with_lengths",
+    "OPS", "STEPS", "Attrs", "Check", "Constant", "Node", "OpDef", "Region", "TensorType", "TupleType", "Typed",
+    "binder", "bound_length", "build", "constant", "define", "depends", "executable", "given_length", "is_bound",
+    "make", "rebuild", "region", "remake", "renumber", "substitute", "substitute_checks", "topological",
+    "with_lengths",
 ]  # fmt: skip

@@ -26,8 +26,6 @@ from .dtypes import numpy_dtype
 from .interp.values import cast
 from .node import OPS, Constant, Node, build, make
 
-COMMUTATIVE = frozenset({"add", "mul", "maximum", "minimum", "eq", "ne", "and", "or", "xor"})
-
 Bindings = dict[str, Any]
 
 
@@ -205,7 +203,7 @@ def match(pattern: Any, node: Node, found: Bindings) -> Iterator[Bindings]:
             return
         found = have
     yield from _match_args(pattern.args, node.inputs, found)
-    if len(pattern.args) == 2 and node.op in COMMUTATIVE and node.inputs[0] is not node.inputs[1]:
+    if len(pattern.args) == 2 and node.definition.commutative and node.inputs[0] is not node.inputs[1]:
         yield from _match_args(pattern.args, node.inputs[::-1], found)
 
 
@@ -274,4 +272,4 @@ def names(term: Any) -> set[str]:
     return set().union(*map(names, term.args), *(names(v) for _, v in term.attrs)) if term.args or term.attrs else set()
 
 
-__all__ = ["COMMUTATIVE", "Bindings", "Term", "instantiate", "match", "names", "number", "parse", "uniform"]
+__all__ = ["Bindings", "Term", "instantiate", "match", "names", "number", "parse", "uniform"]

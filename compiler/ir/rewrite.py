@@ -388,7 +388,7 @@ def _assumed(
     r: Region, order: list[Node], done: Mapping[Region, Region], origins: Origins | None, stats: Stats | None
 ) -> Region:
     pairs = [c.operands for c in r.checks if c.kind == "eq" and all(o.op in (*_LEAVES, "length") for o in c.operands)]
-    known = _representatives(r, pairs) if pairs else {}
+    known = _representatives(pairs) if pairs else {}
     engine = _Engine(r, order, done, {}, origins, stats, known)
     engine.run()
     memo = engine.memo
@@ -403,7 +403,7 @@ def _assumed(
     return region([memo[p] for p in r.params], [memo[o] for o in r.outputs], checks)
 
 
-def _representatives(r: Region, pairs: list[tuple[Node, ...]]) -> dict[Node, Node]:
+def _representatives(pairs: list[tuple[Node, ...]]) -> dict[Node, Node]:
     """Length -> the length that stands for it: a constant, else the first of the params, else the first computed."""
     parent: dict[Node, Node] = {}
     # A `length` may be computed from another one, never from a later one in this order.

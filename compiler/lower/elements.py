@@ -8,7 +8,6 @@ which the element is needed: loads happen only where it holds, so that nothing o
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import Any
 
 from ...runtime.errors import InternalError
 from ..ir import lengths
@@ -24,6 +23,10 @@ Request = tuple[Node, Index, Node | None]
 Rule = Generator[Request, Node, Node]
 ZERO = lengths.const(0)
 TRUE = constant(True, "bool")
+# Index arithmetic in normal form, so that offsets stay polynomials in the loop variables.
+INTEGER: dict[str, Callable[..., Node]] = {
+    "add": lengths.add, "sub": lengths.sub, "mul": lengths.mul, "neg": lambda i: lengths.scale(i, -1),
+}  # fmt: skip
 
 
 def both(a: Node | None, b: Node) -> Node:
@@ -37,11 +40,13 @@ def less(a: Node, b: Node) -> Node:
 class Elements:
     """Scalar expressions of the elements of one kernel body. `reduction` is asked for the value of a reduction."""
 
-    def __init__(self, tensors: dict[Node, int], reduction: Callable[[Node, Index], Node]):
+    def __init__(
+        self, tensors: dict[Node, int], extents: dict[Node, Node], reduction: Callable[[Node, Index], Node]
+    ):
         self.tensors = tensors  # param -> buffer number
+        self.extents = extents  # loop variable -> its length; grows with the loops
         self.reduction = reduction
         self.memo: dict[Request, Node] = {}
-        self.codes = 0  # run-time checks inside the kernel
 
     def element(self, node: Node, idx: Index, guard: Node | None = None) -> Node:
         request = (node, idx, guard)
@@ -80,8 +85,8 @@ class Elements:
             args.append(
                 (yield x, tuple(ZERO if is_one(a) else i for a, i in zip(x.type.axes, idx, strict=True)), guard)
             )
-        if n.type.dtype == "int64" and n.op in ("add", "sub", "mul", "neg"):
-            return _integer(n.op, args)
+        if n.type.dtype == "int64" and n.op in INTEGER:
+            return INTEGER[n.op](*args)
         return make(n.op, args, n.attrs)
 
     def _param(self, n: Node, idx: Index, guard: Node | None) -> Rule:
@@ -114,7 +119,6 @@ class Elements:
 
     def _rebroadcast(self, n: Node, idx: Index, guard: Node | None) -> Rule:
         return (yield n.inputs[0], tuple(ZERO if a in n.attr("axes") else i for a, i in enumerate(idx)), guard)
-
 
     def _slice(self, n: Node, idx: Index, guard: Node | None) -> Rule:
         x = n.inputs[0]
@@ -186,10 +190,8 @@ class Elements:
 
     def _checked(self, value: Node, length: Node, guard: Node | None) -> Node:
         i = value if value.type.dtype == "int64" else build("cast", value, dtype="int64")
-        if i.op == "index":
-            extent = getattr(self, "extents", {}).get(i)
-            if extent is length:
-                return i  # arange over the whole axis: the loop variable itself
+        if self.extents.get(i) is length:
+            return i  # arange over the whole axis: the loop variable itself
         return build("checked", *((i, length) if guard is None else (i, length, guard)))
 
     def _reshape(self, n: Node, idx: Index, guard: Node | None) -> Rule:
@@ -211,7 +213,7 @@ class Elements:
         out: list[Node] = []
         for s, a in zip(contiguous_strides(inner), inner, strict=True):
             i = lengths.floordiv(flat, s)
-            out.append(ZERO if is_one(a) else i if not out and s is not None and a is inner[0] else build("mod", i, a))
+            out.append(ZERO if is_one(a) else i if not out and a is inner[0] else build("mod", i, a))
         return (yield x, (*idx[:same], *out), guard)
 
     def _iota(self, n: Node, idx: Index, guard: Node | None) -> Rule:
@@ -256,14 +258,3 @@ class Elements:
     def _reduce(self, n: Node, idx: Index, guard: Node | None) -> Rule:
         return self.reduction(n, idx)
         yield
-
-
-def _integer(op: str, args: list[Node]) -> Any:
-    """Index arithmetic in normal form, so that offsets stay polynomials in the loop variables."""
-    if op == "add":
-        return lengths.add(*args)
-    if op == "sub":
-        return lengths.sub(*args)
-    if op == "mul":
-        return lengths.mul(*args)
-    return lengths.scale(args[0], -1)

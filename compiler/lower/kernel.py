@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from ...runtime.errors import InternalError
 from ..ir import lengths
 from ..ir.node import Node, Region, build, substitute, topological
-from ..ir.ops.elementwise import is_cheap
 from ..ir.types import TupleType
 from ..schedule.affine import contiguous_strides
 from ..schedule.uses import is_one
@@ -62,10 +61,9 @@ class _Lowering:
         scalars = [p for p in body.params if p.ndim == 0 and p.type.dtype == "int64"]
         self.scalars = len(scalars)
         tensors = body.params[self.scalars :]
-        self.elements = Elements({p: k for k, p in enumerate(tensors)}, self.reduction)
-        self.tensors = [p.type.dtype for p in tensors]
         self.extents: dict[Node, Node] = {}
-        self.elements.extents = self.extents  # type: ignore[attr-defined]
+        self.elements = Elements({p: k for k, p in enumerate(tensors)}, self.extents, self.reduction)
+        self.tensors = [p.type.dtype for p in tensors]
         self.inner: dict[tuple[Node, int], Node] = {}
         self.reductions: dict[tuple, list[Reduction]] = {}
         self.by_acc: dict[Node, Reduction] = {}
@@ -413,8 +411,7 @@ class _Lowering:
             seen.add(n)
             if n in stored and stored[n][0] < at and stored[n][1] is var:
                 continue
-            costly = (n.family == "elementwise" and not is_cheap(n.op)) or n.op == "draw_at"
-            if costly and var in topological([n]):
+            if n.definition.costly and var in topological([n]):
                 when = first.setdefault((n, var), at)
                 if when < at:
                     rows.setdefault((n, var), (when, n))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ...runtime.errors import InternalError
 from ..ir import lengths
 from ..ir.node import Node
 from ..ir.ops.view import walk_spec
@@ -59,4 +60,6 @@ def strided(n: Node) -> Strided | None:
                 offset = lengths.add(offset, lengths.mul(s, first))
                 new.append(lengths.scale(s, step))
             strides = tuple(new)
+        elif v.op != "rebroadcast":  # which says what is known of a length and moves nothing
+            raise InternalError(f"{v.op} says nothing of strides")
     return Strided(x, offset, strides)

@@ -16,20 +16,18 @@ from typing import NamedTuple
 
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
-from ..ir.node import Node, Region, binder, build, executable, rebuild, region, topological
-from ..ir.ops.elementwise import is_cheap
+from ..ir.node import Node, Region, binder, build, executable, is_bound, rebuild, region, topological
 from ..ir.types import TupleType
 from .affine import strided
 from .outline import outline
-from .uses import ONE, OPAQUE, PLACED, VIRTUAL, Labels, is_one, operand_labels
+from .uses import ONE, OPAQUE, Labels, is_one, operand_labels
 
 MAX_COST = 100.0  # transcendental operations a kernel; C compilers are superlinear in a loop body's length
 CHEAP_COST = 0.2
 MAX_STORES = 128
 MAX_SIBLINGS = 16  # stores of a kernel that unrelated values of the same domain join
 
-# Operations that read an operand through strides, so that a transposed or sliced one need not be copied first.
-STRIDED_OPERANDS = {"dot": (0, 1)}
+SAME_USES = 8  # how far back equal uses of a value are looked for
 
 
 class Use(NamedTuple):
@@ -80,9 +78,17 @@ def fuse(source: Region) -> Fused:
 
 
 def cost_of(n: Node) -> float:
-    if n.family == "elementwise":
-        return CHEAP_COST if is_cheap(n.op) else 1.0
-    return 1.0 if n.op == "draw" else CHEAP_COST
+    return 1.0 if n.definition.costly else CHEAP_COST
+
+
+def _is_cheap(n: Node) -> bool:
+    """Whether a pointwise value may be computed again rather than stored."""
+    return n.family == "elementwise" and not n.definition.costly
+
+
+def _may_inline(n: Node) -> bool:
+    """Whether a value may be computed at the one computed place where it is read."""
+    return n.family == "elementwise" or (n.family == "view" and not n.definition.virtual)
 
 
 class _Fuser:
@@ -123,7 +129,7 @@ class _Fuser:
         stack = [n]
         while stack:
             m = stack.pop()
-            if m.op == "length":
+            if is_bound(m):
                 self._record(binder(m), Use(kernel, None))
             if m.op in ("const", "dim", "length"):
                 continue
@@ -137,8 +143,10 @@ class _Fuser:
                 self._record(m, Use(kernel, None))
 
     def _record(self, n: Node, use: Use) -> None:
+        # Equal uses come close together: operands of one reader, and readers in one kernel. Looking at all would take
+        # quadratic time where thousands read one value, and a use recorded twice does no harm.
         known = self.uses.setdefault(n, [])
-        if use not in known[-8:]:
+        if use not in known[-SAME_USES:]:
             known.append(use)
 
     def _read_operands(self, n: Node, labels: Labels, kernel: int, fresh: Labels = ()) -> None:
@@ -163,28 +171,26 @@ class _Fuser:
                 self._read_scalar(a, max(u.kernel for u in uses))
             return
         if n.family in ("procedural", "control"):
-            self._place_step(n, uses)
+            self._place_step(n)
         elif n.op == "item":
             for u in uses:
                 self._record(n.inputs[0], u)
         else:
             self._place_pointwise(n, uses)
 
-    def _place_step(self, n: Node, uses: list[Use]) -> None:
+    def _place_step(self, n: Node) -> None:
         """An operation with a routine of its own: a step between kernels."""
         number = len(self.steps)
         self.steps.append(n)
         for t in n.type.items if isinstance(n.type, TupleType) else (n.type,):
             for a in t.axes:
-                if all(m.op != "length" or binder(m) is not n for m in topological([a])):
+                if not any(is_bound(m) and binder(m) is n for m in topological([a])):
                     self._read_scalar(a, number)
-        via_strides = STRIDED_OPERANDS.get(n.op, ())
-        scalar = _scalar_inputs(n)
         for k, x in enumerate(n.inputs):
-            if k in scalar:
+            if k in n.definition.host_inputs:
                 self._read_scalar(x, number)
                 continue
-            view = strided(x) if k in via_strides else None
+            view = strided(x) if k in n.definition.strided_inputs else None
             if view is not None:
                 for s in (view.offset, *view.strides):
                     self._read_scalar(s, number)
@@ -194,18 +200,18 @@ class _Fuser:
     def _place_pointwise(self, n: Node, uses: list[Use]) -> None:
         readers = [u for u in uses if u.labels is not None]
         whole = [u for u in uses if u.labels is None]
-        virtual = n.op in VIRTUAL or (n.family == "elementwise" and n.ndim == 0 and is_cheap(n.op))
+        virtual = n.definition.virtual or (_is_cheap(n) and n.ndim == 0)
         if not whole and (virtual or self._recomputed(n, readers)):
             for u in readers:
                 assert u.labels is not None
                 self._read_operands(n, u.labels, u.kernel)
             return
         if not self._join_reader(n, readers, whole):
-            self._start(n, uses, bool(readers))
+            self._start(n, uses)
 
     def _recomputed(self, n: Node, readers: list[Use]) -> bool:
         """Cheap, from one tensor in memory, read by several kernels: computing it again costs less than storing it."""
-        if n.family != "elementwise" or not is_cheap(n.op) or len({u.kernel for u in readers}) < 2:
+        if not _is_cheap(n) or len({u.kernel for u in readers}) < 2:
             return False
         big = [x for x in n.inputs if any(not is_one(a) for a in x.type.axes)]
         return len(big) == 1 and _in_memory(big[0])
@@ -225,12 +231,12 @@ class _Fuser:
         stored = any(u.kernel != number for u in readers) or bool(whole)
         if any(u.kernel >= number for u in whole):
             return self._refuse(n, "another step needs it in memory before its reader runs")
-        patterns = {u.labels for u in inside}
+        patterns = dict.fromkeys(u.labels for u in inside)  # in order: the hash of None differs from run to run
         aligned = [p for p in patterns if p is not None and _is_aligned(p, n)]
         if cluster.cost + cost_of(n) > MAX_COST and n.family != "reduce":
             return self._refuse(n, f"the kernel is full ({MAX_COST:g} transcendental operations)")
         if not aligned:
-            if stored or n.family == "reduce" or len(inside) > 1 or not self._may_inline(cluster, n):
+            if stored or n.family == "reduce" or len(inside) > 1 or not _may_inline(n):
                 return self._refuse(n, "read at computed places, and too costly to compute again at each")
             cluster.inlined.add(n)
             labels = next(iter(patterns))
@@ -282,9 +288,6 @@ class _Fuser:
             return True
         return False
 
-    def _may_inline(self, cluster: Cluster, n: Node) -> bool:
-        return n.family == "elementwise" or n.op in PLACED
-
     def _may_recompute(self, pattern: Labels | None, n: Node) -> bool:
         """Whether n may be computed again at the computed places of a reader that covers fewer loops."""
         if pattern is None or n.family == "reduce":
@@ -303,19 +306,19 @@ class _Fuser:
                 return None if have == cluster.outer else "a reduction over other loops than the kernel's"
             for m, own in cluster.labels.items():
                 loops = frozenset(lab for lab in own if lab is not None and lab >= 0)
-                if not have <= loops and (m in cluster.stores or not (m.family == "elementwise" and is_cheap(m.op))):
+                if not have <= loops and (m in cluster.stores or not _is_cheap(m)):
                     return "the kernel computes values that lie outside the reduction's loops"
             return None
         if stored and len(have) != len([x for x in labels if x != ONE]):
             return "stored along a loop twice"
         if cluster.outer is not None and not cluster.outer <= have:
-            if stored or not (n.family == "elementwise" and is_cheap(n.op)):
+            if stored or not _is_cheap(n):
                 return "it would be computed again for every round of a shared loop"
         elif stored and cluster.outer is None and have != frozenset(range(len(cluster.lengths))):
             return "stored over fewer loops than the kernel has"
         return None
 
-    def _start(self, n: Node, uses: list[Use], had_readers: bool) -> None:
+    def _start(self, n: Node, uses: list[Use]) -> None:
         """A kernel of its own, or a kernel with the same domain that runs early enough (siblings)."""
         latest = max(u.kernel for u in uses)
         domain = tuple(n.type.axes) if not isinstance(n.type, TupleType) else tuple(n.type.items[0].axes)
@@ -437,7 +440,7 @@ def _costly_sources(roots: list[Node], limit: int = 64) -> set[Node]:
         if n in seen or n.ndim == 0 or n.family not in ("elementwise", "view", "reduce"):
             continue
         seen.add(n)
-        if n.family == "reduce" or (n.family == "elementwise" and not is_cheap(n.op)):
+        if n.family == "reduce" or (n.family == "elementwise" and n.definition.costly):
             out.add(n)
         stack.extend(n.inputs)
     return out
@@ -469,16 +472,9 @@ def _covers(c: Cluster, loops: frozenset[int]) -> bool:
     )
 
 
-def _scalar_inputs(n: Node) -> frozenset[int]:
-    """Which inputs of a step the host passes by value: lengths, conditions."""
-    if n.op in ("scan", "ifelse"):
-        return frozenset({0})
-    return frozenset({4}) if n.op == "csr_dot_t" else frozenset()
-
-
 def _in_memory(x: Node) -> bool:
     """Whether a node is, seen through views, a tensor that lies in memory whatever fusion does."""
-    while x.op in VIRTUAL and x.inputs:
+    while x.definition.virtual and x.inputs:
         x = x.inputs[0]
     return x.op in ("param", "const") or (x.op == "item" and x.inputs[0].family != "reduce") or x.family == "procedural"
 

@@ -10,7 +10,7 @@ A buffer lives in the arena when its size is a closed form in the lengths known 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ...runtime.errors import InternalError
@@ -19,7 +19,7 @@ from ..ir.dtypes import DTYPES
 from ..ir.node import Check, Node, Region, build, executable, renumber, substitute, topological, with_lengths
 from ..ir.types import TensorType, TupleType
 from .affine import strided
-from .fuse import STRIDED_OPERANDS, Decision, fuse
+from .fuse import Decision, fuse
 
 THREADS = build("param", token=("v", -1), dtype="int64", kind="length")  # how many threads a call may use
 
@@ -49,7 +49,7 @@ class Buffer:
 
 @dataclass(eq=False)
 class Step:
-    kind: str  # "kernel", "routine", "scan", "ifelse", "copy", "scalar", "free"
+    kind: str  # "kernel", "routine", "scan", "ifelse", "copy", "scalar"
     node: Node
     inputs: list[Node | Buffer] = field(default_factory=list)
     outputs: list[Buffer] = field(default_factory=list)
@@ -87,8 +87,9 @@ class HostProgram:
 class Builder:
     """Builds the steps of a program and of the regions in it."""
 
-    def __init__(self, kernel_scratch):
+    def __init__(self, kernel_scratch, check_fused: Callable[[Region], None] | None = None):
         self.kernel_scratch = kernel_scratch  # kernel node -> [(dtype, extent)] of its scratch arrays, and per worker?
+        self.check_fused = check_fused  # looks at each fused region before steps are made of it
         self.buffers: list[Buffer] = []
         self.constants: list[Node] = []
         self.value: dict[Node, Buffer] = {}
@@ -103,6 +104,8 @@ class Builder:
     def fuse(self, r: Region) -> Region:
         if r not in self.fused:
             f = fuse(r)
+            if self.check_fused is not None:
+                self.check_fused(f.region)
             self.decisions += f.decisions
             self.members |= f.members
             self.lengths |= f.lengths
@@ -169,9 +172,9 @@ class Builder:
         steps = self.current
         pending = list(ready.get(-1, ()))
         for k, n in enumerate(order):
-            if n.family in ("kernel", "procedural", "control") and not any(i in self.value for i in _items(n, order)):
+            if n.family in ("kernel", "procedural", "control") and not any(i in self.value for i in _items(n)):
                 self.time += 1
-                step = self.step(n, order, wanted)
+                step = self.step(n, wanted)
                 step.checks, pending = pending, []
                 for c in step.checks:
                     for o in c.operands:
@@ -205,17 +208,16 @@ class Builder:
         steps.append(Step("copy", o, [have], [target]))
         return target
 
-    def step(self, n: Node, order: Sequence[Node], wanted: dict[Node, Buffer]) -> Step:
-        items = _items(n, order)
-        if n.op in ("scan", "ifelse"):
+    def step(self, n: Node, wanted: dict[Node, Buffer]) -> Step:
+        items = _items(n)
+        if n.family == "control":
             return self.control(n, items, wanted)
         inputs: list[Node | Buffer] = []
-        via = STRIDED_OPERANDS.get(n.op, ())
         for k, x in enumerate(n.inputs):
             by_value = n.family == "kernel" and x.ndim == 0 and x.type.dtype == "int64"
-            if by_value or (n.op == "csr_dot_t" and k == 4):
+            if by_value or k in n.definition.host_inputs:
                 inputs.append(self.use_scalar(x))
-            elif k in via:
+            elif k in n.definition.strided_inputs:
                 view = strided(x)
                 assert view is not None
                 for s in (view.offset, *view.strides):
@@ -253,7 +255,7 @@ class Builder:
         if n.op == "ifelse":
             for name in ("then", "orelse"):
                 inner = self.fuse(n.attr(name))
-                bound = self.bind(inner, [x.type for x in n.inputs[1:]], list(args))
+                bound = self.bind([x.type for x in n.inputs[1:]], list(args))
                 outs, checks = self.opened(inner, bound)
                 step.params.append([b for _, b in bound])
                 known = dict(self.value)
@@ -274,9 +276,7 @@ class Builder:
                     used.end = max(used.end, self.time)
         return step
 
-    def bind(
-        self, inner: Region, types: Sequence[TensorType], args: Sequence[Buffer | None]
-    ) -> list[tuple[Node, Buffer]]:
+    def bind(self, types: Sequence[TensorType], args: Sequence[Buffer | None]) -> list[tuple[Node, Buffer]]:
         """For each param of a region a placeholder node of the outer lengths, and its buffer (rows when None)."""
         out: list[tuple[Node, Buffer]] = []
         for t, a in zip(types, args, strict=True):
@@ -316,7 +316,7 @@ class Builder:
         for x, a in zip(n.inputs[1 + count + len(taps) :], args[count + len(taps) :], strict=True):
             types.append(x.type)
             bound.append(a)
-        pairs = self.bind(inner, types, bound)
+        pairs = self.bind(types, bound)
         step.params.append([b for _, b in pairs])
         outs, checks = self.opened(inner, pairs)
         # Rings for states of which only the last values are kept: one row more than the look-back.
@@ -353,12 +353,14 @@ def _produced(o: Node) -> bool:
 def _direct(o: Node) -> bool:
     """Whether the step that makes the value can write it to a given place: its length is known before it runs."""
     maker = o.inputs[0] if o.op == "item" else o
-    if maker.op in ("nonzero", "host_call") or (maker.op == "scan" and maker.attr("until")):
-        return False
-    return maker.op != "ifelse" or is_early(lengths.product(o.type.axes))
+    if not maker.definition.binds:
+        return True
+    if maker.op == "scan":
+        return not maker.attr("until")
+    return maker.op == "ifelse" and is_early(lengths.product(o.type.axes))
 
 
-def _items(n: Node, order: Sequence[Node]) -> list[Node]:
+def _items(n: Node) -> list[Node]:
     if not isinstance(n.type, TupleType):
         return [n]
     return [build("item", n, index=k) for k in range(len(n.type.items))]
@@ -383,13 +385,18 @@ def _index_axes(n: Node) -> tuple[Node, ...]:
 
 
 def build_program(
-    source: Region, inputs: int, results: int, updates: list[int], kernels
+    source: Region,
+    inputs: int,
+    results: int,
+    updates: list[int],
+    kernels,
+    check_fused: Callable[[Region], None] | None = None,
 ) -> tuple[Builder, HostProgram]:
     """The host program of a function: its params are `inputs` arguments, then states; its outputs results, then
     updates."""
     from .inplace import choose
 
-    b = Builder(kernels.scratch)
+    b = Builder(kernels.scratch, check_fused)
     r = b.fuse(source)
     for k, p in enumerate(r.params):
         b.value[p] = b.buffer(p.type, "input" if k < inputs else "state", k if k < inputs else k - inputs)

@@ -6,19 +6,13 @@ computed place. Knowing only labels, the scheduler decides fusion; `lower` compu
 
 from __future__ import annotations
 
+from ...runtime.errors import InternalError
 from ..ir import lengths
 from ..ir.node import Node
 
 ONE = -1
 OPAQUE = None
 Labels = tuple[int | None, ...]
-
-# Views that cost nothing to evaluate again wherever they are read.
-VIRTUAL = frozenset(
-    {"dimshuffle", "reshape", "alloc", "rebroadcast", "slice", "window", "spread", "iota", "state_words"}
-)
-# Values from computed places: worth storing when several kernels read them.
-PLACED = frozenset({"gather", "set_slice", "concatenate", "draw", "advance"})
 
 
 def is_one(length: Node) -> bool:
@@ -91,7 +85,9 @@ def operand_labels(n: Node, labels: Labels, fresh: Labels) -> list[tuple[Node, L
         return [(x, tuple(own_labels)), *_scalars(n, 1)]
     if op in ("draw", "advance"):
         return [(x, (OPAQUE,)), *_scalars(n, 1)]
-    return list(_scalars(n, 0))
+    if op == "iota":
+        return list(_scalars(n, 0))
+    raise InternalError(f"{op} says nothing of how it reads its operands")
 
 
 def _scalars(n: Node, first: int) -> list[tuple[Node, str]]:

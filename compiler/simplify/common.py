@@ -11,7 +11,6 @@ from ..ir import lengths
 from ..ir.dtypes import COMPLEX, INTEGER, REAL_FLOAT
 from ..ir.interp.values import HALF, MEANING
 from ..ir.node import Node, build, constant
-from ..ir.ops.elementwise import is_cheap
 from ..ir.pattern import Bindings, number, uniform
 from ..ir.rewrite import Condition, Licence, Rule
 
@@ -132,7 +131,8 @@ def weight(node: Node) -> int:
         return 2 * extent(node)
     base = 10 + 2 * len(node.attr("axes")) if node.family == "reduce" else _WEIGHTS.get(node.op)
     if base is None:
-        base = {"pow": 30, "neg": 3}.get(node.op) or (4 if is_cheap(node.op) or node.family == "view" else 10)
+        cheap = node.family == "elementwise" and not node.definition.costly
+        base = {"pow": 30, "neg": 3}.get(node.op) or (4 if cheap or node.family == "view" else 10)
     return base * max([extent(node), *(extent(i) for i in node.inputs if hasattr(i.type, "axes"))])
 
 

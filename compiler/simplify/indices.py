@@ -19,7 +19,7 @@ MARK = "indices"
 
 def mark(r: Region, origins: Origins | None = None) -> tuple[Region, dict[str, Node]]:
     """The region with a mark for each index of its gathers and scatters, and the operation of each mark by its text."""
-    if not any(n.op in ("gather", "scatter") for _, nodes in nested_nodes(r) for n in nodes):
+    if not any(n.definition.indices_from for _, nodes in nested_nodes(r) for n in nodes):
         return r, {}
     marked: dict[str, Node] = {}
 
@@ -55,7 +55,8 @@ def settle_marks(r: Region, marked: dict[str, Node], origins: Origins | None = N
 
 def _places(n: Node) -> list[tuple[Node, Node]]:
     """(index, length of the axis it indexes) of a gather or scatter, without those that cannot be out of range."""
-    index = n.inputs[1:] if n.op == "gather" else n.inputs[2:] if n.op == "scatter" else ()
+    first = n.definition.indices_from
+    index = n.inputs[first:] if first else ()
     pairs = ((i, n.inputs[0].axes[a]) for a, i in enumerate(index))
     return [(i, length) for i, length in pairs if not (i.op == "iota" and i.axes[0] is length)]
 
@@ -95,11 +96,9 @@ def _reads_all(n: Node, k: int, whole: bool) -> bool:
     """Whether every element of input k is computed; `whole`: every element of n is."""
     if n.family not in ("elementwise", "view", "reduce"):
         return True
-    if n.op in ("slice", "window", "spread"):
-        return k > 0
-    if n.op in ("gather", "set_slice") and k == 0:
+    if n.family == "view" and not n.definition.covers and k == 0:
         return False
-    return whole
+    return whole or n.op in ("slice", "spread")  # their bounds are computed whatever is read
 
 
 __all__ = ["mark", "settle_marks"]

@@ -12,15 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..ir.node import Check, Node, Region, build, make, region, renumber
+from ..ir.node import Check, Node, Region, binder, build, depends, given_length, is_bound, make, region, renumber
 from ..ir.origins import Origins
 from ..ir.regions import params_for
 
 # Branches within branches beyond this depth are not opened: every interpreter of regions descends into them.
 DEPTH = 40
-
-# Operations that bind `length` nodes; such a length is where its operation is.
-BINDERS = frozenset({"nonzero", "scan", "ifelse", "host_call"})
 
 
 class Place:
@@ -246,7 +243,7 @@ class _Sink:
         if n.op in ("param", "dim", "const"):
             return
         if is_bound(n):
-            new = self.length(n, here)
+            new = given_length(self.at(here, binder(n)), n)
         elif n.op == "ifelse":
             new = self.conditional(n, here)
         else:
@@ -262,15 +259,6 @@ class _Sink:
             for a, b in zip(old.checks, new.checks, strict=True):
                 if a in self.owners:
                     self.owners.setdefault(b, self.owners[a])
-
-    def length(self, n: Node, here: Place) -> Node:
-        """The length that a rebuilt operation binds."""
-        target = self.at(here, depends(n)[0])
-        if target.op == "scan":
-            return build(
-                "length", *target.inputs, of="scan", of_attrs=target.attrs, out=n.attr("out"), axis=n.attr("axis")
-            )
-        return target.type.items[n.attr("out")].axes[n.attr("axis")]
 
     def conditional(self, n: Node, here: Place) -> Node:
         attrs, params = self.attrs[n], self.params[n]
@@ -294,18 +282,6 @@ class _Sink:
             if new is not old:
                 out += new.checks
         return out
-
-
-def is_bound(n: Node) -> bool:
-    """Whether a node is a length that an operation gives when it runs."""
-    return n.op == "length" and n.attr("of") in BINDERS
-
-
-def depends(n: Node) -> tuple[Node, ...]:
-    """What a node is computed from; a length from the operation that binds it."""
-    if is_bound(n):
-        return (make(n.attr("of"), n.inputs, n.attr("of_attrs")),)
-    return n.inputs
 
 
 def obligations_of(outs: list[Node], checks: list[Check]) -> list[Check]:

@@ -12,9 +12,8 @@ not read are not made. Running the pass twice changes nothing.
 from __future__ import annotations
 
 from ..ir import lengths
-from ..ir.node import Check, Node, Region, build, make, region, topological
+from ..ir.node import Check, Node, Region, binder, build, depends, given_length, is_bound, make, region, topological
 from ..ir.origins import Origins
-from .lazy import depends, is_bound
 
 
 def tidy_loops(body: Region, origins: Origins | None = None) -> Region:
@@ -124,12 +123,9 @@ class _Tidy:
         return found
 
     def length(self, n: Node) -> Node:
-        (target,) = depends(n)
-        if target.op == "scan":
-            made = self.loops[self.key(target)].make(self)
-            return build("length", *made.inputs, of="scan", of_attrs=made.attrs, out=n.attr("out"), axis=n.attr("axis"))
-        made = self.new[target]
-        return made.type.items[n.attr("out")].axes[n.attr("axis")]
+        target = binder(n)
+        made = self.loops[self.key(target)].make(self) if target.op == "scan" else self.new[target]
+        return given_length(made, n)
 
     def row(self, n: Node) -> Node | None:
         """A row counted from the end of a history that is not kept any more."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from ....runtime.errors import DTypeError, ShapeError
 from ..dtypes import numpy_dtype
+from ..node import STEPS, binder, is_bound
 from .values import meaning
 
 
@@ -27,12 +28,11 @@ def _(node, values, run):
 @meaning("length")
 def _(node, values, run):
     """What the operation that binds it gave: it runs now if it has not run yet, and only once."""
-    of, out = node.attr("of"), node.attr("out")
-    if of == "csr_part":
+    if not is_bound(node):  # of a part of a sparse matrix
         return np.asarray(values[0].nnz, np.int64)
-    target = run.target(node)
+    target, out = binder(node), node.attr("out")
     result = run.bind(target, values)
-    if of == "scan":
+    if out == STEPS:
         return np.asarray(run.steps[target], np.int64)
     return np.asarray(result[out].shape[node.attr("axis")], np.int64)
 

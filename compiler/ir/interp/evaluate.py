@@ -15,15 +15,12 @@ import numpy as np
 
 from ....runtime.errors import ArgumentError, DTypeError, InternalError, ShapeError, WeftError
 from ..dtypes import numpy_dtype
-from ..node import Check, Node, Region, make
+from ..node import Check, Node, Region, binder, is_bound
 from ..types import TensorType, TupleType
 from .checks import hold
 from .values import MEANING, Value
 
 Report = Callable[[Node, Value], None]
-
-# Operations that bind `length` nodes: they run when the first of their lengths is asked for, and only once.
-BINDERS = frozenset({"nonzero", "scan", "ifelse", "host_call"})
 
 
 def evaluate(region: Region, args: Sequence[Any], *, report: Report | None = None) -> list[Any]:
@@ -71,19 +68,10 @@ class Step(NamedTuple):
     drop: tuple[Node, ...]
 
 
-def target_of(length: Node) -> Node:
-    """The operation that binds a `length`; no such node exists for csr_part, whose lengths the matrix has."""
-    return make(length.attr("of"), length.inputs, length.attr("of_attrs"))
-
-
-def _binds_late(node: Node) -> bool:
-    return node.op == "length" and node.attr("of") in BINDERS
-
-
 def _lengths(node: Node) -> Iterator[Node]:
     """The lengths that the value of a node is held against, or that evaluating it needs."""
-    if _binds_late(node):
-        target = target_of(node)
+    if is_bound(node):
+        target = binder(node)
         if target.op == "scan":  # of values stacked over no steps
             for t in target.type.items:
                 yield from t.axes[1:]
@@ -93,7 +81,7 @@ def _lengths(node: Node) -> Iterator[Node]:
 
 
 def _guards(node: Node) -> tuple[Check, ...]:
-    return target_of(node).checks if _binds_late(node) else node.checks
+    return binder(node).checks if is_bound(node) else node.checks
 
 
 def _needs(node: Node) -> tuple[Node, ...]:
@@ -173,7 +161,7 @@ class Run:
     def __init__(self, region: Region, args: Sequence[Value], report: Report | None):
         self.region, self.args, self.report = region, args, report
         self.values: dict[Node, Value] = {}
-        self.bound: dict[Node, Value] = {}  # results of BINDERS
+        self.bound: dict[Node, Value] = {}  # what operations that bind lengths gave: each runs only once
         self.steps: dict[Node, int] = {}  # steps that each scan ran
 
     def outputs(self) -> list[Value]:
@@ -189,7 +177,7 @@ class Run:
     def _evaluate(self, node: Node) -> None:
         inputs = [self.values[i] for i in node.inputs]
         try:
-            value = self.bind(node, inputs) if node.op in BINDERS else MEANING[node.op](node, inputs, self)
+            value = self.bind(node, inputs) if node.definition.binds else MEANING[node.op](node, inputs, self)
         except WeftError as e:
             if not hasattr(e, "node"):
                 e.node = node  # type: ignore[attr-defined]
@@ -218,9 +206,6 @@ class Run:
         if node not in self.bound:
             self.bound[node] = MEANING[node.op](node, inputs, self)
         return self.bound[node]
-
-    def target(self, length: Node) -> Node:
-        return target_of(length)
 
     def nested(self, region: Region, args: Sequence[Value]) -> list[Value]:
         """The outputs of a region of a node."""

@@ -64,7 +64,7 @@ def equal(a: Node, b: Node, what: str) -> tuple[Check, ...]:
     return (Check("eq", (a, b), what),)
 
 
-def joined(op: str, nodes: tuple[Node, ...], names: tuple[str, ...] = ()) -> tuple[tuple[Node, ...], tuple[Check, ...]]:
+def joined(op: str, nodes: tuple[Node, ...]) -> tuple[tuple[Node, ...], tuple[Check, ...]]:
     """The common axes of tensors of equal rank; an axis of static length 1 stretches, no other does."""
     ranks = {n.type.ndim for n in nodes}
     if len(ranks) > 1:

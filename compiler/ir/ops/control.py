@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ....runtime.errors import DTypeError, ShapeError
 from .. import lengths
-from ..node import Check, Node, Region, Typed, build, define, substitute, topological
+from ..node import STEPS, Check, Node, Region, Typed, bound_length, build, define, substitute, topological
 from ..types import TensorType, TupleType
 from .common import dense, equal, scalars
 
@@ -57,7 +57,7 @@ class Binding:
         return [lengths.normal(n) for n in substitute(list(inside), self.lengths)]
 
 
-@define("ifelse", "control")
+@define("ifelse", "control", host_inputs=(0,), binds=True)
 def ifelse(inputs, attrs):
     """ifelse(condition, x, ...; then, orelse): the outputs of one region applied to x; the other is not computed."""
     condition, *args = inputs
@@ -73,7 +73,6 @@ def ifelse(inputs, attrs):
             binding.bind(x.type.dtype, x.type.axes, x.type.kind, x)
         binding.done()
         bindings.append(binding)
-    of_attrs = tuple(sorted(attrs.items()))
     items = []
     for k, (a, b) in enumerate(zip(then.outputs, orelse.outputs, strict=True)):
         if a.type.dtype != b.type.dtype or a.type.ndim != b.type.ndim or a.type.kind != b.type.kind:
@@ -83,13 +82,13 @@ def ifelse(inputs, attrs):
         for axis in range(a.type.ndim):
             left, right = (s[axis] if s is not None else None for s in sides)
             if left is None or left is not right:
-                left = build("length", *inputs, of="ifelse", of_attrs=of_attrs, out=k, axis=axis)
+                left = bound_length("ifelse", inputs, attrs, k, axis)
             axes.append(left)
         items.append(TensorType(a.type.dtype, tuple(axes), a.type.kind))
     return Typed(TupleType(tuple(items)), tuple(dict.fromkeys(c for binding in bindings for c in binding.checks)))
 
 
-@define("scan", "control")
+@define("scan", "control", host_inputs=(0,), binds=True)
 def scan(inputs, attrs):
     """scan(n_steps, sequence.., initial.., constant..; step, sequences, taps, keep, until): a loop.
 
@@ -141,7 +140,7 @@ def scan(inputs, attrs):
         stop = step.outputs[-1].type
         if stop.dtype != "bool" or stop.axes or stop.kind != "dense":
             raise DTypeError(f"the condition that ends scan is {stop}, not a bool scalar")
-        run = build("length", *inputs, of="scan", of_attrs=tuple(sorted(attrs.items())), out=-1, axis=0)
+        run = bound_length("scan", inputs, attrs, STEPS)
     items = []
     outputs = step.outputs[: len(step.outputs) - bool(attrs["until"])]
     for k, out in enumerate(outputs):

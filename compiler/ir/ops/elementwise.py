@@ -1,7 +1,7 @@
 """Elementwise operations: every argument has the same rank, the same dtype where the table says so.
 
 One row an operation: name -> (number of arguments, dtypes accepted, result dtype). The result dtype is "same",
-"bool" or "real" (the dtype of the real part).
+"bool" or "real" (the dtype of the real part); the rest is as in `OpDef`.
 """
 
 from __future__ import annotations
@@ -23,32 +23,34 @@ class Row(NamedTuple):
     arity: int
     accepts: frozenset[str]
     result: str = "same"
-    cheap: bool = True  # whether computing it twice costs less than writing it to memory and reading it back
+    costly: bool = False
+    commutative: bool = False
 
 
 ELEMENTWISE: dict[str, Row] = {
     "neg": Row(1, NUMBER), "sgn": Row(1, REAL), "sqr": Row(1, NUMBER), "abs": Row(1, ANY, "real"),
-    "reciprocal": Row(1, FLOATING, cheap=False), "sqrt": Row(1, FLOATING, cheap=False),
+    "reciprocal": Row(1, FLOATING, costly=True), "sqrt": Row(1, FLOATING, costly=True),
     "floor": Row(1, REAL_FLOAT), "ceil": Row(1, REAL_FLOAT), "trunc": Row(1, REAL_FLOAT),
     "round": Row(1, REAL_FLOAT), "invert": Row(1, DISCRETE),
     "isnan": Row(1, REAL_FLOAT, "bool"), "isinf": Row(1, REAL_FLOAT, "bool"),
     "real": Row(1, COMPLEX, "real"), "imag": Row(1, COMPLEX, "real"), "conj": Row(1, COMPLEX),
-    **{n: Row(1, FLOATING, cheap=False) for n in ("exp", "log")},
-    **{n: Row(1, REAL_FLOAT, cheap=False) for n in (
+    **{n: Row(1, FLOATING, costly=True) for n in ("exp", "log")},
+    **{n: Row(1, REAL_FLOAT, costly=True) for n in (
         "exp2", "log2", "log10", "log1p", "expm1", "sin", "cos", "tan", "tanh", "sinh", "cosh",
         "asin", "acos", "atan", "sigmoid", "softplus", "erf", "erfc")},
-    **{n: Row(2, ANY) for n in ("add", "mul")}, **{n: Row(2, REAL) for n in ("maximum", "minimum")},
-    "sub": Row(2, NUMBER), "truediv": Row(2, FLOATING, cheap=False),
-    "floordiv": Row(2, REAL, cheap=False), "mod": Row(2, REAL, cheap=False), "pow": Row(2, NUMBER, cheap=False),
-    "atan2": Row(2, REAL_FLOAT, cheap=False),
-    "and": Row(2, DISCRETE), "or": Row(2, DISCRETE), "xor": Row(2, DISCRETE),
-    **{n: Row(2, ANY, "bool") for n in ("eq", "ne")},
+    **{n: Row(2, ANY, commutative=True) for n in ("add", "mul")},
+    **{n: Row(2, REAL, commutative=True) for n in ("maximum", "minimum")},
+    "sub": Row(2, NUMBER), "truediv": Row(2, FLOATING, costly=True),
+    "floordiv": Row(2, REAL, costly=True), "mod": Row(2, REAL, costly=True), "pow": Row(2, NUMBER, costly=True),
+    "atan2": Row(2, REAL_FLOAT, costly=True),
+    **{n: Row(2, DISCRETE, commutative=True) for n in ("and", "or", "xor")},
+    **{n: Row(2, ANY, "bool", commutative=True) for n in ("eq", "ne")},
     **{n: Row(2, REAL, "bool") for n in ("lt", "le", "gt", "ge")},
 }  # fmt: skip
 
 
 def _enter(name: str, row: Row) -> None:
-    @define(name, "elementwise")
+    @define(name, "elementwise", costly=row.costly, commutative=row.commutative)
     def typing(inputs, attrs):
         dense(name, *inputs)
         if len(inputs) != row.arity:
@@ -103,12 +105,4 @@ def complex_(inputs, attrs):
     return Typed(TensorType({"float32": "complex64", "float64": "complex128"}[dtype], axes), checks)
 
 
-CHEAP_OTHERS = {"cast": True, "switch": True, "complex": True}
-
-
-def is_cheap(op: str) -> bool:
-    """Whether recomputing the operation beats a round trip through memory."""
-    return ELEMENTWISE[op].cheap if op in ELEMENTWISE else CHEAP_OTHERS.get(op, False)
-
-
-__all__ = ["ELEMENTWISE", "is_cheap"]
+__all__ = ["ELEMENTWISE"]

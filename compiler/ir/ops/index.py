@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ....runtime.errors import DTypeError, ShapeError
-from ..node import Check, Node, Typed, build, define
+from ..node import Check, Node, Typed, bound_length, define
 from ..types import TensorType, TupleType
 from .common import axis_of, dense, equal, integers, is_one, joined, one_of
 
@@ -13,7 +13,7 @@ def index_axes(op: str, indices: tuple[Node, ...]) -> tuple[tuple[Node, ...], tu
     return joined(op, indices)
 
 
-@define("gather", "view")
+@define("gather", "view", virtual=False, indices_from=1)
 def gather(inputs, attrs):
     """gather(x, index, ...): x[index, ...] with integer arrays of one rank for the leading axes; the rest stay.
 
@@ -27,7 +27,7 @@ def gather(inputs, attrs):
     return Typed(TensorType(x.type.dtype, axes + x.type.axes[len(indices) :]), checks)
 
 
-@define("scatter", "procedural")
+@define("scatter", "procedural", indices_from=2)
 def scatter(inputs, attrs):
     """scatter(x, y, index, ...; mode): x with x[index, ...] set to y ("set": the last of equal indices wins) or
     increased by y ("inc": repeated indices add up, in ascending order)."""
@@ -48,14 +48,14 @@ def scatter(inputs, attrs):
     return Typed(TensorType(x.type.dtype, x.type.axes), checks)
 
 
-@define("nonzero", "procedural")
+@define("nonzero", "procedural", binds=True)
 def nonzero(inputs, attrs):
     """The indices of the nonzero elements, one int64 vector an axis, in row-major order; their length is run-time."""
     (x,) = inputs
     dense("nonzero", x)
     if not x.type.ndim:
         raise ShapeError("nonzero of a scalar")
-    n = build("length", x, of="nonzero", of_attrs=(), out=0, axis=0)
+    n = bound_length("nonzero", inputs, attrs, 0)
     return TupleType((TensorType("int64", (n,)),) * x.type.ndim)
 
 

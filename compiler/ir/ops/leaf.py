@@ -45,8 +45,9 @@ def const(inputs, attrs):
 def length(inputs, attrs):
     """A length known only once an operation has run, named by the operation (`of`, `of_attrs`), its inputs,
     its output and the axis. The operation binds it; it is never computed otherwise."""
-    if attrs["of"] not in OPS:
-        raise InternalError(f"length of unknown operation {attrs['of']}")
+    of = OPS.get(attrs["of"])
+    if of is None or not (of.binds or of.family == "structure"):
+        raise InternalError(f"length of {attrs['of']}, which is no operation that gives lengths")
     return INT
 
 

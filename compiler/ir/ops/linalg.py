@@ -5,12 +5,12 @@ from __future__ import annotations
 from ....runtime.errors import DTypeError, ShapeError
 from .. import lengths
 from ..dtypes import DTYPES
-from ..node import Check, Typed, build, define
+from ..node import Check, Typed, bound_length, define
 from ..types import TensorType
-from .common import dense, equal, integers, one_of, rank, same_dtype, scalars
+from .common import dense, equal, one_of, rank, same_dtype, scalars
 
 
-@define("dot", "procedural")
+@define("dot", "procedural", strided_inputs=(0, 1))
 def dot(inputs, attrs):
     """Matrix and vector products: both arguments have 1 or 2 dimensions."""
     a, b = inputs
@@ -31,7 +31,7 @@ def _square(op: str, a) -> tuple[Check, ...]:
     return equal(a.type.axes[0], a.type.axes[1], f"rows and columns of the argument of {op}")
 
 
-@define("cholesky", "procedural")
+@define("cholesky", "procedural", library="LAPACK")
 def cholesky(inputs, attrs):
     """The lower L with L L' = a; reads the lower triangle; an error of the call if a is not positive definite."""
     (a,) = inputs
@@ -39,7 +39,7 @@ def cholesky(inputs, attrs):
     return Typed(a.type, _square("cholesky", a))
 
 
-@define("solve_triangular", "procedural")
+@define("solve_triangular", "procedural", library="LAPACK")
 def solve_triangular(inputs, attrs):
     """x with op(a) x = b for a triangular a (`lower`) and op the transposition if `trans`; b is a matrix."""
     a, b = inputs
@@ -72,18 +72,24 @@ def csr_part(inputs, attrs):
         return x.inputs[part].type
     if part == 2:
         return TensorType("int32", (lengths.add(x.type.axes[0], lengths.const(1)),))
-    nnz = build("length", x, of="csr_part", of_attrs=(), out=0, axis=0)
+    nnz = bound_length("csr_part", inputs, (), 0)  # no attributes: data and indices have one length
     return TensorType(x.type.dtype if part == 0 else "int32", (nnz,))
 
 
 def _csr_operands(op: str, data, indices, indptr) -> tuple[Check, ...]:
     dense(op, data, indices, indptr)
-    for n in (data, indices, indptr):
-        rank(op, n, 1)
-    integers(op, indices, indptr)
+    rank(op, data, 1)
+    _csr_places(op, indices, indptr)
     if data.type.dtype not in DTYPES or data.type.dtype == "bool":
         raise DTypeError(f"{op} is not defined for {data.type.dtype}")
     return equal(data.type.axes[0], indices.type.axes[0], "lengths of data and indices")
+
+
+def _csr_places(op: str, indices, indptr) -> None:
+    for n in (indices, indptr):
+        rank(op, n, 1)
+    if same_dtype(op, (indices, indptr)) not in ("int32", "int64"):
+        raise DTypeError(f"{op} takes int32 or int64 indices, not {indices.type.dtype}")
 
 
 @define("csr_dot", "procedural")
@@ -97,7 +103,7 @@ def csr_dot(inputs, attrs):
     return Typed(TensorType(b.type.dtype, (rows, b.type.axes[1])), checks)
 
 
-@define("csr_dot_t", "procedural")
+@define("csr_dot_t", "procedural", host_inputs=(4,))
 def csr_dot_t(inputs, attrs):
     """csr_dot_t(data, indices, indptr, g, columns): the transpose of the sparse matrix times the dense g."""
     data, indices, indptr, g, columns = inputs
@@ -116,9 +122,7 @@ def csr_sample(inputs, attrs):
     indices, indptr, g, b = inputs
     dense("csr_sample", indices, indptr, g, b)
     dtype = same_dtype("csr_sample", (g, b))
-    integers("csr_sample", indices, indptr)
-    rank("csr_sample", indices, 1)
-    rank("csr_sample", indptr, 1)
+    _csr_places("csr_sample", indices, indptr)
     rank("csr_sample", g, 2)
     rank("csr_sample", b, 2)
     checks = equal(g.type.axes[1], b.type.axes[1], "columns of the dense arguments of csr_sample")

@@ -42,7 +42,7 @@ def checked(inputs, attrs):
     return INT
 
 
-@define("draw_at", "loop")
+@define("draw_at", "loop", costly=True)
 def draw_at(inputs, attrs):
     return TensorType(attrs["dtype"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ....runtime.errors import InternalError
-from ..node import build, define
+from ..node import bound_length, define
 from ..types import TensorType, TupleType
 
 
@@ -21,7 +21,7 @@ class HostFunction:
         return f"host:{self.name}"
 
 
-@define("host_call", "procedural")
+@define("host_call", "procedural", binds=True)
 def host_call(inputs, attrs):
     """host_call(x, ...; callee, dtypes, ndims, like): the only operation that enters Python.
 
@@ -29,15 +29,12 @@ def host_call(inputs, attrs):
     the input whose shape output k has, or None for lengths known only at run time.
     """
     outs = []
-    of_attrs = tuple(sorted(attrs.items()))
     for k, (dtype, ndim, like) in enumerate(zip(attrs["dtypes"], attrs["ndims"], attrs["like"], strict=True)):
         if like is not None:
             if inputs[like].type.ndim != ndim:
                 raise InternalError(f"output {k} of host_call has {ndim} dimensions and the shape of {inputs[like]!r}")
             axes = inputs[like].type.axes
         else:
-            axes = tuple(
-                build("length", *inputs, of="host_call", of_attrs=of_attrs, out=k, axis=a) for a in range(ndim)
-            )
+            axes = tuple(bound_length("host_call", inputs, attrs, k, a) for a in range(ndim))
         outs.append(TensorType(dtype, axes))
     return TupleType(tuple(outs))

@@ -10,7 +10,7 @@ from ..types import TensorType
 from .common import axis_of, dense, equal, is_one, one_of, scalars
 
 
-@define("dimshuffle", "view")
+@define("dimshuffle", "view", virtual=True, covers=True)
 def dimshuffle(inputs, attrs):
     """Permutes, drops (length 1 only) and inserts axes: `order` names an input axis per output axis, "x" a new one."""
     (x,) = inputs
@@ -25,7 +25,7 @@ def dimshuffle(inputs, attrs):
     return TensorType(x.type.dtype, tuple(lengths.const(1) if o == "x" else x.type.axes[o] for o in order))
 
 
-@define("reshape", "view")
+@define("reshape", "view", virtual=True, covers=True)
 def reshape(inputs, attrs):
     """reshape(x, length, ...): the same elements in row-major order."""
     x, *new = inputs
@@ -37,7 +37,7 @@ def reshape(inputs, attrs):
     return Typed(TensorType(x.type.dtype, axes), checks + negative)
 
 
-@define("alloc", "view")
+@define("alloc", "view", virtual=True, covers=True)
 def alloc(inputs, attrs):
     """alloc(value, length, ...): the value stretched to the lengths, aligned at the last axis."""
     x, *new = inputs
@@ -53,7 +53,7 @@ def alloc(inputs, attrs):
     return Typed(TensorType(x.type.dtype, axes), checks)
 
 
-@define("rebroadcast", "view")
+@define("rebroadcast", "view", virtual=True, covers=True)
 def rebroadcast(inputs, attrs):
     """Declares the listed axes to have length 1 (checked)."""
     (x,) = inputs
@@ -91,6 +91,8 @@ def walk_spec(x: Node, bounds: tuple[Node, ...], spec) -> list[tuple[Node, Node,
                 raise ShapeError(f"index {v} is out of range for an axis of length {size}")
             known = v is not None and size is not None
             out.append((first, lengths.const(1), 1, () if known else (Check("bounds", (i, n), "index"),)))
+        elif entry[0] != "range":
+            raise InternalError(f"{entry[0]!r} in the subscript {spec}")
         else:
             start = lengths.normal(rest.pop(0)) if entry[1] else None
             stop = lengths.normal(rest.pop(0)) if entry[2] else None
@@ -103,7 +105,7 @@ def walk_spec(x: Node, bounds: tuple[Node, ...], spec) -> list[tuple[Node, Node,
     return out
 
 
-@define("slice", "view")
+@define("slice", "view", virtual=True)
 def slice_(inputs, attrs):
     """slice(x, bound, ...; spec): Python's basic slicing per axis; a point keeps its axis, with length 1."""
     x, *bounds = inputs
@@ -113,7 +115,7 @@ def slice_(inputs, attrs):
     return Typed(TensorType(x.type.dtype, tuple(w[1] for w in walked)), sum((w[3] for w in walked), ()))
 
 
-@define("set_slice", "view")
+@define("set_slice", "view", virtual=False)
 def set_slice(inputs, attrs):
     """set_slice(x, y, bound, ...; spec, mode): x with the slice replaced by y (mode "set") or increased by it ("inc").
 
@@ -135,7 +137,7 @@ def set_slice(inputs, attrs):
     return Typed(TensorType(x.type.dtype, x.type.axes), checks)
 
 
-@define("concatenate", "view")
+@define("concatenate", "view", virtual=False, covers=True)
 def concatenate(inputs, attrs):
     """Tensors of equal dtype and rank joined along `axis`; the other axes agree."""
     dense("concatenate", *inputs)
@@ -155,7 +157,7 @@ def concatenate(inputs, attrs):
     return Typed(TensorType(first.type.dtype, tuple(axes)), checks)
 
 
-@define("iota", "view")
+@define("iota", "view", virtual=True, covers=True)
 def iota(inputs, attrs):
     """iota(length; dtype): 0, 1, 2, ..."""
     (n,) = inputs
@@ -174,7 +176,7 @@ def window_count(n: Node, size: int, stride: int) -> Node:
     return lengths.maximum(lengths.floordiv(span, lengths.const(stride)), lengths.const(0))
 
 
-@define("window", "view")
+@define("window", "view", virtual=True)
 def window(inputs, attrs):
     """window(x; axis, size, stride): sliding windows; axis becomes the window number, a last axis the place in it."""
     (x,) = inputs
@@ -187,7 +189,7 @@ def window(inputs, attrs):
     return TensorType(x.type.dtype, (*axes, lengths.const(attrs["size"])))
 
 
-@define("spread", "view")
+@define("spread", "view", virtual=True)
 def spread(inputs, attrs):
     """spread(g, n; axis, stride): out[.., p, .., k] is g[.., (p - k) / stride, .., k] where that is a window, else 0.
 
@@ -204,7 +206,7 @@ def spread(inputs, attrs):
     return Typed(TensorType(g.type.dtype, tuple(axes)), checks)
 
 
-@define("draw", "view")
+@define("draw", "view", costly=True, virtual=False, covers=True)
 def draw(inputs, attrs):
     """draw(state, length, ...; distribution, dtype): independent draws, a pure function of state and index.
 
@@ -222,7 +224,7 @@ def draw(inputs, attrs):
     return Typed(TensorType(attrs["dtype"], axes), checks)
 
 
-@define("advance", "view")
+@define("advance", "view", virtual=False, covers=True)
 def advance(inputs, attrs):
     """The random state after one draw."""
     (state,) = inputs
@@ -231,7 +233,7 @@ def advance(inputs, attrs):
     return state.type
 
 
-@define("state_words", "view")
+@define("state_words", "view", virtual=True, covers=True)
 def state_words(inputs, attrs):
     """The two words of a random state, which a loop can stack; a sequence of them gives a step its states."""
     (state,) = inputs
