@@ -26,14 +26,14 @@ class Generated(NamedTuple):
 
     units: list[tuple[str, str]]
     checks: list[dict[str, Any]]
-    check_nodes: list[tuple[Check | None, Node | None]]
+    causes: list[Check | Step]  # of each check: the obligation, or the step that found its values unfit
     constants: list[Node]
     segments: int
     hosts: list[Any]
     host_calls: list[Node]
     library: list[str]
     kernels: dict[str, Nest]
-    calls: list[tuple[str, Node]]  # kernel name and node of every call, in order
+    calls: list[tuple[str, Step]]  # kernel name and step of every call, in order
 
 
 class Kernels:
@@ -124,11 +124,11 @@ class HostPrinter:
     def __init__(self, program: HostProgram, builder: Builder, kernels: Kernels):
         self.p, self.value, self.kernels = program, builder.value_everywhere, kernels
         self.checks: list[dict[str, Any]] = []
-        self.check_nodes: list[tuple[Check | None, Node | None]] = []
+        self.causes: list[Check | Step] = []
         self.hosts: list[Any] = []
         self.host_calls: list[Node] = []
         self.library: list[str] = []
-        self.calls: list[tuple[str, Node]] = []
+        self.calls: list[tuple[str, Step]] = []
         self.declared: set[int] = set()
         self.names = 0
 
@@ -157,7 +157,7 @@ class HostPrinter:
         out("return code;")
         out.close()
         return Generated(
-            self.units(str(out)), self.checks, self.check_nodes, self.p.constants, self.p.segments,
+            self.units(str(out)), self.checks, self.causes, self.p.constants, self.p.segments,
             self.hosts, self.host_calls, self.library,
             {name: printer.nest for name, printer in self.kernels.by_key.values()}, self.calls,
         )  # fmt: skip
@@ -293,20 +293,20 @@ class HostPrinter:
             "eq": "{0} != {1}", "le": "{0} > {1}", "nonneg": "{0} < 0", "positive": "{0} <= 0", "true": "!{0}",
             "bounds": "{0} < -{1} || {0} >= {1}",
         }[c.kind].format(*args)  # fmt: skip
-        self.fail(out, bad, self.entry(c.kind, c, None), args)
+        self.fail(out, bad, self.entry(c.kind, c), args)
 
-    def entry(self, kind: str, check: Check | None, node: Node | None) -> int:
+    def entry(self, kind: str, cause: Check | Step) -> int:
         self.checks.append({"kind": kind})
-        self.check_nodes.append((check, node))
+        self.causes.append(cause)
         return len(self.checks) - 1
 
     def fail(self, out: Text, condition: str, number: int, values: list[str]) -> None:
         sets = "".join(f" call->values[{k}] = {v};" for k, v in enumerate(values))
         out(f"if ({condition}) {{ call->check = {number};{sets} return WEFT_CHECK; }}")
 
-    def fault(self, out: Text, n: Node) -> None:
+    def fault(self, out: Text, s: Step) -> None:
         """After a step that may find a bad index: stop before anything visible happens."""
-        number = self.entry("index", None, n)
+        number = self.entry("index", s)
         self.fail(out, "fault.flag", number, ["fault.index", "fault.length"])
 
     def stop(self, out: Text) -> None:
@@ -314,7 +314,7 @@ class HostPrinter:
 
     def step_kernel(self, out: Text, scope: HostScope, s: Step, after_commit: bool = False) -> None:
         name, printer = self.kernels.get(s.node, after_commit)
-        self.calls.append((name, s.node))
+        self.calls.append((name, s))
         if not after_commit:
             self.stop(out)
         for b in (*s.outputs, *s.scratch):
@@ -327,7 +327,7 @@ class HostPrinter:
             args.append("&fault")
         out(f"{name}({', '.join(args)});")
         if printer.nest.checks:
-            self.fault(out, s.node)
+            self.fault(out, s)
 
     def step_routine(self, out: Text, scope: HostScope, s: Step) -> None:
         self.stop(out)

@@ -299,22 +299,25 @@ def substitute(roots: Sequence[Node], mapping: dict[Node, Node]) -> list[Node]:
     return [rebuild(r, done) for r in roots]
 
 
-def substitute_checks(checks: Iterable[Check], mapping: dict[Node, Node]) -> list[Check]:
-    return [Check(c.kind, tuple(substitute(c.operands, mapping)), c.what) for c in checks]
+class Renumbered(NamedTuple):
+    outputs: list[Node]
+    checks: list[Check]
+    nodes: dict[Node, Node]  # of the region -> what they became
 
 
-def renumber(inner: Region, mapping: dict[Node, Node]) -> tuple[list[Node], list[Check]]:
+def renumber(inner: Region, mapping: dict[Node, Node]) -> Renumbered:
     """A region's outputs and checks with its params replaced (its `dim`s follow the new params' lengths)."""
-    full = dict(mapping)
+    done = dict(mapping)
     for p, new in mapping.items():
         for a in range(p.ndim):
-            full[build("dim", token=p.attr("token"), axis=a)] = new.type.axes[a]
-    outs = substitute(list(inner.outputs), full)
-    return outs, substitute_checks(inner.checks, full)
+            done[build("dim", token=p.attr("token"), axis=a)] = new.type.axes[a]
+    outs = [rebuild(o, done) for o in inner.outputs]
+    checks = [c._replace(operands=tuple(rebuild(o, done) for o in c.operands)) for c in inner.checks]
+    return Renumbered(outs, checks, done)
 
 
 __all__ = [
     "OPS", "Attrs", "Check", "Constant", "Node", "OpDef", "Region", "TensorType", "TupleType", "Typed",
     "binder", "build", "constant", "define", "executable", "make", "rebuild", "region", "remake", "renumber",
-    "substitute", "substitute_checks", "topological",
+    "substitute", "topological",
 ]  # fmt: skip

@@ -40,8 +40,10 @@ class Use(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """A fusion made or refused: the operation, why, and the length product and itemsize of what is not stored."""
+    """A fusion made or refused: the operation and the region it stands in, why, and the length product and itemsize of
+    what is not stored."""
 
+    region: Region
     node: Node
     fused: bool
     reason: str
@@ -388,7 +390,8 @@ class _Fuser:
 
     def _note(self, n: Node, fused: bool, reason: str) -> None:
         t = n.type.items[0] if isinstance(n.type, TupleType) else n.type
-        self.decisions.append(Decision(n, fused, reason, lengths.product(t.axes), DTYPES[t.dtype].itemsize))
+        size = lengths.product(t.axes)
+        self.decisions.append(Decision(self.source, n, fused, reason, size, DTYPES[t.dtype].itemsize))
 
     # The kernel-level region
 

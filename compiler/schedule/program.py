@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ...runtime.errors import InternalError
 from ..ir import lengths
@@ -19,7 +20,7 @@ from ..ir.dtypes import DTYPES
 from ..ir.node import Check, Node, Region, build, executable, renumber, substitute, topological
 from ..ir.types import TensorType, TupleType
 from .affine import strided
-from .fuse import STRIDED_OPERANDS, Decision, fuse
+from .fuse import STRIDED_OPERANDS, Decision, Fused, fuse
 
 THREADS = build("param", token=("v", -1), dtype="int64", kind="length")  # how many threads a call may use
 
@@ -47,6 +48,13 @@ class Buffer:
         return lengths.scale(self.extra if self.extra is not None else self.elements(), DTYPES[self.dtype].itemsize)
 
 
+class Member(NamedTuple):
+    """An operation as rewriting left it, and the region that it stands in."""
+
+    region: Region
+    node: Node
+
+
 @dataclass(eq=False)
 class Step:
     kind: str  # "kernel", "routine", "scan", "ifelse", "copy", "scalar", "free"
@@ -57,6 +65,7 @@ class Step:
     blocks: list[Block] = field(default_factory=list)
     params: list[list[Buffer]] = field(default_factory=list)  # of the regions in `blocks`
     checks: list[Check] = field(default_factory=list)  # evaluated before the step
+    members: list[Member] = field(default_factory=list)  # the operations that it runs
 
 
 @dataclass(eq=False)
@@ -78,7 +87,6 @@ class HostProgram:
     results: int
     updates: list[int]
     decisions: list[Decision]
-    members: dict[Node, list[Node]]
     params: list[Node]
     after_commit: list[Step]  # kernels that write over shared variables, once nothing can fail any more
 
@@ -95,18 +103,25 @@ class Builder:
         self.lengths: dict[Node, Node] = {}
         self.time = 0
         self.decisions: list[Decision] = []
-        self.members: dict[Node, list[Node]] = {}
-        self.fused: dict[Region, Region] = {}
+        self.members: dict[Node, list[Member]] = {}  # of the steps of the block being built
+        self.fused: dict[Region, Fused] = {}
         self.current: list[Step] = []  # the steps of the block being built
 
     def fuse(self, r: Region) -> Region:
         if r not in self.fused:
-            f = fuse(r)
+            f = self.fused[r] = fuse(r)
             self.decisions += f.decisions
-            self.members |= f.members
             self.lengths |= f.lengths
-            self.fused[r] = f.region
-        return self.fused[r]
+        return self.fused[r].region
+
+    def members_of(self, r: Region, became: dict[Node, Node]) -> dict[Node, list[Member]]:
+        """What each step of a fused region runs; `became`: its nodes where they are built into the program."""
+        out: dict[Node, list[Member]] = {}
+        f = self.fused[r]
+        for n in f.region.nodes():
+            if n.family in ("kernel", "procedural", "control"):
+                out.setdefault(became.get(n, n), []).extend(Member(r, m) for m in f.members.get(n, [n]))
+        return out
 
     def buffer(self, t: TensorType, place: str, index: int = -1) -> Buffer:
         b = Buffer(len(self.buffers), self.known(t), place, index, self.time, self.time)
@@ -151,8 +166,15 @@ class Builder:
                 self.use(m)
         return n
 
-    def block(self, outputs: Sequence[Node], checks: Sequence[Check], targets: Sequence[Buffer | None]) -> Block:
+    def block(
+        self,
+        outputs: Sequence[Node],
+        checks: Sequence[Check],
+        targets: Sequence[Buffer | None],
+        members: dict[Node, list[Member]],
+    ) -> Block:
         """Steps computing the outputs into the targets (None: wherever they are)."""
+        around, self.members = self.members, members
         needed = [a for o in outputs for a in self.known(o.type).axes]
         order = executable([*outputs, *(o for c in checks for o in c.operands), *needed], self.lengths)
         position = {n: k for k, n in enumerate(order)}
@@ -184,7 +206,7 @@ class Builder:
         for c in pending:
             for op in c.operands:
                 self.use_scalar(op)
-        self.current = outer
+        self.current, self.members = outer, around
         self.value_everywhere |= self.value
         return Block(steps, results, pending)
 
@@ -226,7 +248,8 @@ class Builder:
         scratch = []
         for dtype, size in self.kernel_scratch(n) if n.family == "kernel" else _routine_scratch(n):
             scratch.append(self.temporary(TensorType(dtype, (size,))))
-        return Step("kernel" if n.family == "kernel" else "routine", n, inputs, outputs, scratch)
+        kind = "kernel" if n.family == "kernel" else "routine"
+        return Step(kind, n, inputs, outputs, scratch, members=self.members.get(n, []))
 
     def outputs(self, n: Node, items: list[Node], wanted: dict[Node, Buffer]) -> list[Buffer]:
         types = n.type.items if isinstance(n.type, TupleType) else (n.type,)
@@ -253,11 +276,11 @@ class Builder:
             for name in ("then", "orelse"):
                 inner = self.fuse(n.attr(name))
                 bound = self.bind(inner, [x.type for x in n.inputs[1:]], list(args))
-                outs, checks = renumber(inner, {p: q for p, (q, _) in zip(inner.params, bound, strict=True)})
+                outs, checks, became = renumber(inner, {p: q for p, (q, _) in zip(inner.params, bound, strict=True)})
                 step.params.append([b for _, b in bound])
                 known = dict(self.value)
                 targets = [b if is_early(b.nbytes()) else None for b in outputs]
-                step.blocks.append(self.block(outs, checks, targets))
+                step.blocks.append(self.block(outs, checks, targets, self.members_of(n.attr(name), became)))
                 self.value = known  # what a branch computed is known in that branch only
         else:
             known = dict(self.value)
@@ -309,7 +332,7 @@ class Builder:
             bound.append(a)
         pairs = self.bind(inner, types, bound)
         step.params.append([b for _, b in pairs])
-        outs, checks = renumber(inner, {p: q for p, (q, _) in zip(inner.params, pairs, strict=True)})
+        outs, checks, became = renumber(inner, {p: q for p, (q, _) in zip(inner.params, pairs, strict=True)})
         # Rings for states of which only the last values are kept: one row more than the look-back.
         for k, offsets in enumerate(taps):
             if not n.attr("keep")[k]:
@@ -325,7 +348,7 @@ class Builder:
         if n.attr("until"):
             targets.append(self.temporary(outs[-1].type))
         step.params.append(list(t for t in targets if t is not None))
-        block = self.block(outs, checks, targets)
+        block = self.block(outs, checks, targets, self.members_of(n.attr("step"), became))
         self.time += 1
         for b in (*step.scratch, *step.params[0], *(t for t in targets if t is not None)):
             b.end = max(b.end, self.time)
@@ -389,7 +412,7 @@ def build_program(
         targets.append(
             b.buffer(o.type, "output", k) if k < results else b.buffer(o.type, "spare", updates[k - results])
         )
-    block = b.block(r.outputs, r.checks, targets)
+    block = b.block(r.outputs, r.checks, targets, b.members_of(source, {}))
     states = {k: b.value[p] for k, p in enumerate(r.params[inputs:])}
     after = choose(block, states, kernels.nest)
     for s in after:
@@ -403,7 +426,7 @@ def build_program(
     slots, segments = plan_memory(b.buffers)
     return b, HostProgram(
         block, b.buffers, b.constants, slots, segments, inputs, len(r.params) - inputs, results, updates, b.decisions,
-        b.members, list(r.params), after,
+        list(r.params), after,
     )  # fmt: skip
 
 
