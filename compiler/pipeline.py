@@ -112,11 +112,11 @@ def _compile(source: Source, region: Region, stages: Stages, run: _Driver) -> Co
     )
     stages.simplified = simplified
     kernels = Kernels()
-    builder, program = run(
+    program: HostProgram = run(
         "fuse", lambda: build_program(simplified, inputs, source.results, source.updates, kernels)
     )
     stages.program = program
-    stages.generated = generated = run("print", lambda: HostPrinter(program, builder, kernels).generate())
+    stages.generated = generated = run("print", lambda: HostPrinter(program, kernels).generate())
     options = {"cc": config.cc, "cache_dir": config.cache_dir}
     path = run("build", lambda: compile_program(generated.units, **options))
     if not pool.loaded():

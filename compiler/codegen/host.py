@@ -9,7 +9,7 @@ from ..ir import lengths
 from ..ir.dtypes import DTYPES
 from ..ir.node import Check, Node, build
 from ..lower.kernel import Nest, lower_kernel
-from ..schedule.program import THREADS, Block, Buffer, Builder, HostProgram, Step, is_early
+from ..schedule.program import THREADS, Block, Buffer, HostProgram, Step, is_early
 from . import scalar
 from .c_kernel import KernelPrinter
 from .expressions import Scope, Text, strip
@@ -78,14 +78,14 @@ class Kernels:
 class HostScope(Scope):
     """Scalars of the host: lengths of arguments, and 0-d values read from memory."""
 
-    def __init__(self, printer: HostPrinter, outer: HostScope | None = None):
+    def __init__(self, printer: HostPrinter, block: Block, outer: HostScope | None = None):
         super().__init__(lambda b: f"b{b}", outer)
-        self.printer = printer
+        self.printer, self.value = printer, block.value
         if outer is None:
             self.bind(THREADS, "threads")
 
-    def inner(self) -> HostScope:
-        return HostScope(self.printer, self)
+    def within(self, block: Block) -> HostScope:
+        return HostScope(self.printer, block, self)
 
     def needs(self, n: Node) -> tuple[Node, ...]:
         return () if n.op == "length" or self.in_memory(n) else n.inputs
@@ -103,11 +103,11 @@ class HostScope(Scope):
 
     def in_memory(self, n: Node) -> bool:
         """Whether the host reads the value from memory; lengths and arithmetic on scalars it computes."""
-        return n in self.printer.value and (n.op in ("param", "item") or n.family == "procedural")
+        return n in self.value and (n.op in ("param", "item") or n.family == "procedural")
 
     def text(self, n: Node) -> str:
         if self.in_memory(n):
-            b = self.printer.value[n]
+            b = self.value[n]
             return scalar.load(f"(({scalar.stored_type(b.dtype)} *)b{b.number})", "0", b.dtype)
         if n.op == "dim":
             return self.printer.dim(n)
@@ -121,8 +121,8 @@ class HostScope(Scope):
 
 
 class HostPrinter:
-    def __init__(self, program: HostProgram, builder: Builder, kernels: Kernels):
-        self.p, self.value, self.kernels = program, builder.value_everywhere, kernels
+    def __init__(self, program: HostProgram, kernels: Kernels):
+        self.p, self.kernels = program, kernels
         self.checks: list[dict[str, Any]] = []
         self.causes: list[Check | Step] = []
         self.hosts: list[Any] = []
@@ -139,7 +139,7 @@ class HostPrinter:
         out("const int64_t threads = call->threads > 0 ? call->threads : 1;")
         out("weft_fault fault = {0, 0, 0};")
         out("(void)threads, (void)fault;")
-        scope = HostScope(self)
+        scope = HostScope(self, self.p.block)
         self.early_checks(out, scope)
         self.places(out, scope)
         self.block(out, scope, self.p.block)
@@ -362,7 +362,7 @@ class HostPrinter:
             self.declared.add(b.number)
         for k, block in enumerate(s.blocks):
             out.open(f"if ({scope.get(out, condition)})" if k == 0 else "else")  # type: ignore[arg-type]
-            inner = scope.inner()
+            inner = scope.within(block)
             declared = set(self.declared)
             self.block(out, inner, block)
             for b, got in zip(s.outputs, block.results, strict=True):
@@ -430,8 +430,7 @@ class HostPrinter:
                 self.row(out, b, f"{base[k]} + {at} * {rows[b.number]}")
             else:
                 self.row(out, b, f"b{s.outputs[k].number} + {t} * {rows[b.number]}")
-        inner = scope.inner()
-        self.block(out, inner, s.blocks[0])
+        self.block(out, scope.within(s.blocks[0]), s.blocks[0])
         if until:
             out(f"if (b{s.params[1][-1].number}[0]) {{ {t}++; break; }}")
         self.declared = declared

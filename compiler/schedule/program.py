@@ -17,7 +17,7 @@ from typing import NamedTuple
 from ...runtime.errors import InternalError
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
-from ..ir.node import Check, Node, Region, build, executable, renumber, substitute, topological
+from ..ir.node import Check, Node, Region, build, executable, rebuild, renumber, substitute, topological
 from ..ir.types import TensorType, TupleType
 from .affine import strided
 from .fuse import STRIDED_OPERANDS, Decision, Fused, fuse
@@ -73,6 +73,7 @@ class Block:
     steps: list[Step]
     results: list[Buffer | Node]
     final_checks: list[Check]
+    value: dict[Node, Buffer]  # where its nodes are, and those around it: two blocks may compute the same node
 
 
 @dataclass
@@ -91,6 +92,15 @@ class HostProgram:
     after_commit: list[Step]  # kernels that write over shared variables, once nothing can fail any more
 
 
+class Body(NamedTuple):
+    """A region as it is built into the program."""
+
+    outputs: list[Node]
+    checks: list[Check]
+    members: dict[Node, list[Member]]  # of each step
+    lengths: dict[Node, Node]
+
+
 class Builder:
     """Builds the steps of a program and of the regions in it."""
 
@@ -99,29 +109,30 @@ class Builder:
         self.buffers: list[Buffer] = []
         self.constants: list[Node] = []
         self.value: dict[Node, Buffer] = {}
-        self.value_everywhere: dict[Node, Buffer] = {}  # of all blocks, for the printer
-        self.lengths: dict[Node, Node] = {}
+        self.lengths: dict[Node, Node] = {}  # of the block being built: run-time lengths as types name them -> as bound
         self.time = 0
         self.decisions: list[Decision] = []
         self.members: dict[Node, list[Member]] = {}  # of the steps of the block being built
         self.fused: dict[Region, Fused] = {}
         self.current: list[Step] = []  # the steps of the block being built
 
-    def fuse(self, r: Region) -> Region:
+    def body(self, r: Region, params: Sequence[Node] | None = None) -> Body:
+        """A region fused, in terms of its params or of what stands for them."""
         if r not in self.fused:
-            f = self.fused[r] = fuse(r)
-            self.decisions += f.decisions
-            self.lengths |= f.lengths
-        return self.fused[r].region
-
-    def members_of(self, r: Region, became: dict[Node, Node]) -> dict[Node, list[Member]]:
-        """What each step of a fused region runs; `became`: its nodes where they are built into the program."""
-        out: dict[Node, list[Member]] = {}
+            self.fused[r] = fuse(r)
+            self.decisions += self.fused[r].decisions
         f = self.fused[r]
+        outputs, checks, became = list(f.region.outputs), list(f.region.checks), {}
+        if params is not None:
+            outputs, checks, became = renumber(f.region, dict(zip(f.region.params, params, strict=True)))
+        members: dict[Node, list[Member]] = {}
         for n in f.region.nodes():
             if n.family in ("kernel", "procedural", "control"):
-                out.setdefault(became.get(n, n), []).extend(Member(r, m) for m in f.members.get(n, [n]))
-        return out
+                members.setdefault(became.get(n, n), []).extend(Member(r, m) for m in f.members.get(n, [n]))
+        bound = f.lengths
+        if params is not None:
+            bound = {rebuild(a, became): rebuild(b, became) for a, b in bound.items()}
+        return Body(outputs, checks, members, bound)
 
     def buffer(self, t: TensorType, place: str, index: int = -1) -> Buffer:
         b = Buffer(len(self.buffers), self.known(t), place, index, self.time, self.time)
@@ -166,15 +177,11 @@ class Builder:
                 self.use(m)
         return n
 
-    def block(
-        self,
-        outputs: Sequence[Node],
-        checks: Sequence[Check],
-        targets: Sequence[Buffer | None],
-        members: dict[Node, list[Member]],
-    ) -> Block:
+    def block(self, body: Body, targets: Sequence[Buffer | None]) -> Block:
         """Steps computing the outputs into the targets (None: wherever they are)."""
-        around, self.members = self.members, members
+        outputs, checks = body.outputs, body.checks
+        around = self.value, self.lengths, self.members
+        self.value, self.lengths, self.members = dict(self.value), self.lengths | body.lengths, body.members
         needed = [a for o in outputs for a in self.known(o.type).axes]
         order = executable([*outputs, *(o for c in checks for o in c.operands), *needed], self.lengths)
         position = {n: k for k, n in enumerate(order)}
@@ -206,9 +213,10 @@ class Builder:
         for c in pending:
             for op in c.operands:
                 self.use_scalar(op)
-        self.current, self.members = outer, around
-        self.value_everywhere |= self.value
-        return Block(steps, results, pending)
+        made = Block(steps, results, pending, self.value)
+        self.current = outer
+        self.value, self.lengths, self.members = around
+        return made
 
     def result(self, o: Node, target: Buffer | None, steps: list[Step]) -> Buffer | Node:
         if o.op in ("dim", "length") or (o.ndim == 0 and o.family == "elementwise" and o not in self.value):
@@ -274,18 +282,12 @@ class Builder:
         before = len(self.buffers)
         if n.op == "ifelse":
             for name in ("then", "orelse"):
-                inner = self.fuse(n.attr(name))
-                bound = self.bind(inner, [x.type for x in n.inputs[1:]], list(args))
-                outs, checks, became = renumber(inner, {p: q for p, (q, _) in zip(inner.params, bound, strict=True)})
+                bound = self.bind([x.type for x in n.inputs[1:]], list(args))
                 step.params.append([b for _, b in bound])
-                known = dict(self.value)
                 targets = [b if is_early(b.nbytes()) else None for b in outputs]
-                step.blocks.append(self.block(outs, checks, targets, self.members_of(n.attr(name), became)))
-                self.value = known  # what a branch computed is known in that branch only
+                step.blocks.append(self.block(self.body(n.attr(name), [q for q, _ in bound]), targets))
         else:
-            known = dict(self.value)
             self.scan(step, n, args)
-            self.value = known
         self.time += 1
         # Inside the loop everything that lived before it stays; outside values end with the loop at the earliest.
         for b in (x for x in (*step.inputs, *outputs) if isinstance(x, Buffer)):
@@ -296,9 +298,7 @@ class Builder:
                     used.end = max(used.end, self.time)
         return step
 
-    def bind(
-        self, inner: Region, types: Sequence[TensorType], args: Sequence[Buffer | None]
-    ) -> list[tuple[Node, Buffer]]:
+    def bind(self, types: Sequence[TensorType], args: Sequence[Buffer | None]) -> list[tuple[Node, Buffer]]:
         """For each param of a region a placeholder node of the outer lengths, and its buffer (rows when None)."""
         out: list[tuple[Node, Buffer]] = []
         for t, a in zip(types, args, strict=True):
@@ -316,10 +316,10 @@ class Builder:
 
     def scan(self, step: Step, n: Node, args: list[Buffer]) -> None:
         taps, count = n.attr("taps"), n.attr("sequences")
-        inner = self.fuse(n.attr("step"))
+        params = n.attr("step").params
         types: list[TensorType] = []
         bound: list[Buffer | None] = []
-        for x, p in zip(n.inputs[1 : 1 + count], inner.params, strict=False):
+        for x, p in zip(n.inputs[1 : 1 + count], params, strict=False):
             types.append(TensorType(x.type.dtype, x.type.axes[1:], p.type.kind))
             bound.append(None)
         for k, offsets in enumerate(taps):
@@ -330,9 +330,9 @@ class Builder:
         for x, a in zip(n.inputs[1 + count + len(taps) :], args[count + len(taps) :], strict=True):
             types.append(x.type)
             bound.append(a)
-        pairs = self.bind(inner, types, bound)
+        pairs = self.bind(types, bound)
         step.params.append([b for _, b in pairs])
-        outs, checks, became = renumber(inner, {p: q for p, (q, _) in zip(inner.params, pairs, strict=True)})
+        body = self.body(n.attr("step"), [q for q, _ in pairs])
         # Rings for states of which only the last values are kept: one row more than the look-back.
         for k, offsets in enumerate(taps):
             if not n.attr("keep")[k]:
@@ -342,13 +342,13 @@ class Builder:
                 ring.extra = lengths.scale(row, 1 - min(offsets))
                 step.scratch.append(ring)
         targets: list[Buffer | None] = []
-        for k in range(len(outs) - bool(n.attr("until"))):
+        for k in range(len(body.outputs) - bool(n.attr("until"))):
             t = step.outputs[k].type
             targets.append(self.buffer(TensorType(t.dtype, _row_axes(t), t.kind), "row"))
         if n.attr("until"):
-            targets.append(self.temporary(outs[-1].type))
+            targets.append(self.temporary(body.outputs[-1].type))
         step.params.append(list(t for t in targets if t is not None))
-        block = self.block(outs, checks, targets, self.members_of(n.attr("step"), became))
+        block = self.block(body, targets)
         self.time += 1
         for b in (*step.scratch, *step.params[0], *(t for t in targets if t is not None)):
             b.end = max(b.end, self.time)
@@ -398,22 +398,23 @@ def _index_axes(n: Node) -> tuple[Node, ...]:
 
 def build_program(
     source: Region, inputs: int, results: int, updates: list[int], kernels
-) -> tuple[Builder, HostProgram]:
+) -> HostProgram:
     """The host program of a function: its params are `inputs` arguments, then states; its outputs results, then
     updates."""
     from .inplace import choose
 
     b = Builder(kernels.scratch)
-    r = b.fuse(source)
-    for k, p in enumerate(r.params):
+    body = b.body(source)
+    b.lengths = body.lengths
+    for k, p in enumerate(source.params):
         b.value[p] = b.buffer(p.type, "input" if k < inputs else "state", k if k < inputs else k - inputs)
     targets: list[Buffer | None] = []
-    for k, o in enumerate(r.outputs):
+    for k, o in enumerate(body.outputs):
         targets.append(
             b.buffer(o.type, "output", k) if k < results else b.buffer(o.type, "spare", updates[k - results])
         )
-    block = b.block(r.outputs, r.checks, targets, b.members_of(source, {}))
-    states = {k: b.value[p] for k, p in enumerate(r.params[inputs:])}
+    block = b.block(body, targets)
+    states = {k: b.value[p] for k, p in enumerate(source.params[inputs:])}
     after = choose(block, states, kernels.nest)
     for s in after:
         for x in s.inputs:
@@ -421,12 +422,12 @@ def build_program(
                 x.end = b.time + 1
             else:
                 for m in topological([x]):
-                    if m in b.value_everywhere:
-                        b.value_everywhere[m].end = b.time + 1
+                    if m in block.value:
+                        block.value[m].end = b.time + 1
     slots, segments = plan_memory(b.buffers)
-    return b, HostProgram(
-        block, b.buffers, b.constants, slots, segments, inputs, len(r.params) - inputs, results, updates, b.decisions,
-        list(r.params), after,
+    return HostProgram(
+        block, b.buffers, b.constants, slots, segments, inputs, len(source.params) - inputs, results, updates,
+        b.decisions, list(source.params), after,
     )  # fmt: skip
 
 
