@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ir_samples import vector
 
 import weft
 import weft.tensor as T
 from weft.compiler.ir.origins import KEPT, Lines
 from weft.ifelse import ifelse
 from weft.tensor.slinalg import cholesky
-
-from .ir_samples import vector
 
 MODES = ["compile", "interpret"]
 
