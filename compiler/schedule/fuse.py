@@ -196,6 +196,10 @@ class _Fuser:
     def _place_pointwise(self, n: Node, uses: list[Use]) -> None:
         readers = [u for u in uses if u.labels is not None]
         whole = [u for u in uses if u.labels is None]
+        if n in self.by_value and not whole:  # the host passes it: what it is computed of is there before the kernel
+            for u in readers:
+                self._read_scalar(n, u.kernel)
+            return
         virtual = n.op in VIRTUAL or (n.family == "elementwise" and n.ndim == 0 and is_cheap(n.op))
         if not whole and (virtual or self._recomputed(n, readers)):
             for u in readers:
