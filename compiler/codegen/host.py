@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from typing import Any, NamedTuple
 
 from ...runtime.errors import InternalError
@@ -80,7 +81,8 @@ class HostScope(Scope):
 
     def __init__(self, printer: HostPrinter, block: Block, outer: HostScope | None = None):
         super().__init__(lambda b: f"b{b}", outer)
-        self.printer, self.value = printer, block.value
+        self.printer = printer
+        self.value: ChainMap[Node, Buffer] = ChainMap(block.value, *(outer.value.maps if outer else ()))
         if outer is None:
             self.bind(THREADS, "threads")
 

@@ -317,7 +317,7 @@ def renumber(inner: Region, mapping: dict[Node, Node]) -> Renumbered:
 
 
 __all__ = [
-    "OPS", "Attrs", "Check", "Constant", "Node", "OpDef", "Region", "TensorType", "TupleType", "Typed",
-    "binder", "build", "constant", "define", "executable", "make", "rebuild", "region", "remake", "renumber",
-    "substitute", "topological",
+    "OPS", "Attrs", "Check", "Constant", "Node", "OpDef", "Region", "Renumbered", "TensorType", "TupleType",
+    "Typed", "binder", "build", "constant", "define", "executable", "make", "rebuild", "region", "remake",
+    "renumber", "substitute", "topological",
 ]  # fmt: skip

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from ...runtime.errors import InternalError
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
-from ..ir.node import Check, Node, Region, build, executable, rebuild, renumber, substitute, topological
+from ..ir.node import Check, Node, Region, Renumbered, build, executable, rebuild, renumber, substitute, topological
 from ..ir.types import TensorType, TupleType
 from .affine import strided
 from .fuse import STRIDED_OPERANDS, Decision, Fused, fuse
@@ -73,7 +73,7 @@ class Block:
     steps: list[Step]
     results: list[Buffer | Node]
     final_checks: list[Check]
-    value: dict[Node, Buffer]  # where its nodes are, and those around it: two blocks may compute the same node
+    value: dict[Node, Buffer]  # where its own nodes are: two blocks may compute the same node
 
 
 @dataclass
@@ -108,7 +108,7 @@ class Builder:
         self.kernel_scratch = kernel_scratch  # kernel node -> [(dtype, extent)] of its scratch arrays, and per worker?
         self.buffers: list[Buffer] = []
         self.constants: list[Node] = []
-        self.value: dict[Node, Buffer] = {}
+        self.value: dict[Node, Buffer] = {}  # of the block being built and those around it
         self.lengths: dict[Node, Node] = {}  # of the block being built: run-time lengths as types name them -> as bound
         self.time = 0
         self.decisions: list[Decision] = []
@@ -122,17 +122,16 @@ class Builder:
             self.fused[r] = fuse(r)
             self.decisions += self.fused[r].decisions
         f = self.fused[r]
-        outputs, checks, became = list(f.region.outputs), list(f.region.checks), {}
+        made = Renumbered(list(f.region.outputs), list(f.region.checks), {})
         if params is not None:
-            outputs, checks, became = renumber(f.region, dict(zip(f.region.params, params, strict=True)))
+            made = renumber(f.region, dict(zip(f.region.params, params, strict=True)))
+        became = made.nodes
         members: dict[Node, list[Member]] = {}
         for n in f.region.nodes():
             if n.family in ("kernel", "procedural", "control"):
                 members.setdefault(became.get(n, n), []).extend(Member(r, m) for m in f.members.get(n, [n]))
-        bound = f.lengths
-        if params is not None:
-            bound = {rebuild(a, became): rebuild(b, became) for a, b in bound.items()}
-        return Body(outputs, checks, members, bound)
+        bound = {rebuild(a, became): rebuild(b, became) for a, b in f.lengths.items()}
+        return Body(made.outputs, made.checks, members, bound)
 
     def buffer(self, t: TensorType, place: str, index: int = -1) -> Buffer:
         b = Buffer(len(self.buffers), self.known(t), place, index, self.time, self.time)
@@ -213,7 +212,7 @@ class Builder:
         for c in pending:
             for op in c.operands:
                 self.use_scalar(op)
-        made = Block(steps, results, pending, self.value)
+        made = Block(steps, results, pending, {n: b for n, b in self.value.items() if n not in around[0]})
         self.current = outer
         self.value, self.lengths, self.members = around
         return made
@@ -414,6 +413,7 @@ def build_program(
             b.buffer(o.type, "output", k) if k < results else b.buffer(o.type, "spare", updates[k - results])
         )
     block = b.block(body, targets)
+    block.value |= b.value  # the params
     states = {k: b.value[p] for k, p in enumerate(source.params[inputs:])}
     after = choose(block, states, kernels.nest)
     for s in after:
