@@ -16,7 +16,9 @@ from .ir.node import region as make_region
 from .schedule.text import dump as dump_steps
 
 if TYPE_CHECKING:
+    from .codegen.host import Generated
     from .pipeline import Stages
+    from .schedule.program import Member
 
 ORDINARY = ("param", "const", "dim", "length", "item")
 
@@ -44,8 +46,8 @@ class Function(CompiledFunction):
     def kernels(self) -> list[Shown]:
         """What each kernel fuses: its body's text form, under the name it has in the source."""
         found: dict[str, Shown] = {}
-        for name, node in self._generated().calls:
-            found.setdefault(name, Shown(f"kernel {name}\n{text.dump(node.attr('body'))}"))
+        for name, step in self._generated().calls:
+            found.setdefault(name, Shown(f"kernel {name}\n{text.dump(step.node.attr('body'))}"))
         return list(found.values())
 
     @property
@@ -74,7 +76,7 @@ class Function(CompiledFunction):
         kernels = self._generated().kernels
         return Shown("\n".join((HEADER, *(cuda_source(nest, name).source for name, nest in kernels.items()))))
 
-    def _generated(self) -> Any:
+    def _generated(self) -> Generated:
         if self.stages.generated is None:
             raise ArgumentError(f"{self} runs in mode 'interpret': it has no kernels and no source")
         return self.stages.generated
@@ -91,14 +93,14 @@ class Function(CompiledFunction):
         generated = self._generated()
         out[0] += f", {count(s.simplified)} after rewriting"
         out.append(f"  {plural(len(generated.calls), 'call')} of {plural(len(generated.kernels), 'kernel')}")
-        by_name: dict[str, list[Node]] = {}
-        for name, node in generated.calls:
-            by_name.setdefault(name, []).append(node)
-        for name, nodes in by_name.items():
-            members = [s.program.members.get(n, []) for n in nodes]
-            times = f", {len(nodes)} calls" if len(nodes) > 1 else ""
-            out.append(f"  {name} ({generated.kernels[name].mode}{times}): {tally(m.op for m in members[0])}")
-            traces = [t for ms in members for m in ms for t in self.origins.lines(m, 4) if isinstance(t, Trace)]
+        by_name: dict[str, list[list[Member]]] = {}
+        for name, step in generated.calls:
+            by_name.setdefault(name, []).append(step.members)
+        for name, members in by_name.items():
+            times = f", {len(members)} calls" if len(members) > 1 else ""
+            out.append(f"  {name} ({generated.kernels[name].mode}{times}): {tally(m.node.op for m in members[0])}")
+            found = (t for ms in members for m in ms for t in self.origins.of(m.region)[m.node][:4])
+            traces = [t for t in found if isinstance(t, Trace)]
             out += [f"      {t}" for t in _few(traces)]
         routines = [n.op for n in steps_of(s.program.block) if n.family in ("procedural", "control")]
         if routines:
@@ -128,9 +130,9 @@ class Function(CompiledFunction):
 
     def _saved_length(self) -> Node:
         assert self.stages.program is not None
-        total, own = lengths.const(0), set(self._simplified().nodes())
+        total = lengths.const(0)
         for d in self.stages.program.decisions:
-            if d.fused and d.node in own:
+            if d.fused and d.region is self.stages.simplified:
                 total = lengths.add(total, lengths.scale(d.elements, 2 * d.itemsize))
         return total
 

@@ -1,16 +1,20 @@
-"""What the failures of a compiled program mean: the manifest that the runtime turns return codes into errors with."""
+"""What the failures of a compiled program mean: the manifest that the runtime turns return codes into errors with,
+and the lines that errors name in both modes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .graph.trace import Trace
-from .ir.interp.checks import CHECKS, sentence
-from .ir.node import Check, Node
+from .ir.interp.checks import CHECKS, FAULTS, sentence
+from .ir.node import Check, Node, Region
+from .ir.origins import Origins
 
 if TYPE_CHECKING:
     from .graph.function import Source
     from .pipeline import Stages
+    from .schedule.program import Step
 
 ABI = 1
 
@@ -22,7 +26,7 @@ def manifest_of(source: Source, stages: Stages) -> dict[str, Any]:
     params = [p.type for p in program.params]
     consts = [c.type for c in generated.constants]
     outs = [o.type for o in stages.source.outputs[: source.results]]
-    entries = zip(generated.checks, generated.check_nodes, strict=True)
+    origins = source.lowered.origins
     return {
         "abi": ABI,
         "name": str(source.name or "the function"),
@@ -30,7 +34,7 @@ def manifest_of(source: Source, stages: Stages) -> dict[str, Any]:
         "outputs": [_array(t) for t in outs],
         "states": [_array(t) for t in params[program.inputs :]],
         "segments": generated.segments,
-        "checks": [_check(e["kind"], c, n, source, program.members) for e, (c, n) in entries],
+        "checks": [_check(e["kind"], c, origins) for e, c in zip(generated.checks, generated.causes, strict=True)],
         "hosts": [_host(h) for h in generated.host_calls],
         "library": generated.library,
     }
@@ -48,30 +52,23 @@ def _host(node: Node) -> dict[str, Any]:
     }
 
 
-_OF_NODES = {
-    "index": ("BoundsError", "index {0} is out of range for an axis of length {1}"),
-    "cholesky": ("NumericalError", "cholesky: the matrix is not positive definite (its leading minor of order {0})"),
-    "host_shape": ("ShapeError", "a Python operation returned an axis of length {0} where {1} is declared"),
-}
-
-
-def _check(
-    kind: str, check: Check | None, node: Node | None, source: Source, members: dict[Node, list[Node]]
-) -> dict[str, Any]:
-    if check is not None:
+def _check(kind: str, cause: Check | Step, origins: Origins) -> dict[str, Any]:
+    if isinstance(cause, Check):
         found = CHECKS[kind]
         text = found.message.format("{0}", "{1}") if found.arity == 2 else found.message.format("{0}")
-        return {"kind": kind, "message": sentence(check, text), "error": found.error.__name__}
-    error, message = _OF_NODES[kind]
-    return {
-        "kind": kind,
-        "message": message + _lines(members.get(node, [node]) if node else [], source),
-        "error": error,
-    }
+        return {"kind": kind, "message": sentence(cause, text), "error": found.error.__name__}
+    error, message = FAULTS[kind]
+    return {"kind": kind, "message": message + _lines(cause.members, origins), "error": error.__name__}
 
 
-def _lines(nodes: list[Node], source: Source) -> str:
+def locate(error: Exception, origins: Origins) -> None:
+    """Adds to an error of the interpreter the lines that a compiled program's has."""
+    if hasattr(error, "fault"):
+        error.args = (str(error) + _lines([(error.region, error.node)], origins),)  # type: ignore[attr-defined]
+
+
+def _lines(members: Sequence[tuple[Region, Node]], origins: Origins) -> str:
     """The user's lines that an operation came from; of a kernel, those of the operations in it that may fail."""
-    failing = [n for n in nodes if n.definition.indices_from] or nodes
-    traces = list(dict.fromkeys(t for n in failing for t in source.lowered.origins.lines(n, 4)))
-    return "".join(f"\n  at {t}" for t in traces[:3] if isinstance(t, Trace))
+    failing = [m for m in members if m[1].definition.indices_from] or members
+    traces = dict.fromkeys(t for r, n in failing for t in origins.of(r)[n][:4] if isinstance(t, Trace))
+    return "".join(f"\n  at {t}" for t in list(traces)[:3])

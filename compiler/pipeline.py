@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from ..runtime import pool
-from ..runtime.errors import InternalError
+from ..runtime.errors import InternalError, WeftError
 from ..runtime.program import Program
 from ..runtime.state import Storage
 from .build.library import compile_program, process_library
@@ -34,7 +34,7 @@ from .ir.interp import evaluate
 from .ir.node import Region
 from .ir.rewrite import Stats
 from .ir.verify import verify
-from .messages import manifest_of
+from .messages import locate, manifest_of
 from .schedule.program import HostProgram, build_program
 from .simplify import simplify
 from .simplify.indices import mark, settle_marks
@@ -45,11 +45,16 @@ from .simplify.loops import tidy_loops
 class Interpreted:
     """Runs a region with NumPy: `mode="interpret"`."""
 
-    def __init__(self, region: Region, results: int, updates: list[int]):
-        self.region, self.results, self.updates = region, results, updates
+    def __init__(self, region: Region, source: Source):
+        self.region, self.origins = region, source.lowered.origins
+        self.results, self.updates = source.results, source.updates
 
     def execute(self, arguments: Sequence[np.ndarray], storages: Sequence[Storage]) -> list[np.ndarray]:
-        values = evaluate(self.region, [*arguments, *(s.array() for s in storages)])
+        try:
+            values = evaluate(self.region, [*arguments, *(s.array() for s in storages)])
+        except WeftError as e:
+            locate(e, self.origins)
+            raise
         results = [np.array(v) for v in values[: self.results]]
         new = [np.array(v, order="C") for v in values[self.results :]]
         for k, value in zip(self.updates, new, strict=True):
@@ -85,10 +90,10 @@ def compile_function(source: Source, mode: str) -> Any:
     stages = Stages(source.lowered.region)
     run = _Driver(stages)
     lowered = source.lowered
-    region = run("sink", lambda: sink(lowered.region, lowered.origins, lowered.check_owners))
+    region = run("sink", lambda: sink(lowered.region, lowered.origins))
     storages = [s.container for s in source.states]
     if mode == "interpret":
-        executor: Any = Interpreted(region, source.results, source.updates)
+        executor: Any = Interpreted(region, source)
     else:
         executor = _compile(source, region, stages, run)
     return Function(
@@ -107,14 +112,14 @@ def _compile(source: Source, region: Region, stages: Stages, run: _Driver) -> Co
     )
     stages.simplified = simplified
     kernels = Kernels()
-    builder, program = run(
+    program: HostProgram = run(
         "fuse",
         lambda: build_program(
             simplified, inputs, source.results, source.updates, kernels, lambda r: _checked(r, "kernel")
         ),
     )
     stages.program = program
-    stages.generated = generated = run("print", lambda: HostPrinter(program, builder, kernels).generate())
+    stages.generated = generated = run("print", lambda: HostPrinter(program, kernels).generate())
     options = {"cc": config.cc, "cache_dir": config.cache_dir}
     path = run("build", lambda: compile_program(generated.units, **options))
     if not pool.loaded():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class WeftError(Exception):
     """Base of every error that weft raises for a user's program."""
@@ -49,6 +51,15 @@ class NumericalError(WeftError, ArithmeticError):
 
 class CompileError(WeftError, RuntimeError):
     """The C compiler is missing or refused a program."""
+
+
+def unfit_result(k: int, name: str, array: Any, dtype: Any, ndim: int) -> WeftError | None:
+    """What is wrong with the array that a Python operation of the user's returned as its output k."""
+    if array.dtype != dtype:
+        return DTypeError(f"output {k} of {name} is {array.dtype}; it is declared {dtype}")
+    if array.ndim != ndim:
+        return ShapeError(f"output {k} of {name} has {array.ndim} dimensions; it is declared with {ndim}")
+    return None
 
 
 class InternalError(Exception):

@@ -287,10 +287,8 @@ def _call_host(user, number, ins, outs) -> int:
     arrays = []
     for k, (value, dtype, ndim) in enumerate(zip(results, out_types, out_ndims, strict=True)):
         a = np.asarray(value)
-        if a.dtype != dtype:
-            raise errors.DTypeError(f"output {k} of {name} is {a.dtype}; it is declared {dtype}")
-        if a.ndim != ndim:
-            raise errors.ShapeError(f"output {k} of {name} has {a.ndim} dimensions; it is declared with {ndim}")
+        if (wrong := errors.unfit_result(k, name, a, dtype, ndim)) is not None:
+            raise wrong
         arrays.append(a if a.flags.c_contiguous else a.copy(order="C"))
     for k, a in enumerate(arrays):
         memory = pool.library().weft_alloc(a.nbytes)

@@ -50,7 +50,7 @@ class Emulated:
 
     def __init__(self, f: Any, folder: Path, headers: Path = HEADERS):
         self.f = f
-        self.calls: list[tuple[str, Node]] = f.stages.generated.calls
+        self.calls: list[tuple[str, Node]] = [(name, s.node) for name, s in f.stages.generated.calls]
         self.kernels = self.kernels_of(f)
         self.text = str(f.cuda)
         assert self.text == "\n".join((HEADER, *(k.source for k in self.kernels.values())))

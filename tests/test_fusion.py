@@ -77,3 +77,13 @@ def test_decisions_are_recorded() -> None:
     assert all(d.reason for d in f.stages.program.decisions)
     assert "not fused: " in f.report()
     assert f.saved(np.ones((3, 4))) >= 2 * 8 * 12, "exp is neither stored nor loaded"
+
+
+@pytest.mark.parametrize("mode", ["compile", "interpret"])
+def test_a_length_that_the_host_passes_is_there_before_the_kernel(mode: str) -> None:
+    """The sum that the length is read from is not computed by the kernel that takes the length by value."""
+    x, s = T.dvector("x"), T.dscalar("s")
+    k = T.cast(T.sqr(x).sum(), "int64")
+    for out, want in ((T.alloc(s, k).sum(), 6.0), (T.exp(x) * k + T.alloc(s, k + 1)[0], np.e * 3 + 2)):
+        f = weft.function([x, s], out, mode=mode)
+        np.testing.assert_allclose(f(np.ones(3), 2.0), want, 1e-14)

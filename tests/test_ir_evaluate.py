@@ -93,7 +93,7 @@ def test_a_node_is_not_reached_before_its_obligation(monkeypatch: pytest.MonkeyP
 def test_indices_out_of_range_name_index_and_length() -> None:
     x, i = matrix(0), vector(1, "int64")
     node = build("gather", x, i)
-    with pytest.raises(BoundsError, match="index -3 is out of range for axis 0 of length 2") as caught:
+    with pytest.raises(BoundsError, match="index -3 is out of range for an axis of length 2") as caught:
         evaluate(closed([x, i], node), [X, np.array([0, -3, 5])])
     assert caught.value.node is node
     write = build("scatter", x, build("gather", x, i), i, mode="set")
@@ -179,7 +179,7 @@ def test_argmax_over_several_axes_counts_row_major() -> None:
 
 def test_linear_algebra_reports_what_it_cannot_do() -> None:
     a = matrix(0)
-    with pytest.raises(NumericalError, match="not positive definite") as caught:
+    with pytest.raises(NumericalError, match="minor of order 2") as caught:
         evaluate(closed([a], build("cholesky", a)), [np.array([[1.0, 2], [2, 1]])])
     assert caught.value.node.op == "cholesky"
     lower = build("cholesky", a)
@@ -240,7 +240,7 @@ def test_host_functions_are_held_to_their_declaration() -> None:
         run(np.array([1]))
     with pytest.raises(ShapeError, match="2 dimensions"):
         run(np.ones((1, 1)))
-    with pytest.raises(ShapeError, match="argument 0"):
+    with pytest.raises(ShapeError, match="length 3 where 2 is declared"):
         run(np.ones(3), like=0)
 
 

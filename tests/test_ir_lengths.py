@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ir_samples import closed, const, matrix, param, scalar, vector
 
+import weft.tensor as T
+from weft.compile.ops import as_op
 from weft.compiler.ir import lengths
 from weft.compiler.ir.digest import digest
 from weft.compiler.ir.interp import evaluate
@@ -72,6 +76,23 @@ def test_the_order_of_terms_does_not_follow_the_order_of_building() -> None:
     gc.collect()
     later = found(y)  # now built first
     assert digest(lengths.add(found(x), later)) == digest(lengths.add(later, found(x))) == kept
+
+
+def test_python_operations_of_one_name_are_told_apart() -> None:
+    def define(body: Callable) -> Any:
+        return as_op([T.dvector().type], [T.dvector().type])(body)
+
+    def same(v: Any) -> Any:
+        return v[v > 0]
+
+    def other(v: Any) -> Any:
+        return v[v < 0]
+
+    same.__name__ = same.__qualname__ = other.__name__ = other.__qualname__ = "g"
+    x = T.dvector("x")
+    a, b, c = (define(f)(x).node.axes[0] for f in (same, other, same))
+    assert digest(a) == digest(c) != digest(b)
+    assert a is not c and lengths.add(a, c) is lengths.add(c, a)
 
 
 def test_a_long_sum_of_lengths_is_linear_and_flat() -> None:

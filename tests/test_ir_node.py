@@ -74,8 +74,9 @@ def test_substitute_retypes() -> None:
 
 def test_renumber_moves_lengths_too() -> None:
     inner = closed([matrix(0)], build("reshape", matrix(0), lengths.mul(*matrix(0).axes)))
-    outs, checks = renumber(inner, {matrix(0): build("tanh", matrix(1))})
+    outs, checks, became = renumber(inner, {matrix(0): build("tanh", matrix(1))})
     assert outs[0].axes == (lengths.mul(*matrix(1).axes),) and not checks
+    assert became[inner.outputs[0]] is outs[0]
 
 
 def chain(count: int) -> Node:

@@ -8,6 +8,7 @@ import weft
 import weft.tensor as T
 from weft import scan
 from weft.compiler.ir.interp import evaluate
+from weft.compiler.ir.origins import Origins
 from weft.compiler.ir.verify import verify
 from weft.compiler.simplify.lazy import is_bound
 from weft.compiler.simplify.loops import _Tidy, tidy_loops
@@ -17,7 +18,7 @@ from weft.tensor.shared_randomstreams import RandomStreams
 
 
 def loops(region):
-    return [n for n in _Tidy(region, None, {}).order() if n.op == "scan"]
+    return [n for n in _Tidy(region, Origins(), {}).order() if n.op == "scan"]
 
 
 def tidied(ins, outs, *args):
@@ -102,7 +103,7 @@ def test_until():
     cost = h.sum() + updates[s] ** 2
     before, after = tidied([x, h0], [cost, h.shape[0], *weft.grad(cost, [x, h0])], X, H)
     assert len(loops(after)) < len(loops(before))
-    assert any(is_bound(n) for n in _Tidy(after, None, {}).order())
+    assert any(is_bound(n) for n in _Tidy(after, Origins(), {}).order())
 
 
 def test_unlike_loops_stay_apart():

@@ -12,7 +12,7 @@ from rewrite_samples import M_, N_, PARAMS, closed, node
 from weft.compiler.ir import lengths
 from weft.compiler.ir.interp import evaluate
 from weft.compiler.ir.node import Check, build, constant, region
-from weft.compiler.ir.origins import Origins
+from weft.compiler.ir.origins import Lines, Origins
 from weft.compiler.ir.pattern import match, parse, uniform
 from weft.compiler.ir.rewrite import Pass, Rule, Stats, apply, assume, weigh
 from weft.compiler.ir.verify import verify
@@ -123,10 +123,12 @@ def test_checks_are_rewritten_and_stay():
 
 
 def test_origins_follow_replacements():
-    origins = Origins()
-    origins.add(node("exp(x)"), "line 1")
-    apply(only(Rule("e", "exp(x)", "neg(log(x))")), closed(node("exp(x)")), origins)
-    assert origins.lines(node("neg(log(x))")) == ["line 1"] == origins.lines(node("log(x)"))
+    origins, lines = Origins(), Lines()
+    before = closed(node("exp(x)"))
+    lines.add(node("exp(x)"), ("line 1",))
+    origins.enter(before, lines)
+    after = origins.of(apply(only(Rule("e", "exp(x)", "neg(log(x))")), before, origins))
+    assert after[node("neg(log(x))")] == ("line 1",) == after[node("log(x)")]
 
 
 def test_stats_count_visits_and_rules():

@@ -439,3 +439,19 @@ def test_sequence_too_short(function):
         f(x, h, w, -1)
     with pytest.raises(weft.ShapeError):
         f(x, np.ones(2), w, 3)
+
+
+def test_two_steps_that_compute_the_same_length(function):
+    """It needs nothing of either step, so it is one node, in a place of its own in each loop."""
+
+    def count():
+        c = T.constant(np.arange(1, 5))
+        return T.sqr(c).sum() % 7 + T.sort(c * 2)[1]
+
+    x, y = T.dvector("x"), T.dvector("y")
+    a, _ = weft.scan(lambda s: T.exp(T.cumsum(T.alloc(s, count()))).sum(), sequences=[x])
+    b, _ = weft.scan(lambda s: T.tanh(T.cumsum(T.alloc(s, count()))).sum(), sequences=[y])
+    got = function([x, y], [a, b])([1.0, 0.5], [0.25])
+    steps = np.arange(1, 7)
+    np.testing.assert_allclose(got[0], [np.exp(s * steps).sum() for s in (1, 0.5)], 1e-12)
+    np.testing.assert_allclose(got[1], [np.tanh(0.25 * steps).sum()], 1e-12)

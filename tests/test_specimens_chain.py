@@ -55,10 +55,10 @@ def printed(count: int) -> tuple[int, int, float]:
     source = declare([x], [y, g], None, None, False, None, True, None, None)
     lowered, visits, kernels = source.lowered, Stats(), Kernels()
     assert len(text.dump(lowered.region).splitlines()) >= count
-    region = tidy_loops(sink(lowered.region, lowered.origins, lowered.check_owners), lowered.origins)
+    region = tidy_loops(sink(lowered.region, lowered.origins), lowered.origins)
     region = simplify(region, lowered.origins, visits)
-    builder, program = build_program(region, 1, 2, [], kernels)
-    units = HostPrinter(program, builder, kernels).generate().units
+    program = build_program(region, 1, 2, [], kernels)
+    units = HostPrinter(program, kernels).generate().units
     return visits.visits, sum(len(t) for _, t in units), time.perf_counter() - start
 
 

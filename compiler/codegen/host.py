@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from typing import Any, NamedTuple
 
 from ...runtime.errors import InternalError
@@ -9,7 +10,7 @@ from ..ir import lengths
 from ..ir.dtypes import DTYPES
 from ..ir.node import STEPS, Check, Node, bound_length
 from ..lower.kernel import Nest, lower_kernel
-from ..schedule.program import THREADS, Block, Buffer, Builder, HostProgram, Step, is_early
+from ..schedule.program import THREADS, Block, Buffer, HostProgram, Step, is_early
 from . import scalar
 from .c_kernel import KernelPrinter
 from .expressions import Scope, Text, strip
@@ -26,14 +27,14 @@ class Generated(NamedTuple):
 
     units: list[tuple[str, str]]
     checks: list[dict[str, Any]]
-    check_nodes: list[tuple[Check | None, Node | None]]
+    causes: list[Check | Step]  # of each check: the obligation, or the step that found its values unfit
     constants: list[Node]
     segments: int
     hosts: list[Any]
     host_calls: list[Node]
     library: list[str]
     kernels: dict[str, Nest]
-    calls: list[tuple[str, Node]]  # kernel name and node of every call, in order
+    calls: list[tuple[str, Step]]  # kernel name and step of every call, in order
 
 
 class Kernels:
@@ -78,14 +79,15 @@ class Kernels:
 class HostScope(Scope):
     """Scalars of the host: lengths of arguments, and 0-d values read from memory."""
 
-    def __init__(self, printer: HostPrinter, outer: HostScope | None = None):
+    def __init__(self, printer: HostPrinter, block: Block, outer: HostScope | None = None):
         super().__init__(lambda b: f"b{b}", outer)
         self.printer = printer
+        self.value: ChainMap[Node, Buffer] = ChainMap(block.value, *(outer.value.maps if outer else ()))
         if outer is None:
             self.bind(THREADS, "threads")
 
-    def inner(self) -> HostScope:
-        return HostScope(self.printer, self)
+    def within(self, block: Block) -> HostScope:
+        return HostScope(self.printer, block, self)
 
     def needs(self, n: Node) -> tuple[Node, ...]:
         return () if n.op == "length" or self.in_memory(n) else n.inputs
@@ -103,11 +105,11 @@ class HostScope(Scope):
 
     def in_memory(self, n: Node) -> bool:
         """Whether the host reads the value from memory; lengths and arithmetic on scalars it computes."""
-        return n in self.printer.value and (n.op in ("param", "item") or n.family == "procedural")
+        return n in self.value and (n.op in ("param", "item") or n.family == "procedural")
 
     def text(self, n: Node) -> str:
         if self.in_memory(n):
-            b = self.printer.value[n]
+            b = self.value[n]
             return scalar.load(f"(({scalar.stored_type(b.dtype)} *)b{b.number})", "0", b.dtype)
         if n.op == "dim":
             return self.printer.dim(n)
@@ -121,14 +123,14 @@ class HostScope(Scope):
 
 
 class HostPrinter:
-    def __init__(self, program: HostProgram, builder: Builder, kernels: Kernels):
-        self.p, self.value, self.kernels = program, builder.value_everywhere, kernels
+    def __init__(self, program: HostProgram, kernels: Kernels):
+        self.p, self.kernels = program, kernels
         self.checks: list[dict[str, Any]] = []
-        self.check_nodes: list[tuple[Check | None, Node | None]] = []
+        self.causes: list[Check | Step] = []
         self.hosts: list[Any] = []
         self.host_calls: list[Node] = []
         self.library: list[str] = []
-        self.calls: list[tuple[str, Node]] = []
+        self.calls: list[tuple[str, Step]] = []
         self.declared: set[int] = set()
         self.names = 0
 
@@ -139,7 +141,7 @@ class HostPrinter:
         out("const int64_t threads = call->threads > 0 ? call->threads : 1;")
         out("weft_fault fault = {0, 0, 0};")
         out("(void)threads, (void)fault;")
-        scope = HostScope(self)
+        scope = HostScope(self, self.p.block)
         for c in self.p.early:
             self.check(out, scope, c)
         self.places(out, scope)
@@ -158,7 +160,7 @@ class HostPrinter:
         out("return code;")
         out.close()
         return Generated(
-            self.units(str(out)), self.checks, self.check_nodes, self.p.constants, self.p.segments,
+            self.units(str(out)), self.checks, self.causes, self.p.constants, self.p.segments,
             self.hosts, self.host_calls, self.library,
             {name: printer.nest for name, printer in self.kernels.by_key.values()}, self.calls,
         )  # fmt: skip
@@ -285,20 +287,20 @@ class HostPrinter:
             "eq": "{0} != {1}", "le": "{0} > {1}", "nonneg": "{0} < 0", "positive": "{0} <= 0", "true": "!{0}",
             "bounds": "{0} < -{1} || {0} >= {1}",
         }[c.kind].format(*args)  # fmt: skip
-        self.fail(out, bad, self.entry(c.kind, c, None), args)
+        self.fail(out, bad, self.entry(c.kind, c), args)
 
-    def entry(self, kind: str, check: Check | None, node: Node | None) -> int:
+    def entry(self, kind: str, cause: Check | Step) -> int:
         self.checks.append({"kind": kind})
-        self.check_nodes.append((check, node))
+        self.causes.append(cause)
         return len(self.checks) - 1
 
     def fail(self, out: Text, condition: str, number: int, values: list[str]) -> None:
         sets = "".join(f" call->values[{k}] = {v};" for k, v in enumerate(values))
         out(f"if ({condition}) {{ call->check = {number};{sets} return WEFT_CHECK; }}")
 
-    def fault(self, out: Text, n: Node) -> None:
+    def fault(self, out: Text, s: Step) -> None:
         """After a step that may find a bad index: stop before anything visible happens."""
-        number = self.entry("index", None, n)
+        number = self.entry("index", s)
         self.fail(out, "fault.flag", number, ["fault.index", "fault.length"])
 
     def stop(self, out: Text) -> None:
@@ -306,7 +308,7 @@ class HostPrinter:
 
     def step_kernel(self, out: Text, scope: HostScope, s: Step, after_commit: bool = False) -> None:
         name, printer = self.kernels.get(s.node, after_commit)
-        self.calls.append((name, s.node))
+        self.calls.append((name, s))
         if not after_commit:
             self.stop(out)
         for b in (*s.outputs, *s.scratch):
@@ -319,7 +321,7 @@ class HostPrinter:
             args.append("&fault")
         out(f"{name}({', '.join(args)});")
         if printer.nest.checks:
-            self.fault(out, s.node)
+            self.fault(out, s)
 
     def step_routine(self, out: Text, scope: HostScope, s: Step) -> None:
         self.stop(out)
@@ -354,7 +356,7 @@ class HostPrinter:
             self.declared.add(b.number)
         for k, block in enumerate(s.blocks):
             out.open(f"if ({scope.get(out, condition)})" if k == 0 else "else")  # type: ignore[arg-type]
-            inner = scope.inner()
+            inner = scope.within(block)
             declared = set(self.declared)
             self.block(out, inner, block)
             for b, got in zip(s.outputs, block.results, strict=True):
@@ -422,8 +424,7 @@ class HostPrinter:
                 self.row(out, b, f"{base[k]} + {at} * {rows[b.number]}")
             else:
                 self.row(out, b, f"b{s.outputs[k].number} + {t} * {rows[b.number]}")
-        inner = scope.inner()
-        self.block(out, inner, s.blocks[0])
+        self.block(out, scope.within(s.blocks[0]), s.blocks[0])
         if until:
             out(f"if (b{s.params[1][-1].number}[0]) {{ {t}++; break; }}")
         self.declared = declared

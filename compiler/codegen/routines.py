@@ -171,7 +171,7 @@ def scatter(host, out, scope, s):
         f"(const int64_t *const[]){{{', '.join(stretched)}}}, (const int64_t[]){{{dims}}}, "
         f"{count}, {inner}, {cs}, {ist}, {add}, &fault);"
     )
-    host.fault(out, n)
+    host.fault(out, s)
 
 
 def stretch(out: Text, scope: HostScope, index: Node, b: Buffer, tmp: Buffer, axes: tuple[Node, ...]) -> None:
@@ -214,7 +214,7 @@ def cholesky(host, out, scope, s):
     n = scope.get(out, x.type.axes[0])
     pointer = host.pointer("spotrf" if x.type.dtype == "float32" else "dpotrf")
     out(f"memcpy(b{dst.number}, b{s.inputs[0].number}, {scope.get(out, dst.nbytes())});")
-    number = host.entry("cholesky", None, s.node)
+    number = host.entry("cholesky", s)
     out.open("")
     out(f"const int64_t info = {lib('cholesky', x.type.dtype)}(b{dst.number}, {n}, {pointer});")
     host.fail(out, "info", number, ["info", n])
@@ -246,7 +246,8 @@ def _csr(name: str, host, out, s, parts: list[str], work: str = "") -> None:
         f"weft_lib_{name}_{scalar.suffix(dst.dtype)}_{wide}({', '.join(parts)}, b{dst.number}, "
         f"call->parallel_for, call->threads, {tail});"
     )
-    host.fault(out, s.node)
+    host.fail(out, "fault.flag == WEFT_FAULT_INDPTR", host.entry("indptr", s), ["fault.index", "fault.length"])
+    host.fault(out, s)
 
 
 def _rows(scope, out, indptr: Node) -> str:
@@ -306,7 +307,7 @@ def host_call(host, out, scope, s):
                 scope.bind(bound_length(n.op, n.inputs, n.attrs, k, a), name)
             elif length.op != "length":
                 want = scope.get(out, length)
-                check = host.entry("host_shape", None, n)
+                check = host.entry("host_shape", s)
                 host.fail(out, f"{tag}_out[{k}].dims[{a}] != {want}", check, [f"{tag}_out[{k}].dims[{a}]", want])
         host.reserve(out, scope, b)
         size = scope.get(out, b.nbytes())

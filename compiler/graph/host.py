@@ -6,6 +6,7 @@ Both lower to the one IR operation that enters Python, `host_call`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,22 @@ def run_perform(owner: Apply, args: Sequence[np.ndarray]) -> list[np.ndarray]:
     return outs
 
 
+def defined(op: Op) -> str:
+    """Where the Python of an operation is defined and what its code does, without files and line numbers."""
+    function = getattr(op, "fn", None) or type(op).perform  # type: ignore[attr-defined]
+    parts = [getattr(function, "__module__", ""), getattr(function, "__qualname__", type(function).__qualname__)]
+    codes = [c for c in [getattr(function, "__code__", None)] if c is not None]
+    while codes:
+        code = codes.pop()
+        parts += [code.co_code.hex(), repr(code.co_names)]
+        for c in code.co_consts:
+            if isinstance(c, CodeType):
+                codes.append(c)
+            else:
+                parts.append(repr(sorted(map(repr, c)) if isinstance(c, frozenset) else c))
+    return "\n".join(map(str, parts))
+
+
 def lower_host(owner: Apply, inputs: Sequence[Node] | None = None) -> list[Node]:
     """The `host_call` of a user's Apply and its projections."""
     nodes = [v.node for v in owner.inputs] if inputs is None else list(inputs)
@@ -45,7 +62,7 @@ def lower_host(owner: Apply, inputs: Sequence[Node] | None = None) -> list[Node]
     tag: Any = owner.tag
     callee = getattr(tag, "callee", None)
     if callee is None:
-        callee = tag.callee = HostFunction(str(owner.op), lambda args: run_perform(owner, args))
+        callee = tag.callee = HostFunction(str(owner.op), lambda args: run_perform(owner, args), defined(owner.op))
     call = build(
         "host_call",
         *nodes,

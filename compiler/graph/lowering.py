@@ -1,4 +1,4 @@
-"""Variables -> one closed Region of Nodes. Each Variable is visited once; its line goes to the origins table, each
+"""Variables -> one closed Region of Nodes. Each Variable is visited once; its line goes to the region's table, each
 obligation of its node into the region's checks."""
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ...runtime.errors import MissingInputError, WeftError
 from ..ir.node import OPS, Check, Node, Region, region
-from ..ir.origins import Origins
+from ..ir.origins import Lines, Origins
 from .trace import Trace
 from .types import param
 from .variable import Constant, Op, Primitive, Variable, ancestors, explain
@@ -17,7 +17,6 @@ from .variable import Constant, Op, Primitive, Variable, ancestors, explain
 class Lowered(NamedTuple):
     region: Region
     origins: Origins
-    check_owners: dict[Check, Variable]  # the first Variable that each obligation came from
 
 
 def lower(
@@ -32,12 +31,11 @@ def lower(
     """
     replace = replace or {}
     nodes: dict[Variable, Node] = {}
-    origins = Origins()
-    owners: dict[Check, Variable] = {}
-    checks: list[Check] = []
+    origins, lines = Origins(), Lines()
+    checks: dict[Check, Check] = {}  # as the node has it -> with the lines of the first Variable that it came from
     for k, p in enumerate(params):
         nodes[p] = param(p.type, k)
-        origins.add(nodes[p], p.trace)
+        lines.add(nodes[p], (p.trace,))
 
     def visit(v: Variable) -> None:
         if v in nodes:
@@ -50,35 +48,35 @@ def lower(
         owner = v.owner
         inputs = [nodes[replace.get(i, i)] for i in owner.inputs]
         made = _lower_op(owner, inputs)
-        step = getattr(owner.op, "lowered", None)
-        if isinstance(step, Lowered):
-            origins.absorb(step.origins)
+        if owner.op.lowered is not None:
+            origins.include(owner.op.lowered.origins)
         for o, n in zip(owner.outputs, made, strict=True):
             if o in nodes:
                 continue
             nodes[o] = n
-            origins.add(n, owner.trace)
+            lines.add(n, (owner.trace,))
         for n in made:
-            _collect(n, v, checks, owners, origins)
+            _collect(n, v, checks, lines)
 
     for v in ancestors(outputs, params, replace):
         visit(v)
     outs = [nodes[replace.get(o, o)] for o in outputs]
-    return Lowered(region([nodes[p] for p in params], outs, checks), origins, owners)
+    whole = region([nodes[p] for p in params], outs, checks.values())
+    origins.enter(whole, lines)
+    return Lowered(whole, origins)
 
 
-def _collect(n: Node, v: Variable, checks: list, owners: dict, origins: Origins) -> None:
+def _collect(n: Node, v: Variable, checks: dict[Check, Check], lines: Lines) -> None:
     """The checks of the nodes that one Variable stands for (ops may lower to a few)."""
     stack = [n]
     while stack:
         m = stack.pop()
         for c in m.checks:
-            if c not in owners:
-                owners[c] = v
-                checks.append(c._replace(what=c.what + located(v) + _advice(c, v)))
+            if c not in checks:
+                checks[c] = c._replace(what=c.what + located(v) + _advice(c, v))
         for i in m.inputs:
-            if i not in origins and i.op not in ("param", "const", "dim"):
-                origins.add(i, v.trace)
+            if i not in lines and i.op not in ("param", "const", "dim"):
+                lines.add(i, (v.trace,))
                 stack.append(i)
 
 

@@ -148,6 +148,7 @@ class Op:
     """
 
     __props__: tuple[str, ...] | None = None
+    lowered: Any = None  # of an operation that holds a graph of its own: that graph, `Lowered`
 
     def make_node(self, *inputs: Any) -> Apply:
         raise ArgumentError(f"{type(self).__name__} defines no make_node")

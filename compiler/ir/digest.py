@@ -24,7 +24,11 @@ def _hash(*parts: bytes) -> bytes:
 
 
 def digest(node: Node) -> bytes:
-    """16 bytes; linear in the part of the graph that has none yet. Host functions count by name."""
+    """16 bytes; linear in the part of the graph that has none yet.
+
+    Host functions count by name and definition, which do not show what a closure or an object holds: two nodes with
+    host functions may differ and have one digest.
+    """
     found = _digests.get(node)
     stack = [] if found is not None else [node]
     while stack:
@@ -56,8 +60,9 @@ def _attr(v: Any) -> bytes:
         return _hash(b"constant", repr(v.key[:2]).encode(), v.key[2])
     if isinstance(v, Region):
         return digest_region(v)
-    name = getattr(v, "name", None)  # a HostFunction
-    return repr(v if name is None else name).encode()
+    if hasattr(v, "definition"):  # a HostFunction
+        return _hash(b"host", v.name.encode(), v.definition.encode())
+    return repr(v).encode()
 
 
 __all__ = ["digest", "digest_region"]

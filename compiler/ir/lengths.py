@@ -37,7 +37,7 @@ def static(node: Node) -> int | None:
 
 
 def order(node: Node) -> tuple:
-    """A sort key that does not depend on what was built before."""
+    """A sort key that does not depend on what was built before, save between nodes of one digest."""
     if node.op in ("dim", "param"):
         token = node.attr("token")
         number = token if isinstance(token, int) else (1 << 60) + token[1]
@@ -46,7 +46,7 @@ def order(node: Node) -> tuple:
         return (0, 1 << 61, node.attr("index"))
     from .digest import digest
 
-    return (1, digest(node))
+    return (1, digest(node), node.uid)
 
 
 def _terms(node: Node) -> Terms:

@@ -343,29 +343,26 @@ def substitute(roots: Sequence[Node], mapping: dict[Node, Node]) -> list[Node]:
     return [rebuild(r, done) for r in roots]
 
 
-def substitute_checks(checks: Iterable[Check], mapping: dict[Node, Node]) -> list[Check]:
-    return [Check(c.kind, tuple(substitute(c.operands, mapping)), c.what) for c in checks]
+class Renumbered(NamedTuple):
+    outputs: list[Node]
+    checks: list[Check]
+    nodes: dict[Node, Node]  # of the region -> what they became
 
 
-def renumber(inner: Region, mapping: dict[Node, Node]) -> tuple[list[Node], list[Check]]:
+def renumber(inner: Region, mapping: dict[Node, Node]) -> Renumbered:
     """A region's outputs and checks with its params replaced (its `dim`s follow the new params' lengths)."""
-    full = with_lengths(mapping)
-    outs = substitute(list(inner.outputs), full)
-    return outs, substitute_checks(inner.checks, full)
-
-
-def with_lengths(mapping: dict[Node, Node]) -> dict[Node, Node]:
-    """What replaces params, and with it what replaces their `dim`s."""
-    full = dict(mapping)
+    done = dict(mapping)
     for p, new in mapping.items():
         for a in range(p.ndim):
-            full[build("dim", token=p.attr("token"), axis=a)] = new.type.axes[a]
-    return full
+            done[build("dim", token=p.attr("token"), axis=a)] = new.type.axes[a]
+    outs = [rebuild(o, done) for o in inner.outputs]
+    checks = [c._replace(operands=tuple(rebuild(o, done) for o in c.operands)) for c in inner.checks]
+    return Renumbered(outs, checks, done)
 
 
 __all__ = [
-    "OPS", "STEPS", "Attrs", "Check", "Constant", "Node", "OpDef", "Region", "TensorType", "TupleType", "Typed",
+    "OPS", "STEPS", "Attrs", "Check", "Constant", "Node", "OpDef", "Region", "Renumbered", "TensorType",
+    "TupleType", "Typed",
     "binder", "bound_length", "build", "constant", "define", "depends", "executable", "given_length", "is_bound",
-    "make", "rebuild", "region", "remake", "renumber", "substitute", "substitute_checks", "topological",
-    "with_lengths",
+    "make", "rebuild", "region", "remake", "renumber", "substitute", "topological",
 ]  # fmt: skip

@@ -23,7 +23,7 @@ from typing import Any
 from ...runtime.errors import InternalError, WeftError
 from . import lengths
 from .node import Check, Node, Region, build, make, region, remake, topological
-from .origins import Origins
+from .origins import Lines, Origins
 from .pattern import Bindings, Term, instantiate, match, names, parse
 from .types import TensorType
 
@@ -121,18 +121,21 @@ class Stats:
 def apply(pass_: Pass, r: Region, origins: Origins | None = None, stats: Stats | None = None) -> Region:
     """The region with the pass's rules applied until none fires, in nested regions too. Linear in its size."""
     done: dict[Region, Region] = {}
+    table = origins or Origins()
     for inner, order in nested_nodes(r):
         context = pass_.context(inner) if pass_.context is not None else None
-        done[inner] = _Engine(inner, order, done, pass_.by_op, origins, stats, context=context).region()
+        done[inner] = _Engine(inner, order, done, pass_.by_op, table, stats, context=context).region()
     return done[r]
 
 
-def with_checks(r: Region, checks: Callable[[Region], Iterable[Check]], origins: Origins | None = None) -> Region:
-    """The region with the obligations that `checks` gives for it, and for each region that its nodes hold."""
+def with_checks(r: Region, checks: Callable[[Region], Iterable[Check]], origins: Origins) -> Region:
+    """The region with the obligations that `checks` gives for it, and for each region that its nodes hold; `checks` may
+    add to the lines of the region that it is given."""
     done: dict[Region, Region] = {}
     for inner, order in nested_nodes(r):
         made = _Engine(inner, order, done, {}, origins).region()
         done[inner] = region(made.params, made.outputs, checks(made))
+        origins.enter(done[inner], origins.of(made).copy())
     return done[r]
 
 
@@ -192,13 +195,14 @@ class _Engine:
         order: list[Node],
         done: Mapping[Region, Region],
         rules: Mapping[str, list[Rule]],
-        origins: Origins | None = None,
+        origins: Origins,
         stats: Stats | None = None,
         known: Mapping[Node, Node] | None = None,
         context: Any = None,
     ):
         self.context, self.order = context, order
         self.source, self.done, self.rules, self.origins = r, done, rules, origins
+        self.lines: Lines = origins.of(r).copy()
         self.stats = stats if stats is not None else Stats()
         self.memo: dict[Node, Node] = {}  # node -> its final form
         self.forward: dict[Node, Node] = dict(known or {})  # node -> what stands for it but is not final yet
@@ -223,8 +227,14 @@ class _Engine:
     def region(self) -> Region:
         self.run()
         r = self.source
-        checks = [Check(c.kind, tuple(self.memo[o] for o in c.operands), c.what) for c in r.checks]
-        return region([self.memo[p] for p in r.params], [self.memo[o] for o in r.outputs], checks)
+        return self.made([Check(c.kind, tuple(self.memo[o] for o in c.operands), c.what) for c in r.checks])
+
+    def made(self, checks: list[Check]) -> Region:
+        """The region of the final nodes, with their lines."""
+        r = self.source
+        new = region([self.memo[p] for p in r.params], [self.memo[o] for o in r.outputs], checks)
+        self.origins.enter(new, self.lines)
+        return new
 
     def final(self, root: Node) -> Node:
         memo, forward = self.memo, self.forward
@@ -318,12 +328,10 @@ class _Engine:
 
     def inherit(self, new: Node, old: Node) -> None:
         """Gives the lines of `old` to `new` and to what was made with it."""
-        if self.origins is None:
-            return
         seen, stack = {new}, [new]
         while stack:
             n = stack.pop()
-            self.origins.inherit(n, old)
+            self.lines.inherit(n, old)
             for i in n.inputs:
                 if i not in self.memo and i not in seen and i.op not in ("const", "dim", "param"):
                     seen.add(i)
@@ -370,14 +378,15 @@ def fitted(new: Node, old: Node, rule: Any = None) -> Node:
 def assume(r: Region, origins: Origins | None = None, stats: Stats | None = None) -> Region:
     """The region with lengths that its "eq" obligations make equal replaced by one of them; the obligations stay."""
     done: dict[Region, Region] = {}
+    table = origins or Origins()
     for inner, order in nested_nodes(r):
         try:
-            done[inner] = _assumed(inner, order, done, origins, stats)
+            done[inner] = _assumed(inner, order, done, table, stats)
         except WeftError:
             # The obligations contradict each other: every run that gets there fails, and is to fail by them.
             done[inner] = inner
             if any(done[q] is not q for q in done):
-                done[inner] = _Engine(inner, order, done, {}, origins, stats).region()
+                done[inner] = _Engine(inner, order, done, {}, table, stats).region()
     return done[r]
 
 
@@ -385,7 +394,7 @@ _LEAVES = ("const", "dim")
 
 
 def _assumed(
-    r: Region, order: list[Node], done: Mapping[Region, Region], origins: Origins | None, stats: Stats | None
+    r: Region, order: list[Node], done: Mapping[Region, Region], origins: Origins, stats: Stats | None
 ) -> Region:
     pairs = [c.operands for c in r.checks if c.kind == "eq" and all(o.op in (*_LEAVES, "length") for o in c.operands)]
     known = _representatives(pairs) if pairs else {}
@@ -400,7 +409,7 @@ def _assumed(
         else:
             operands = [memo[o] for o in c.operands]
         checks.append(Check(c.kind, tuple(operands), c.what))
-    return region([memo[p] for p in r.params], [memo[o] for o in r.outputs], checks)
+    return engine.made(checks)
 
 
 def _representatives(pairs: list[tuple[Node, ...]]) -> dict[Node, Node]:

@@ -38,8 +38,10 @@ class Use(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """A fusion made or refused: the operation, why, and the length product and itemsize of what is not stored."""
+    """A fusion made or refused: the operation and the region it stands in, why, and the length product and itemsize of
+    what is not stored."""
 
+    region: Region
     node: Node
     fused: bool
     reason: str
@@ -200,6 +202,10 @@ class _Fuser:
     def _place_pointwise(self, n: Node, uses: list[Use]) -> None:
         readers = [u for u in uses if u.labels is not None]
         whole = [u for u in uses if u.labels is None]
+        if n in self.by_value and not whole:  # the host passes it: what it is computed of is there before the kernel
+            for u in readers:
+                self._read_scalar(n, u.kernel)
+            return
         virtual = n.definition.virtual or (_is_cheap(n) and n.ndim == 0)
         if not whole and (virtual or self._recomputed(n, readers)):
             for u in readers:
@@ -391,7 +397,8 @@ class _Fuser:
 
     def _note(self, n: Node, fused: bool, reason: str) -> None:
         t = n.type.items[0] if isinstance(n.type, TupleType) else n.type
-        self.decisions.append(Decision(n, fused, reason, lengths.product(t.axes), DTYPES[t.dtype].itemsize))
+        size = lengths.product(t.axes)
+        self.decisions.append(Decision(self.source, n, fused, reason, size, DTYPES[t.dtype].itemsize))
 
     # The kernel-level region
 

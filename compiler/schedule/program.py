@@ -12,14 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ...runtime.errors import InternalError
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
-from ..ir.node import Check, Node, Region, build, executable, renumber, substitute, topological, with_lengths
+from ..ir.node import Check, Node, Region, Renumbered, build, executable, rebuild, renumber, substitute, topological
 from ..ir.types import TensorType, TupleType
 from .affine import strided
-from .fuse import Decision, fuse
+from .fuse import Decision, Fused, fuse
 
 THREADS = build("param", token=("v", -1), dtype="int64", kind="length")  # how many threads a call may use
 
@@ -47,6 +48,13 @@ class Buffer:
         return lengths.scale(self.extra if self.extra is not None else self.elements(), DTYPES[self.dtype].itemsize)
 
 
+class Member(NamedTuple):
+    """An operation as rewriting left it, and the region that it stands in."""
+
+    region: Region
+    node: Node
+
+
 @dataclass(eq=False)
 class Step:
     kind: str  # "kernel", "routine", "scan", "ifelse", "copy", "scalar"
@@ -57,6 +65,7 @@ class Step:
     blocks: list[Block] = field(default_factory=list)
     params: list[list[Buffer]] = field(default_factory=list)  # of the regions in `blocks`
     checks: list[Check] = field(default_factory=list)  # evaluated before the step
+    members: list[Member] = field(default_factory=list)  # the operations that it runs
 
 
 @dataclass(eq=False)
@@ -64,6 +73,7 @@ class Block:
     steps: list[Step]
     results: list[Buffer | Node]
     final_checks: list[Check]
+    value: dict[Node, Buffer]  # where its own nodes are: two blocks may compute the same node
 
 
 @dataclass
@@ -78,10 +88,18 @@ class HostProgram:
     results: int
     updates: list[int]
     decisions: list[Decision]
-    members: dict[Node, list[Node]]
     params: list[Node]
     early: list[Check]  # on lengths of arguments alone: checked before memory is laid out by them
     after_commit: list[Step]  # kernels that write over shared variables, once nothing can fail any more
+
+
+class Body(NamedTuple):
+    """A region as it is built into the program."""
+
+    outputs: list[Node]
+    checks: list[Check]
+    members: dict[Node, list[Member]]  # of each step
+    lengths: dict[Node, Node]
 
 
 class Builder:
@@ -92,25 +110,32 @@ class Builder:
         self.check_fused = check_fused  # looks at each fused region before steps are made of it
         self.buffers: list[Buffer] = []
         self.constants: list[Node] = []
-        self.value: dict[Node, Buffer] = {}
-        self.value_everywhere: dict[Node, Buffer] = {}  # of all blocks, for the printer
-        self.lengths: dict[Node, Node] = {}
+        self.value: dict[Node, Buffer] = {}  # of the block being built and those around it
+        self.lengths: dict[Node, Node] = {}  # of the block being built: run-time lengths as types name them -> as bound
         self.time = 0
         self.decisions: list[Decision] = []
-        self.members: dict[Node, list[Node]] = {}
-        self.fused: dict[Region, Region] = {}
+        self.members: dict[Node, list[Member]] = {}  # of the steps of the block being built
+        self.fused: dict[Region, Fused] = {}
         self.current: list[Step] = []  # the steps of the block being built
 
-    def fuse(self, r: Region) -> Region:
+    def body(self, r: Region, params: Sequence[Node] | None = None) -> Body:
+        """A region fused, in terms of its params or of what stands for them."""
         if r not in self.fused:
-            f = fuse(r)
+            self.fused[r] = fuse(r)
+            self.decisions += self.fused[r].decisions
             if self.check_fused is not None:
-                self.check_fused(f.region)
-            self.decisions += f.decisions
-            self.members |= f.members
-            self.lengths |= f.lengths
-            self.fused[r] = f.region
-        return self.fused[r]
+                self.check_fused(self.fused[r].region)
+        f = self.fused[r]
+        made = Renumbered(list(f.region.outputs), list(f.region.checks), {})
+        if params is not None:
+            made = renumber(f.region, dict(zip(f.region.params, params, strict=True)))
+        became = made.nodes
+        members: dict[Node, list[Member]] = {}
+        for n in f.region.nodes():
+            if n.family in ("kernel", "procedural", "control"):
+                members.setdefault(became.get(n, n), []).extend(Member(r, m) for m in f.members.get(n, [n]))
+        bound = {rebuild(a, became): rebuild(b, became) for a, b in f.lengths.items()}
+        return Body(made.outputs, made.checks, members, bound)
 
     def buffer(self, t: TensorType, place: str, index: int = -1) -> Buffer:
         b = Buffer(len(self.buffers), self.known(t), place, index, self.time, self.time)
@@ -155,8 +180,11 @@ class Builder:
                 self.use(m)
         return n
 
-    def block(self, outputs: Sequence[Node], checks: Sequence[Check], targets: Sequence[Buffer | None]) -> Block:
+    def block(self, body: Body, targets: Sequence[Buffer | None]) -> Block:
         """Steps computing the outputs into the targets (None: wherever they are)."""
+        outputs, checks = body.outputs, body.checks
+        around = self.value, self.lengths, self.members
+        self.value, self.lengths, self.members = dict(self.value), self.lengths | body.lengths, body.members
         needed = [a for o in outputs for a in self.known(o.type).axes]
         order = executable([*outputs, *(o for c in checks for o in c.operands), *needed], self.lengths)
         position = {n: k for k, n in enumerate(order)}
@@ -188,9 +216,10 @@ class Builder:
         for c in pending:
             for op in c.operands:
                 self.use_scalar(op)
+        made = Block(steps, results, pending, {n: b for n, b in self.value.items() if n not in around[0]})
         self.current = outer
-        self.value_everywhere |= self.value
-        return Block(steps, results, pending)
+        self.value, self.lengths, self.members = around
+        return made
 
     def result(self, o: Node, target: Buffer | None, steps: list[Step]) -> Buffer | Node:
         if o.op in ("dim", "length") or (o.ndim == 0 and o.family == "elementwise" and o not in self.value):
@@ -229,7 +258,8 @@ class Builder:
         scratch = []
         for dtype, size in self.kernel_scratch(n) if n.family == "kernel" else _routine_scratch(n):
             scratch.append(self.temporary(TensorType(dtype, (size,))))
-        return Step("kernel" if n.family == "kernel" else "routine", n, inputs, outputs, scratch)
+        kind = "kernel" if n.family == "kernel" else "routine"
+        return Step(kind, n, inputs, outputs, scratch, members=self.members.get(n, []))
 
     def outputs(self, n: Node, items: list[Node], wanted: dict[Node, Buffer]) -> list[Buffer]:
         types = n.type.items if isinstance(n.type, TupleType) else (n.type,)
@@ -254,18 +284,12 @@ class Builder:
         before = len(self.buffers)
         if n.op == "ifelse":
             for name in ("then", "orelse"):
-                inner = self.fuse(n.attr(name))
                 bound = self.bind([x.type for x in n.inputs[1:]], list(args))
-                outs, checks = self.opened(inner, bound)
                 step.params.append([b for _, b in bound])
-                known = dict(self.value)
                 targets = [b if is_early(b.nbytes()) else None for b in outputs]
-                step.blocks.append(self.block(outs, checks, targets))
-                self.value = known  # what a branch computed is known in that branch only
+                step.blocks.append(self.block(self.body(n.attr(name), [q for q, _ in bound]), targets))
         else:
-            known = dict(self.value)
             self.scan(step, n, args)
-            self.value = known
         self.time += 1
         # Inside the loop everything that lived before it stays; outside values end with the loop at the earliest.
         for b in (x for x in (*step.inputs, *outputs) if isinstance(x, Buffer)):
@@ -286,14 +310,6 @@ class Builder:
             self.value[place] = b
         return out
 
-    def opened(self, inner: Region, bound: list[tuple[Node, Buffer]]) -> tuple[list[Node], list[Check]]:
-        """The outputs and obligations of a body, its params replaced; errors in it keep the operations they are of."""
-        mapping = {p: q for p, (q, _) in zip(inner.params, bound, strict=True)}
-        named = [n for n in inner.nodes() if n.family in ("kernel", "procedural")]
-        for old, new in zip(named, substitute(named, with_lengths(mapping)), strict=True):
-            self.members.setdefault(new, self.members.get(old, [old]))
-        return renumber(inner, mapping)
-
     _fresh = 0
 
     def fresh(self) -> int:
@@ -302,10 +318,10 @@ class Builder:
 
     def scan(self, step: Step, n: Node, args: list[Buffer]) -> None:
         taps, count = n.attr("taps"), n.attr("sequences")
-        inner = self.fuse(n.attr("step"))
+        params = n.attr("step").params
         types: list[TensorType] = []
         bound: list[Buffer | None] = []
-        for x, p in zip(n.inputs[1 : 1 + count], inner.params, strict=False):
+        for x, p in zip(n.inputs[1 : 1 + count], params, strict=False):
             types.append(TensorType(x.type.dtype, x.type.axes[1:], p.type.kind))
             bound.append(None)
         for k, offsets in enumerate(taps):
@@ -318,7 +334,7 @@ class Builder:
             bound.append(a)
         pairs = self.bind(types, bound)
         step.params.append([b for _, b in pairs])
-        outs, checks = self.opened(inner, pairs)
+        body = self.body(n.attr("step"), [q for q, _ in pairs])
         # Rings for states of which only the last values are kept: one row more than the look-back.
         for k, offsets in enumerate(taps):
             if not n.attr("keep")[k]:
@@ -328,13 +344,13 @@ class Builder:
                 ring.extra = lengths.scale(row, 1 - min(offsets))
                 step.scratch.append(ring)
         targets: list[Buffer | None] = []
-        for k in range(len(outs) - bool(n.attr("until"))):
+        for k in range(len(body.outputs) - bool(n.attr("until"))):
             t = step.outputs[k].type
             targets.append(self.buffer(TensorType(t.dtype, _row_axes(t), t.kind), "row"))
         if n.attr("until"):
-            targets.append(self.temporary(outs[-1].type))
+            targets.append(self.temporary(body.outputs[-1].type))
         step.params.append(list(t for t in targets if t is not None))
-        block = self.block(outs, checks, targets)
+        block = self.block(body, targets)
         self.time += 1
         for b in (*step.scratch, *step.params[0], *(t for t in targets if t is not None)):
             b.end = max(b.end, self.time)
@@ -391,22 +407,24 @@ def build_program(
     updates: list[int],
     kernels,
     check_fused: Callable[[Region], None] | None = None,
-) -> tuple[Builder, HostProgram]:
+) -> HostProgram:
     """The host program of a function: its params are `inputs` arguments, then states; its outputs results, then
     updates."""
     from .inplace import choose
 
     b = Builder(kernels.scratch, check_fused)
-    r = b.fuse(source)
-    for k, p in enumerate(r.params):
+    body = b.body(source)
+    b.lengths = body.lengths
+    for k, p in enumerate(source.params):
         b.value[p] = b.buffer(p.type, "input" if k < inputs else "state", k if k < inputs else k - inputs)
     targets: list[Buffer | None] = []
-    for k, o in enumerate(r.outputs):
+    for k, o in enumerate(body.outputs):
         targets.append(
             b.buffer(o.type, "output", k) if k < results else b.buffer(o.type, "spare", updates[k - results])
         )
-    block = b.block(r.outputs, r.checks, targets)
-    states = {k: b.value[p] for k, p in enumerate(r.params[inputs:])}
+    block = b.block(body, targets)
+    block.value |= b.value  # the params
+    states = {k: b.value[p] for k, p in enumerate(source.params[inputs:])}
     after = choose(block, states, kernels.nest)
     for s in after:
         for x in s.inputs:
@@ -414,12 +432,12 @@ def build_program(
                 x.end = b.time + 1
             else:
                 for m in topological([x]):
-                    if m in b.value_everywhere:
-                        b.value_everywhere[m].end = b.time + 1
+                    if m in block.value:
+                        block.value[m].end = b.time + 1
     slots, segments = plan_memory(b.buffers)
-    return b, HostProgram(
-        block, b.buffers, b.constants, slots, segments, inputs, len(r.params) - inputs, results, updates, b.decisions,
-        b.members, list(r.params), take_early(block), after,
+    return HostProgram(
+        block, b.buffers, b.constants, slots, segments, inputs, len(source.params) - inputs, results, updates,
+        b.decisions, list(source.params), take_early(block), after,
     )  # fmt: skip
 
 

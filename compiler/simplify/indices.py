@@ -10,35 +10,40 @@ makes the others a computation of its own. A tensor without elements reads no in
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from ..ir.node import Check, Node, Region, build, constant
-from ..ir.origins import Origins
+from ..ir.origins import Lines, Origins
 from ..ir.rewrite import nested_nodes, with_checks
 
 MARK = "indices"
+From = tuple[Hashable, ...]  # lines of the user's program
 
 
-def mark(r: Region, origins: Origins | None = None) -> tuple[Region, dict[str, Node]]:
-    """The region with a mark for each index of its gathers and scatters, and the operation of each mark by its text."""
+def mark(r: Region, origins: Origins | None = None) -> tuple[Region, dict[str, From]]:
+    """The region with a mark for each index of its gathers and scatters, and by a mark's text the lines it is from."""
     if not any(n.definition.indices_from for _, nodes in nested_nodes(r) for n in nodes):
         return r, {}
-    marked: dict[str, Node] = {}
+    table = origins or Origins()
+    marked: dict[str, From] = {}
 
     def marks(inner: Region) -> list[Check]:
         out = list(inner.checks)
         for n in inner.nodes():
             for i, length in _places(n):
                 what = f"index {len(marked)}"
-                marked[what] = n
+                marked[what] = table.of(inner)[n]
                 out.append(Check(MARK, (i, length), what))
         return out
 
-    return with_checks(r, marks, origins), marked
+    return with_checks(r, marks, table), marked
 
 
-def settle_marks(r: Region, marked: dict[str, Node], origins: Origins | None = None) -> Region:
+def settle_marks(r: Region, marked: dict[str, From], origins: Origins | None = None) -> Region:
     """The region without marks, and with the computations that stand for those which nothing else checks."""
     if not marked:
         return r
+    table = origins or Origins()
 
     def checks(inner: Region) -> list[Check]:
         sure = _checked(inner)
@@ -47,10 +52,10 @@ def settle_marks(r: Region, marked: dict[str, Node], origins: Origins | None = N
             if c.kind != MARK:
                 out.append(c)
             elif c.operands not in sure:
-                out.append(_computed(c, marked[c.what], origins))
+                out.append(_computed(c, marked[c.what], table.of(inner)))
         return out
 
-    return with_checks(r, checks, origins)
+    return with_checks(r, checks, table)
 
 
 def _places(n: Node) -> list[tuple[Node, Node]]:
@@ -61,7 +66,7 @@ def _places(n: Node) -> list[tuple[Node, Node]]:
     return [(i, length) for i, length in pairs if not (i.op == "iota" and i.axes[0] is length)]
 
 
-def _computed(c: Check, of: Node, origins: Origins | None) -> Check:
+def _computed(c: Check, of: From, lines: Lines) -> Check:
     """A range of the axis' length, read at the index: reading checks, and what it reads is never negative."""
     index, length = c.operands
     read = build("gather", build("iota", length, dtype="int64"), index)
@@ -69,9 +74,8 @@ def _computed(c: Check, of: Node, origins: Origins | None) -> Check:
     fine = build("ge", read, zero)
     if read.ndim:
         fine = build("all", fine, axes=tuple(range(read.ndim)))
-    if origins is not None:
-        for n in (read, fine):
-            origins.inherit(n, of)
+    for n in (read, fine):
+        lines.add(n, of)
     return Check("true", (fine,), "an index")
 
 

@@ -10,10 +10,10 @@ branch it is checked there only, so a branch that is not taken raises nothing. R
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ..ir.node import Check, Node, Region, binder, build, depends, given_length, is_bound, make, region, renumber
-from ..ir.origins import Origins
+from ..ir.origins import Lines, Origins
 from ..ir.regions import params_for
 
 # Branches within branches beyond this depth are not opened: every interpreter of regions descends into them.
@@ -23,13 +23,15 @@ DEPTH = 40
 class Place:
     """The region itself (no parent), or a branch of an ifelse."""
 
-    __slots__ = ("arguments", "depth", "inside", "made", "parent")
+    __slots__ = ("arguments", "depth", "inside", "lines", "made", "parent", "said")
 
     def __init__(self, depth: int, parent: Place | None = None):
         self.parent, self.depth = parent, depth
         self.arguments: dict[Node, None] = {}  # outer nodes used here, or further in
         self.inside: dict[Node, Node] = {}  # what they are here
         self.made: dict[Node, Node] = {}  # nodes of this place, rebuilt
+        self.lines = Lines()
+        self.said: dict[tuple, str] = {}  # what the region says of an obligation that a rebuilt node carries
 
 
 def common(a: Place | None, b: Place) -> Place:
@@ -44,30 +46,22 @@ def common(a: Place | None, b: Place) -> Place:
     return a
 
 
-def sink(body: Region, origins: Origins | None = None, owners: dict | None = None) -> Region:
-    """The region with every node in its place, nested regions included. Linear.
-
-    `origins` and `owners` (obligation -> whatever is known of it) are extended to the nodes and obligations rebuilt.
-    """
-    return _Sink(body, origins, owners, {}, 0).run()
+def sink(body: Region, origins: Origins | None = None) -> Region:
+    """The region with every node in its place, nested regions included. Linear."""
+    return _Sink(body, origins or Origins(), {}, 0).run()
 
 
 class _Sink:
-    def __init__(
-        self,
-        body: Region,
-        origins: Origins | None,
-        owners: dict | None,
-        nested: dict[tuple[Region, int], Region],
-        depth: int,
-    ):
-        self.body, self.origins, self.owners, self.nested = body, origins, owners, nested
+    def __init__(self, body: Region, origins: Origins, nested: dict[tuple[Region, int], Region], depth: int):
+        self.body, self.origins, self.nested = body, origins, nested
+        self.lines = origins.of(body)
         self.root = Place(depth)
+        self.root.lines = self.lines.copy()
         self.place: dict[Node, Place] = {}
         self.branches: dict[Node, tuple[Place, Place]] = {}
         self.attrs: dict[Node, tuple] = {}  # of nodes with regions, these sunk
         self.params: dict[Node, list[Node]] = {}  # of the branches of an ifelse
-        self.checks = {(c.kind, c.operands) for c in body.checks}
+        self.checks = {(c.kind, c.operands): c.what for c in body.checks}
         self.carried: dict[tuple, Place | None] = {}  # obligation -> the innermost place that holds its carriers
 
     def run(self) -> Region:
@@ -82,13 +76,15 @@ class _Sink:
         for n in order:
             if n in self.place:
                 self.rebuild(n)
-        return region(self.body.params, [self.at(self.root, o) for o in self.body.outputs], self.root_checks())
+        made = region(self.body.params, [self.at(self.root, o) for o in self.body.outputs], self.root_checks())
+        self.origins.enter(made, self.root.lines)
+        return made
 
     def inner(self, r: Region) -> Region:
         depth = self.root.depth + 1
         found = self.nested.get((r, depth))
         if found is None:
-            found = _Sink(r, self.origins, self.owners, self.nested, depth).run()
+            found = _Sink(r, self.origins, self.nested, depth).run()
             self.nested[r, depth] = self.nested[found, depth] = found
         return found
 
@@ -249,16 +245,11 @@ class _Sink:
         else:
             new = make(n.op, [self.at(here, i) for i in n.inputs], self.attrs.get(n, n.attrs))
         here.made[n] = new
-        if new is not n:
-            self.note(n, new)
-
-    def note(self, old: Node, new: Node) -> None:
-        if self.origins is not None:
-            self.origins.inherit(new, old)
-        if self.owners is not None and len(old.checks) == len(new.checks):
-            for a, b in zip(old.checks, new.checks, strict=True):
-                if a in self.owners:
-                    self.owners.setdefault(b, self.owners[a])
+        here.lines.inherit(new, n, self.lines)
+        if len(n.checks) == len(new.checks):
+            for a, b in zip(n.checks, new.checks, strict=True):
+                if (a.kind, a.operands) in self.checks:
+                    here.said.setdefault((b.kind, b.operands), self.checks[a.kind, a.operands])
 
     def conditional(self, n: Node, here: Place) -> Node:
         attrs, params = self.attrs[n], self.params[n]
@@ -267,8 +258,13 @@ class _Sink:
         for branch, side in ((then, "then"), (orelse, "orelse")):
             old: Region = dict(attrs)[side]
             given = {old.params[k]: self.at(branch, n.inputs[1 + k]) for k in self.reads(n, side)}
-            outs, checks = renumber(old, given)
-            bodies[side] = region(params, outs, [*checks, *obligations_of(outs, checks)])
+            outs, checks, became = renumber(old, given)
+            checks += said(obligations_of(outs, checks), branch)
+            bodies[side] = body = region(params, outs, checks)
+            lines = self.origins.of(old)
+            for a, b in became.items():
+                branch.lines.inherit(b, a, lines)
+            self.origins.enter(body, branch.lines)
         return build("ifelse", self.at(here, n.inputs[0]), *(self.at(here, a) for a in then.arguments), **bodies)
 
     def root_checks(self) -> list[Check]:
@@ -280,8 +276,12 @@ class _Sink:
                 out.append(Check(c.kind, tuple(self.at(self.root, o) for o in c.operands), c.what))
         for old, new in self.root.made.items():
             if new is not old:
-                out += new.checks
+                out += said(new.checks, self.root)
         return out
+
+
+def said(checks: Iterable[Check], place: Place) -> list[Check]:
+    return [c._replace(what=place.said.get((c.kind, c.operands), c.what)) for c in checks]
 
 
 def obligations_of(outs: list[Node], checks: list[Check]) -> list[Check]:

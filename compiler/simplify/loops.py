@@ -18,12 +18,13 @@ from ..ir.origins import Origins
 
 def tidy_loops(body: Region, origins: Origins | None = None) -> Region:
     """The region with its loops merged and trimmed, those of nested regions first. Linear."""
-    return _Tidy(body, origins, {}).run()
+    return _Tidy(body, origins or Origins(), {}).run()
 
 
 class _Tidy:
-    def __init__(self, body: Region, origins: Origins | None, nested: dict[Region, Region]):
+    def __init__(self, body: Region, origins: Origins, nested: dict[Region, Region]):
         self.body, self.origins, self.nested = body, origins, nested
+        self.lines = origins.of(body).copy()
         self.new: dict[Node, Node] = {}
         self.loops: dict[tuple, Loop] = {}
 
@@ -41,7 +42,9 @@ class _Tidy:
         outputs = [self.new[o] for o in self.body.outputs]
         checks = [Check(c.kind, tuple(self.new[o] for o in c.operands), c.what) for c in self.body.checks]
         checks += [c for old, new in self.new.items() if new is not old for c in new.checks]
-        return region(self.body.params, outputs, checks)
+        made = region(self.body.params, outputs, checks)
+        self.origins.enter(made, self.lines)
+        return made
 
     def order(self) -> list[Node]:
         """The region's nodes, a bound length after the operation that binds it."""
@@ -112,8 +115,7 @@ class _Tidy:
             attrs = tuple((k, self.inner(v) if isinstance(v, Region) else v) for k, v in n.attrs)
             new = make(n.op, [self.new[i] for i in n.inputs], attrs)
         self.new[n] = new
-        if self.origins is not None and new is not n:
-            self.origins.inherit(new, n)
+        self.lines.inherit(new, n)
 
     def inner(self, r: Region) -> Region:
         found = self.nested.get(r)
@@ -150,11 +152,13 @@ class Loop:
 
     def __init__(self, first: Node):
         self.first = first
+        self.steps: dict[Region, None] = {}  # of all that it stands for
         self.keep = [False] * len(first.attr("taps"))
         self.stacked: dict[Node, int] = {}  # inner value -> its place among the stacked ones
         self.made: Node | None = None
 
     def add(self, n: Node, read: dict[Node, bool]) -> None:
+        self.steps.setdefault(n.attr("step"))
         states, outputs = len(self.keep), n.attr("step").outputs
         for k in range(len(n.type.items)):
             item = build("item", n, index=k)
@@ -173,6 +177,8 @@ class Loop:
             outputs = [*step.outputs[: len(self.keep)], *self.stacked, *last]
             found = {c for c in step.checks}
             body = region(step.params, outputs, [*step.checks, *(c for c in self.checks(outputs) if c not in found)])
+            for r in self.steps:
+                tidy.origins.enter(body, tidy.origins.of(r).copy())
             attrs = {**dict(n.attrs), "keep": tuple(self.keep), "step": tidy.inner(body)}
             self.made = build("scan", *(tidy.new[i] for i in n.inputs), **attrs)
         return self.made

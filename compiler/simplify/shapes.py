@@ -296,8 +296,7 @@ def _branch(b: Bindings, node: Node) -> Node | None:
     inner = choice.attr("then" if uniform(condition) else "orelse")
     if inner.checks or any(n.op == "length" for n in inner.nodes()):
         return None
-    outs, _ = renumber(inner, dict(zip(inner.params, args, strict=True)))
-    out = outs[node.attr("index")]
+    out = renumber(inner, dict(zip(inner.params, args, strict=True))).outputs[node.attr("index")]
     return out if out.type == node.type else None
 
 

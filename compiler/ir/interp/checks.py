@@ -1,11 +1,12 @@
-"""Obligations at run time: what each kind of check demands and the error it raises."""
+"""What fails at run time, and how each failure reads, in both modes: obligations by what they demand; operations that
+find their values unfit."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from ....runtime.errors import ArgumentError, BoundsError, ShapeError
+from ....runtime.errors import ArgumentError, BoundsError, NumericalError, ShapeError
 from ..node import Check
 
 
@@ -25,6 +26,28 @@ CHECKS: dict[str, Kind] = {
     "indices": Kind(2, lambda i, n: -n <= i < n, BoundsError, "{} is out of range for an axis of length {}"),
     "true": Kind(1, lambda c: c, ArgumentError, "does not hold"),
 }
+
+
+class Fault(NamedTuple):
+    error: type[Exception]
+    message: str
+
+
+FAULTS: dict[str, Fault] = {
+    "index": Fault(BoundsError, "index {0} is out of range for an axis of length {1}"),
+    "indptr": Fault(BoundsError, "indptr does not ascend from 0 to the number of stored elements, {1}"),
+    "cholesky": Fault(
+        NumericalError, "cholesky: the matrix is not positive definite (its leading minor of order {0})"
+    ),
+    "host_shape": Fault(ShapeError, "a Python operation returned an axis of length {0} where {1} is declared"),
+}
+
+
+def fault(kind: str, *values: int) -> Exception:
+    """The error of a node, with its kind as `.fault`; the run that it happens in adds `.node` and `.region`."""
+    error = FAULTS[kind].error(FAULTS[kind].message.format(*values))
+    error.fault = kind  # type: ignore[attr-defined]
+    return error
 
 
 def sentence(check: Check, text: str) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....runtime.errors import DTypeError, ShapeError
+from ....runtime.errors import unfit_result
 from ..dtypes import numpy_dtype
 from ..node import STEPS, binder, is_bound
+from .checks import fault
 from .values import meaning
 
 
@@ -93,11 +94,10 @@ def _(node, values, run):
         zip(results, node.attr("dtypes"), node.attr("ndims"), node.attr("like"), strict=True)
     ):
         r = np.asarray(r)
-        if r.dtype != numpy_dtype(dtype):
-            raise DTypeError(f"output {k} of {callee.name} is {r.dtype}, declared {dtype}")
-        if r.ndim != ndim:
-            raise ShapeError(f"output {k} of {callee.name} has {r.ndim} dimensions, declared {ndim}")
-        if like is not None and r.shape != values[like].shape:
-            raise ShapeError(f"output {k} of {callee.name} has shape {r.shape}, declared that of argument {like}")
+        if (wrong := unfit_result(k, callee.name, r, numpy_dtype(dtype), ndim)) is not None:
+            raise wrong
+        for have, want in zip(r.shape, values[like].shape if like is not None else r.shape, strict=True):
+            if have != want:
+                raise fault("host_shape", have, want)
         outs.append(np.array(r, order="C"))
     return tuple(outs)

@@ -180,7 +180,7 @@ class Run:
             value = self.bind(node, inputs) if node.definition.binds else MEANING[node.op](node, inputs, self)
         except WeftError as e:
             if not hasattr(e, "node"):
-                e.node = node  # type: ignore[attr-defined]
+                e.node, e.region = node, self.region  # type: ignore[attr-defined]
             raise
         if isinstance(node.type, TensorType):
             value = self._conform(node, node.type, value)

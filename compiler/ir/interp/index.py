@@ -6,34 +6,28 @@ import math
 
 import numpy as np
 
-from ....runtime.errors import BoundsError
+from .checks import fault
 from .values import meaning, narrow, widen
 
 
-def out_of_range(node, index: int, length: int, what: str) -> BoundsError:
-    error = BoundsError(f"index {index} is out of range for {what} of length {length}")
-    error.node, error.index, error.length = node, index, length  # type: ignore[attr-defined]
-    return error
-
-
-def within(node, index: np.ndarray, length: int, what: str, negative: bool = True) -> np.ndarray:
+def within(index: np.ndarray, length: int, negative: bool = True) -> np.ndarray:
     """The index as int64 in [0, length); raises BoundsError for the first element outside."""
     signed = index.dtype.kind == "i"
     bad = index >= length
     if signed:
         bad |= index < (-length if negative else 0)
     if bad.any():
-        raise out_of_range(node, int(index[bad].flat[0] if index.ndim else index), length, what)
+        raise fault("index", int(index[bad].flat[0] if index.ndim else index), length)
     index = index.astype(np.int64)
     return np.where(index < 0, index + length, index) if signed else index
 
 
-def rows(node, x: np.ndarray, indices) -> tuple[np.ndarray, tuple[int, ...]]:
+def rows(x: np.ndarray, indices) -> tuple[np.ndarray, tuple[int, ...]]:
     """The places that the indices select, as row numbers of x with its indexed axes joined, row-major; their shape."""
     shape = np.broadcast_shapes(*(i.shape for i in indices))
     flat = np.zeros(shape, np.int64)
     for a, i in enumerate(indices):
-        flat = flat * x.shape[a] + within(node, i, x.shape[a], f"axis {a}")
+        flat = flat * x.shape[a] + within(i, x.shape[a])
     return flat.reshape(-1), shape
 
 
@@ -45,14 +39,14 @@ def joined(x: np.ndarray, count: int) -> np.ndarray:
 @meaning("gather")
 def _(node, values, run):
     x, *indices = values
-    at, shape = rows(node, x, indices)
+    at, shape = rows(x, indices)
     return joined(x, len(indices))[at].reshape(shape + x.shape[len(indices) :])
 
 
 @meaning("scatter")
 def _(node, values, run):
     x, y, *indices = values
-    at, shape = rows(node, x, indices)
+    at, shape = rows(x, indices)
     out = np.array(x, order="C")
     flat = joined(out, len(indices))  # a view
     new = joined(np.broadcast_to(y, shape + x.shape[len(indices) :]), len(shape))

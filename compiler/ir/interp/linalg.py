@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right as bisect
+
 import numpy as np
 
-from ....runtime.errors import BoundsError, NumericalError
+from .checks import fault
 from .index import within
 from .values import cast, meaning, narrow, widen
 
@@ -16,13 +18,20 @@ def _(node, values, run):
 
 @meaning("cholesky")
 def _(node, values, run):
-    try:
-        low = np.linalg.cholesky(values[0])
-    except np.linalg.LinAlgError:
-        low = None
-    if low is None or np.isnan(np.diagonal(low)).any():  # NumPy lets NaNs pass
-        raise NumericalError("the argument of cholesky is not positive definite") from None
+    (x,) = values
+    low = _factor(x)
+    if low is None:
+        orders = range(1, len(x) + 1)
+        raise fault("cholesky", orders[bisect(orders, False, key=lambda k: _factor(x[:k, :k]) is None)])
     return low
+
+
+def _factor(x: np.ndarray) -> np.ndarray | None:
+    try:
+        low = np.linalg.cholesky(x)
+    except np.linalg.LinAlgError:
+        return None
+    return None if np.isnan(np.diagonal(low)).any() else low  # NumPy lets NaNs pass
 
 
 @meaning("solve_triangular")
@@ -40,13 +49,11 @@ def _(node, values, run):
     return x
 
 
-def row_numbers(node, indptr: np.ndarray, count: int) -> np.ndarray:
+def row_numbers(indptr: np.ndarray, count: int) -> np.ndarray:
     """The row of each stored element; raises BoundsError for an indptr that does not ascend from 0 to their number."""
     ends = indptr.astype(np.int64)
     if not ends.size or ends[0] != 0 or ends[-1] != count or (np.diff(ends) < 0).any():
-        error = BoundsError(f"indptr does not ascend from 0 to the number of stored elements, {count}")
-        error.node = node  # type: ignore[attr-defined]
-        raise error
+        raise fault("indptr", -1, count)
     return np.repeat(np.arange(ends.size - 1), np.diff(ends))
 
 
@@ -55,8 +62,8 @@ def _(node, values, run):
     from scipy.sparse import csr_matrix
 
     data, indices, indptr, columns = values
-    row_numbers(node, indptr, data.shape[0])
-    within(node, indices, int(columns), "the columns", negative=False)
+    row_numbers(indptr, data.shape[0])
+    within(indices, int(columns), negative=False)
     return csr_matrix((data, indices, indptr), shape=(indptr.shape[0] - 1, int(columns)), copy=True)
 
 
@@ -70,8 +77,8 @@ def _(node, values, run):
 def _(node, values, run):
     data, indices, indptr, b = values
     out = np.zeros((indptr.shape[0] - 1 if indptr.size else 0, b.shape[1]), widen(b).dtype)
-    rows = row_numbers(node, indptr, data.shape[0])
-    columns = within(node, indices, b.shape[0], "the rows of the dense argument", negative=False)
+    rows = row_numbers(indptr, data.shape[0])
+    columns = within(indices, b.shape[0], negative=False)
     np.add.at(out, rows, widen(data)[:, None] * widen(b)[columns])
     return narrow(out, node.type.dtype)
 
@@ -80,8 +87,8 @@ def _(node, values, run):
 def _(node, values, run):
     data, indices, indptr, g, count = values
     out = np.zeros((int(count), g.shape[1]), widen(g).dtype)
-    rows = row_numbers(node, indptr, data.shape[0])
-    columns = within(node, indices, int(count), "the columns", negative=False)
+    rows = row_numbers(indptr, data.shape[0])
+    columns = within(indices, int(count), negative=False)
     np.add.at(out, columns, widen(data)[:, None] * widen(g)[rows])
     return narrow(out, node.type.dtype)
 
@@ -89,8 +96,8 @@ def _(node, values, run):
 @meaning("csr_sample")
 def _(node, values, run):
     indices, indptr, g, b = values
-    rows = row_numbers(node, indptr, indices.shape[0])
-    within(node, np.asarray(rows), g.shape[0], "the rows of the first dense argument", negative=False)
-    columns = within(node, indices, b.shape[0], "the rows of the second dense argument", negative=False)
+    rows = row_numbers(indptr, indices.shape[0])
+    within(np.asarray(rows), g.shape[0], negative=False)
+    columns = within(indices, b.shape[0], negative=False)
     products = widen(g)[rows] * widen(b)[columns]
     return narrow(np.sum(products, axis=1, dtype=products.dtype), node.type.dtype)

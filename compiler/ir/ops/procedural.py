@@ -10,12 +10,15 @@ from ..types import TensorType, TupleType
 
 
 class HostFunction:
-    """A Python function of the user's as an attribute: compared by identity, printed by name."""
+    """A Python function of the user's as an attribute: compared by identity, printed by name.
 
-    __slots__ = ("function", "name")
+    `definition` says which function it is in every process: where it is defined and what its code does.
+    """
 
-    def __init__(self, name: str, function: Any):
-        self.name, self.function = name, function
+    __slots__ = ("definition", "function", "name")
+
+    def __init__(self, name: str, function: Any, definition: str = ""):
+        self.name, self.function, self.definition = name, function, definition
 
     def __repr__(self) -> str:
         return f"host:{self.name}"

@@ -1,0 +1,149 @@
+"""Errors and reports name the user's lines, and read the same in both modes, wherever rewriting moves an operation."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from ir_samples import vector
+
+import weft
+import weft.tensor as T
+from weft.compiler.ir.origins import KEPT, Lines
+from weft.ifelse import ifelse
+from weft.tensor.slinalg import cholesky
+
+MODES = ["compile", "interpret"]
+
+x, m, i, rows, c = T.dvector("x"), T.dmatrix("m"), T.lvector("i"), T.lmatrix("rows"), T.bscalar("c")
+good = {x: np.arange(3.0), m: np.eye(3), i: [0, 2], rows: [[0, 1], [1, 2]], c: 1}
+NINE = "index 9 is out of range for an axis of length 3"
+
+
+def rows_in_a_loop() -> Any:
+    return weft.scan(lambda r, x: x[r].sum() * 2, sequences=[rows], non_sequences=[x])[0]  # here: a row
+
+
+def scattered_in_a_loop() -> Any:
+    def step(r: Any, x: Any) -> Any:
+        return T.set_subtensor(x[r], 0.0)  # here: written
+
+    return weft.scan(step, sequences=[rows], non_sequences=[x])[0]
+
+
+def loop_in_a_loop() -> Any:
+    def outer(r: Any, x: Any) -> Any:
+        return weft.scan(lambda j, x: T.exp(x[T.stack([j, j])]), sequences=[r], non_sequences=[x])[0]  # here: inner
+
+    return weft.scan(outer, sequences=[rows], non_sequences=[x])[0]
+
+
+def in_a_branch() -> Any:
+    return ifelse(c, T.exp(x[i]).sum(), x.sum())  # here: a branch
+
+
+def loop_in_a_branch() -> Any:
+    return ifelse(c, rows_in_a_loop(), x[:2])
+
+
+def branch_in_a_loop() -> Any:
+    def step(r: Any, x: Any) -> Any:
+        return ifelse(r[0] < 5, x[r].sum(), x[0])  # here: branch of a step
+
+    return weft.scan(step, sequences=[rows], non_sequences=[x])[0]
+
+
+def gradient_of_a_loop() -> Any:
+    return weft.grad(rows_in_a_loop().sum(), x)
+
+
+def outside() -> Any:
+    return x[i] * 2  # here: outside
+
+
+def factor_in_a_loop() -> Any:
+    return weft.scan(lambda s, m: cholesky(m * s), sequences=[x], non_sequences=[m])[0]  # here: factor
+
+
+def factor_in_a_branch() -> Any:
+    return ifelse(c, cholesky(m), m)  # here: factor of a branch
+
+
+def lengths_in_a_branch() -> Any:
+    return ifelse(c, (x + x[i]).sum(), x.sum())  # here: lengths
+
+
+BAD: dict[Callable[[], Any], tuple[dict[Any, Any], str, str]] = {
+    rows_in_a_loop: ({rows: [[0, 1], [1, 9]]}, NINE, "here: a row"),
+    scattered_in_a_loop: ({rows: [[0, 1], [1, 9]]}, NINE, "here: written"),
+    loop_in_a_loop: ({rows: [[0, 1], [1, 9]]}, NINE, "here: inner"),
+    in_a_branch: ({i: [0, 9]}, NINE, "here: a branch"),
+    loop_in_a_branch: ({rows: [[0, 1], [1, 9]]}, NINE, "here: a row"),
+    branch_in_a_loop: ({rows: [[0, 1], [1, 9]]}, NINE, "here: branch of a step"),
+    gradient_of_a_loop: ({rows: [[0, 1], [1, 9]]}, NINE, "here: a row"),
+    outside: ({i: [0, 9]}, NINE, "here: outside"),
+    factor_in_a_loop: (
+        {x: np.array([1.0, -1, 1])},
+        "cholesky: the matrix is not positive definite (its leading minor of order 1)",
+        "here: factor",
+    ),
+    factor_in_a_branch: (
+        {m: np.diag([1.0, 1, -1])},
+        "cholesky: the matrix is not positive definite (its leading minor of order 3)",
+        "here: factor of a branch",
+    ),
+    lengths_in_a_branch: ({i: [0, 2]}, "axis 0 of the arguments of add: 3 and 2 differ", "here: lengths"),
+}
+
+
+@pytest.mark.parametrize("make", BAD, ids=lambda f: f.__name__)
+def test_errors_name_the_line_in_both_modes(make: Callable[[], Any]) -> None:
+    out = make()
+    change, message, line = BAD[make]
+    said = []
+    for mode in MODES:
+        f = weft.function(list(good), out, mode=mode, on_unused_input="ignore")
+        gc.collect()
+        with pytest.raises(weft.WeftError) as caught:
+            f(*{**good, **change}.values())
+        said.append(str(caught.value))
+    assert said[0] == said[1]
+    assert said[0].startswith(message + "\n") and f"# {line}\n" in said[0] + "\n", said[0]
+    assert said[0].count("# here") == 1, "of that operation only"
+
+
+def test_a_report_shows_what_kernels_in_bodies_fuse() -> None:
+    text = weft.function([x, rows, i, c], [rows_in_a_loop(), in_a_branch()]).report()
+    assert ": gather, sum, mul\n      test_lines.py:" in text and "# here: a row" in text and "# here: a branch" in text
+    assert "): \n" not in text
+
+
+def test_a_step_and_the_function_around_it_are_told_apart() -> None:
+    """The parameter of a body and that of the function are one node, and so is what is computed of them alike."""
+    a, b = T.dvector("a"), T.dmatrix("b")
+    out = T.exp(T.tanh(a) + 1)  # here: outside
+    loop, _ = weft.scan(lambda a: T.exp(T.tanh(a) + 1), sequences=[b])  # here: inside
+    f = weft.function([a, b], [out, loop])
+    assert f.saved(np.ones(4), np.ones((5, 4))) == weft.function([a], out).saved(np.ones(4)) == 128
+    members = [m for _, step in f.stages.generated.calls for m in step.members]
+    lines = [{str(t) for t in f.origins.of(m.region)[m.node]} for m in members]
+    assert len(lines) == 6 and all(len(found) == 1 for found in lines)
+    assert sum("# here: inside" in t for found in lines for t in found) == 3
+
+
+def test_many_rewrites_of_one_node() -> None:
+    """What a node inherits neither nests nor grows with the number of rewrites that led to it."""
+    parts = []
+    for _ in range(600):
+        parts += [x * x + T.sqr(x)]
+        parts += [x * x - T.sqr(x)]
+    f = weft.function([x], sum(parts))
+    np.testing.assert_array_equal(f([1.0, 2.0]), [1200.0, 4800.0])
+    assert f.report().count("parts += [") == 2
+    lines = Lines()
+    for k in range(1000):
+        lines.add(vector(0), (k, k + 1))
+    assert lines[vector(0)] == tuple(range(KEPT))
