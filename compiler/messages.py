@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .graph.trace import Trace
-from .ir.interp.checks import CHECKS, sentence
+from .ir.interp.checks import CHECKS, message, sentence
 from .ir.node import Check, Node
 
 if TYPE_CHECKING:
@@ -59,13 +59,11 @@ def _check(
     kind: str, check: Check | None, node: Node | None, source: Source, members: dict[Node, list[Node]]
 ) -> dict[str, Any]:
     if check is not None:
-        found = CHECKS[kind]
-        text = found.message.format("{0}", "{1}") if found.arity == 2 else found.message.format("{0}")
-        return {"kind": kind, "message": sentence(check, text), "error": found.error.__name__}
-    error, message = _OF_NODES[kind]
+        return {"kind": kind, "message": sentence(check, message(check)), "error": CHECKS[kind].error.__name__}
+    error, text = _OF_NODES[kind]
     return {
         "kind": kind,
-        "message": message + _lines(members.get(node, [node]) if node else [], source),
+        "message": text + _lines(members.get(node, [node]) if node else [], source),
         "error": error,
     }
 

@@ -50,8 +50,7 @@ class Interpreted:
 
     def execute(self, arguments: Sequence[np.ndarray], storages: Sequence[Storage]) -> list[np.ndarray]:
         values = evaluate(self.region, [*arguments, *(s.array() for s in storages)])
-        results = [np.array(v) for v in values[: self.results]]
-        new = [np.array(v, order="C") for v in values[self.results :]]
+        results, new = values[: self.results], values[self.results :]
         for k, value in zip(self.updates, new, strict=True):
             storages[k].replace(value)
         return results

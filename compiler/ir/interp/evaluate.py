@@ -6,6 +6,7 @@ node's type are computed before the node, so that its value can be held against 
 
 from __future__ import annotations
 
+import math
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -13,8 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ....runtime.errors import ArgumentError, DTypeError, InternalError, ShapeError, WeftError
-from ..dtypes import numpy_dtype
+from ....runtime.errors import ArgumentError, DTypeError, InternalError, OutOfMemoryError, ShapeError, WeftError
+from ..dtypes import DTYPES, numpy_dtype
+from ..lengths import LIMIT
 from ..node import Check, Node, Region, make
 from ..types import TensorType, TupleType
 from .checks import hold
@@ -34,7 +36,11 @@ def evaluate(region: Region, args: Sequence[Any], *, report: Report | None = Non
     """
     given = _bind(region, args)
     with np.errstate(all="ignore"):
-        return [_fresh(v) for v in Run(region, given, report).outputs()]
+        values = Run(region, given, report).outputs()
+        try:
+            return [_fresh(v) for v in values]
+        except MemoryError as e:
+            raise OutOfMemoryError(f"no memory for the results: {e}; no shared variable was changed") from e
 
 
 def _fresh(value: Value) -> Any:
@@ -59,6 +65,8 @@ def _bind(region: Region, args: Sequence[Any]) -> list[Value]:
             raise DTypeError(f"argument {k} is {arg.dtype}, not {t.dtype}")
         if len(arg.shape) != t.ndim:
             raise ShapeError(f"argument {k} has {len(arg.shape)} dimensions, not {t.ndim}")
+        if any(n > LIMIT for n in arg.shape):
+            raise ShapeError(f"argument {k} has shape {arg.shape}: an axis has at most 2**48 elements")
         out.append(arg)
     return out
 
@@ -189,7 +197,13 @@ class Run:
     def _evaluate(self, node: Node) -> None:
         inputs = [self.values[i] for i in node.inputs]
         try:
+            if node.op not in BINDERS:
+                self._room(node)
             value = self.bind(node, inputs) if node.op in BINDERS else MEANING[node.op](node, inputs, self)
+        except MemoryError as e:
+            if isinstance(e, WeftError):
+                raise
+            raise self._lacks(node, str(e)) from e
         except WeftError as e:
             if not hasattr(e, "node"):
                 e.node = node  # type: ignore[attr-defined]
@@ -201,6 +215,19 @@ class Run:
         self.values[node] = value
         if self.report is not None:
             self.report(node, value)
+
+    def _room(self, node: Node) -> None:
+        """NumPy has no array of 2^63 bytes, counting an empty axis as one of length 1."""
+        for t in node.type.items if isinstance(node.type, TupleType) else (node.type,):
+            if len(t.axes) and t.kind != "csr":
+                shape = tuple(map(self.length, t.axes))
+                if math.prod(n or 1 for n in shape) * DTYPES[t.dtype].itemsize >= 1 << 63:
+                    raise self._lacks(node, f"an array of {t.dtype} with shape {shape}")
+
+    def _lacks(self, node: Node, what: str) -> OutOfMemoryError:
+        error = OutOfMemoryError(f"no memory for the value of {node.op}: {what}; no shared variable was changed")
+        error.node = node  # type: ignore[attr-defined]
+        return error
 
     def _conform(self, node: Node, t: TensorType, value: Value) -> Value:
         if t.kind != "csr":
