@@ -51,11 +51,12 @@ WEFT_FN int64_t weft_min64(int64_t a, int64_t b) { return a < b ? a : b; }
 WEFT_FN int64_t weft_max64(int64_t a, int64_t b) { return a > b ? a : b; }
 
 #ifndef WEFT_DEVICE
-/* Sizes in memory. INT64_MAX stands for more than an int64 counts and stays that, whatever is done to it; it is what
- * no allocation gets. A size that wrapped would pass for a small one. */
+/* Sizes in memory. INT64_MAX stands for more than an int64 counts and stays that, whatever is done to it (no times that
+ * is none); it is what no allocation gets. A size that wrapped would pass for a small one. */
 WEFT_FN int64_t weft_size_mul(int64_t a, int64_t b) {
     int64_t c;
-    return a == INT64_MAX || b == INT64_MAX || __builtin_mul_overflow(a, b, &c) ? INT64_MAX : c;
+    if (__builtin_mul_overflow(a, b, &c)) return INT64_MAX;
+    return a == INT64_MAX || b == INT64_MAX ? (c ? INT64_MAX : 0) : c;
 }
 WEFT_FN int64_t weft_size_add(int64_t a, int64_t b) {
     int64_t c;

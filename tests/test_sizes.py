@@ -9,9 +9,9 @@ import pytest
 
 import weft
 import weft.tensor as T
-from weft.ifelse import ifelse
 from weft.compiler.ir import lengths
 from weft.compiler.ir.node import build
+from weft.ifelse import ifelse
 from weft.runtime.errors import OutOfMemoryError, ShapeError, WeftError
 
 BOTH = pytest.mark.parametrize("mode", ["compile", "interpret"])
@@ -103,9 +103,7 @@ def test_states_stay(lengths_: tuple[int, int], mode: str) -> None:
 def test_histories_of_loops(mode: str) -> None:
     """The steps of a loop may be any number; what is kept of them may not."""
     until = T.scalar("until")
-    values, _ = weft.scan(
-        lambda v: (v + 1, weft.scan_module.until(v >= until)), outputs_info=[T.zeros(())], n_steps=n
-    )
+    values, _ = weft.scan(lambda v: (v + 1, weft.scan_module.until(v >= until)), outputs_info=[T.zeros(())], n_steps=n)
     f = weft.function([n, until], values, mode=mode)
     assert f(10, 3.0).tolist() == [1, 2, 3, 4]
     if mode == "compile":  # the interpreter keeps the steps that ran
@@ -115,9 +113,15 @@ def test_histories_of_loops(mode: str) -> None:
             f(2**61, 3.0)
     last = weft.function([n, until], values[-1], mode=mode)
     assert last(10, 3.0) == 4
-    rows, _ = weft.scan(lambda v: v * 2, sequences=[], outputs_info=[T.zeros((2,))], n_steps=n)
-    with pytest.raises((OutOfMemoryError, ShapeError)):
-        weft.function([n], T.alloc(rows[-1], n, 2), mode=mode)(-1)
+    rows, _ = weft.scan(lambda v: v * 2, outputs_info=[T.zeros((2,))], n_steps=n)
+    stacked, _ = weft.scan(lambda t: T.zeros((2,)) + t, non_sequences=[n], n_steps=n)
+    for kept in (rows, stacked):
+        f = weft.function([n], kept, mode=mode)
+        for steps in (HIGH, 2**62, 2**56):
+            with pytest.raises(OutOfMemoryError):
+                f(steps)
+        with pytest.raises(ShapeError, match="number of steps"):
+            f(-1)
 
 
 @BOTH
@@ -130,6 +134,10 @@ def test_branches_and_slices_at_the_ends(mode: str) -> None:
     for a in (LOW, -3, 0, 2, HIGH):
         for b in (LOW, -3, 0, 2, HIGH):
             assert f(v, a, b).tolist() == v[a:b].tolist(), (a, b)
+    empty = weft.function([x, n, m], x.reshape((n, m, 0)), mode=mode)
+    assert empty(v[:0], 3, 2).shape == (3, 2, 0)
+    with pytest.raises(OutOfMemoryError):
+        empty(v[:0], 2**40, 2**40)
     g = weft.function([n], T.arange(n, -n), mode=mode)
     assert g(-2).tolist() == [-2, -1, 0, 1] and g(HIGH).size == 0
     either = weft.function([n, k], ifelse(k > 0, T.zeros((n,)), T.zeros((2,))), mode=mode)

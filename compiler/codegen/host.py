@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 from ...runtime.errors import InternalError
@@ -262,10 +263,14 @@ class HostPrinter:
         slot, axes = self.slot(b), b.type.axes
         for a, n in enumerate(axes):
             out(f"{slot}.dims[{a}] = {scope.get(out, n)};")
-        if sum(n.op != "const" for n in axes) > 2:  # an empty array of lengths whose product is no array's
+        known = [k for k in map(lengths.static, axes) if k is not None]
+        longest = len(axes) - len(known) - (0 not in known)  # axes of any length of an empty array
+        item = DTYPES[b.dtype].itemsize
+        if longest > 0 and item * math.prod(k or 1 for k in known) * lengths.LIMIT**longest >= 1 << 63:
+            # NumPy has no such array, be it empty, and is not to say so after the commit.
             size = f"z{self.names}_"
             self.names += 1
-            out(f"const int64_t {size} = weft_size_of({DTYPES[b.dtype].itemsize}, {len(axes)}, {slot}.dims);")
+            out(f"const int64_t {size} = weft_size_of({item}, {len(axes)}, {slot}.dims);")
         else:
             size = scope.size(out, b.nbytes())
         self.declare(out, b, f"weft_lib_output(&{slot}, {size})")

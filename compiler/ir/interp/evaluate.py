@@ -24,6 +24,8 @@ from .values import MEANING, Value
 
 Report = Callable[[Node, Value], None]
 
+ADDRESSES = 1 << 57  # bytes: more than a machine can tell apart
+
 # Operations that bind `length` nodes: they run when the first of their lengths is asked for, and only once.
 BINDERS = frozenset({"nonzero", "scan", "ifelse", "host_call"})
 
@@ -197,7 +199,7 @@ class Run:
     def _evaluate(self, node: Node) -> None:
         inputs = [self.values[i] for i in node.inputs]
         try:
-            if node.op not in BINDERS:
+            if node.op not in BINDERS or (node.op == "scan" and not node.attr("until")):
                 self._room(node)
             value = self.bind(node, inputs) if node.op in BINDERS else MEANING[node.op](node, inputs, self)
         except MemoryError as e:
@@ -217,11 +219,11 @@ class Run:
             self.report(node, value)
 
     def _room(self, node: Node) -> None:
-        """NumPy has no array of 2^63 bytes, counting an empty axis as one of length 1."""
+        """No machine has ADDRESSES bytes; NumPy counts an empty axis as one of length 1. A loop is not to run first."""
         for t in node.type.items if isinstance(node.type, TupleType) else (node.type,):
             if len(t.axes) and t.kind != "csr":
                 shape = tuple(map(self.length, t.axes))
-                if math.prod(n or 1 for n in shape) * DTYPES[t.dtype].itemsize >= 1 << 63:
+                if abs(math.prod(n or 1 for n in shape)) * DTYPES[t.dtype].itemsize >= ADDRESSES:
                     raise self._lacks(node, f"an array of {t.dtype} with shape {shape}")
 
     def _lacks(self, node: Node, what: str) -> OutOfMemoryError:
