@@ -61,7 +61,7 @@ class Function(CompiledFunction):
         """The host program: buffers with places and lifetimes, the steps in order, what happens at the commit."""
         generated = self._generated()
         assert self.stages.program is not None
-        return Shown(dump_steps(self.stages.program, {node: name for name, node in generated.calls}))
+        return Shown(dump_steps(self.stages.program, {step: name for name, step in generated.calls}))
 
     @property
     def source(self) -> Shown:

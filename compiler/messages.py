@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .graph.trace import Trace
-from .ir.interp.checks import CHECKS, FAULTS, sentence
+from .ir.interp.checks import CHECKS, FAULTS, message, sentence
 from .ir.node import Check, Node, Region
 from .ir.origins import Origins
 
@@ -54,11 +54,10 @@ def _host(node: Node) -> dict[str, Any]:
 
 def _check(kind: str, cause: Check | Step, origins: Origins) -> dict[str, Any]:
     if isinstance(cause, Check):
-        found = CHECKS[kind]
-        text = found.message.format("{0}", "{1}") if found.arity == 2 else found.message.format("{0}")
-        return {"kind": kind, "message": sentence(cause, text), "error": found.error.__name__}
-    error, message = FAULTS[kind]
-    return {"kind": kind, "message": message + _lines(cause.members, origins), "error": error.__name__}
+        return {"kind": kind, "message": sentence(cause, message(cause)), "error": CHECKS[kind].error.__name__}
+    fault = FAULTS[kind]
+    text = fault.message + _lines(cause.members, origins)
+    return {"kind": kind, "message": text, "error": fault.error.__name__}
 
 
 def locate(error: Exception, origins: Origins) -> None:

@@ -55,8 +55,7 @@ class Interpreted:
         except WeftError as e:
             locate(e, self.origins)
             raise
-        results = [np.array(v) for v in values[: self.results]]
-        new = [np.array(v, order="C") for v in values[self.results :]]
+        results, new = values[: self.results], values[self.results :]
         for k, value in zip(self.updates, new, strict=True):
             storages[k].replace(value)
         return results

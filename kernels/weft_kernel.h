@@ -50,6 +50,39 @@ WEFT_FN int64_t weft_checked(int64_t i, int64_t n, weft_fault *fault) {
 WEFT_FN int64_t weft_min64(int64_t a, int64_t b) { return a < b ? a : b; }
 WEFT_FN int64_t weft_max64(int64_t a, int64_t b) { return a > b ? a : b; }
 
+#ifndef WEFT_DEVICE
+/* Sizes in memory. INT64_MAX stands for more than an int64 counts and stays that, whatever is done to it (no times that
+ * is none); it is what no allocation gets. A size that wrapped would pass for a small one. */
+WEFT_FN int64_t weft_size_mul(int64_t a, int64_t b) {
+    int64_t c;
+    if (__builtin_mul_overflow(a, b, &c)) return INT64_MAX;
+    return a == INT64_MAX || b == INT64_MAX ? (c ? INT64_MAX : 0) : c;
+}
+WEFT_FN int64_t weft_size_add(int64_t a, int64_t b) {
+    int64_t c;
+    return a == INT64_MAX || b == INT64_MAX || __builtin_add_overflow(a, b, &c) ? INT64_MAX : c;
+}
+WEFT_FN int64_t weft_size_up(int64_t a) { return a < 0 || a > INT64_MAX - 63 ? INT64_MAX : (a + 63) & ~INT64_C(63); }
+
+/* Bytes of an array; none where an axis is empty, but its other lengths have to be those of an array all the same. */
+WEFT_FN int64_t weft_size_of(int64_t item, int ndim, const int64_t *dims) {
+    int empty = 0;
+    for (int a = 0; a < ndim; a++) {
+        empty |= dims[a] == 0;
+        item = dims[a] < 0 ? INT64_MAX : weft_size_mul(item, dims[a] ? dims[a] : 1);
+    }
+    return empty && item != INT64_MAX ? 0 : item;
+}
+
+/* Lengths and numbers of elements are at most this, far from where int64 wraps: LIMIT of ir/lengths.py. */
+WEFT_FN int weft_too_long(int64_t n) { return n > INT64_C(1) << 48 || n < -(INT64_C(1) << 48); }
+
+WEFT_FN int32_t weft_no_memory(weft_call *call, int64_t bytes) {
+    call->values[0] = bytes < 0 ? INT64_MAX : bytes;
+    return WEFT_NO_MEMORY;
+}
+#endif
+
 /* Whether v replaces b as the maximum so far: larger, or the first NaN. */
 #define WEFT_BETTER(v, b) ((v) > (b) || ((v) != (v) && (b) == (b)))
 

@@ -137,7 +137,13 @@ static int bind(weft_frame *f) {
     }
     weft_array *slot = &f->call.inputs[k];
     slot->data = a->data;
-    for (int d = 0; d < a->nd; d++) slot->dims[d] = a->dimensions[d];
+    for (int d = 0; d < a->nd; d++) {
+      if (a->dimensions[d] > INT64_C(1) << 48) { /* of an empty array: Python says so */
+        f->call.check = k;
+        return 0;
+      }
+      slot->dims[d] = a->dimensions[d];
+    }
   }
   return 1;
 }

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .errors import ArgumentError, BoundsError, DTypeError, InternalError, ShapeError, WeftError
+from .errors import ArgumentError, BoundsError, DTypeError, InternalError, OutOfMemoryError, ShapeError, WeftError
 from .state import Storage
 
 
@@ -212,7 +212,7 @@ class CompiledFunction:
                 count += 1
                 lock.acquire()
             return self._execute(values, given)
-        except (ShapeError, BoundsError) as e:
+        except (ShapeError, BoundsError, OutOfMemoryError) as e:
             e.args = (f"{e}{self._lengths(values)}",)
             raise
         finally:

@@ -49,6 +49,10 @@ class NumericalError(WeftError, ArithmeticError):
     """A library operation that failed on its values (a matrix that is not positive definite, say)."""
 
 
+class OutOfMemoryError(WeftError, MemoryError):
+    """Arrays that the memory of the machine does not hold."""
+
+
 class CompileError(WeftError, RuntimeError):
     """The C compiler is missing or refused a program."""
 

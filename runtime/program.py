@@ -20,12 +20,14 @@ import numpy as np
 from . import errors, lapack, pool, signals
 from .abi import CONSTANTS, MAX_NDIM, adopt_array, ffi
 from .callable import Unfit
-from .errors import InternalError, WeftError
+from .errors import InternalError, ShapeError, WeftError
 from .state import Storage
 
 OK, CHECK, NO_MEMORY, STOPPED, HOST_RAISED = range(5)
 _STALE, _HANDLER, _ARGUMENT = (CONSTANTS[f"WEFT_RUN_{n}"] for n in ("STALE", "HANDLER", "ARGUMENT"))
 _NULL = ffi.NULL
+_LENGTH_LIMIT = 1 << 48  # of an axis: what sums of lengths may rest on (compiler/ir/lengths.py)
+_TOO_MANY = (1 << 63) - 1  # bytes: a size that an int64 does not hold
 
 
 def element_type(name: str) -> np.dtype:
@@ -214,6 +216,8 @@ class Program:
             if a.dtype != dtype or a.ndim != ndim or not (a.flags.c_contiguous and a.flags.aligned):
                 want = f"aligned C-contiguous array of {dtype}, {ndim} dimensions"
                 raise Unfit(f"input {k} of {self.name} is no {want}")
+            if any(n > _LENGTH_LIMIT for n in a.shape):
+                raise ShapeError(f"input {k} of {self.name} has shape {a.shape}: an axis has at most 2**48 elements")
             slot = frame.c.call.inputs[k]
             slot.data = ffi.cast("void *", a.__array_interface__["data"][0])
             slot.dims[0:ndim] = a.shape
@@ -232,7 +236,11 @@ class Program:
             return kind(message)
         if code == NO_MEMORY:
             asked = f": {values[0]:,} bytes were asked for" if values[0] > 0 else ""
-            return MemoryError(f"{self.name} found no memory for its arrays{asked}; no shared variable was changed")
+            if values[0] == _TOO_MANY:
+                asked = ": more than 2**63 bytes were asked for"
+            return errors.OutOfMemoryError(
+                f"{self.name} found no memory for its arrays{asked}; no shared variable was changed"
+            )
         if code == STOPPED:
             return KeyboardInterrupt()
         if code == HOST_RAISED and (error := getattr(_raised, "error", None)) is not None:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .runtime.errors import MissingInputError as MissingInputError
     from .runtime.errors import NullGradientError as NullGradientError
     from .runtime.errors import NumericalError as NumericalError
+    from .runtime.errors import OutOfMemoryError as OutOfMemoryError
     from .runtime.errors import ShapeError as ShapeError
     from .runtime.errors import UnusedInputError as UnusedInputError
     from .runtime.errors import WeftError as WeftError
@@ -83,6 +84,7 @@ _NAMES: dict[str, str] = {
     "MissingInputError": ".runtime.errors",
     "NullGradientError": ".runtime.errors",
     "NumericalError": ".runtime.errors",
+    "OutOfMemoryError": ".runtime.errors",
     "ShapeError": ".runtime.errors",
     "UnusedInputError": ".runtime.errors",
     "WeftError": ".runtime.errors",

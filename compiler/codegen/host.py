@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import ChainMap
 from typing import Any, NamedTuple
 
 from ...runtime.errors import InternalError
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
+from ..ir.interp.checks import SHOWN
 from ..ir.node import STEPS, Check, Node, bound_length
 from ..lower.kernel import Nest, lower_kernel
 from ..schedule.program import THREADS, Block, Buffer, HostProgram, Step, is_early
@@ -83,6 +85,7 @@ class HostScope(Scope):
         super().__init__(lambda b: f"b{b}", outer)
         self.printer = printer
         self.value: ChainMap[Node, Buffer] = ChainMap(block.value, *(outer.value.maps if outer else ()))
+        self.sizes: dict[Node, str] = dict(outer.sizes) if outer else {}
         if outer is None:
             self.bind(THREADS, "threads")
 
@@ -120,6 +123,28 @@ class HostScope(Scope):
     def get(self, out: Text, n: Node) -> str:
         self.emit(out, [n])
         return self.names[n]
+
+    def size(self, out: Text, n: Node) -> str:
+        """A size in memory: INT64_MAX where it is more, which no allocation gets. `get` would give it modulo 2^64."""
+        if n.op == "const":
+            return self.get(out, n)
+        if n not in self.sizes:
+            text = ""
+            for factors in lengths.products(n):
+                product = saturating("mul", [self.get(out, f) for f in factors])
+                text = saturating("add", [text, product]) if text else product
+            name = f"z{self.counter[0]}"
+            self.counter[0] += 1
+            out(f"const int64_t {name} = {text};")
+            self.sizes[n] = name
+        return self.sizes[n]
+
+
+def saturating(op: str, values: list[str]) -> str:
+    out = strip(values[0])
+    for v in values[1:]:
+        out = f"weft_size_{op}({out}, {strip(v)})"
+    return out
 
 
 class HostPrinter:
@@ -203,14 +228,15 @@ class HostPrinter:
         offset = "0"
         address: dict[int, str] = {}
         for g, (size, slots) in enumerate(groups.items()):
-            out(f"const int64_t s{g} = ({scope.get(out, size)} + 63) & ~INT64_C(63);")
+            out(f"const int64_t s{g} = weft_size_up({scope.size(out, size)});")
             out(f"const int64_t o{g} = {offset};")
-            offset = f"o{g} + {len(slots)} * s{g}" if len(slots) > 1 else f"o{g} + s{g}"
+            offset = saturating("add", [f"o{g}", saturating("mul", [f"s{g}", str(len(slots))][: 1 + (len(slots) > 1)])])
             for j, k in enumerate(slots):
                 address[k] = f"arena + o{g} + {j} * s{g}" if j else f"arena + o{g}"
         if groups:
-            out(f"char *const arena = weft_lib_grow(&call->segments[0], {offset});")
-            out("if (!arena) return WEFT_NO_MEMORY;")
+            out(f"const int64_t o{len(groups)} = {offset};")
+            out(f"char *const arena = weft_lib_grow(&call->segments[0], o{len(groups)});")
+            self.need(out, "arena", f"o{len(groups)}")
         for b in self.p.buffers:
             if b.place == "arena":
                 self.declare(out, b, f"(void *)({address[b.index]})")
@@ -228,11 +254,24 @@ class HostPrinter:
 
     def reserve_slot(self, out: Text, scope: HostScope, b: Buffer) -> None:
         """Memory for an output or a new state value, and its lengths."""
-        size = scope.get(out, b.nbytes())
-        self.declare(out, b, f"weft_lib_output(&{self.slot(b)}, {size})")
-        out(f"if (!b{b.number}) return WEFT_NO_MEMORY;")
-        for a, n in enumerate(b.type.axes):
-            out(f"{self.slot(b)}.dims[{a}] = {scope.get(out, n)};")
+        slot, axes = self.slot(b), b.type.axes
+        for a, n in enumerate(axes):
+            out(f"{slot}.dims[{a}] = {scope.get(out, n)};")
+        known = [k for k in map(lengths.static, axes) if k is not None]
+        longest = len(axes) - len(known) - (0 not in known)  # axes of any length of an empty array
+        item = DTYPES[b.dtype].itemsize
+        if longest > 0 and item * math.prod(k or 1 for k in known) * lengths.LIMIT**longest >= 1 << 63:
+            # NumPy has no such array, be it empty, and is not to say so after the commit.
+            size = f"z{self.names}_"
+            self.names += 1
+            out(f"const int64_t {size} = weft_size_of({item}, {len(axes)}, {slot}.dims);")
+        else:
+            size = scope.size(out, b.nbytes())
+        self.declare(out, b, f"weft_lib_output(&{slot}, {size})")
+        self.need(out, f"b{b.number}", size)
+
+    def need(self, out: Text, address: str, size: str) -> None:
+        out(f"if (!{address}) return weft_no_memory(call, {size});")
 
     def declare(self, out: Text, b: Buffer, text: str) -> None:
         const = "const " if b.place in ("input", "constant") else ""
@@ -249,9 +288,9 @@ class HostPrinter:
             return
         if b.place != "late":
             raise InternalError(f"buffer {b.number} ({b.place}) has no place")
-        text = size if size is not None else scope.get(out, b.nbytes())
+        text = size if size is not None else scope.size(out, b.nbytes())
         self.declare(out, b, f"weft_lib_grow(&call->segments[{b.index}], {text})")
-        out(f"if (!b{b.number}) return WEFT_NO_MEMORY;")
+        self.need(out, f"b{b.number}", text)
 
     def reserve_all(self, out: Text, scope: HostScope, buffers: list[Buffer]) -> None:
         for b in buffers:
@@ -268,7 +307,7 @@ class HostPrinter:
         name = f"w{self.names}"
         self.names += 1
         out(f"void *const {name} = weft_lib_grow(&call->segments[1], {size});")
-        out(f"if (!{name}) return WEFT_NO_MEMORY;")
+        self.need(out, name, size)
         return name
 
     # Steps
@@ -283,6 +322,9 @@ class HostPrinter:
 
     def check(self, out: Text, scope: HostScope, c: Check) -> None:
         args = [scope.get(out, o) for o in c.operands]
+        if c.kind == "size":
+            self.fail(out, f"weft_too_long({saturating('mul', args)})", self.entry(c.kind, c), args[:SHOWN])
+            return
         bad = {
             "eq": "{0} != {1}", "le": "{0} > {1}", "nonneg": "{0} < 0", "positive": "{0} <= 0", "true": "!{0}",
             "bounds": "{0} < -{1} || {0} >= {1}",
@@ -331,7 +373,7 @@ class HostPrinter:
         (have,), (target,) = s.inputs, s.outputs
         assert isinstance(have, Buffer)
         self.reserve(out, scope, target)
-        out(f"memcpy(b{target.number}, b{have.number}, {scope.get(out, target.nbytes())});")
+        out(f"memcpy(b{target.number}, b{have.number}, {scope.size(out, target.nbytes())});")
 
     def step_scalar(self, out: Text, scope: HostScope, s: Step) -> None:
         (target,) = s.outputs
@@ -366,9 +408,9 @@ class HostPrinter:
                 for mine, its in zip(b.type.axes, got.type.axes, strict=True):
                     if mine in symbols:
                         out(f"{symbols[mine]} = {inner.get(out, its)};")
-                size = inner.get(out, got.nbytes())
+                size = inner.size(out, got.nbytes())
                 out(f"b{b.number} = weft_lib_grow(&call->segments[{b.index}], {size});")
-                out(f"if (!b{b.number}) return WEFT_NO_MEMORY;")
+                self.need(out, f"b{b.number}", size)
                 out(f"memcpy(b{b.number}, b{got.number}, {size});")
             self.declared = declared
             out.close()
@@ -387,7 +429,13 @@ class HostPrinter:
         for k, b in enumerate(s.outputs):
             lead = -min(taps[k]) if k < len(taps) else 0
             row = rows[s.params[1][k].number]
-            bytes_ = f"({steps} + {lead}) * {row} * {DTYPES[b.dtype].itemsize}" if k >= len(taps) or keep[k] else None
+            bytes_ = None
+            if (k >= len(taps) or keep[k]) and b.number not in self.declared and b.place == "late":
+                bytes_ = f"z{self.names}_"
+                self.names += 1
+                length = saturating("add", [steps, str(lead)][: 1 + (lead > 0)])
+                of_row = scope.size(out, s.params[1][k].nbytes())
+                out(f"const int64_t {bytes_} = {saturating('mul', [length, of_row])};")
             self.reserve(out, scope, b, bytes_)
         for b in s.scratch:
             self.reserve(out, scope, b)

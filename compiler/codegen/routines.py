@@ -134,7 +134,7 @@ def scatter(host, out, scope, s):
     (dst,) = s.outputs
     host.reserve(out, scope, dst)
     host.reserve_all(out, scope, s.scratch)
-    out(f"memcpy(b{dst.number}, b{s.inputs[0].number}, {scope.get(out, dst.nbytes())});")
+    out(f"memcpy(b{dst.number}, b{s.inputs[0].number}, {scope.size(out, dst.nbytes())});")
     count = scope.get(out, lengths.product(axes))
     inner = scope.get(out, lengths.product(x.type.axes[len(indices) :]))
     dims = ", ".join(scope.get(out, a) for a in x.type.axes[: len(indices)])
@@ -162,7 +162,9 @@ def scatter(host, out, scope, s):
             cs, ist = "0", "1"
         else:
             whole = (*axes, *x.type.axes[len(indices) :])
-            work = host.workspace(out, f"{count} * {inner} * {DTYPES[y.type.dtype].itemsize}")
+            work = host.workspace(
+                out, scope.size(out, lengths.scale(lengths.product(whole), DTYPES[y.type.dtype].itemsize))
+            )
             source = f"(({scalar.stored_type(y.type.dtype)} *){work})"
             broadcast_copy(out, scope, y.type.axes, whole, f"b{s.inputs[1].number}", source)
     add = int(n.attr("mode") == "inc")
@@ -213,7 +215,7 @@ def cholesky(host, out, scope, s):
     x = s.node.inputs[0]
     n = scope.get(out, x.type.axes[0])
     pointer = host.pointer("spotrf" if x.type.dtype == "float32" else "dpotrf")
-    out(f"memcpy(b{dst.number}, b{s.inputs[0].number}, {scope.get(out, dst.nbytes())});")
+    out(f"memcpy(b{dst.number}, b{s.inputs[0].number}, {scope.size(out, dst.nbytes())});")
     number = host.entry("cholesky", s)
     out.open("")
     out(f"const int64_t info = {lib('cholesky', x.type.dtype)}(b{dst.number}, {n}, {pointer});")
@@ -227,7 +229,7 @@ def solve_triangular(host, out, scope, s):
     host.reserve(out, scope, dst)
     a, b = s.node.inputs
     pointer = host.pointer("strsm" if a.type.dtype == "float32" else "dtrsm")
-    out(f"memcpy(b{dst.number}, b{s.inputs[1].number}, {scope.get(out, dst.nbytes())});")
+    out(f"memcpy(b{dst.number}, b{s.inputs[1].number}, {scope.size(out, dst.nbytes())});")
     n, m = (scope.get(out, x) for x in b.type.axes)
     lower, trans = int(s.node.attr("lower")), int(s.node.attr("trans"))
     out(
@@ -310,6 +312,6 @@ def host_call(host, out, scope, s):
                 check = host.entry("host_shape", s)
                 host.fail(out, f"{tag}_out[{k}].dims[{a}] != {want}", check, [f"{tag}_out[{k}].dims[{a}]", want])
         host.reserve(out, scope, b)
-        size = scope.get(out, b.nbytes())
+        size = scope.size(out, b.nbytes())
         out(f"memcpy(b{b.number}, {tag}_out[{k}].data, {size});")
         out(f"free({tag}_out[{k}].data);")

@@ -278,7 +278,7 @@ def ones_like(model: Any, dtype: Any = None, opt: bool = False) -> TensorVariabl
 
 def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> TensorVariable:
     """start, start + step, ... below stop; int64 for integers unless `dtype` says otherwise."""
-    from .math import add, ceil, maximum, mul, sub, true_div
+    from .math import add, ceil, eq, lt, maximum, mul, neq, sub, switch, true_div
 
     if stop is None:
         start, stop = 0, start
@@ -292,7 +292,14 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Te
             raise ArgumentError("arange with step 0")
         span = sub(stop, start)
         count = span if unit == 1 else ceil_div(span, step)
-        count = maximum(count, constant(0, dtype="int64"))
+        none, endless = (constant(v, dtype="int64") for v in (0, lengths.LIMIT + 1))
+        count = maximum(count, none)
+        if not all(lengths.nonneg(lengths.normal(v.node)) for v in (start, stop)) and lengths.static(start.node) != 0:
+            # A difference that wrapped has the other sign; the range is empty, or longer than any array.
+            wrapped = neq(lt(start, stop), lt(none, span))
+            count = switch(wrapped, switch(eq(lt(start, stop), lt(none, step)), endless, none), count)
+        if unit is None:
+            count = switch(eq(step, none), endless, count)
     else:
         count = maximum(cast(ceil(true_div(sub(stop, start), step)), "int64"), constant(0, dtype="int64"))
     base = op1("iota", count, dtype=chosen if DTYPES[joint].kind in "iub" and DTYPES[chosen].kind in "iu" else "int64")

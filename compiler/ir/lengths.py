@@ -5,6 +5,8 @@
              | floordiv | mod | maximum | minimum
 
 int64 arithmetic is exact modulo 2^64 and wraps at run time likewise, so the polynomial form is an identity.
+Lengths themselves do not wrap: what a program makes of numbers is checked to be at most LIMIT (`unbounded`), with every
+product on the way, and so is the number of elements where two are compared.
 `dim` is a param's length; `length` is one known only once an operation has run (nonzero, scan with until).
 """
 
@@ -19,6 +21,9 @@ import numpy as np
 from .dtypes import DTYPES
 from .node import Node, build, constant, topological
 from .types import TensorType
+
+LIMIT = 1 << 48  # elements of an axis: more than memory has bytes, and so few that sums of lengths never wrap
+_SMALL = 1 << 12  # a constant factor that LIMIT leaves room for
 
 LARGE = 256  # factors of a polynomial's terms beyond which it is an atom
 Terms = dict[tuple[Node, ...], int]  # a polynomial: monomial (sorted tuple of factors) -> coefficient
@@ -159,6 +164,44 @@ def nonneg(node: Node, fuel: int = 6) -> bool:
         return all(nonneg(i, fuel - 1) for i in node.inputs)
     terms = _terms(node)
     return (node,) not in terms and all(c >= 0 and all(nonneg(f, fuel - 1) for f in m) for m, c in terms.items())
+
+
+def unbounded(node: Node) -> list[tuple[Node, ...]]:
+    """The products in a normal length that are not known to be at most LIMIT, each as its factors.
+
+    Where each is, evaluating the length does not wrap, and gives at most a small multiple of LIMIT.
+    """
+    return [p for p, (m, c) in zip(products(node), _terms(node).items(), strict=False) if not _bounded(m, c)]
+
+
+def products(node: Node) -> list[tuple[Node, ...]]:
+    """A normal length as a sum of products: the factors of each, its constant among them."""
+    terms = _terms(node).items()
+    return [(*m, const(c)) if c != 1 or not m else m for m, c in terms] or [(const(0),)]
+
+
+def _bounded(m: tuple[Node, ...], c: int) -> bool:
+    if abs(c) > (_SMALL if m else LIMIT):
+        return False
+    if len(m) > 1:  # distinct lengths of one array are factors of its size
+        places = {(f.attr("token"), f.attr("axis")) for f in m if f.op == "dim"}
+        return len(places) == len(m) and len({token for token, _ in places}) == 1
+    return all(_bounded_factor(f) for f in m)
+
+
+def _bounded_factor(node: Node, fuel: int = 6) -> bool:
+    if node.op in ("dim", "length", "index") or (node.op == "param" and node.attr("kind") == "length"):
+        return True
+    if fuel == 0 or node.op not in ("maximum", "minimum", "floordiv", "mod"):
+        return False
+
+    def within(p: Node) -> bool:
+        return all(
+            len(m) <= 1 and abs(c) <= (_SMALL if m else LIMIT) and all(_bounded_factor(f, fuel - 1) for f in m)
+            for m, c in _terms(p).items()
+        )
+
+    return all(map(within, node.inputs[:1] if node.op == "floordiv" else node.inputs))
 
 
 def at_least(a: Node, b: Node) -> bool:
@@ -303,8 +346,15 @@ def clamp_down(start: Node, n: Node) -> Node:
     return minimum(maximum(wrapped, const(-1)), last)
 
 
+def clip(n: int) -> int:
+    """A bound or step of a slice that means the same: no axis is longer than LIMIT, and nothing near it wraps."""
+    return max(-LIMIT - 1, min(LIMIT + 1, n))
+
+
 def slice_bounds(n: Node, start: Node | None, stop: Node | None, step: int) -> tuple[Node, Node]:
     """(first index, length) of `range(n)[start:stop:step]` in closed form; Python's slice rules."""
+    start, stop = (const(clip(v)) if b is not None and (v := static(b)) is not None else b for b in (start, stop))
+    step = clip(step)
     zero = const(0)
     if step > 0:
         first = zero if start is None else clamp_start(start, n)

@@ -131,7 +131,7 @@ class _Region:
     def check(self, c: Check) -> None:
         if c.kind not in CHECKS:
             raise InternalError(f"no obligation of kind {c.kind!r}")
-        if len(c.operands) != CHECKS[c.kind].arity:
+        if not c.operands or len(c.operands) != (CHECKS[c.kind].arity or len(c.operands)):
             raise InternalError(f"obligation {c.kind} ({c.what}) of {len(c.operands)} operands")
         want = "bool" if c.kind == "true" else "int64"
         for o in c.operands[c.kind == "indices" :]:

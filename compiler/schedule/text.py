@@ -15,7 +15,7 @@ from ..ir.node import Check, Node
 from .program import Block, Buffer, HostProgram, Step
 
 
-def dump(program: HostProgram, names: Mapping[Node, str]) -> str:
+def dump(program: HostProgram, names: Mapping[Step, str]) -> str:
     """`names` are those of the kernels."""
     out = ["buffers"]
     used = _used([program.block], program.after_commit)
@@ -50,7 +50,7 @@ def _buffer(b: Buffer) -> str:
     return f"b{b.number:<4}{place:<12}{b.type}{life}"
 
 
-def _block(block: Block, names: Mapping[Node, str], pad: str) -> list[str]:
+def _block(block: Block, names: Mapping[Step, str], pad: str) -> list[str]:
     out: list[str] = []
     # Blocks nest as deep as the user's scans and branches do; the work list keeps the order.
     work: list[tuple[str, Block | Step | str]] = [(pad, block)]
@@ -78,8 +78,8 @@ def _check(c: Check) -> str:
     return f"check {c.kind}({', '.join(map(lengths.show, c.operands))})"
 
 
-def _step(s: Step, names: Mapping[Node, str]) -> str:
-    name = names.get(s.node, s.node.op) if s.kind in ("kernel", "routine") else s.kind
+def _step(s: Step, names: Mapping[Step, str]) -> str:
+    name = names.get(s, s.node.op) if s.kind in ("kernel", "routine") else s.kind
     text = f"{name}({', '.join(map(_operand, s.inputs))})"
     return text + (" -> " + ", ".join(f"b{b.number}" for b in s.outputs) if s.outputs else "")
 

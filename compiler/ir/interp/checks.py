@@ -3,15 +3,19 @@ find their values unfit."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ....runtime.errors import ArgumentError, BoundsError, NumericalError, ShapeError
+from ..lengths import LIMIT
 from ..node import Check
+
+SHOWN = 4  # values that a compiled call has room for
 
 
 class Kind(NamedTuple):
-    arity: int
+    arity: int  # 0: of any number
     holds: Callable[..., bool]
     error: type[Exception]
     message: str  # after "<what>: "
@@ -22,10 +26,19 @@ CHECKS: dict[str, Kind] = {
     "le": Kind(2, lambda a, b: a <= b, ShapeError, "{} is more than {}"),
     "nonneg": Kind(1, lambda a: a >= 0, ShapeError, "{} is negative"),
     "positive": Kind(1, lambda a: a > 0, ShapeError, "{} is not positive"),
+    "size": Kind(0, lambda *n: abs(math.prod(n)) <= LIMIT, ShapeError, "{} is more than any array has"),
     "bounds": Kind(2, lambda i, n: -n <= i < n, BoundsError, "{} is out of range for an axis of length {}"),
     "indices": Kind(2, lambda i, n: -n <= i < n, BoundsError, "{} is out of range for an axis of length {}"),
     "true": Kind(1, lambda c: c, ArgumentError, "does not hold"),
 }
+
+
+def message(check: Check) -> str:
+    """What is wrong, with {0}, {1}, ... for the values."""
+    kind, n = CHECKS[check.kind], len(check.operands)
+    if kind.arity:
+        return kind.message.format(*(f"{{{k}}}" for k in range(kind.arity)))
+    return kind.message.format(" * ".join([f"{{{k}}}" for k in range(min(n, SHOWN))] + ["..."] * (n > SHOWN)))
 
 
 class Fault(NamedTuple):
@@ -67,6 +80,6 @@ def hold(check: Check, values: Sequence[Any]) -> None:
         values = (wrong.flat[0], n)
     plain = tuple(bool(v) if check.kind == "true" else int(v) for v in values)
     if not kind.holds(*plain):
-        error = kind.error(sentence(check, kind.message.format(*plain)))
+        error = kind.error(sentence(check, message(check).format(*plain)))
         error.check, error.values = check, plain  # type: ignore[attr-defined]
         raise error

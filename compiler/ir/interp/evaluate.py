@@ -6,6 +6,7 @@ node's type are computed before the node, so that its value can be held against 
 
 from __future__ import annotations
 
+import math
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -13,14 +14,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ....runtime.errors import ArgumentError, DTypeError, InternalError, ShapeError, WeftError
-from ..dtypes import numpy_dtype
+from ....runtime.errors import ArgumentError, DTypeError, InternalError, OutOfMemoryError, ShapeError, WeftError
+from ..dtypes import DTYPES, numpy_dtype
+from ..lengths import LIMIT
 from ..node import Check, Node, Region, binder, is_bound
 from ..types import TensorType, TupleType
 from .checks import hold
 from .values import MEANING, Value
 
 Report = Callable[[Node, Value], None]
+
+ADDRESSES = 1 << 57  # bytes: more than a machine can tell apart
 
 
 def evaluate(region: Region, args: Sequence[Any], *, report: Report | None = None) -> list[Any]:
@@ -31,7 +35,11 @@ def evaluate(region: Region, args: Sequence[Any], *, report: Report | None = Non
     """
     given = _bind(region, args)
     with np.errstate(all="ignore"):
-        return [_fresh(v) for v in Run(region, given, report).outputs()]
+        values = Run(region, given, report).outputs()
+        try:
+            return [_fresh(v) for v in values]
+        except MemoryError as e:
+            raise OutOfMemoryError(f"no memory for the results: {e}; no shared variable was changed") from e
 
 
 def _fresh(value: Value) -> Any:
@@ -56,6 +64,8 @@ def _bind(region: Region, args: Sequence[Any]) -> list[Value]:
             raise DTypeError(f"argument {k} is {arg.dtype}, not {t.dtype}")
         if len(arg.shape) != t.ndim:
             raise ShapeError(f"argument {k} has {len(arg.shape)} dimensions, not {t.ndim}")
+        if any(n > LIMIT for n in arg.shape):
+            raise ShapeError(f"argument {k} has shape {arg.shape}: an axis has at most 2**48 elements")
         out.append(arg)
     return out
 
@@ -177,7 +187,14 @@ class Run:
     def _evaluate(self, node: Node) -> None:
         inputs = [self.values[i] for i in node.inputs]
         try:
-            value = self.bind(node, inputs) if node.definition.binds else MEANING[node.op](node, inputs, self)
+            binds = node.definition.binds
+            if not binds or (node.op == "scan" and not node.attr("until")):
+                self._room(node)
+            value = self.bind(node, inputs) if binds else MEANING[node.op](node, inputs, self)
+        except MemoryError as e:
+            if isinstance(e, WeftError):
+                raise
+            raise self._lacks(node, str(e)) from e
         except WeftError as e:
             if not hasattr(e, "node"):
                 e.node, e.region = node, self.region  # type: ignore[attr-defined]
@@ -189,6 +206,19 @@ class Run:
         self.values[node] = value
         if self.report is not None:
             self.report(node, value)
+
+    def _room(self, node: Node) -> None:
+        """No machine has ADDRESSES bytes; NumPy counts an empty axis as one of length 1. A loop is not to run first."""
+        for t in node.type.items if isinstance(node.type, TupleType) else (node.type,):
+            if len(t.axes) and t.kind != "csr":
+                shape = tuple(map(self.length, t.axes))
+                if abs(math.prod(n or 1 for n in shape)) * DTYPES[t.dtype].itemsize >= ADDRESSES:
+                    raise self._lacks(node, f"an array of {t.dtype} with shape {shape}")
+
+    def _lacks(self, node: Node, what: str) -> OutOfMemoryError:
+        error = OutOfMemoryError(f"no memory for the value of {node.op}: {what}; no shared variable was changed")
+        error.node = node  # type: ignore[attr-defined]
+        return error
 
     def _conform(self, node: Node, t: TensorType, value: Value) -> Value:
         if t.kind != "csr":

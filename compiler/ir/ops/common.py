@@ -64,6 +64,21 @@ def equal(a: Node, b: Node, what: str) -> tuple[Check, ...]:
     return (Check("eq", (a, b), what),)
 
 
+def sizes(axes: tuple[Node, ...], what: str) -> tuple[Check, ...]:
+    """The obligations that lengths made of numbers are lengths: not negative, and not so large that they wrap."""
+    checks: list[Check] = []
+    for a in axes:
+        if not lengths.nonneg(a):
+            checks.append(Check("nonneg", (a,), what))
+        checks += (Check("size", factors, what) for factors in lengths.unbounded(a))
+    return tuple(checks)
+
+
+def fits(axes: tuple[Node, ...], what: str) -> tuple[Check, ...]:
+    """The obligation that the number of elements does not wrap."""
+    return tuple(Check("size", factors, what) for factors in lengths.unbounded(lengths.product(axes)))
+
+
 def joined(op: str, nodes: tuple[Node, ...]) -> tuple[tuple[Node, ...], tuple[Check, ...]]:
     """The common axes of tensors of equal rank; an axis of static length 1 stretches, no other does."""
     ranks = {n.type.ndim for n in nodes}

@@ -7,7 +7,7 @@ from .. import lengths
 from ..dtypes import DTYPES
 from ..node import Check, Typed, bound_length, define
 from ..types import TensorType
-from .common import dense, equal, one_of, rank, same_dtype, scalars
+from .common import dense, equal, one_of, rank, same_dtype, scalars, sizes
 
 
 @define("dot", "procedural", strided_inputs=(0, 1))
@@ -57,7 +57,8 @@ def csr(inputs, attrs):
     checks = _csr_operands("csr", data, indices, indptr)
     scalars("csr", columns)
     rows = lengths.sub(indptr.type.axes[0], lengths.const(1))
-    return Typed(TensorType(data.type.dtype, (rows, lengths.normal(columns)), "csr"), checks)
+    n = lengths.normal(columns)
+    return Typed(TensorType(data.type.dtype, (rows, n), "csr"), checks + sizes((n,), "columns of a sparse matrix"))
 
 
 @define("csr_part", "structure")
@@ -113,7 +114,9 @@ def csr_dot_t(inputs, attrs):
     scalars("csr_dot_t", columns)
     rows = lengths.sub(indptr.type.axes[0], lengths.const(1))
     checks += equal(rows, g.type.axes[0], "rows of the sparse matrix and of the dense one")
-    return Typed(TensorType(g.type.dtype, (lengths.normal(columns), g.type.axes[1])), checks)
+    n = lengths.normal(columns)
+    checks += sizes((n,), "columns of a sparse matrix")
+    return Typed(TensorType(g.type.dtype, (n, g.type.axes[1])), checks)
 
 
 @define("csr_sample", "procedural")

@@ -7,7 +7,7 @@ from .. import lengths
 from ..dtypes import DTYPES
 from ..node import Check, Node, Typed, build, define
 from ..types import TensorType
-from .common import axis_of, dense, equal, is_one, one_of, scalars
+from .common import axis_of, dense, equal, fits, is_one, one_of, scalars, sizes
 
 
 @define("dimshuffle", "view", virtual=True, covers=True)
@@ -33,8 +33,9 @@ def reshape(inputs, attrs):
     scalars("reshape", *new)
     axes = tuple(map(lengths.normal, new))
     checks = equal(lengths.product(x.type.axes), lengths.product(axes), "number of elements before and after reshape")
-    negative = tuple(Check("nonneg", (a,), "length in reshape") for a in axes if not lengths.nonneg(a))
-    return Typed(TensorType(x.type.dtype, axes), checks + negative)
+    if checks:  # compared modulo 2^64: neither number may have wrapped
+        checks = fits(x.type.axes, "number of elements before reshape") + fits(axes, "number of elements") + checks
+    return Typed(TensorType(x.type.dtype, axes), checks + sizes(axes, "length in reshape"))
 
 
 @define("alloc", "view", virtual=True, covers=True)
@@ -46,7 +47,7 @@ def alloc(inputs, attrs):
     if x.type.ndim > len(new):
         raise ShapeError(f"alloc of a value with {x.type.ndim} dimensions to {len(new)}")
     axes = tuple(map(lengths.normal, new))
-    checks: tuple[Check, ...] = tuple(Check("nonneg", (a,), "length in alloc") for a in axes if not lengths.nonneg(a))
+    checks = sizes(axes, "length in alloc")
     for a, b in zip(x.type.axes, axes[len(axes) - x.type.ndim :], strict=True):
         if not is_one(a):
             checks += equal(a, b, "length of the value and of its place in alloc")
@@ -99,7 +100,7 @@ def walk_spec(x: Node, bounds: tuple[Node, ...], spec) -> list[tuple[Node, Node,
             if entry[3] == 0:
                 raise ShapeError("a slice with step 0")
             first, span = lengths.slice_bounds(n, start, stop, entry[3])
-            out.append((first, span, entry[3], ()))
+            out.append((first, span, lengths.clip(entry[3]), ()))
     if rest:
         raise InternalError(f"{len(rest)} bounds too many for the subscript {spec}")
     return out
@@ -164,8 +165,7 @@ def iota(inputs, attrs):
     scalars("iota", n)
     one_of("iota", "dtype", attrs["dtype"], tuple(DTYPES))
     n = lengths.normal(n)
-    checks = () if lengths.nonneg(n) else (Check("nonneg", (n,), "length of a range"),)
-    return Typed(TensorType(attrs["dtype"], (n,)), checks)
+    return Typed(TensorType(attrs["dtype"], (n,)), sizes((n,), "length of a range"))
 
 
 def window_count(n: Node, size: int, stride: int) -> Node:
@@ -202,8 +202,7 @@ def spread(inputs, attrs):
         raise ShapeError(f"spread along axis {attrs['axis']} of a tensor with {g.type.ndim} dimensions, windows last")
     axes = list(g.type.axes)
     axes[attrs["axis"]] = n = lengths.normal(n)
-    checks = () if lengths.nonneg(n) else (Check("nonneg", (n,), "length of spread"),)
-    return Typed(TensorType(g.type.dtype, tuple(axes)), checks)
+    return Typed(TensorType(g.type.dtype, tuple(axes)), sizes((n,), "length of spread"))
 
 
 @define("draw", "view", costly=True, virtual=False, covers=True)
@@ -220,8 +219,7 @@ def draw(inputs, attrs):
     if attrs["dtype"] not in ("float32", "float64"):
         raise DTypeError(f"draw gives float32 or float64, not {attrs['dtype']}")
     axes = tuple(map(lengths.normal, new))
-    checks = tuple(Check("nonneg", (a,), "length of a draw") for a in axes if not lengths.nonneg(a))
-    return Typed(TensorType(attrs["dtype"], axes), checks)
+    return Typed(TensorType(attrs["dtype"], axes), sizes(axes, "length of a draw"))
 
 
 @define("advance", "view", virtual=False, covers=True)
