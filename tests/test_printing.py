@@ -146,7 +146,8 @@ def test_steps_of_a_program_with_blocks() -> None:
     assert lines[0] == "buffers" and "result b4, b5" in lines
     # In order: the scan's step in the first branch, the run-time length in the second, the update at the end.
     rest = iter(lines)
-    for start in ("steps", "ifelse(", "then", "scan(", "check", "dot(", "else", "nonzero(", "commit: state 0", "after", "k"):
+    starts = ["steps", "ifelse(", "then", "scan(", "check", "dot(", "else", "nonzero(", "commit: state 0", "after", "k"]
+    for start in starts:
         assert any(line.startswith(start) for line in rest), start
     numbers = {word.strip("(),") for line in lines[lines.index("steps") :] for word in line.split() if word[:1] == "b"}
     declared = {line.split()[0] for line in lines[1 : lines.index("steps")]}
