@@ -103,7 +103,8 @@ def main() -> int:
         results[name] = json.loads(done.stdout.splitlines()[-1])
     print(table(results))
     if args.json:
-        args.json.write_text(json.dumps({"machine": describe(0), "cases": results}, indent=1) + "\n")
+        machine = {k: v for k, v in describe(0).items() if k != "threads"}
+        args.json.write_text(json.dumps({"machine": machine, "cases": results}, indent=1) + "\n")
     return 0
 
 
