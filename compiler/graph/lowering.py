@@ -113,7 +113,7 @@ def _missing(leaf: Variable, outputs: Sequence[Variable], what: str) -> str:
     users = [v for v in ancestors(outputs) if v.owner is not None and leaf in v.owner.inputs]
     used = f"; it is used at {users[0].trace}" if users else ""
     return (
-        f"{leaf.describe()} : {leaf.node.type} is needed to compute the outputs of this {what}, but it is not among "
+        f"{leaf.describe()} : {leaf.type} is needed to compute the outputs of this {what}, but it is not among "
         f"its inputs and is not a shared variable{used}. Declared at {leaf.trace}. Add it to the inputs or to givens."
     )
 
