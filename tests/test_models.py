@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
+import runpy
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import weft
+import weft.models
+from weft.compiler.graph.lowering import lower
+from weft.compiler.graph.variable import Constant, ancestors
 from weft.models import digits
 
 
@@ -82,3 +90,43 @@ def test_scikit_learn_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     with pytest.raises(SystemExit, match="pip install scikit-learn"):
         digits.load()
+
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+PROGRAMS = [
+    *(f"weft.models.{m.name}" for m in pkgutil.iter_modules(weft.models.__path__)),
+    *sorted(str(p) for p in EXAMPLES.glob("*.py")),
+]
+
+
+def computing(outputs: list[Any]) -> tuple[int, int]:
+    """Operations that compute, and matrix products among them."""
+    leaves = [v for v in ancestors(outputs) if v.owner is None and not isinstance(v, Constant)]
+    nodes = lower(leaves, outputs).region.nodes()
+    return sum(n.family not in ("leaf", "view", "structure") for n in nodes), sum(n.op == "dot" for n in nodes)
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: Path(p).stem if p.endswith(".py") else p)
+def test_a_gradient_costs_at_most_five_times_its_function(
+    program: str, floatx: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[Any, list[Any]]] = []
+    grad = weft.grad
+
+    def noted(cost: Any, wrt: Any, **options: Any) -> Any:
+        found = grad(cost, wrt, **options)
+        asked.append((cost, found if isinstance(found, list) else [found]))
+        return found
+
+    monkeypatch.setattr(weft, "grad", noted)
+    if program.endswith(".py"):
+        runpy.run_path(program, run_name="__main__")
+    else:
+        pytest.importorskip("sklearn")
+        monkeypatch.setattr(sys, "argv", [program, "--epochs", "1"])
+        importlib.import_module(program).main()
+    assert asked or "scalar_addition" in program
+    for cost, found in asked:
+        (forward, products), (both, all_products) = computing([cost]), computing([cost, *found])
+        assert both - forward <= 5 * forward
+        assert all_products - products <= 2 * products, "two products back for each one"
