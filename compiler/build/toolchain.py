@@ -8,6 +8,7 @@ import platform
 import shlex
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -100,7 +101,8 @@ def _takes(command: tuple[str, ...], flags: Sequence[str]) -> subprocess.Complet
     text = "#include <stdint.h>\n#include <stdlib.h>\n#include <math.h>\nint weft_probe;\n"
     # What clang calls unused may be of its driver's making (zig adds -c); a flag that it does not know is an error.
     quiet = ("-Werror", "-Wno-unused-command-line-argument")
-    return _run([*command, *flags, *quiet, "-fsyntax-only", "-x", "c", "-"], text)
+    with tempfile.TemporaryDirectory(prefix="weft-probe-") as folder:
+        return _run([*command, *flags, *quiet, "-c", "-x", "c", "-", "-o", os.path.join(folder, "probe.o")], text)
 
 
 def _run(command: Sequence[str], text: str = "") -> subprocess.CompletedProcess[str]:
