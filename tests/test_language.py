@@ -129,3 +129,15 @@ def test_ties_go_to_the_first_argument(mode: str) -> None:
         assert tangent(1, 1) == 2
     for at in (0.0, 1.0):
         assert weft.function([x], weft.grad(T.clip(x, 0, 1), x), mode=mode)(at) == 1
+
+
+@pytest.mark.parametrize("mode", ["interpret", "compile"])
+def test_parts_of_a_stack_are_written_to(mode: str) -> None:
+    a, b = T.dscalars("a", "b")
+    s = T.stack([a, b])
+    i = T.stack([T.cast(a, "int64"), T.cast(b, "int64")])
+    outs = [T.set_subtensor(s[0], 5.0), T.inc_subtensor(s[:3], 1.0), T.set_subtensor(i[:1], 7)]
+    found = weft.function([a, b], outs, mode=mode)(2.0, 3.0)
+    assert [list(v) for v in found] == [[5, 3], [3, 4], [7, 3]]
+    slopes = weft.function([a, b], weft.grad(s[0] * s[1] ** 2, [a, b]), mode=mode)(2.0, 3.0)
+    assert [float(g) for g in slopes] == [9, 12]

@@ -198,8 +198,9 @@ def elements(v: Variable) -> list[Variable] | None:
 
 
 def element_of_stack(v: Variable, args: Any) -> Variable | None:
-    """v[args] where v is a stack of scalars (a shape, say) and args a number or a slice of numbers."""
-    if not isinstance(args, (int, np.integer, slice)) or isinstance(args, bool):
+    """v[args] where v is a stack of lengths (a shape, say) and args a number or a slice of numbers: the lengths
+    themselves, so that what is declared with them has them."""
+    if v.dtype != "int64" or not isinstance(args, (int, np.integer, slice)) or isinstance(args, bool):
         return None
     parts = elements(v)
     if parts is None:
@@ -209,7 +210,9 @@ def element_of_stack(v: Variable, args: Any) -> Variable | None:
             return None
         from .shaping import stack
 
-        return stack(parts[args])
+        out = stack(parts[args])
+        out._subscript = (v, args)
+        return out
     return parts[args] if -len(parts) <= args < len(parts) else None
 
 
