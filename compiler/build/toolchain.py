@@ -62,6 +62,8 @@ def program_flags(toolchain: Toolchain) -> tuple[str, ...]:
 
 @cache
 def _program_flags(command: tuple[str, ...]) -> tuple[str, ...]:
+    if _takes(command, (*REQUIRED, *PROGRAM)).returncode == 0:  # as most do: one run of the compiler, not one a flag
+        return PROGRAM
     return tuple(f for f in PROGRAM if _takes(command, (*REQUIRED, f)).returncode == 0)
 
 

@@ -10,7 +10,7 @@ Each decision is recorded (`Decision`) with its reason and the bytes it saves.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -437,37 +437,31 @@ class _Fuser:
         return Fused(region(self.source.params, outputs, checks), self.decisions, members, renamed)
 
 
-def _costly_sources(roots: list[Node], limit: int = 64) -> set[Node]:
+def _nearby(
+    roots: Iterable[Node], limit: int, met: Callable[[Node], bool], through: Callable[[Node], bool]
+) -> set[Node]:
+    """The nodes from the roots on, at most `limit`: those that `met` accepts, behind those that `through` lets pass."""
+    seen: set[Node] = set()
+    stack = list(roots)
+    while stack and len(seen) < limit:
+        n = stack.pop()
+        if n not in seen and met(n):
+            seen.add(n)
+            if through(n):
+                stack.extend(n.inputs)
+    return seen
+
+
+def _costly_sources(roots: Iterable[Node]) -> set[Node]:
     """Reductions and costly operations that values are computed from nearby, not looking behind steps."""
-    out: set[Node] = set()
-    seen: set[Node] = set()
-    stack = list(roots)
-    while stack and len(seen) < limit:
-        n = stack.pop()
-        if n in seen or n.ndim == 0 or n.family not in ("elementwise", "view", "reduce"):
-            continue
-        seen.add(n)
-        if n.family == "reduce" or (n.family == "elementwise" and n.definition.costly):
-            out.add(n)
-        stack.extend(n.inputs)
-    return out
+    found = _nearby(roots, 64, lambda n: n.ndim != 0 and n.family in ("elementwise", "view", "reduce"), lambda n: True)
+    return {n for n in found if n.family == "reduce" or (n.family == "elementwise" and not _is_cheap(n))}
 
 
-def _folds(roots: Iterable[Node], limit: int = 16) -> set[tuple]:
+def _folds(roots: Iterable[Node]) -> set[tuple]:
     """What is folded, and how, by reductions and those that pointwise values are computed from."""
-    out: set[tuple] = set()
-    seen: set[Node] = set()
-    stack = list(roots)
-    while stack and len(seen) < limit:
-        n = stack.pop()
-        if n in seen:
-            continue
-        seen.add(n)
-        if n.family == "reduce":
-            out.add((n.attr("axes"), n.inputs[0].type.axes))
-        elif n.family == "elementwise" or n.op == "dimshuffle":
-            stack.extend(n.inputs)
-    return out
+    found = _nearby(roots, 16, lambda n: True, lambda n: n.family == "elementwise" or n.op == "dimshuffle")
+    return {(n.attr("axes"), n.inputs[0].type.axes) for n in found if n.family == "reduce"}
 
 
 def _covers(c: Cluster, loops: frozenset[int]) -> bool:
