@@ -13,7 +13,8 @@
 #include "weft_random.h"
 
 #define WEFT_BLOCK 1024 /* elements of a reduction between two flushes of its lanes (docs/numerics.md) */
-#define WEFT_TILE 64    /* columns of a column reduction worked on at once */
+#define WEFT_TILE 128   /* columns of a column reduction worked on at once */
+#define WEFT_STRIP 256  /* elements after which it is asked whether an argument was hard for a fast function */
 
 /* A function compiled as it stands: one too long for the optimiser. */
 #if defined(__clang__)

@@ -7,6 +7,7 @@ WEFT_BLOCK, within a block in lanes (element e in lane e mod L), lanes joined by
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 from ...runtime.errors import InternalError
 from ..ir import lengths
@@ -14,7 +15,7 @@ from ..ir.node import Node, build
 from ..lower.kernel import Nest
 from . import scalar
 from .expressions import Scope, Text, strip
-from .nests import acc_node, acc_type, accumulates, hoist, rounded, start_of, value_type, whole, wide
+from .nests import acc_node, acc_type, accumulates, hoist, rounded, start_of, value_type, values_of, whole, wide
 
 GRAIN = 16384  # operations below which a chunk is not worth waking a thread for
 
@@ -30,6 +31,16 @@ ROLLED = "#pragma GCC unroll 1"
 def lanes(acc: Node) -> int:
     """Lanes of a reduction, by its dtype alone whatever else shares the loop: a 64-byte vector."""
     return 16 if acc.attr("dtype") in ("float32", "float16", "bfloat16") else 8
+
+
+def fold_of(a: Node) -> str:
+    """The fold of a block's lanes: an argmax is that of max, whose place is searched for afterwards."""
+    return "max" if a.attr("fold") == "argmax" else a.attr("fold")
+
+
+def place_type(acc: Node) -> str:
+    """The C type of an argmax's place within a block of a column: as wide as its values, so that lanes are."""
+    return "int64_t" if value_type(acc) in ("double", "int64_t", "uint64_t") else "int32_t"
 
 
 def lane(acc: Node, element: str, width: int) -> str:
@@ -157,9 +168,10 @@ class KernelPrinter:
         scope.emit(out, list(extents[1:]))
         inner.names |= scope.names
         hoist(out, inner, statements, set(variables))
+        if len(names) == 1 and self.nest.mode == "map":
+            self.vector_loop(out, inner, names[0], "begin", "end", statements, "#pragma GCC ivdep")
+            return
         if len(names) == 1:
-            if self.nest.mode == "map":
-                out("#pragma GCC ivdep")
             out.open(f"for (int64_t i{names[0]} = begin; i{names[0]} < end; i{names[0]}++)")
             inner.bind(variables[0], f"i{names[0]}")
         else:
@@ -188,6 +200,50 @@ class KernelPrinter:
             else:
                 raise InternalError(f"{s.op} is not a statement that stands alone")
 
+    def vector_loop(
+        self, out: Text, scope: Scope, k: int, begin: str, end: str, body: list[Node], *pragmas: str
+    ) -> None:
+        """A loop of stores. Where a function has hard arguments it runs in strips: each by the fast form, and again by
+        the complete one if an argument was hard."""
+        scope = scope.inner()
+        scope.bind(build("index", index=k), f"i{k}")
+        values = values_of(body)
+
+        def loop(first: str, last: str, inside: Callable[[Scope], None], fast: bool) -> None:
+            for p in pragmas:
+                out(p)
+            out.open(f"for (int64_t i{k} = {first}; i{k} < {last}; i{k}++)")
+            one = scope.inner()
+            one.fast = fast
+            inside(one)
+            out.close()
+
+        def all_of_it(one: Scope) -> None:
+            self.statements(out, one, body)
+
+        flags = scope.hard_flags(values)
+        if not flags:
+            return loop(begin, end, all_of_it, False)
+        out.open(f"for (int64_t v = {begin}; v < {end}; v += WEFT_STRIP)")
+        out(f"const int64_t w = weft_min64(v + WEFT_STRIP, {end});")
+        self.declare(out, flags)
+        if self.in_place:  # a store may be over what a second run needs: first only the flags
+            loop("v", "w", lambda one: one.emit(out, values), True)
+            out.open(f"if (!({' | '.join(flags)}))")
+            loop("v", "w", all_of_it, True)
+            out.close(" else {")
+            out.depth += 1
+        else:
+            loop("v", "w", all_of_it, True)
+            out.open(f"if ({' | '.join(flags)})")
+        loop("v", "w", all_of_it, False)
+        out.close()
+        out.close()
+
+    def declare(self, out: Text, flags: list[str]) -> None:
+        for f in flags:
+            out(f"int{8 * int(f[-1])}_t {f} = 0;")
+
     def stage(self, out: Text, scope: Scope, loop: Node) -> None:
         """An inner loop: stores, and accumulators in lanes."""
         (k,) = loop.attr("index")
@@ -199,12 +255,7 @@ class KernelPrinter:
         hoist(out, inner, body, {var})
         accs = [s for s in body if s.op == "accumulate"]
         if not accs:
-            inner.bind(var, f"i{k}")
-            out("#pragma GCC ivdep")
-            out(ROLLED)
-            out.open(f"for (int64_t i{k} = 0; i{k} < {extent}; i{k}++)")
-            self.statements(out, inner.inner(), body)
-            out.close()
+            self.vector_loop(out, inner, k, "0", extent, body, "#pragma GCC ivdep", ROLLED)
             return
         for a in accs:
             out(f"{acc_type(a)} acc{a.attr('acc')} = {start_of(a)};")
@@ -213,8 +264,14 @@ class KernelPrinter:
         out.open(f"for (int64_t b = 0; b < {extent}; b += WEFT_BLOCK)")
         self.block_of(out, inner, body, accs, k, "b", f"weft_min64(b + WEFT_BLOCK, {extent})")
         for a in accs:
-            if a.attr("fold") != "argmax":
-                out(_join(a, f"acc{a.attr('acc')}", f"lane{a.attr('acc')}[0]", "b == 0"))
+            n = a.attr("acc")
+            if a.attr("fold") == "argmax":
+                out.open(f"if (b == 0 || WEFT_BETTER(lane{n}[0], best{n}))")
+                self.search(out, inner, a, k, "b")
+                out(f"best{n} = lane{n}[0], acc{n} = b + at{n};")
+                out.close()
+            else:
+                out(_join(a, "", "b"))
         out.close()
         for a in accs:
             n = a.attr("acc")
@@ -227,13 +284,30 @@ class KernelPrinter:
         self, out: Text, inner: Scope, body: list[Node], accs: list[Node], k: int, start: str, stop: str
     ) -> None:
         """One block: full rounds of lanes, the rest, and the tree over the lanes, whose result is lane 0."""
-        folded = [a for a in accs if a.attr("fold") != "argmax"]
-        width = min(map(lanes, folded), default=1)
-        for a in folded:
-            out(f"{value_type(a)} lane{a.attr('acc')}[{lanes(a)}];")
-            ident = scalar.identity(a.attr("fold"), wide(a.attr("dtype")))
-            out(f"for (int l = 0; l < {lanes(a)}; l++) lane{a.attr('acc')}[l] = {ident};")
         out(f"const int64_t e = {stop};")
+        for a in accs:
+            out(f"{value_type(a)} lane{a.attr('acc')}[{lanes(a)}];")
+        inner = inner.inner()
+        flags = inner.hard_flags(values_of(body)) if not self.in_place else []
+        self.declare(out, flags)
+        for fast in (True, False) if flags else (False,):
+            if flags:
+                out.open("" if fast else f"if ({' | '.join(flags)})")
+            for a in accs:
+                ident = scalar.identity(a.attr("fold"), wide(a.attr("dtype")))
+                out(f"for (int l = 0; l < {lanes(a)}; l++) lane{a.attr('acc')}[l] = {ident};")
+            inner.fast = fast
+            self.rounds(out, inner, body, accs, k, start)
+            if flags:
+                out.close()
+        for a in accs:
+            n = a.attr("acc")
+            step = scalar.fold_text(fold_of(a), a.attr("dtype"), f"lane{n}[l]", f"lane{n}[l + h]")
+            out(f"for (int h = {lanes(a) // 2}; h; h /= 2) for (int l = 0; l < h; l++) lane{n}[l] = {strip(step)};")
+
+    def rounds(self, out: Text, inner: Scope, body: list[Node], accs: list[Node], k: int, start: str) -> None:
+        """The elements of a block, `start` to e, into their lanes."""
+        width = min(map(lanes, accs))
         out(f"int64_t j = {start};")
         var = build("index", index=k)
         for full in (True, False):
@@ -252,21 +326,26 @@ class KernelPrinter:
                     continue
                 value = one[s.inputs[0]]
                 n = s.attr("acc")
-                if s.attr("fold") == "argmax":
-                    out(
-                        f"{{ const {value_type(s)} v = {strip(value)}; "
-                        f"if (i{k} == 0 || WEFT_BETTER(v, best{n})) {{ best{n} = v; acc{n} = i{k}; }} }}"
-                    )
-                else:
-                    place = f"lane{n}[{lane(s, f'(j - {start})', width)}]"
-                    out(f"{place} = {strip(scalar.fold_text(s.attr('fold'), s.attr('dtype'), place, value))};")
+                here = lane(s, f"(j - {start})", width)
+                place = f"lane{n}[{here}]"
+                out(f"{place} = {strip(scalar.fold_text(fold_of(s), s.attr('dtype'), place, value))};")
             out.close()
             if full:
                 out.close()
-        for a in folded:
-            n = a.attr("acc")
-            step = scalar.fold_text(a.attr("fold"), a.attr("dtype"), f"lane{n}[l]", f"lane{n}[l + h]")
-            out(f"for (int h = {lanes(a) // 2}; h; h /= 2) for (int l = 0; l < h; l++) lane{n}[l] = {strip(step)};")
+
+    def search(self, out: Text, inner: Scope, a: Node, k: int, start: str) -> None:
+        """`at`: where the first of the largest values of a block, lane 0, stands in it."""
+        n = a.attr("acc")
+        one = inner.inner()
+        one.bind(build("index", index=k), f"i{k}")
+        out(f"int32_t at{n} = WEFT_BLOCK;")
+        out.open(f"for (int64_t i{k} = {start}; i{k} < e; i{k}++)")
+        one.emit(out, list(a.inputs))
+        out(f"const {value_type(a)} v = {strip(one[a.inputs[0]])};")
+        out(f"const int same = v == lane{n}[0] || (v != v && lane{n}[0] != lane{n}[0]);")
+        out(f"const int32_t here = same ? i{k} - {start} : WEFT_BLOCK;")
+        out(f"at{n} = here < at{n} ? here : at{n};")
+        out.close()
 
     # Column reductions: lanes of whole tiles of columns
 
@@ -310,6 +389,12 @@ class KernelPrinter:
             out(inner.store(s))
         for s in fold:
             n = s.attr("acc")
+            if s.attr("fold") == "argmax":
+                out(f"const {value_type(s)} v{n} = {strip(inner[s.inputs[0]])};")
+                # As a sum: of a choice between the old and the new place gcc makes a branch around a store.
+                out(f"at{n}[0][c] += -({place_type(s)})WEFT_BETTER(v{n}, into{n}[c]) & (row{n} - at{n}[0][c]);")
+                out(f"into{n}[c] = {strip(scalar.fold_text('max', s.attr('dtype'), f'into{n}[c]', f'v{n}'))};")
+                continue
             out(
                 f"into{n}[c] = "
                 f"{strip(scalar.fold_text(s.attr('fold'), s.attr('dtype'), f'into{n}[c]', inner[s.inputs[0]]))};"
@@ -331,28 +416,41 @@ class KernelPrinter:
             self.over_columns(out, inner, last, stores)
             out.close()
             return
+        over = "for (int64_t c = 0; c < width; c++)"
         for a in accs:
-            out(f"{value_type(a)} acc{a.attr('acc')}[WEFT_TILE];")
-            out(f"for (int64_t c = 0; c < width; c++) acc{a.attr('acc')}[c] = {start_of(a)};")
+            n = a.attr("acc")
+            out(f"{acc_type(a)} acc{n}[WEFT_TILE];")
+            out(f"{over} acc{n}[c] = {start_of(a)};")
+            if a.attr("fold") == "argmax":
+                out(f"{value_type(a)} best{n}[WEFT_TILE];")
         out.open(f"for (int64_t b = 0; b < {extent}; b += WEFT_BLOCK)")
         for a in accs:
             n = a.attr("acc")
             ident = scalar.identity(a.attr("fold"), wide(a.attr("dtype")))
+            if a.attr("fold") == "argmax":  # the first of the largest, in whatever order: no lanes
+                out(f"{value_type(a)} lane{n}[1][WEFT_TILE];")
+                out(f"{place_type(a)} at{n}[1][WEFT_TILE];")
+                out(f"{over} lane{n}[0][c] = {ident}, at{n}[0][c] = 0;")
+                continue
             out(f"{value_type(a)} lane{n}[{lanes(a)}][WEFT_TILE];")
-            out(f"for (int l = 0; l < {lanes(a)}; l++) for (int64_t c = 0; c < width; c++) lane{n}[l][c] = {ident};")
+            out(f"for (int l = 0; l < {lanes(a)}; l++) {over} lane{n}[l][c] = {ident};")
         out(f"const int64_t e = weft_min64(b + WEFT_BLOCK, {extent});")
         out.open(f"for (int64_t i{k} = b; i{k} < e; i{k}++)")
         for a in accs:
             n = a.attr("acc")
-            out(f"{value_type(a)} *restrict const into{n} = lane{n}[(i{k} - b) % {lanes(a)}];")
+            row = "0" if a.attr("fold") == "argmax" else f"(i{k} - b) % {lanes(a)}"
+            out(f"{value_type(a)} *restrict const into{n} = lane{n}[{row}];")
+            if a.attr("fold") == "argmax":
+                out(f"const {place_type(a)} row{n} = ({place_type(a)})(i{k} - b);")
         self.over_columns(out, inner, last, stores, accs)
         out.close()
         for a in accs:
             n = a.attr("acc")
-            step = scalar.fold_text(a.attr("fold"), a.attr("dtype"), f"lane{n}[l][c]", f"lane{n}[l + h][c]")
-            out(f"for (int h = {lanes(a) // 2}; h; h /= 2) for (int l = 0; l < h; l++)")
-            out(f"    for (int64_t c = 0; c < width; c++) lane{n}[l][c] = {strip(step)};")
-            out(f"for (int64_t c = 0; c < width; c++) {_join(a, f'acc{n}[c]', f'lane{n}[0][c]', 'b == 0')}")
+            if a.attr("fold") != "argmax":
+                step = scalar.fold_text(a.attr("fold"), a.attr("dtype"), f"lane{n}[l][c]", f"lane{n}[l + h][c]")
+                out(f"for (int h = {lanes(a) // 2}; h; h /= 2) for (int l = 0; l < h; l++)")
+                out(f"    {over} lane{n}[l][c] = {strip(step)};")
+            out(f"{over} {_join(a, '[c]', 'b')}")
         out.close()
         for a in accs:
             n = a.attr("acc")
@@ -402,26 +500,19 @@ class KernelPrinter:
         inner = scope.inner()
         hoist(out, inner, body, {var})
         if not accs:
-            inner.bind(var, f"i{k}")
-            out("#pragma GCC ivdep")
-            out.open(f"for (int64_t i{k} = begin; i{k} < end; i{k}++)")
-            self.statements(out, inner, body)
-            out.close()
+            self.vector_loop(out, inner, k, "begin", "end", body, "#pragma GCC ivdep")
             calls.append(f"call->parallel_for({extent}, {GRAIN}, call->threads, {name}, &args);")
             return part
         out.open("for (int64_t o = begin; o < end; o++)")
         out("const int64_t b = o * WEFT_BLOCK;")
-        for a in accs:
-            if a.attr("fold") == "argmax":
-                out(f"int64_t acc{a.attr('acc')} = b;")
-                out(f"{value_type(a)} best{a.attr('acc')} = {scalar.identity('argmax', wide(a.attr('dtype')))};")
         self.block_of(out, inner, body, accs, k, "b", f"weft_min64(b + WEFT_BLOCK, {extent})")
         blocks = f"(({extent} + WEFT_BLOCK - 1) / WEFT_BLOCK)"
         join: list[str] = []
         for a in accs:
             n = a.attr("acc")
             if a.attr("fold") == "argmax":
-                out(f"s{part}[o] = best{n}, s{part + 1}[o] = acc{n};")
+                self.search(out, inner, a, k, "b")
+                out(f"s{part}[o] = lane{n}[0], s{part + 1}[o] = b + at{n};")
                 join.append(
                     f"{{ int64_t best = 0; for (int64_t o = 1; o < {blocks}; o++) "
                     f"if (WEFT_BETTER(a->s{part}[o], a->s{part}[best])) "
@@ -477,9 +568,17 @@ class KernelPrinter:
         out.close()
 
 
-def _join(a: Node, acc: str, lane: str, first: str) -> str:
-    fold = strip(scalar.fold_text(a.attr("fold"), a.attr("dtype"), acc, lane))
-    return f"{acc} = {first} ? {lane} : {fold};"
+def _join(a: Node, column: str, start: str) -> str:
+    """The statement that adds the block from `start` on, in lane 0, to an accumulator (of a column)."""
+    n = a.attr("acc")
+    lane = f"lane{n}[0]{column}"
+    if a.attr("fold") == "argmax":
+        return (
+            f"if ({start} == 0 || WEFT_BETTER({lane}, best{n}{column})) "
+            f"best{n}{column} = {lane}, acc{n}{column} = {start} + at{n}[0]{column};"
+        )
+    acc = f"acc{n}{column}"
+    return f"{acc} = {start} == 0 ? {lane} : {strip(scalar.fold_text(a.attr('fold'), a.attr('dtype'), acc, lane))};"
 
 
 def _ceildiv(extent: Node) -> Node:

@@ -323,9 +323,7 @@ class _Lowering:
     def _by_columns(self, last: Node, statements: list[Node]) -> bool:
         """Whether most of the memory read in reductions lies along the last outer loop rather than the inner ones."""
         loops = [s for s in statements if s.op == "loop"]
-        if any(n.op in ("draw_at", "checked") for n in topological(loops)) or any(
-            s.attr("fold") in ("argmax",) for lp in loops for s in lp.inputs[1:] if s.op == "accumulate"
-        ):
+        if any(n.op in ("draw_at", "checked") for n in topological(loops)):
             return False
         across = along = 0
         for lp in loops:
@@ -466,4 +464,3 @@ def index_roots(everything: list[Node]) -> list[Node]:
             if not inside and not isinstance(i.type, TupleType) and i.type.dtype == "int64":
                 roots.setdefault(i)
     return list(roots)
-
