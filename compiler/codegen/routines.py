@@ -73,7 +73,7 @@ def dot(host, out, scope, s):
     (ars, acs), (brs, bcs) = strides(a), strides(b)
     out(
         f"{lib('gemm', dtype)}({m}, {n}, {k}, {pa}, {ars}, {acs}, {pb}, {brs}, {bcs}, b{c.number}, {n}, 1, "
-        f"call->parallel_for, call->threads, {work});"
+        f"call->parallel_for, call->threads, {work}, NULL, NULL);"
     )
 
 
