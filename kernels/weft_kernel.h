@@ -48,6 +48,12 @@ WEFT_FN int64_t weft_checked(int64_t i, int64_t n, weft_fault *fault) {
     return j;
 }
 
+/* An argument of a kernel that a product runs on its rectangles: a scalar or an array. */
+typedef union {
+    int64_t n;
+    const void *p;
+} weft_argument;
+
 WEFT_FN int64_t weft_min64(int64_t a, int64_t b) { return a < b ? a : b; }
 WEFT_FN int64_t weft_max64(int64_t a, int64_t b) { return a > b ? a : b; }
 

@@ -54,7 +54,7 @@ class Scope:
         self.fault: str = outer.fault if outer else "fault"
         # Every load before any store, for buffers that overlap.
         self.loads_first: bool = outer.loads_first if outer else False
-        # Loads that branches of a switch need before the switch: see c_kernel.ROLLED.
+        # Loads that branches of a switch need before the switch: see c_loops.ROLLED.
         self.loads_out: bool = outer.loads_out if outer else False
         # Whether functions are printed in their fast form, hard arguments noted in flags (scalar.HARD).
         self.fast: bool = outer.fast if outer else False

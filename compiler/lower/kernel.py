@@ -51,13 +51,14 @@ class Reduction:
     final: bool  # folds over the outer loops themselves
 
 
-def lower_kernel(kernel: Node) -> Nest:
-    return _Lowering(kernel.attr("body"), kernel.attr("layout"), kernel.attr("outer")).run()
+def lower_kernel(kernel: Node, collapse: bool = True) -> Nest:
+    """The nest of a kernel; without `collapse` its outer loops stay apart, so that it can run by rectangles."""
+    return _Lowering(kernel.attr("body"), kernel.attr("layout"), kernel.attr("outer"), collapse).run()
 
 
 class _Lowering:
-    def __init__(self, body: Region, layout: tuple, outer: int):
-        self.body, self.layout, self.outer_count = body, layout, outer
+    def __init__(self, body: Region, layout: tuple, outer: int, collapse: bool):
+        self.body, self.layout, self.outer_count, self.collapse = body, layout, outer, collapse
         scalars = [p for p in body.params if p.ndim == 0 and p.type.dtype == "int64"]
         self.scalars = len(scalars)
         tensors = body.params[self.scalars :]
@@ -214,7 +215,7 @@ class _Lowering:
         for domain in dict.fromkeys(k[1] for k in order):
             alone = all(set(domain).isdisjoint(k[1]) for k in order if k[1] != domain)
             flat[domain] = self._collapse(list(domain), everything, mapping, alone)
-        kept_outer = self._collapse_outer(outer, everything, mapping)
+        kept_outer = self._collapse_outer(outer, everything, mapping) if self.collapse else outer
         rewritten = dict(zip(everything, substitute(everything, mapping), strict=True))
 
         def final(x: Node, local: dict[Node, Node] | None) -> Node:
