@@ -304,6 +304,10 @@ WEFT_UNSIGNED(WEFT_UNSIGNED_ONLY)
   WEFT_FN T weft_asin_##D(T a) { return WEFT_LIBM(asin##F)(a); }                                     \
   WEFT_FN T weft_acos_##D(T a) { return WEFT_LIBM(acos##F)(a); }                                     \
   WEFT_FN T weft_atan_##D(T a) { return WEFT_LIBM(atan##F)(a); }                                     \
+  WEFT_FN T weft_asinh_##D(T a) { return WEFT_LIBM(asinh##F)(a); }                                   \
+  WEFT_FN T weft_acosh_##D(T a) { return WEFT_LIBM(acosh##F)(a); }                                   \
+  WEFT_FN T weft_atanh_##D(T a) { return WEFT_LIBM(atanh##F)(a); }                                   \
+  WEFT_FN T weft_cbrt_##D(T a) { return WEFT_LIBM(cbrt##F)(a); }                                     \
   WEFT_FN T weft_erf_##D(T a) { return WEFT_LIBM(erf##F)(a); }                                       \
   WEFT_FN T weft_erfc_##D(T a) { return WEFT_LIBM(erfc##F)(a); }                                     \
   /* exp of -|x| never overflows, and both branches keep their last bits */                          \
@@ -333,6 +337,26 @@ WEFT_UNSIGNED(WEFT_UNSIGNED_ONLY)
 WEFT_FLOAT(f32, float, f)
 WEFT_FLOAT(f64, double, )
 
+/* From a rough start (Winitzki's in the tails, the series near 0) three of Halley's steps on erf, or on erfc where 1 - a
+ * is exact. */
+WEFT_FN double weft_erfinv_f64(double x) {
+  double a = weft_abs_f64(x), y;
+  if (!(a < 1.0)) return a == 1.0 ? weft_copysign_f64(WEFT_INF_f64, x) : WEFT_NAN_f64;
+  if (a < 0.5) {
+    y = a * (0.88622692545275801 + 0.23201366653465449 * a * a);
+  } else {
+    double w = weft_log_f64((1.0 - a) * (1.0 + a)), t = 4.3307467508 + 0.5 * w;
+    y = weft_sqrt_f64(weft_sqrt_f64(t * t - w / 0.147) - t);
+  }
+  for (int k = 0; k < 3; k++) {
+    double r = a < 0.5 ? weft_erf_f64(y) - a : (1.0 - a) - weft_erfc_f64(y);
+    double u = r * 0.88622692545275801 * weft_exp_f64(y * y);
+    y -= u / (1.0 + y * u);
+  }
+  return weft_copysign_f64(y, x);
+}
+WEFT_FN float weft_erfinv_f32(float x) { return (float)weft_erfinv_f64((double)x); }
+
 /* ---- float16 and bfloat16: float32's operation, then one rounding ------------------------------------- */
 
 #define WEFT_HALF_UNARY(D, OP) \
@@ -356,7 +380,8 @@ WEFT_FLOAT(f64, double, )
   WEFT_HALF_UNARY(D, sqrt) WEFT_HALF_UNARY(D, sin) WEFT_HALF_UNARY(D, cos) WEFT_HALF_UNARY(D, tan)    \
   WEFT_HALF_UNARY(D, sinh) WEFT_HALF_UNARY(D, cosh) WEFT_HALF_UNARY(D, tanh)                          \
   WEFT_HALF_UNARY(D, asin) WEFT_HALF_UNARY(D, acos) WEFT_HALF_UNARY(D, atan)                          \
-  WEFT_HALF_UNARY(D, erf) WEFT_HALF_UNARY(D, erfc)                                                    \
+  WEFT_HALF_UNARY(D, asinh) WEFT_HALF_UNARY(D, acosh) WEFT_HALF_UNARY(D, atanh)                       \
+  WEFT_HALF_UNARY(D, erf) WEFT_HALF_UNARY(D, erfc) WEFT_HALF_UNARY(D, erfinv) WEFT_HALF_UNARY(D, cbrt) \
   WEFT_HALF_UNARY(D, sigmoid) WEFT_HALF_UNARY(D, softplus)                                            \
   WEFT_HALF_BINARY(D, add) WEFT_HALF_BINARY(D, sub) WEFT_HALF_BINARY(D, mul)                          \
   WEFT_HALF_BINARY(D, truediv) WEFT_HALF_BINARY(D, floordiv) WEFT_HALF_BINARY(D, mod)                 \
