@@ -408,9 +408,26 @@ WEFT_FN float weft_abs_c64(weft_c64 z) {
   return (float)weft_sqrt_f64((double)z.re * z.re + (double)z.im * z.im);
 }
 
+/* x - y as x + weft_minus(y): equal bits. gcc 12 makes of neighbours x * y - z and x * y + w one instruction that does not
+ * round the product (vfmaddsub), whatever -ffp-contract says; of two sums it makes sums. */
+WEFT_FN float weft_minus_f32(float x) { return weft_frombits_f32(weft_bits_f32(x) ^ 0x80000000u); }
+WEFT_FN double weft_minus_f64(double x) { return weft_frombits_f64(weft_bits_f64(x) ^ 0x8000000000000000ull); }
+
+/* For parts that are written as they come: gcc does not see both at once. */
+#if defined(__GNUC__) && !defined(__clang__) && !defined(__CUDACC__)
+#ifdef __SSE2__
+#define WEFT_UNSEEN(x) __asm__("" : "+x"(x))
+#else
+#define WEFT_UNSEEN(x) __asm__("" : "+m"(x))
+#endif
+#else
+#define WEFT_UNSEEN(x) (void)(x)
+#endif
+
 /* Division by the component of larger size (Smith), so that squares neither overflow nor vanish. */
 #define WEFT_COMPLEX(D, C, T, R)                                                                  \
   WEFT_FN C weft_complex_##D(T re, T im) { C z; z.re = re; z.im = im; return z; }                 \
+  WEFT_FN C weft_of_parts_##D(T re, T im) { WEFT_UNSEEN(im); return weft_complex_##D(re, im); }   \
   WEFT_FN T weft_real_##D(C z) { return z.re; }                                                   \
   WEFT_FN T weft_imag_##D(C z) { return z.im; }                                                   \
   WEFT_FN C weft_conj_##D(C z) { return weft_complex_##D(z.re, -z.im); }                          \
@@ -423,7 +440,8 @@ WEFT_FN float weft_abs_c64(weft_c64 z) {
   WEFT_FN C weft_add_##D(C a, C b) { return weft_complex_##D(a.re + b.re, a.im + b.im); }         \
   WEFT_FN C weft_sub_##D(C a, C b) { return weft_complex_##D(a.re - b.re, a.im - b.im); }         \
   WEFT_FN C weft_mul_##D(C a, C b) {                                                              \
-    return weft_complex_##D(a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re);                \
+    T minus = weft_minus_##R(a.im * b.im);                                                        \
+    return weft_complex_##D(a.re * b.re + minus, a.re * b.im + a.im * b.re);                      \
   }                                                                                               \
   WEFT_FN C weft_sqr_##D(C a) { return weft_mul_##D(a, a); }                                      \
   WEFT_FN C weft_truediv_##D(C a, C b) {                                                          \
@@ -431,10 +449,10 @@ WEFT_FN float weft_abs_c64(weft_c64 z) {
     if (br == 0 && bi == 0) return weft_complex_##D(a.re / br, a.im / br);                        \
     if (br >= bi) {                                                                               \
       T t = b.im / b.re, s = (T)1 / (b.re + b.im * t);                                            \
-      return weft_complex_##D((a.re + a.im * t) * s, (a.im - a.re * t) * s);                      \
+      return weft_complex_##D((a.re + a.im * t) * s, (a.im + weft_minus_##R(a.re * t)) * s);      \
     }                                                                                             \
     T t = b.re / b.im, s = (T)1 / (b.im + b.re * t);                                              \
-    return weft_complex_##D((a.re * t + a.im) * s, (a.im * t - a.re) * s);                        \
+    return weft_complex_##D((a.re * t + a.im) * s, (a.im * t + weft_minus_##R(a.re)) * s);        \
   }                                                                                               \
   WEFT_FN C weft_reciprocal_##D(C a) { return weft_truediv_##D(weft_complex_##D(1, 0), a); }
 
