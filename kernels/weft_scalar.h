@@ -304,6 +304,10 @@ WEFT_UNSIGNED(WEFT_UNSIGNED_ONLY)
   WEFT_FN T weft_asin_##D(T a) { return WEFT_LIBM(asin##F)(a); }                                     \
   WEFT_FN T weft_acos_##D(T a) { return WEFT_LIBM(acos##F)(a); }                                     \
   WEFT_FN T weft_atan_##D(T a) { return WEFT_LIBM(atan##F)(a); }                                     \
+  WEFT_FN T weft_asinh_##D(T a) { return WEFT_LIBM(asinh##F)(a); }                                   \
+  WEFT_FN T weft_acosh_##D(T a) { return WEFT_LIBM(acosh##F)(a); }                                   \
+  WEFT_FN T weft_atanh_##D(T a) { return WEFT_LIBM(atanh##F)(a); }                                   \
+  WEFT_FN T weft_cbrt_##D(T a) { return WEFT_LIBM(cbrt##F)(a); }                                     \
   WEFT_FN T weft_erf_##D(T a) { return WEFT_LIBM(erf##F)(a); }                                       \
   WEFT_FN T weft_erfc_##D(T a) { return WEFT_LIBM(erfc##F)(a); }                                     \
   /* exp of -|x| never overflows, and both branches keep their last bits */                          \
@@ -333,6 +337,26 @@ WEFT_UNSIGNED(WEFT_UNSIGNED_ONLY)
 WEFT_FLOAT(f32, float, f)
 WEFT_FLOAT(f64, double, )
 
+/* From a rough start (Winitzki's in the tails, the series near 0) three of Halley's steps on erf, or on erfc where 1 - a
+ * is exact. */
+WEFT_FN double weft_erfinv_f64(double x) {
+  double a = weft_abs_f64(x), y;
+  if (!(a < 1.0)) return a == 1.0 ? weft_copysign_f64(WEFT_INF_f64, x) : WEFT_NAN_f64;
+  if (a < 0.5) {
+    y = a * (0.88622692545275801 + 0.23201366653465449 * a * a);
+  } else {
+    double w = weft_log_f64((1.0 - a) * (1.0 + a)), t = 4.3307467508 + 0.5 * w;
+    y = weft_sqrt_f64(weft_sqrt_f64(t * t - w / 0.147) - t);
+  }
+  for (int k = 0; k < 3; k++) {
+    double r = a < 0.5 ? weft_erf_f64(y) - a : (1.0 - a) - weft_erfc_f64(y);
+    double u = r * 0.88622692545275801 * weft_exp_f64(y * y);
+    y -= u / (1.0 + y * u);
+  }
+  return weft_copysign_f64(y, x);
+}
+WEFT_FN float weft_erfinv_f32(float x) { return (float)weft_erfinv_f64((double)x); }
+
 /* ---- float16 and bfloat16: float32's operation, then one rounding ------------------------------------- */
 
 #define WEFT_HALF_UNARY(D, OP) \
@@ -356,7 +380,8 @@ WEFT_FLOAT(f64, double, )
   WEFT_HALF_UNARY(D, sqrt) WEFT_HALF_UNARY(D, sin) WEFT_HALF_UNARY(D, cos) WEFT_HALF_UNARY(D, tan)    \
   WEFT_HALF_UNARY(D, sinh) WEFT_HALF_UNARY(D, cosh) WEFT_HALF_UNARY(D, tanh)                          \
   WEFT_HALF_UNARY(D, asin) WEFT_HALF_UNARY(D, acos) WEFT_HALF_UNARY(D, atan)                          \
-  WEFT_HALF_UNARY(D, erf) WEFT_HALF_UNARY(D, erfc)                                                    \
+  WEFT_HALF_UNARY(D, asinh) WEFT_HALF_UNARY(D, acosh) WEFT_HALF_UNARY(D, atanh)                       \
+  WEFT_HALF_UNARY(D, erf) WEFT_HALF_UNARY(D, erfc) WEFT_HALF_UNARY(D, erfinv) WEFT_HALF_UNARY(D, cbrt) \
   WEFT_HALF_UNARY(D, sigmoid) WEFT_HALF_UNARY(D, softplus)                                            \
   WEFT_HALF_BINARY(D, add) WEFT_HALF_BINARY(D, sub) WEFT_HALF_BINARY(D, mul)                          \
   WEFT_HALF_BINARY(D, truediv) WEFT_HALF_BINARY(D, floordiv) WEFT_HALF_BINARY(D, mod)                 \
@@ -383,9 +408,26 @@ WEFT_FN float weft_abs_c64(weft_c64 z) {
   return (float)weft_sqrt_f64((double)z.re * z.re + (double)z.im * z.im);
 }
 
+/* x - y as x + weft_minus(y): equal bits. gcc 12 makes of neighbours x * y - z and x * y + w one instruction that does not
+ * round the product (vfmaddsub), whatever -ffp-contract says; of two sums it makes sums. */
+WEFT_FN float weft_minus_f32(float x) { return weft_frombits_f32(weft_bits_f32(x) ^ 0x80000000u); }
+WEFT_FN double weft_minus_f64(double x) { return weft_frombits_f64(weft_bits_f64(x) ^ 0x8000000000000000ull); }
+
+/* For parts that are written as they come: gcc does not see both at once. */
+#if defined(__GNUC__) && !defined(__clang__) && !defined(__CUDACC__)
+#ifdef __SSE2__
+#define WEFT_UNSEEN(x) __asm__("" : "+x"(x))
+#else
+#define WEFT_UNSEEN(x) __asm__("" : "+m"(x))
+#endif
+#else
+#define WEFT_UNSEEN(x) (void)(x)
+#endif
+
 /* Division by the component of larger size (Smith), so that squares neither overflow nor vanish. */
 #define WEFT_COMPLEX(D, C, T, R)                                                                  \
   WEFT_FN C weft_complex_##D(T re, T im) { C z; z.re = re; z.im = im; return z; }                 \
+  WEFT_FN C weft_of_parts_##D(T re, T im) { WEFT_UNSEEN(im); return weft_complex_##D(re, im); }   \
   WEFT_FN T weft_real_##D(C z) { return z.re; }                                                   \
   WEFT_FN T weft_imag_##D(C z) { return z.im; }                                                   \
   WEFT_FN C weft_conj_##D(C z) { return weft_complex_##D(z.re, -z.im); }                          \
@@ -398,7 +440,8 @@ WEFT_FN float weft_abs_c64(weft_c64 z) {
   WEFT_FN C weft_add_##D(C a, C b) { return weft_complex_##D(a.re + b.re, a.im + b.im); }         \
   WEFT_FN C weft_sub_##D(C a, C b) { return weft_complex_##D(a.re - b.re, a.im - b.im); }         \
   WEFT_FN C weft_mul_##D(C a, C b) {                                                              \
-    return weft_complex_##D(a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re);                \
+    T minus = weft_minus_##R(a.im * b.im);                                                        \
+    return weft_complex_##D(a.re * b.re + minus, a.re * b.im + a.im * b.re);                      \
   }                                                                                               \
   WEFT_FN C weft_sqr_##D(C a) { return weft_mul_##D(a, a); }                                      \
   WEFT_FN C weft_truediv_##D(C a, C b) {                                                          \
@@ -406,10 +449,10 @@ WEFT_FN float weft_abs_c64(weft_c64 z) {
     if (br == 0 && bi == 0) return weft_complex_##D(a.re / br, a.im / br);                        \
     if (br >= bi) {                                                                               \
       T t = b.im / b.re, s = (T)1 / (b.re + b.im * t);                                            \
-      return weft_complex_##D((a.re + a.im * t) * s, (a.im - a.re * t) * s);                      \
+      return weft_complex_##D((a.re + a.im * t) * s, (a.im + weft_minus_##R(a.re * t)) * s);      \
     }                                                                                             \
     T t = b.re / b.im, s = (T)1 / (b.im + b.re * t);                                              \
-    return weft_complex_##D((a.re * t + a.im) * s, (a.im * t - a.re) * s);                        \
+    return weft_complex_##D((a.re * t + a.im) * s, (a.im * t + weft_minus_##R(a.re)) * s);        \
   }                                                                                               \
   WEFT_FN C weft_reciprocal_##D(C a) { return weft_truediv_##D(weft_complex_##D(1, 0), a); }
 

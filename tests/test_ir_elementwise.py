@@ -83,6 +83,8 @@ ON_FLOATS = {
     "expm1": np.expm1, "sin": np.sin, "cos": np.cos, "tan": np.tan, "tanh": np.tanh, "sinh": np.sinh, "cosh": np.cosh,
     "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "sigmoid": special.expit, "erf": special.erf,
     "softplus": lambda x: np.where(x > 40, x, np.log1p(np.exp(np.minimum(x, 40)))), "erfc": special.erfc,
+    "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh, "cbrt": np.cbrt,
+    "erfinv": lambda x: np.copysign(special.erfinv(x), x),
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "maximum": np.maximum, "minimum": np.minimum,
     "truediv": np.divide, "floordiv": np.floor_divide, "mod": np.mod, "pow": np.power, "atan2": np.arctan2,
     "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,

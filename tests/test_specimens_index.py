@@ -243,3 +243,11 @@ def test_report_names_library_operations() -> None:
     named = "library operations" + ", outside"  # in no line of source that the report quotes
     assert named in weft.function([a], T.slinalg.cholesky(a)).report()
     assert named not in weft.function([a], T.exp(a)).report()
+
+
+def test_lengths_that_two_stretched_scatters_share() -> None:
+    """The name of a length was printed inside the braces of the first copy and used after them."""
+    x, w = T.ftensor4("x"), T.ftensor4("w")
+    cost = T.sum(T.sqr(T.nnet.conv2d(x, w)))
+    a, b = rng.normal(size=(2, 3, 6, 5)).astype("f"), rng.normal(size=(4, 3, 3, 3)).astype("f")
+    agree([x, w], weft.grad(cost, [x, w]), [a, b], tolerance=1e-3)

@@ -191,8 +191,6 @@ def broadcast_copy(
     out: Text, scope: HostScope, have: Any, want: Any, src: str, dst: str, convert: str = ""
 ) -> None:
     """Loops that copy a contiguous array into a larger one, axes of length 1 stretched."""
-    out.open("")
-    out("int64_t at = 0;")
     index = "0"
     stride = lengths.const(1)
     strides: list[Node] = []
@@ -200,7 +198,10 @@ def broadcast_copy(
         strides.append(lengths.const(0) if lengths.static(a) == 1 else stride)
         stride = lengths.mul(stride, a)
     strides.reverse()
+    # In front of the braces: later steps use the names.
     texts = [(scope.get(out, n), scope.get(out, st)) for n, st in zip(want, strides, strict=True)]
+    out.open("")
+    out("int64_t at = 0;")
     for k, (n, st) in enumerate(texts):
         out.open(f"for (int64_t q{k} = 0; q{k} < {n}; q{k}++)")
         index += f" + q{k} * {st}"

@@ -84,7 +84,9 @@ def operation(n: Node, args: list[str]) -> str:
             return args[0]
         return f"weft_cast_{suffix(dtype)}_{suffix(n.type.dtype)}({args[0]})"
     if op == "complex":
-        return f"weft_complex_{suffix(n.type.dtype)}({args[0]}, {args[1]})"
+        # Parts that are both computed have to be kept apart: see weft_minus in kernels/weft_scalar.h.
+        name = "complex" if any(i.op in ("const", "load") for i in n.inputs) else "of_parts"
+        return f"weft_{name}_{suffix(n.type.dtype)}({args[0]}, {args[1]})"
     if (
         op in ("floordiv", "mod")
         and dtype == "int64"

@@ -56,6 +56,14 @@ def _abs(g: Any, x: Any, y: Any) -> Variable:
     return g * m.sgn(x)
 
 
+def _length(x: Any) -> Any:
+    """sqrt(x * x + 1) where the square may overflow (in float16 from 256 on): |x| sqrt(1 / x**2 + 1) beyond 1."""
+    large = m.gt(m.abs_(x), 1)
+    outer = m.switch(large, x, 1)
+    q = m.switch(large, m.inv(outer), x)
+    return m.abs_(outer) * m.sqrt(q * q + 1)
+
+
 ROWS: dict[str, tuple[Any, ...]] = {
     "neg": (lambda g, x, y: -g,),
     "abs": (_abs,),
@@ -79,10 +87,15 @@ ROWS: dict[str, tuple[Any, ...]] = {
     "asin": (lambda g, x, y: g / m.sqrt((1 - x) * (x + 1)),),
     "acos": (lambda g, x, y: -(g / m.sqrt((1 - x) * (x + 1))),),
     "atan": (lambda g, x, y: g / (x * x + 1),),
+    "asinh": (lambda g, x, y: g / _length(x),),
+    "acosh": (lambda g, x, y: g / (m.sqrt(x - 1) * m.sqrt(x + 1)),),
+    "atanh": (lambda g, x, y: g / ((1 - x) * (x + 1)),),
+    "cbrt": (lambda g, x, y: times(g, 1 / 3) / (y * y),),
     "sigmoid": (lambda g, x, y: g * y * (1 - y),),
     "softplus": (lambda g, x, y: g * m.sigmoid(x),),
     "erf": (lambda g, x, y: times(g, 2 / numbers.sqrt(numbers.pi)) * m.exp(-(x * x)),),
     "erfc": (lambda g, x, y: times(g, -2 / numbers.sqrt(numbers.pi)) * m.exp(-(x * x)),),
+    "erfinv": (lambda g, x, y: times(g, numbers.sqrt(numbers.pi) / 2) * m.exp(y * y),),
     "add": (lambda g, a, b, y: g, lambda g, a, b, y: g),
     "sub": (lambda g, a, b, y: g, lambda g, a, b, y: -g),
     "mul": (lambda g, a, b, y: g * b, lambda g, a, b, y: g * a),

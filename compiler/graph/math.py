@@ -72,7 +72,9 @@ exp, log, log1p, expm1, sqrt = (_make_float_unary(n) for n in ("exp", "log", "lo
 exp2, log2, log10 = (_make_float_unary(n) for n in ("exp2", "log2", "log10"))
 sin, cos, tan, sinh, cosh, tanh = (_make_float_unary(n) for n in ("sin", "cos", "tan", "sinh", "cosh", "tanh"))
 arcsin, arccos, arctan = (_make_float_unary("arc" + n[1:], n) for n in ("asin", "acos", "atan"))
-sigmoid, softplus, erf, erfc = (_make_float_unary(n) for n in ("sigmoid", "softplus", "erf", "erfc"))
+arcsinh, arccosh, arctanh = (_make_float_unary("arc" + n[1:], n) for n in ("asinh", "acosh", "atanh"))
+sigmoid, softplus, cbrt = (_make_float_unary(n) for n in ("sigmoid", "softplus", "cbrt"))
+erf, erfc, erfinv = (_make_float_unary(n) for n in ("erf", "erfc", "erfinv"))
 reciprocal_, floor_, ceil_, trunc_, round_ = (
     _make_float_unary(n) for n in ("reciprocal", "floor", "ceil", "trunc", "round")
 )

@@ -19,6 +19,24 @@ def _by_python(f: Callable[[float], float]):
     return lambda x: np.asarray(whole(x.astype(np.float64)), np.float64).astype(x.dtype)
 
 
+def _erfinv(x: float) -> float:
+    """Halley's steps on erf (on erfc where 1 - |x| is exact), until they no longer move: the iteration is cubic."""
+    a = abs(x)
+    if not a < 1:
+        return math.copysign(math.inf, x) if a == 1 else math.nan
+    half_root_pi = math.sqrt(math.pi) / 2
+    # Beyond 0.5 a start below the root, sqrt(-log(1 - a)) or less, so that exp(y * y) stays in range.
+    y = a * half_root_pi if a < 0.5 else 0.9 * math.sqrt(-math.log1p(-a)) - 0.2
+    for _ in range(50):
+        wrong = math.erf(y) - a if a < 0.5 else (1 - a) - math.erfc(y)
+        step = wrong * half_root_pi * math.exp(y * y)
+        step /= 1 + y * step
+        y -= step
+        if abs(step) <= 1e-10 * abs(y):  # the next step is beyond the last bit
+            break
+    return math.copysign(y, x)
+
+
 def _sigmoid(x):
     one = x.dtype.type(1)
     z = np.exp(-np.abs(x))  # never overflows
@@ -73,7 +91,8 @@ FUNCTIONS: dict[str, Callable] = {
     "exp": np.exp, "log": np.log, "exp2": np.exp2, "log2": np.log2, "log10": np.log10, "log1p": np.log1p,
     "expm1": np.expm1, "sin": np.sin, "cos": np.cos, "tan": np.tan, "tanh": np.tanh, "sinh": np.sinh, "cosh": np.cosh,
     "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "sigmoid": _sigmoid, "softplus": _softplus,
-    "erf": _by_python(math.erf), "erfc": _by_python(math.erfc),
+    "erf": _by_python(math.erf), "erfc": _by_python(math.erfc), "erfinv": _by_python(_erfinv),
+    "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh, "cbrt": np.cbrt,
     "add": np.add, "mul": np.multiply, "maximum": np.maximum, "minimum": np.minimum, "sub": np.subtract,
     "truediv": np.true_divide, "floordiv": _floordiv, "mod": _mod, "pow": _pow, "atan2": np.arctan2,
     "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor,

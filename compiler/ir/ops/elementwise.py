@@ -37,7 +37,7 @@ ELEMENTWISE: dict[str, Row] = {
     **{n: Row(1, FLOATING, costly=True) for n in ("exp", "log")},
     **{n: Row(1, REAL_FLOAT, costly=True) for n in (
         "exp2", "log2", "log10", "log1p", "expm1", "sin", "cos", "tan", "tanh", "sinh", "cosh",
-        "asin", "acos", "atan", "sigmoid", "softplus", "erf", "erfc")},
+        "asin", "acos", "atan", "asinh", "acosh", "atanh", "cbrt", "sigmoid", "softplus", "erf", "erfc", "erfinv")},
     **{n: Row(2, ANY, commutative=True) for n in ("add", "mul")},
     **{n: Row(2, REAL, commutative=True) for n in ("maximum", "minimum")},
     "sub": Row(2, NUMBER), "truediv": Row(2, FLOATING, costly=True),
