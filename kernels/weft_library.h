@@ -70,8 +70,10 @@ typedef void (*weft_epilogue)(void *arg, int64_t i0, int64_t i1, int64_t j0, int
   void weft_lib_gemv_##D(int64_t m, int64_t k, const T *a, int64_t ars, int64_t acs, const T *x, int64_t incx, T *y, \
                          int64_t incy, weft_parallel_for_fn pfor, int threads);                                      \
   void weft_lib_dot_##D(int64_t n, const T *x, int64_t incx, const T *y, int64_t incy, T *out);                      \
-  /* running sums along the middle axis of [outer, n, inner]; out may be x */                                        \
-  void weft_lib_cumsum_##D(const T *x, T *out, int64_t outer, int64_t n, int64_t inner, int reverse);                \
+  /* running sums along the middle axis of [outer, n, inner], with `work` of so many bytes; out may be x */           \
+  int64_t weft_lib_cumsum_workspace_##D(int64_t outer, int64_t n, int64_t inner);                                    \
+  void weft_lib_cumsum_##D(const T *x, T *out, int64_t outer, int64_t n, int64_t inner, int reverse,                 \
+                           weft_parallel_for_fn pfor, int threads, void *work);                                      \
   /* bytes of `work` for a csr_dot_t with an output of [columns, m] */                                               \
   int64_t weft_lib_csr_dot_t_workspace_##D(int64_t columns, int64_t m);
 WEFT_LIB_NUMBERS(WEFT_LIB_DECLARE)

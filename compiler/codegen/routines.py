@@ -123,7 +123,11 @@ def cumsum(host, out, scope, s):
     n = scope.get(out, x.type.axes[axis])
     after = scope.get(out, lengths.product(x.type.axes[axis + 1 :]))
     reverse = int(s.node.attr("reverse"))
-    out(f"{lib('cumsum', x.type.dtype)}(b{s.inputs[0].number}, b{dst.number}, {before}, {n}, {after}, {reverse});")
+    work = host.workspace(out, f"{lib('cumsum_workspace', x.type.dtype)}({before}, {n}, {after})")
+    out(
+        f"{lib('cumsum', x.type.dtype)}(b{s.inputs[0].number}, b{dst.number}, {before}, {n}, {after}, {reverse}, "
+        f"call->parallel_for, call->threads, {work});"
+    )
 
 
 @routine("scatter")
