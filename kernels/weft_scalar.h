@@ -278,8 +278,15 @@ WEFT_UNSIGNED(WEFT_UNSIGNED_ONLY)
   WEFT_FN T weft_sub_##D(T a, T b) { return a - b; }                                                 \
   WEFT_FN T weft_mul_##D(T a, T b) { return a * b; }                                                 \
   WEFT_FN T weft_truediv_##D(T a, T b) { return a / b; }                                             \
-  WEFT_FN T weft_maximum_##D(T a, T b) { return a >= b || a != a ? a : b; }                          \
-  WEFT_FN T weft_minimum_##D(T a, T b) { return a <= b || a != a ? a : b; }                          \
+  /* written so that one max instruction and one choice come of it; of equal ones (zeros) it is the first */ \
+  WEFT_FN T weft_maximum_##D(T a, T b) {                                                             \
+    T r = b > a ? b : a;                                                                             \
+    return b != b ? b : r;                                                                           \
+  }                                                                                                  \
+  WEFT_FN T weft_minimum_##D(T a, T b) {                                                             \
+    T r = b < a ? b : a;                                                                             \
+    return b != b ? b : r;                                                                           \
+  }                                                                                                  \
   WEFT_FN uint8_t weft_isnan_##D(T a) { return (uint8_t)(a != a); }                                  \
   WEFT_FN uint8_t weft_isinf_##D(T a) { return (uint8_t)(WEFT_LIBM(fabs##F)(a) == WEFT_INF_##D); }   \
   WEFT_FN T weft_floor_##D(T a) { return WEFT_LIBM(floor##F)(a); }                                   \

@@ -22,7 +22,11 @@ CANDIDATES = ("cc", "gcc", "clang")
 # The meaning of generated code rests on these: see docs/numerics.md. A compiler that lacks one is refused.
 REQUIRED = ("-std=gnu11", "-O3", "-fwrapv", "-ffp-contract=off", "-fPIC")
 # These are for speed; each is used where the compiler takes it.
-OPTIONAL = ("-march=native", "-mprefer-vector-width=512", "-fno-math-errno", "-fno-trapping-math")
+# The widest moves: lanes are filled by them, and read again as vectors of full width, which must not wait for two halves.
+OPTIONAL = (
+    "-march=native", "-mprefer-vector-width=512", "-mmove-max=512", "-mstore-max=512", "-fno-math-errno",
+    "-fno-trapping-math",
+)  # fmt: skip
 # Generated programs: -O2 with the whole vectorizer. What else -O3 adds is no gain for these loops, and a loss where it
 # unrolls before it vectorises (a sum of rows of two concatenated matrices took 57 us, 136 at -O3: gcc 12.2, AVX-512).
 # They are right at -O3 as well, as exported C may be built: see codegen/c_loops.ROLLED.

@@ -296,7 +296,7 @@ class KernelPrinter(LoopPrinter):
                 step = scalar.fold_text(a.attr("fold"), a.attr("dtype"), f"lane{n}[l][c]", f"lane{n}[l + h][c]")
                 out(f"for (int h = {lanes(a) // 2}; h; h /= 2) for (int l = 0; l < h; l++)")
                 out(f"    {over} lane{n}[l][c] = {strip(step)};")
-            out(f"{over} {join(a, '[c]', 'b')}")
+            out(f"{over} {join(a, f'lane{n}[0][c]', '[c]', 'b')}")
         out.close()
         for a in accs:
             n = a.attr("acc")
@@ -358,7 +358,7 @@ class KernelPrinter(LoopPrinter):
             n = a.attr("acc")
             if a.attr("fold") == "argmax":
                 self.search(out, inner, a, k, "b")
-                out(f"s{part}[o] = lane{n}[0], s{part + 1}[o] = b + at{n};")
+                out(f"s{part}[o] = block{n}, s{part + 1}[o] = b + at{n};")
                 join.append(
                     f"{{ int64_t best = 0; for (int64_t o = 1; o < {blocks}; o++) "
                     f"if (WEFT_BETTER(a->s{part}[o], a->s{part}[best])) "
@@ -366,7 +366,7 @@ class KernelPrinter(LoopPrinter):
                 )
                 part += 2
             else:
-                out(f"s{part}[o] = lane{n}[0];")
+                out(f"s{part}[o] = block{n};")
                 fold = strip(scalar.fold_text(a.attr("fold"), a.attr("dtype"), f"a->acc{n}", f"a->s{part}[o]"))
                 join.append(f"a->acc{n} = {extent} > 0 ? a->s{part}[0] : {start_of(a)};")
                 join.append(f"for (int64_t o = 1; o < {blocks}; o++) a->acc{n} = {fold};")

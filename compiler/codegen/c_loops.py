@@ -129,12 +129,12 @@ class LoopPrinter:
         for a in accs:
             n = a.attr("acc")
             if a.attr("fold") == "argmax":
-                out.open(f"if (b == 0 || WEFT_BETTER(lane{n}[0], best{n}))")
+                out.open(f"if (b == 0 || WEFT_BETTER(block{n}, best{n}))")
                 self.search(out, inner, a, k, "b")
-                out(f"best{n} = lane{n}[0], acc{n} = b + at{n};")
+                out(f"best{n} = block{n}, acc{n} = b + at{n};")
                 out.close()
             else:
-                out(join(a, "", "b"))
+                out(join(a, f"block{n}", "", "b"))
         out.close()
         for a in accs:
             n = a.attr("acc")
@@ -146,10 +146,15 @@ class LoopPrinter:
     def block_of(
         self, out: Text, inner: Scope, body: list[Node], accs: list[Node], k: int, start: str, stop: str
     ) -> None:
-        """One block: full rounds of lanes, the rest, and the tree over the lanes, whose result is lane 0."""
+        """One block: full rounds of lanes, the rest, and the tree over the lanes, whose result is `block`.
+
+        What follows the rounds is written to arrays of its own, never over what it is computed of: else gcc makes stores
+        under a mask of a maximum, and whoever reads those at once waits for them.
+        """
         out(f"const int64_t e = {stop};")
         for a in accs:
-            out(f"{value_type(a)} lane{a.attr('acc')}[{lanes(a)}];")
+            n = a.attr("acc")
+            out(f"{value_type(a)} lane{n}[{lanes(a)}], end{n}[{lanes(a)}];")
         inner = inner.inner()
         flags = inner.hard_flags(values_of(body)) if not self.in_place else []
         self.declare(out, flags)
@@ -157,47 +162,72 @@ class LoopPrinter:
             if flags:
                 out.open("" if fast else f"if ({' | '.join(flags)})")
             for a in accs:
-                ident = scalar.identity(a.attr("fold"), wide(a.attr("dtype")))
-                out(f"for (int l = 0; l < {lanes(a)}; l++) lane{a.attr('acc')}[l] = {ident};")
+                out(f"for (int l = 0; l < {lanes(a)}; l++) lane{a.attr('acc')}[l] = {self.start(a)};")
             inner.fast = fast
             self.rounds(out, inner, body, accs, k, start)
             if flags:
                 out.close()
         for a in accs:
             n = a.attr("acc")
-            step = scalar.fold_text(fold_of(a), a.attr("dtype"), f"lane{n}[l]", f"lane{n}[l + h]")
-            out(f"for (int h = {lanes(a) // 2}; h; h /= 2) for (int l = 0; l < h; l++) lane{n}[l] = {strip(step)};")
+            have, h = f"end{n}", lanes(a) // 2
+            while h > 1:  # each step in numbers: as a loop over h none becomes a vector
+                step = scalar.fold_text(fold_of(a), a.attr("dtype"), f"{have}[l]", f"{have}[l + {h}]")
+                have = f"end{n}_{h}"
+                out(f"{value_type(a)} {have}[{h}];")
+                out(f"for (int l = 0; l < {h}; l++) {have}[l] = {strip(step)};")
+                h //= 2
+            last = scalar.fold_text(fold_of(a), a.attr("dtype"), f"{have}[0]", f"{have}[1]")
+            out(f"const {value_type(a)} block{n} = {strip(last)};")
+
+    def start(self, a: Node) -> str:
+        """What a lane starts from."""
+        return scalar.identity(a.attr("fold"), wide(a.attr("dtype")))
 
     def rounds(self, out: Text, inner: Scope, body: list[Node], accs: list[Node], k: int, start: str) -> None:
-        """The elements of a block, `start` to e, into their lanes."""
+        """The elements of a block, `start` to e, into their lanes: the full rounds, then the rest of them."""
         width = min(map(lanes, accs))
+        copies = [f"for (int l = 0; l < {lanes(a)}; l++) end{a.attr('acc')}[l] = lane{a.attr('acc')}[l];" for a in accs]
         out(f"int64_t j = {start};")
-        var = build("index", index=k)
-        for full in (True, False):
-            limit = f"{width}" if full else "e - j"
-            if full:
-                out.open(f"for (; j + {width} <= e; j += {width})")
-                out(ROLLED)
-            out.open(f"for (int l = 0; l < {limit}; l++)")
-            out(f"const int64_t i{k} = j + l;")
-            one = inner.inner()
-            one.bind(var, f"i{k}")
-            one.emit(out, [v for s in body for v in s.inputs])
-            for s in body:
-                if s.op == "store":
-                    out(one.store(s))
-                    continue
-                value = one[s.inputs[0]]
-                n = s.attr("acc")
-                here = lane(s, f"(j - {start})", width)
-                place = f"lane{n}[{here}]"
-                out(f"{place} = {strip(scalar.fold_text(fold_of(s), s.attr('dtype'), place, value))};")
-            out.close()
-            if full:
-                out.close()
+        out.open(f"for (; j + {width} <= e; j += {width})")
+        self.round(out, inner, body, k, start, width, "")
+        out.close()
+        out.open("if (j < e)")
+        for a, copy in zip(accs, copies, strict=True):
+            if lanes(a) > width:
+                out(copy)
+        out("const int rest = (int)(e - j);")
+        self.round(out, inner, body, k, start, width, "l < rest")  # a vector with a mask, not single elements
+        out.close(" else {")
+        out.depth += 1
+        for copy in copies:
+            out(copy)
+        out.close()
+
+    def round(self, out: Text, inner: Scope, body: list[Node], k: int, start: str, width: int, guard: str) -> None:
+        """`width` elements from j on; those beyond the block's end are kept out by the guard."""
+        if guard and not self.in_place and not any(s.op == "store" for s in body):
+            out("#pragma GCC ivdep")  # it writes to arrays of its own
+        out(ROLLED)
+        out.open(f"for (int l = 0; l < {width}; l++)")
+        out(f"const int64_t i{k} = j + l;")
+        one = inner.inner()
+        one.guard = guard
+        one.bind(build("index", index=k), f"i{k}")
+        one.emit(out, [v for s in body for v in s.inputs])
+        for s in body:
+            if s.op == "store":
+                out(one.store(s))
+                continue
+            n, value = s.attr("acc"), one[s.inputs[0]]
+            place = f"[{lane(s, f'(j - {start})', width)}]"
+            if guard:  # what a lane started from changes nothing: lanes are never -0
+                value = f"({guard} ? {value} : {self.start(s)})"
+            step = scalar.fold_text(fold_of(s), s.attr("dtype"), f"lane{n}{place}", value)
+            out(f"{'end' if guard else 'lane'}{n}{place} = {strip(step)};")
+        out.close()
 
     def search(self, out: Text, inner: Scope, a: Node, k: int, start: str) -> None:
-        """`at`: where the first of the largest values of a block, lane 0, stands in it."""
+        """`at`: where the first of the largest values of a block stands in it."""
         n = a.attr("acc")
         one = inner.inner()
         one.bind(build("index", index=k), f"i{k}")
@@ -205,20 +235,19 @@ class LoopPrinter:
         out.open(f"for (int64_t i{k} = {start}; i{k} < e; i{k}++)")
         one.emit(out, list(a.inputs))
         out(f"const {value_type(a)} v = {strip(one[a.inputs[0]])};")
-        out(f"const int same = v == lane{n}[0] || (v != v && lane{n}[0] != lane{n}[0]);")
+        out(f"const int same = v == block{n} || (v != v && block{n} != block{n});")
         out(f"const int32_t here = same ? i{k} - {start} : WEFT_BLOCK;")
         out(f"at{n} = here < at{n} ? here : at{n};")
         out.close()
 
 
-def join(a: Node, column: str, start: str) -> str:
-    """The statement that adds the block from `start` on, in lane 0, to an accumulator (of a column)."""
+def join(a: Node, block: str, column: str, start: str) -> str:
+    """The statement that adds the result of the block from `start` on to an accumulator (of a column)."""
     n = a.attr("acc")
-    lane = f"lane{n}[0]{column}"
     if a.attr("fold") == "argmax":
         return (
-            f"if ({start} == 0 || WEFT_BETTER({lane}, best{n}{column})) "
-            f"best{n}{column} = {lane}, acc{n}{column} = {start} + at{n}[0]{column};"
+            f"if ({start} == 0 || WEFT_BETTER({block}, best{n}{column})) "
+            f"best{n}{column} = {block}, acc{n}{column} = {start} + at{n}[0]{column};"
         )
     acc = f"acc{n}{column}"
-    return f"{acc} = {start} == 0 ? {lane} : {strip(scalar.fold_text(a.attr('fold'), a.attr('dtype'), acc, lane))};"
+    return f"{acc} = {start} == 0 ? {block} : {strip(scalar.fold_text(a.attr('fold'), a.attr('dtype'), acc, block))};"

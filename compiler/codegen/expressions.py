@@ -58,6 +58,8 @@ class Scope:
         self.loads_out: bool = outer.loads_out if outer else False
         # Whether functions are printed in their fast form, hard arguments noted in flags (scalar.HARD).
         self.fast: bool = outer.fast if outer else False
+        # The condition under which memory may be read, where a loop runs further than its elements go.
+        self.guard: str = outer.guard if outer else ""
 
     def inner(self) -> Scope:
         return Scope(self.pointer, self)
@@ -144,20 +146,25 @@ class Scope:
         args = [self.names[i] for i in n.inputs]
         if n.op == "load":
             got = scalar.load(self.pointer(n.attr("buffer")), strip(args[0]), n.type.dtype)
-            if len(args) == 1:
-                return got
-            return f"({args[1]} ? {got} : {scalar.literal(0, n.type.dtype)})"
+            condition = self._guarded(args[1:])
+            return f"({condition} ? {got} : {scalar.literal(0, n.type.dtype)})" if condition else got
         if n.op == "checked":
             got = f"weft_checked({strip(args[0])}, {strip(args[1])}, {self.fault})"
-            return got if len(args) == 2 else f"({args[2]} ? {got} : 0)"
+            condition = self._guarded(args[2:])
+            return f"({condition} ? {got} : 0)" if condition else got
         if n.op == "draw_at":
             return f"weft_{n.attr('distribution')}_{scalar.suffix(n.type.dtype)}({', '.join(args)})"
         return scalar.operation(n, args)
 
+    def _guarded(self, own: list[str]) -> str:
+        """The condition of what reads memory: its own, if it has one, and the scope's."""
+        return " && ".join([*([f"({self.guard})"] if self.guard else []), *own])
+
     def store(self, s: Node) -> str:
         """A store statement whose inputs are in scope."""
         offset, value = s.inputs
-        return scalar.store(self.pointer(s.attr("buffer")), strip(self[offset]), strip(self[value]), value.type.dtype)
+        guard = f"if ({self.guard}) " if self.guard else ""
+        return guard + scalar.store(self.pointer(s.attr("buffer")), strip(self[offset]), strip(self[value]), value.type.dtype)
 
     def __getitem__(self, n: Node) -> str:
         return self.names[n]

@@ -19,7 +19,7 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
         float acc0 = (-WEFT_INF_f32);
         for (int64_t b = 0; b < a->n1; b += WEFT_BLOCK) {
             const int64_t e = weft_min64(b + WEFT_BLOCK, a->n1);
-            float lane0[16];
+            float lane0[16], end0[16];
             for (int l = 0; l < 16; l++) lane0[l] = (-WEFT_INF_f32);
             int64_t j = b;
             for (; j + 16 <= e; j += 16) {
@@ -29,18 +29,31 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
                     lane0[l] = weft_maximum_f32(lane0[l], p0[t0 + i1]);
                 }
             }
-            for (int l = 0; l < e - j; l++) {
-                const int64_t i1 = j + l;
-                lane0[l] = weft_maximum_f32(lane0[l], p0[t0 + i1]);
+            if (j < e) {
+                const int rest = (int)(e - j);
+                #pragma GCC ivdep
+                #pragma GCC unroll 1
+                for (int l = 0; l < 16; l++) {
+                    const int64_t i1 = j + l;
+                    end0[l] = weft_maximum_f32(lane0[l], (l < rest ? ((l < rest) ? p0[t0 + i1] : 0.0f) : (-WEFT_INF_f32)));
+                }
+            } else {
+                for (int l = 0; l < 16; l++) end0[l] = lane0[l];
             }
-            for (int h = 8; h; h /= 2) for (int l = 0; l < h; l++) lane0[l] = weft_maximum_f32(lane0[l], lane0[l + h]);
-            acc0 = b == 0 ? lane0[0] : weft_maximum_f32(acc0, lane0[0]);
+            float end0_8[8];
+            for (int l = 0; l < 8; l++) end0_8[l] = weft_maximum_f32(end0[l], end0[l + 8]);
+            float end0_4[4];
+            for (int l = 0; l < 4; l++) end0_4[l] = weft_maximum_f32(end0_8[l], end0_8[l + 4]);
+            float end0_2[2];
+            for (int l = 0; l < 2; l++) end0_2[l] = weft_maximum_f32(end0_4[l], end0_4[l + 2]);
+            const float block0 = weft_maximum_f32(end0_2[0], end0_2[1]);
+            acc0 = b == 0 ? block0 : weft_maximum_f32(acc0, block0);
         }
         const int64_t t1 = a->n1 * i0;
         float acc1 = 0.0f;
         for (int64_t b = 0; b < a->n1; b += WEFT_BLOCK) {
             const int64_t e = weft_min64(b + WEFT_BLOCK, a->n1);
-            float lane1[16];
+            float lane1[16], end1[16];
             for (int l = 0; l < 16; l++) lane1[l] = 0.0f;
             int64_t j = b;
             for (; j + 16 <= e; j += 16) {
@@ -55,17 +68,29 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
                     lane1[l] = lane1[l] + t4;
                 }
             }
-            for (int l = 0; l < e - j; l++) {
-                const int64_t i1 = j + l;
-                const int64_t t5 = t1 + i1;
-                const float t6 = p0[t5] - acc0;
-                const float t7 = weft_exp_f32(t6);
-                p1[t5] = t6;
-                p2[t5] = t7;
-                lane1[l] = lane1[l] + t7;
+            if (j < e) {
+                const int rest = (int)(e - j);
+                #pragma GCC unroll 1
+                for (int l = 0; l < 16; l++) {
+                    const int64_t i1 = j + l;
+                    const int64_t t5 = t1 + i1;
+                    const float t6 = ((l < rest) ? p0[t5] : 0.0f) - acc0;
+                    const float t7 = weft_exp_f32(t6);
+                    if (l < rest) p1[t5] = t6;
+                    if (l < rest) p2[t5] = t7;
+                    end1[l] = lane1[l] + (l < rest ? t7 : 0.0f);
+                }
+            } else {
+                for (int l = 0; l < 16; l++) end1[l] = lane1[l];
             }
-            for (int h = 8; h; h /= 2) for (int l = 0; l < h; l++) lane1[l] = lane1[l] + lane1[l + h];
-            acc1 = b == 0 ? lane1[0] : acc1 + lane1[0];
+            float end1_8[8];
+            for (int l = 0; l < 8; l++) end1_8[l] = end1[l] + end1[l + 8];
+            float end1_4[4];
+            for (int l = 0; l < 4; l++) end1_4[l] = end1_8[l] + end1_8[l + 4];
+            float end1_2[2];
+            for (int l = 0; l < 2; l++) end1_2[l] = end1_4[l] + end1_4[l + 2];
+            const float block1 = end1_2[0] + end1_2[1];
+            acc1 = b == 0 ? block1 : acc1 + block1;
         }
         p3[i0] = acc1;
     }
@@ -106,7 +131,7 @@ static void k1_stage0(void *arg, int64_t begin, int64_t end, int worker) {
     for (int64_t o = begin; o < end; o++) {
         const int64_t b = o * WEFT_BLOCK;
         const int64_t e = weft_min64(b + WEFT_BLOCK, a->n0);
-        float lane0[16];
+        float lane0[16], end0[16];
         for (int l = 0; l < 16; l++) lane0[l] = 0.0f;
         int64_t j = b;
         for (; j + 16 <= e; j += 16) {
@@ -119,15 +144,28 @@ static void k1_stage0(void *arg, int64_t begin, int64_t end, int worker) {
                 lane0[l] = lane0[l] + (p0[(a->n2 * t0) + t1] - weft_log_f32(p1[t0]));
             }
         }
-        for (int l = 0; l < e - j; l++) {
-            const int64_t i0 = j + l;
-            const int64_t t2 = weft_checked(i0, a->n1, fault);
-            const int64_t t3 = weft_checked(p2[i0], a->n2, fault);
-            p3[i0] = i0;
-            lane0[l] = lane0[l] + (p0[(a->n2 * t2) + t3] - weft_log_f32(p1[t2]));
+        if (j < e) {
+            const int rest = (int)(e - j);
+            #pragma GCC unroll 1
+            for (int l = 0; l < 16; l++) {
+                const int64_t i0 = j + l;
+                const int64_t t2 = (l < rest) ? weft_checked(i0, a->n1, fault) : 0;
+                const int64_t t3 = (l < rest) ? weft_checked((l < rest) ? p2[i0] : 0, a->n2, fault) : 0;
+                const float t4 = ((l < rest) ? p0[(a->n2 * t2) + t3] : 0.0f) - weft_log_f32(((l < rest) ? p1[t2] : 0.0f));
+                if (l < rest) p3[i0] = i0;
+                end0[l] = lane0[l] + (l < rest ? t4 : 0.0f);
+            }
+        } else {
+            for (int l = 0; l < 16; l++) end0[l] = lane0[l];
         }
-        for (int h = 8; h; h /= 2) for (int l = 0; l < h; l++) lane0[l] = lane0[l] + lane0[l + h];
-        s1[o] = lane0[0];
+        float end0_8[8];
+        for (int l = 0; l < 8; l++) end0_8[l] = end0[l] + end0[l + 8];
+        float end0_4[4];
+        for (int l = 0; l < 4; l++) end0_4[l] = end0_8[l] + end0_8[l + 4];
+        float end0_2[2];
+        for (int l = 0; l < 2; l++) end0_2[l] = end0_4[l] + end0_4[l + 2];
+        const float block0 = end0_2[0] + end0_2[1];
+        s1[o] = block0;
     }
 }
 
@@ -208,7 +246,7 @@ static void k4_body(void *arg, int64_t begin, int64_t end, int worker) {
         float acc0 = 0.0f;
         for (int64_t b = 0; b < a->n1; b += WEFT_BLOCK) {
             const int64_t e = weft_min64(b + WEFT_BLOCK, a->n1);
-            float lane0[16];
+            float lane0[16], end0[16];
             for (int l = 0; l < 16; l++) lane0[l] = 0.0f;
             int64_t j = b;
             for (; j + 16 <= e; j += 16) {
@@ -218,12 +256,25 @@ static void k4_body(void *arg, int64_t begin, int64_t end, int worker) {
                     lane0[l] = lane0[l] + p0[t0 + i1];
                 }
             }
-            for (int l = 0; l < e - j; l++) {
-                const int64_t i1 = j + l;
-                lane0[l] = lane0[l] + p0[t0 + i1];
+            if (j < e) {
+                const int rest = (int)(e - j);
+                #pragma GCC ivdep
+                #pragma GCC unroll 1
+                for (int l = 0; l < 16; l++) {
+                    const int64_t i1 = j + l;
+                    end0[l] = lane0[l] + (l < rest ? ((l < rest) ? p0[t0 + i1] : 0.0f) : 0.0f);
+                }
+            } else {
+                for (int l = 0; l < 16; l++) end0[l] = lane0[l];
             }
-            for (int h = 8; h; h /= 2) for (int l = 0; l < h; l++) lane0[l] = lane0[l] + lane0[l + h];
-            acc0 = b == 0 ? lane0[0] : acc0 + lane0[0];
+            float end0_8[8];
+            for (int l = 0; l < 8; l++) end0_8[l] = end0[l] + end0[l + 8];
+            float end0_4[4];
+            for (int l = 0; l < 4; l++) end0_4[l] = end0_8[l] + end0_8[l + 4];
+            float end0_2[2];
+            for (int l = 0; l < 2; l++) end0_2[l] = end0_4[l] + end0_4[l + 2];
+            const float block0 = end0_2[0] + end0_2[1];
+            acc0 = b == 0 ? block0 : acc0 + block0;
         }
         const int64_t t1 = a->n1 * i0;
         const float t2 = p2[i0];

@@ -15,7 +15,7 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
         float acc0 = 0.0f;
         for (int64_t b = 0; b < a->n1; b += WEFT_BLOCK) {
             const int64_t e = weft_min64(b + WEFT_BLOCK, a->n1);
-            float lane0[16];
+            float lane0[16], end0[16];
             for (int l = 0; l < 16; l++) lane0[l] = 0.0f;
             int64_t j = b;
             for (; j + 16 <= e; j += 16) {
@@ -25,12 +25,25 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
                     lane0[l] = lane0[l] + weft_sqr_f32(p0[t0 + i1]);
                 }
             }
-            for (int l = 0; l < e - j; l++) {
-                const int64_t i1 = j + l;
-                lane0[l] = lane0[l] + weft_sqr_f32(p0[t0 + i1]);
+            if (j < e) {
+                const int rest = (int)(e - j);
+                #pragma GCC ivdep
+                #pragma GCC unroll 1
+                for (int l = 0; l < 16; l++) {
+                    const int64_t i1 = j + l;
+                    end0[l] = lane0[l] + (l < rest ? weft_sqr_f32(((l < rest) ? p0[t0 + i1] : 0.0f)) : 0.0f);
+                }
+            } else {
+                for (int l = 0; l < 16; l++) end0[l] = lane0[l];
             }
-            for (int h = 8; h; h /= 2) for (int l = 0; l < h; l++) lane0[l] = lane0[l] + lane0[l + h];
-            acc0 = b == 0 ? lane0[0] : acc0 + lane0[0];
+            float end0_8[8];
+            for (int l = 0; l < 8; l++) end0_8[l] = end0[l] + end0[l + 8];
+            float end0_4[4];
+            for (int l = 0; l < 4; l++) end0_4[l] = end0_8[l] + end0_8[l + 4];
+            float end0_2[2];
+            for (int l = 0; l < 2; l++) end0_2[l] = end0_4[l] + end0_4[l + 2];
+            const float block0 = end0_2[0] + end0_2[1];
+            acc0 = b == 0 ? block0 : acc0 + block0;
         }
         p1[i0] = acc0;
     }
