@@ -32,6 +32,11 @@ WEFT_FN float weft_magnitude_f32_(float x) { return weft_frombits_f32(weft_bits_
 WEFT_FN float weft_signed_f32_(float y, float x) {
   return weft_frombits_f32(weft_bits_f32(y) | (weft_bits_f32(x) & 0x80000000u));
 }
+/* the smaller of y >= 0 and a constant; a constant for a NaN. The compilers make one instruction of it. */
+WEFT_FN float weft_at_most_f32_(float y, float most) {
+  uint32_t u = weft_bits_f32(y), m = weft_bits_f32(most);
+  return weft_frombits_f32(u < m ? u : m);
+}
 WEFT_FN float weft_flip_f32_(float y, float x) {
   return weft_frombits_f32(weft_bits_f32(y) ^ (weft_bits_f32(x) & 0x80000000u));
 }
@@ -73,16 +78,24 @@ WEFT_FN float weft_exp_f32(float x) {
   return x < -104.0f ? 0.0f : y;
 }
 
-WEFT_FN float weft_exp2_f32(float x) {
-  float t = x + (WEFT_MAGIC_F32_ + 254.0f);
-  float r = x - (t - (WEFT_MAGIC_F32_ + 254.0f));
-  float p = 0.000154628637f; /* (2^r - 1) / r: [-1/2, 1/2], 2^-28 of 2^r */
+/* 2^r, |r| <= 1/2: 2^-28 */
+WEFT_FN float weft_exp2_poly_f32_(float r) {
+  float p = 0.000154628637f;
   p = weft_fma_f32(p, r, 0.00133909856f);
   p = weft_fma_f32(p, r, 0.00961806253f);
   p = weft_fma_f32(p, r, 0.0555035956f);
   p = weft_fma_f32(p, r, 0.240226507f);
   p = weft_fma_f32(p, r, 0.693147182f);
-  float y = weft_scale_f32_(weft_fma_f32(p, r, 1.0f), t);
+  return weft_fma_f32(p, r, 1.0f);
+}
+WEFT_FN int32_t weft_exp2_is_hard_f32(float x) { return weft_magnitude_f32_(x) > 125.0f; }
+WEFT_FN float weft_exp2_fast_f32(float x) {
+  float t = x + (WEFT_MAGIC_F32_ + 127.0f), r = x - (t - (WEFT_MAGIC_F32_ + 127.0f));
+  return weft_exp2_poly_f32_(r) * weft_frombits_f32(weft_bits_f32(t) << 23);
+}
+WEFT_FN float weft_exp2_f32(float x) {
+  float t = x + (WEFT_MAGIC_F32_ + 254.0f), r = x - (t - (WEFT_MAGIC_F32_ + 254.0f));
+  float y = weft_scale_f32_(weft_exp2_poly_f32_(r), t);
   y = x > 129.0f ? WEFT_INF_f32 : y;
   return x < -151.0f ? 0.0f : y;
 }
@@ -119,13 +132,13 @@ WEFT_FN float weft_tanh_f32(float x) {
   p = weft_fma_f32(p, z, 0.133325443f);
   p = weft_fma_f32(p, z, -0.333333164f);
   p = weft_fma_f32(a * z, p, a);
-  float d = a > 10.0f ? 20.0f : a + a;
+  float d = weft_at_most_f32_(a + a, 20.0f);
   float t = weft_fma_f32(d, WEFT_LOG2E_F32_, magic), n = t - magic;
   float r = weft_fma_f32(n, -WEFT_LN2_HI_F32_, d);
   r = weft_fma_f32(n, -WEFT_LN2_LO_F32_, r);
   float s = weft_frombits_f32(weft_bits_f32(t) << 23);
   float q = 1.0f - 2.0f / weft_fma_f32(weft_exp_poly_f32_(r), s, s + 1.0f);
-  return weft_signed_f32_(a < 0.55f ? p : q, x);
+  return weft_signed_f32_(a >= 0.55f ? q : p, x); /* p for a NaN */
 }
 
 WEFT_FN float weft_sigmoid_f32(float x) {
@@ -172,49 +185,96 @@ WEFT_FN float weft_cosh_f32(float x) {
 
 /* ---- logarithms ------------------------------------------------------------------------------------- */
 
-/* log(1 + f) - f: [sqrt(1/2) - 1, sqrt(2) - 1], 2^-27 of log(1 + f) */
+/* log(1 + f): [sqrt(1/2) - 1, sqrt(2) - 1], 2^-27.8 */
 WEFT_FN float weft_log_poly_f32_(float f) {
-  float p = -0.0763426349f;
-  p = weft_fma_f32(p, f, 0.127613023f);
-  p = weft_fma_f32(p, f, -0.131599143f);
-  p = weft_fma_f32(p, f, 0.142017111f);
-  p = weft_fma_f32(p, f, -0.166233987f);
-  p = weft_fma_f32(p, f, 0.200012371f);
-  p = weft_fma_f32(p, f, -0.250008196f);
-  p = weft_fma_f32(p, f, 0.333333313f);
-  p = weft_fma_f32(p, f, -0.5f);
-  return f * f * p;
+  float p = -0.0761903226f;
+  p = weft_fma_f32(p, f, 0.129127607f);
+  p = weft_fma_f32(p, f, -0.132479519f);
+  p = weft_fma_f32(p, f, 0.14180848f);
+  p = weft_fma_f32(p, f, -0.1660842f);
+  p = weft_fma_f32(p, f, 0.20002006f);
+  p = weft_fma_f32(p, f, -0.250016093f);
+  p = weft_fma_f32(p, f, 0.333333254f);
+  p = weft_fma_f32(p, f, -0.499999881f);
+  return weft_fma_f32(f * f, p, f);
 }
 
-/* x = 2^e (1 + f), for positive finite x */
+/* x = 2^e (1 + f), for positive normal x */
 WEFT_FN float weft_log_split_f32_(float x, float *e) {
-  int tiny = x < 1.17549435e-38f;
-  uint32_t u = weft_bits_f32(tiny ? x * 8388608.0f : x), k = u - 0x3f3504f3u; /* sqrt(1/2) */
-  *e = (float)((int32_t)k >> 23) - (tiny ? 23.0f : 0.0f);
+  uint32_t u = weft_bits_f32(x), k = u - 0x3f3504f3u; /* sqrt(1/2) */
+  *e = (float)((int32_t)k >> 23);
   return weft_frombits_f32(u - (k & 0xff800000u)) - 1.0f;
+}
+/* x made normal: times 2^23 if it is denormal; *e is what to add to the exponent */
+WEFT_FN float weft_normal_f32_(float x, float *e) {
+  int tiny = x < 1.17549435e-38f;
+  *e = tiny ? -23.0f : 0.0f;
+  return x * (tiny ? 8388608.0f : 1.0f);
 }
 /* the logarithm of 0, below 0, of infinity and NaN; y elsewhere */
 WEFT_FN float weft_log_special_f32_(float x, float y) {
+  float below = x == 0 ? -WEFT_INF_f32 : WEFT_NAN_f32;
   y = x < WEFT_INF_f32 ? y : x;
-  y = x < 0 ? WEFT_NAN_f32 : y;
-  return x == 0 ? -WEFT_INF_f32 : y;
+  return x <= 0 ? below : y;
+}
+WEFT_FN int32_t weft_log_is_hard_f32(float x) { return weft_bits_f32(x) - 0x00800000u >= 0x7f000000u; }
+WEFT_FN int32_t weft_log2_is_hard_f32(float x) { return weft_log_is_hard_f32(x); }
+WEFT_FN int32_t weft_log10_is_hard_f32(float x) { return weft_log_is_hard_f32(x); }
+
+/* One float serves for log 2: it lies within 2^-28 of it. */
+#define WEFT_LN2_F32_ 0.693147182f
+WEFT_FN float weft_log_fast_f32(float x) {
+  float e, f = weft_log_split_f32_(x, &e);
+  return weft_fma_f32(e, WEFT_LN2_F32_, weft_log_poly_f32_(f));
+}
+WEFT_FN float weft_log_f32(float x) {
+  float d, e, f = weft_log_split_f32_(weft_normal_f32_(x, &d), &e);
+  return weft_log_special_f32_(x, weft_fma_f32(e + d, WEFT_LN2_F32_, weft_log_poly_f32_(f)));
 }
 
-WEFT_FN float weft_log_f32(float x) {
+/* log2(1 + f): [sqrt(1/2) - 1, sqrt(2) - 1], 2^-25.2, what 1 / log 2 as a float lacks being the polynomial's constant */
+WEFT_FN float weft_log2_poly_f32_(float f) {
+  float p = 0.125914067f;
+  p = weft_fma_f32(p, f, -0.20728898f);
+  p = weft_fma_f32(p, f, 0.21568805f);
+  p = weft_fma_f32(p, f, -0.238937855f);
+  p = weft_fma_f32(p, f, 0.287918895f);
+  p = weft_fma_f32(p, f, -0.360704303f);
+  p = weft_fma_f32(p, f, 0.480910569f);
+  p = weft_fma_f32(p, f, -0.721347332f);
+  p = weft_fma_f32(p, f, -1.80130293e-08f);
+  return weft_fma_f32(f, WEFT_LOG2E_F32_, f * p);
+}
+WEFT_FN float weft_log2_fast_f32(float x) {
   float e, f = weft_log_split_f32_(x, &e);
-  float y = f + weft_fma_f32(e, WEFT_LN2_LO_F32_, weft_log_poly_f32_(f));
-  return weft_log_special_f32_(x, weft_fma_f32(e, WEFT_LN2_HI_F32_, y));
+  return e + weft_log2_poly_f32_(f);
 }
 WEFT_FN float weft_log2_f32(float x) {
-  float e, f = weft_log_split_f32_(x, &e), c = weft_log_poly_f32_(f);
-  float y = weft_fma_f32(f, 1.44269502f, weft_fma_f32(f, 1.92596303e-08f, c * 1.44269502f)); /* 1/log 2 in two parts */
-  return weft_log_special_f32_(x, e + y);
+  float d, e, f = weft_log_split_f32_(weft_normal_f32_(x, &d), &e);
+  return weft_log_special_f32_(x, (e + d) + weft_log2_poly_f32_(f));
+}
+
+/* e log10(2) + log10(1 + f), the latter in the same manner: 2^-25.2; log10(2) in two parts, the first times e exact */
+WEFT_FN float weft_log10_join_f32_(float e, float f) {
+  float p = 0.0378940739f;
+  p = weft_fma_f32(p, f, -0.0623995513f);
+  p = weft_fma_f32(p, f, 0.0649328306f);
+  p = weft_fma_f32(p, f, -0.0719280764f);
+  p = weft_fma_f32(p, f, 0.0866717622f);
+  p = weft_fma_f32(p, f, -0.108582743f);
+  p = weft_fma_f32(p, f, 0.144768521f);
+  p = weft_fma_f32(p, f, -0.217147186f);
+  p = weft_fma_f32(p, f, -2.13232383e-08f);
+  p = weft_fma_f32(f, 0.434294492f, weft_fma_f32(f, p, e * 4.60503907e-06f));
+  return weft_fma_f32(e, 0.301025391f, p);
+}
+WEFT_FN float weft_log10_fast_f32(float x) {
+  float e, f = weft_log_split_f32_(x, &e);
+  return weft_log10_join_f32_(e, f);
 }
 WEFT_FN float weft_log10_f32(float x) {
-  float e, f = weft_log_split_f32_(x, &e), c = weft_log_poly_f32_(f);
-  c = weft_fma_f32(e, 4.60503907e-06f, c * 0.434294492f); /* log10(2) in two parts, times e exact */
-  float y = weft_fma_f32(f, 0.434294492f, weft_fma_f32(f, -1.010305e-08f, c)); /* 1/log 10 in two parts */
-  return weft_log_special_f32_(x, weft_fma_f32(e, 0.301025391f, y));
+  float d, e, f = weft_log_split_f32_(weft_normal_f32_(x, &d), &e);
+  return weft_log_special_f32_(x, weft_log10_join_f32_(e + d, f));
 }
 
 /* log(1 + x) + more log 2 for finite x > -1. With 1 + x about 2^e, f = 2^-e x + (2^-e - 1) rounds once, not at all for
@@ -223,8 +283,7 @@ WEFT_FN float weft_log1p_core_f32_(float x, float more) {
   uint32_t k = weft_bits_f32(1.0f + x) - 0x3f3504f3u;
   float s = weft_frombits_f32(0x40800000u - (k & 0xff800000u)), e = (float)((int32_t)k >> 23) + more;
   float f = weft_fma_f32(0.25f * x, s, weft_fma_f32(0.25f, s, -1.0f));
-  float y = f + weft_fma_f32(e, WEFT_LN2_LO_F32_, weft_log_poly_f32_(f));
-  return weft_fma_f32(e, WEFT_LN2_HI_F32_, y);
+  return weft_fma_f32(e, WEFT_LN2_F32_, weft_log_poly_f32_(f));
 }
 WEFT_FN float weft_log1p_f32(float x) {
   float y = weft_log1p_core_f32_(x, 0.0f);
@@ -239,7 +298,7 @@ WEFT_FN float weft_softplus_f32(float x) {
   float z = weft_exp_negative_f32_(a > 105.0f ? -105.0f : -a);
   int above = z > 0.41421356f;
   float f = above ? weft_fma_f32(z, 0.5f, -0.5f) : z;
-  float y = f + weft_log_poly_f32_(f);
+  float y = weft_log_poly_f32_(f);
   y = above ? y + 0.693147182f : y;
   return (x < 0 ? 0.0f : x) + y;
 }
@@ -287,8 +346,8 @@ WEFT_FN float weft_atanh_f32(float x) {
 
 /* exp2(y log2 x) with the logarithm and the product in double: their error is far below what float shows. */
 WEFT_FN float weft_pow_f32(float x, float y) {
-  float a = weft_magnitude_f32_(x), e, f = weft_log_split_f32_(a, &e);
-  e = a < WEFT_INF_f32 ? e : a;
+  float a = weft_magnitude_f32_(x), d, e, f = weft_log_split_f32_(weft_normal_f32_(a, &d), &e);
+  e = a < WEFT_INF_f32 ? e + d : a;
   e = a == 0 ? -WEFT_INF_f32 : e;
   double g = (double)f, p = -0.06971018863691035; /* log2(1 + f) / f: [sqrt(1/2) - 1, sqrt(2) - 1], 2^-38 */
   p = weft_fma_f64(p, g, 0.13249551735235826);
@@ -307,13 +366,7 @@ WEFT_FN float weft_pow_f32(float x, float y) {
   double t = weft_fma_f64(p, g, (double)e) * (double)y;
   double n = (t + 6755399441055744.0) - 6755399441055744.0; /* 1.5 * 2^52: n is rint(t) */
   float r = (float)(t - n), tf = (float)t;
-  float q = 0.000154628637f; /* as in exp2 */
-  q = weft_fma_f32(q, r, 0.00133909856f);
-  q = weft_fma_f32(q, r, 0.00961806253f);
-  q = weft_fma_f32(q, r, 0.0555035956f);
-  q = weft_fma_f32(q, r, 0.240226507f);
-  q = weft_fma_f32(q, r, 0.693147182f);
-  float m = weft_scale_f32_(weft_fma_f32(q, r, 1.0f), (float)n + (WEFT_MAGIC_F32_ + 254.0f));
+  float m = weft_scale_f32_(weft_exp2_poly_f32_(r), (float)n + (WEFT_MAGIC_F32_ + 254.0f));
   m = tf > 129.0f ? WEFT_INF_f32 : m;
   m = tf < -151.0f ? 0.0f : m;
   m = ((a == 1.0f) | (y == 0)) ? 1.0f : m;
@@ -328,7 +381,7 @@ WEFT_FN float weft_pow_f32(float x, float y) {
 WEFT_FN float weft_cbrt_f32(float x) {
   float a = weft_magnitude_f32_(x);
   int tiny = a < 1.17549435e-38f;
-  uint32_t u = weft_bits_f32(tiny ? a * 16777216.0f : a);
+  uint32_t u = weft_bits_f32(a * (tiny ? 16777216.0f : 1.0f));
   int32_t e = (int32_t)(u >> 23), k = (e * 171) >> 9, j = e - 3 * k - 1; /* k = e / 3, below 256 */
   float m = weft_frombits_f32((u & 0x007fffffu) | 0x3f800000u);
   float big = weft_frombits_f32(weft_bits_f32(m) + ((uint32_t)j << 23));
@@ -421,8 +474,7 @@ WEFT_FN float weft_tan_fast_f32(float x) {
   return weft_flip_f32_(weft_tan_poly_f32_(r, rest, weft_bits_f32(t)), x);
 }
 WEFT_FN int32_t weft_sin_is_hard_f32(float x) {
-  float a = weft_magnitude_f32_(x);
-  return (a > WEFT_TRIG_LIMIT_F32_) & (a < WEFT_INF_f32);
+  return weft_magnitude_f32_(x) > WEFT_TRIG_LIMIT_F32_;
 }
 WEFT_FN int32_t weft_cos_is_hard_f32(float x) { return weft_sin_is_hard_f32(x); }
 WEFT_FN int32_t weft_tan_is_hard_f32(float x) { return weft_sin_is_hard_f32(x); }
@@ -445,19 +497,19 @@ WEFT_FN double weft_huge_quarter_f32_(float x, uint32_t *k) {
 }
 
 WEFT_FN float weft_sin_f32(float x) {
-  if (!weft_sin_is_hard_f32(x)) return weft_sin_fast_f32(x);
+  if (!weft_sin_is_hard_f32(x) || weft_magnitude_f32_(x) == WEFT_INF_f32) return weft_sin_fast_f32(x);
   uint32_t k;
   double r = weft_huge_quarter_f32_(x, &k);
   return weft_flip_f32_(weft_sin_poly_f32_((float)r, k), x);
 }
 WEFT_FN float weft_cos_f32(float x) {
-  if (!weft_cos_is_hard_f32(x)) return weft_cos_fast_f32(x);
+  if (!weft_cos_is_hard_f32(x) || weft_magnitude_f32_(x) == WEFT_INF_f32) return weft_cos_fast_f32(x);
   uint32_t k;
   double r = weft_huge_quarter_f32_(x, &k);
   return weft_sin_poly_f32_((float)r, k + 1u);
 }
 WEFT_FN float weft_tan_f32(float x) {
-  if (!weft_tan_is_hard_f32(x)) return weft_tan_fast_f32(x);
+  if (!weft_tan_is_hard_f32(x) || weft_magnitude_f32_(x) == WEFT_INF_f32) return weft_tan_fast_f32(x);
   uint32_t k;
   double r = weft_huge_quarter_f32_(x, &k);
   float high = (float)r;
@@ -542,7 +594,7 @@ WEFT_FN float weft_erf_poly_f32_(float z) {
 WEFT_FN float weft_erf_f32(float x) {
   const float magic = WEFT_MAGIC_F32_ + 127.0f;
   float a = weft_magnitude_f32_(x), p = weft_fma_f32(weft_erf_poly_f32_(a * a), a, a);
-  float b = a > 3.95f ? 3.95f : a, q = -0.000194787252f; /* [0.93, 3.95], 2^-29 */
+  float b = weft_at_most_f32_(a, 3.95f), q = -0.000194787252f; /* [0.93, 3.95], 2^-29 */
   q = weft_fma_f32(q, b, 0.00303187198f);
   q = weft_fma_f32(q, b, -0.0221814681f);
   q = weft_fma_f32(q, b, 0.103836887f);
@@ -554,7 +606,7 @@ WEFT_FN float weft_erf_f32(float x) {
   r = weft_fma_f32(n, -WEFT_LN2_LO_F32_, r);
   float s = weft_frombits_f32(weft_bits_f32(t) << 23);
   q = (1.0f - s) - s * weft_exp_poly_f32_(r);
-  return weft_signed_f32_(a < 0.93f ? p : q, x);
+  return weft_signed_f32_(a >= 0.93f ? q : p, x); /* p for a NaN */
 }
 
 /* 1 - erf(x) up to 0.75. Above exp(-a^2) P(u) / (a + 3) with u = (a - 3) / (a + 3) = 1 - 6 / (a + 3) (a form of
@@ -562,9 +614,7 @@ WEFT_FN float weft_erf_f32(float x) {
  * in a^2 and in 1 / (a + 3) goes into the argument of exp, where 1 + t is exp(t) for such small t. */
 WEFT_FN float weft_erfc_f32(float x) {
   const float magic = WEFT_MAGIC_F32_ + 191.0f; /* 127 + 64 */
-  float a = weft_magnitude_f32_(x);
-  a = a > 10.1f ? 10.1f : a;
-  float high = a * a, near = weft_erf_poly_f32_(high);
+  float near = weft_erf_poly_f32_(x * x), a = weft_at_most_f32_(weft_magnitude_f32_(x), 10.1f), high = a * a;
   float sum = a + 3.0f, d = 1.0f / sum, lost = -d * (a - (sum - 3.0f));
 #if WEFT_FUSED_F32_
   float low = weft_fma_f32(a, a, -high);
@@ -574,36 +624,34 @@ WEFT_FN float weft_erfc_f32(float x) {
   float low = ((head * head - high) + 2.0f * head * tail) + tail * tail;
 #endif
   float u = weft_fma_f32(-6.0f * d, lost, weft_fma_f32(-6.0f, d, 1.0f));
-  float p = -0.000312687276f; /* [0, 10.1], 2^-26.9 */
-  p = weft_fma_f32(p, u, -0.000467644539f);
-  p = weft_fma_f32(p, u, 0.0030687165f);
-  p = weft_fma_f32(p, u, -0.00124297733f);
-  p = weft_fma_f32(p, u, -0.0268368982f);
-  p = weft_fma_f32(p, u, 0.119534291f);
-  p = weft_fma_f32(p, u, -0.31046626f);
-  p = weft_fma_f32(p, u, 0.590227783f);
-  p = weft_fma_f32(p, u, -0.88339448f);
-  p = weft_fma_f32(p, u, 1.07400692f);
+  float q = -0.000417305506f; /* [0.74, 10.1], 2^-26.9 */
+  q = weft_fma_f32(q, u, 0.00285415351f);
+  q = weft_fma_f32(q, u, -0.00126186165f);
+  q = weft_fma_f32(q, u, -0.0267881975f);
+  q = weft_fma_f32(q, u, 0.11953494f);
+  q = weft_fma_f32(q, u, -0.310470134f);
+  q = weft_fma_f32(q, u, 0.590227962f);
+  q = weft_fma_f32(q, u, -0.88339442f);
+  float p = weft_fma_f32(q, u, 1.07400692f);
   float t = weft_fma_f32(high, -WEFT_LOG2E_F32_, magic), n = t - magic;
   float r = weft_fma_f32(n, -WEFT_LN2_HI_F32_, -high);
   r = weft_fma_f32(n, -WEFT_LN2_LO_F32_, r) + (lost - low);
   float s = weft_frombits_f32(weft_bits_f32(t) << 23), g = p * d, c = weft_exp_poly_f32_(r);
+  float more = d * weft_fma_f32(q, u, 1.07400692f - p); /* what rounding p lost */
 #if WEFT_FUSED_F32_
-  g = g + weft_fma_f32(g, c, weft_fma_f32(p, d, -g));
-#else
-  g = g + g * c;
+  more += weft_fma_f32(p, d, -g);
 #endif
+  g = g + weft_fma_f32(g, c, more);
   g = g * s * 5.42101086e-20f; /* 2^-64 */
   g = x < 0 ? 2.0f - g : g;
-  return a < 0.75f ? weft_fma_f32(-near, x, 1.0f - x) : g;
+  return weft_magnitude_f32_(x) >= 0.75f ? g : weft_fma_f32(-near, x, 1.0f - x); /* the latter for a NaN */
 }
 
 /* x times a polynomial in w = -log((1 - x) (1 + x)), and from 5 on in sqrt(w) (Giles, Approximating the erfinv function,
  * 2011). */
 WEFT_FN float weft_erfinv_f32(float x) {
   float e, f = weft_log_split_f32_((1.0f - x) * (1.0f + x), &e);
-  float w = f + weft_fma_f32(e, WEFT_LN2_LO_F32_, weft_log_poly_f32_(f));
-  w = -weft_fma_f32(e, WEFT_LN2_HI_F32_, w);
+  float w = -weft_fma_f32(e, WEFT_LN2_F32_, weft_log_poly_f32_(f));
   float v = w - 2.5f, p = 2.81257115e-08f; /* [0, 5], 2^-23.3 */
   p = weft_fma_f32(p, v, 3.4333209e-07f);
   p = weft_fma_f32(p, v, -3.52422626e-06f);
