@@ -96,12 +96,12 @@ def write(dtype: str, names: list[str], folder: Path) -> tuple[Path, Path]:
     """The C text: weft's loops and the driver, and apart from them libmvec's declarations."""
     d, t, f, count = TYPES[dtype]
     vector = libmvec(f)
-    scalar_header = (KERNELS / f"weft_math_{d}.h").read_text()
+    header = "".join(path.read_text() for path in sorted(KERNELS.glob(f"weft_math*_{d}.h")))
     loops, rows = [], []
     for name in names:
         more = ", x2[i]" if name in BINARY else ""
         low, high = RANGES[name]
-        if f"weft_{name}_fast_{d}" in scalar_header:
+        if f"weft_{name}_fast_{d}" in header:
             hard = "int32_t" if d == "f32" else "int64_t"
             loops.append(STRIP.format(name=name, d=d, more=more, hard=hard))
         else:
