@@ -151,7 +151,7 @@ FITS = [
     Fit("cosh on [0, log(2)/2]: (cosh(sqrt z) - 1) / z",
         lambda z: (mp.cosh(mp.sqrt(z)) - 1) / z if z > mpf(10) ** -14 else mpf(1) / 2, lambda z: z, 0, HALF_LN2**2, 3),
     Fit("atanh on [0, 0.285]", odd(mp.atanh, mpf(1) / 3), odd_weight(mp.atanh), 0, mpf("0.285") ** 2, 4),
-    Fit("cbrt: m^(-1/3) on [1, 2]", lambda x: mpf(1) / mp.cbrt(x), lambda x: mp.cbrt(x), 1, 2, 6),
+    Fit("cbrt: m^(-1/3) on [1, 2]", lambda x: mpf(1) / mp.cbrt(x), lambda x: mp.cbrt(x), 1, 2, 5),
     Fit("erf on [0, 0.93]: erf(sqrt z) / sqrt z - 1", erf_small, lambda z: 1 / (1 + erf_small(z)), 0, mpf("0.93") ** 2, 6),
     Fit("erf above: -log(1 - erf a)", lambda a: -mp.log(mp.erfc(a)), lambda a: mp.erfc(a) / mp.erf(a), mpf("0.93"), 3.95, 7),
     Fit("erfc", erfc_scaled, lambda t: 1 / erfc_scaled(t), -1, mpf("7.1") / mpf("13.1"), 10),

@@ -381,8 +381,8 @@ WEFT_MATH_FN float weft_pow_f32(float x, float y) {
   return ((x < 0) & (a < WEFT_INF_f32) & !whole) ? WEFT_NAN_f32 : m;
 }
 
-/* |x| = 2^(3k) M, M between 1/2 and 4: z, a polynomial times 1, 2^(1/3) or 2^(-1/3), is M^(-1/3) to 2^-17, M z^2 the
- * cube root to 2^-16, and a step of Newton with the residual M - y^3 gives the rest. */
+/* |x| = 2^(3k) M, M between 1/2 and 4: z, a polynomial times 1, 2^(1/3) or 2^(-1/3), is M^(-1/3) to 2^-14.7, M z^2 the
+ * cube root to 2^-13.7, and a step of Newton with the residual M - y^3 gives the rest. */
 WEFT_MATH_FN float weft_cbrt_f32(float x) {
   float a = weft_magnitude_f32_(x);
   int tiny = a < 1.17549435e-38f;
@@ -392,12 +392,11 @@ WEFT_MATH_FN float weft_cbrt_f32(float x) {
   float j = weft_fma_f32(t - WEFT_MAGIC_F32_, -3.0f, e);
   uint32_t k = weft_bits_f32(t) << 23;
   float m = weft_frombits_f32((u & 0x007fffffu) | 0x3f800000u), big = weft_frombits_f32(u - k - (k + k));
-  float z = -0.0170190018f; /* m^(-1/3): [1, 2], 2^-17 */
-  z = weft_fma_f32(z, m, 0.156071305f);
-  z = weft_fma_f32(z, m, -0.597871959f);
-  z = weft_fma_f32(z, m, 1.24378419f);
-  z = weft_fma_f32(z, m, -1.56602764f);
-  z = weft_fma_f32(z, m, 1.78105736f);
+  float z = 0.0285908245f; /* m^(-1/3): [1, 2], 2^-14.7 */
+  z = weft_fma_f32(z, m, -0.221236557f);
+  z = weft_fma_f32(z, m, 0.695479572f);
+  z = weft_fma_f32(z, m, -1.17287707f);
+  z = weft_fma_f32(z, m, 1.67000556f);
   z *= weft_fma_f32(weft_fma_f32(j, 0.0268107727f, -0.233110249f), j, 1.0f); /* 2^(-j/3) */
   float z2 = z * z, y = big * z2;
   float d = weft_fma_f32(-(y * y), y, big);

@@ -5,32 +5,35 @@
 
 /* ---- trigonometric functions ------------------------------------------------------------------------ */
 
-/* r = x - n pi/2. Parts of pi/2 are subtracted; the first differences are exact. Without a fused multiply-add the parts
- * have 11 bits, so that their products are exact, and the range is smaller. The last part but one is rounded: *rest is what
- * that lost and the last part. */
+/* x - n pi/2: parts of pi/2 are subtracted one by one. The first product (without a fused multiply-add, where parts have
+ * 11 bits, the first three products) and the difference it leaves are exact. weft_two_parts_f32_ gives in *rest what rounding
+ * the last difference but one lost, with the last part: there the middle part has 12 bits and n at most as many, so that their
+ * product is exact too. */
 #if WEFT_FUSED_F32_
-#define WEFT_TRIG_LIMIT_F32_ 65536.0f
-WEFT_MATH_FN float weft_quarters_f32_(float n, float x, float *rest) {
-  x = weft_fma_f32(n, -1.57079625f, x);
-  float p = n * 7.54978942e-08f, r = x - p;
-  *rest = weft_fma_f32(n, -5.39030253e-15f, ((x - r) - p) - weft_fma_f32(n, 7.54978942e-08f, -p));
-  return r;
-}
+#define WEFT_SIN_LIMIT_F32_ 65536.0f
+#define WEFT_TAN_LIMIT_F32_ 6000.0f
 WEFT_MATH_FN float weft_quarter_f32_(float n, float x) {
   x = weft_fma_f32(n, -1.57079625f, x);
   x = weft_fma_f32(n, -7.54978942e-08f, x);
   return weft_fma_f32(n, -5.39030253e-15f, x);
 }
+WEFT_MATH_FN float weft_two_parts_f32_(float n, float x, float *rest) {
+  x = weft_fma_f32(n, -1.57079625f, x);
+  float r = weft_fma_f32(n, -7.54953362e-08f, x);
+  *rest = weft_fma_f32(n, -2.56334407e-12f, weft_fma_f32(n, -7.54953362e-08f, x - r));
+  return r;
+}
 #else
-#define WEFT_TRIG_LIMIT_F32_ 6000.0f
-WEFT_MATH_FN float weft_quarters_f32_(float n, float x, float *rest) {
+#define WEFT_SIN_LIMIT_F32_ 6000.0f
+#define WEFT_TAN_LIMIT_F32_ 6000.0f
+WEFT_MATH_FN float weft_two_parts_f32_(float n, float x, float *rest) {
   x = (x - n * 1.5703125f) - n * 0.000483751297f;
   float p = n * 7.54953362e-08f, r = x - p;
   *rest = ((x - r) - p) - n * 2.56328292e-12f;
   return r;
 }
 WEFT_MATH_FN float weft_quarter_f32_(float n, float x) {
-  float rest, r = weft_quarters_f32_(n, x, &rest);
+  float rest, r = weft_two_parts_f32_(n, x, &rest);
   return r + rest;
 }
 #endif
@@ -56,11 +59,8 @@ WEFT_MATH_FN float weft_tan_poly_f32_(float r, float rest, uint32_t k) {
   p = weft_fma_f32(p, z, 0.13338846f);
   p = weft_fma_f32(p, z, 0.333331555f);
   p = weft_fma_f32(r * z, p, weft_fma_f32(rest, z, rest));
-  float t = r + p, q = -1.0f / t, d = q * ((r - t) + p); /* -1/tan with one step of Newton */
-#if WEFT_FUSED_F32_
-  d += weft_fma_f32(q, t, 1.0f);
-#endif
-  return k & 1u ? weft_fma_f32(q, d, q) : t;
+  float t = r + p, q = -1.0f / t;
+  return k & 1u ? weft_fma_f32(q, q * ((r - t) + p), q) : t; /* -1 / (t + d) is q + q^2 d */
 }
 
 WEFT_MATH_FN float weft_sin_fast_f32(float x) {
@@ -73,14 +73,14 @@ WEFT_MATH_FN float weft_cos_fast_f32(float x) {
 }
 WEFT_MATH_FN float weft_tan_fast_f32(float x) {
   float a = weft_magnitude_f32_(x), t = weft_fma_f32(a, 0.636619747f, WEFT_MAGIC_F32_);
-  float rest, r = weft_quarters_f32_(t - WEFT_MAGIC_F32_, a, &rest);
+  float rest, r = weft_two_parts_f32_(t - WEFT_MAGIC_F32_, a, &rest);
   return weft_flip_f32_(weft_tan_poly_f32_(r, rest, weft_bits_f32(t)), x);
 }
 WEFT_MATH_FN int32_t weft_sin_is_hard_f32(float x) {
-  return weft_magnitude_f32_(x) > WEFT_TRIG_LIMIT_F32_;
+  return weft_magnitude_f32_(x) > WEFT_SIN_LIMIT_F32_;
 }
 WEFT_MATH_FN int32_t weft_cos_is_hard_f32(float x) { return weft_sin_is_hard_f32(x); }
-WEFT_MATH_FN int32_t weft_tan_is_hard_f32(float x) { return weft_sin_is_hard_f32(x); }
+WEFT_MATH_FN int32_t weft_tan_is_hard_f32(float x) { return weft_magnitude_f32_(x) > WEFT_TAN_LIMIT_F32_; }
 
 /* |x| = r + k pi/2, k mod 4, for finite |x| >= 4096: the 24 bits of x times those 96 bits of 1/pi that count (Payne and
  * Hanek, Radian reduction for trigonometric functions, 1983). */
