@@ -38,19 +38,19 @@ static double wanted[CHUNK], error[CHUNK];
 /* The reference where a formula serves. */
 static inline double sigmoid(double v) { return 1.0 / (1.0 + exp(-v)); }
 static inline double softplus(double v) { return (v > 0 ? v : 0) + log1p(exp(-fabs(v))); }
-/* Two steps of Newton from what float gives (or from 0.9 of it: the start must not matter). */
+/* Four steps of Halley, which converge from any start near by: the result has the accuracy of erf and erfc. */
 static double erfinv_from(double v, double r) {
   if (!(fabs(v) < 1)) return fabs(v) == 1 ? v * INFINITY : NAN;
   if (v == 0) return v;
-  for (int k = 0; k < 6; k++) {
+  for (int k = 0; k < 4; k++) {
     double d = v > 0.5 ? (1 - v) - erfc(r) : v < -0.5 ? erfc(-r) - (1 + v) : erf(r) - v;
     double u = d / (1.1283791670955126 * exp(-r * r));
-    r -= u / (1 + r * u); /* Halley */
+    r -= u / (1 + r * u);
   }
   return r;
 }
 static inline double erfinv(double v) {
-  double w = -log1p(-v * v), c = 4.3307467508 + 0.5 * w; /* Winitzki, A handy approximation for the error function, 2008 */
+  double w = -log1p(-v * v), c = 4.3307467508 - 0.5 * w; /* Winitzki, A handy approximation for the error function, 2008 */
   return erfinv_from(v, copysign(sqrt(sqrt(c * c + w / 0.147) - c), v));
 }
 
@@ -95,7 +95,7 @@ static const function functions[] = {
     UNARY(ROW1) BINARY(ROW2) FAST(ROWF)
 };
 
-/* 2^-1 for a result of another kind or sign, so that -1 marks a special failure */
+/* errors of all of y; -1 for a result of another kind or sign than the reference's */
 static void judge(void) {
   for (int i = 0; i < CHUNK; i++) {
     union { double f; uint64_t u; } r, unit, v;

@@ -2,9 +2,9 @@
 
     python bench/functions.py --dtype float32 --functions exp,log --json functions.json
 
-One thread; 16,384 elements of float32 (8,192 of float64), so that all lies in the caches; the contestants take turns, and
-the fastest of many rounds counts. weft is compiled as its generated programs are. libmvec is called through gcc's `simd`
-attribute at the same vector width, where this C library has it; libm one element at a time.
+One thread; 16,384 elements of float32 (8,192 of float64), so that all lies in the caches; the contestants take turns,
+and the fastest of many rounds counts. weft is compiled as its generated programs are. libmvec is called through gcc's
+`simd` attribute at the same vector width, where this C library has it; libm one element at a time.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ TYPES = {"float32": ("f32", "float", "f", 16384), "float64": ("f64", "double", "
 NOT_IN_LIBM = ("sigmoid", "softplus", "erfinv")
 # Where the arguments lie: one range for each function, over which it does its usual work.
 RANGES = {
-    "exp": (-20, 20), "exp2": (-20, 20), "expm1": (-10, 10), "log": (1e-3, 1e3), "log2": (1e-3, 1e3), "log10": (1e-3, 1e3),
-    "log1p": (-0.9, 100), "tanh": (-4, 4), "sigmoid": (-10, 10), "softplus": (-10, 10), "erf": (-3, 3), "erfc": (-3, 6),
-    "erfinv": (-0.999, 0.999), "sin": (-100, 100), "cos": (-100, 100), "tan": (-100, 100), "asin": (-1, 1), "acos": (-1, 1),
-    "atan": (-10, 10), "sinh": (-10, 10), "cosh": (-10, 10), "asinh": (-10, 10), "acosh": (1, 100), "atanh": (-0.99, 0.99),
-    "cbrt": (-100, 100), "pow": (0.01, 10), "atan2": (-10, 10),
+    "exp": (-20, 20), "exp2": (-20, 20), "expm1": (-10, 10), "log": (1e-3, 1e3), "log2": (1e-3, 1e3),
+    "log10": (1e-3, 1e3), "log1p": (-0.9, 100), "tanh": (-4, 4), "sigmoid": (-10, 10), "softplus": (-10, 10),
+    "erf": (-3, 3), "erfc": (-3, 6), "erfinv": (-0.999, 0.999), "sin": (-100, 100), "cos": (-100, 100),
+    "tan": (-100, 100), "asin": (-1, 1), "acos": (-1, 1), "atan": (-10, 10), "sinh": (-10, 10), "cosh": (-10, 10),
+    "asinh": (-10, 10), "acosh": (1, 100), "atanh": (-0.99, 0.99), "cbrt": (-100, 100), "pow": (0.01, 10),
+    "atan2": (-10, 10),
 }  # fmt: skip
 MAIN = """
 #include <math.h>
@@ -67,15 +68,20 @@ int main(int argc, char **argv) {
 }
 """
 # As programs do it: the fast form, and the whole again where an argument was hard.
-STRIP = """static __attribute__((noinline)) void weft_{name}_loop(const T *restrict x, const T *restrict x2, T *restrict y) {{
+STRIP = """
+static __attribute__((noinline)) void weft_{name}_loop(const T *restrict x, const T *restrict x2, T *restrict y) {{
   (void)x2;
   for (int s = 0; s < N; s += 1024) {{
     {hard} any = 0;
-    for (int i = s; i < s + 1024; i++) {{ y[i] = weft_{name}_fast_{d}(x[i]{more}); any |= weft_{name}_is_hard_{d}(x[i]{more}); }}
+    for (int i = s; i < s + 1024; i++) {{
+      y[i] = weft_{name}_fast_{d}(x[i]{more});
+      any |= weft_{name}_is_hard_{d}(x[i]{more});
+    }}
     if (any) for (int i = s; i < s + 1024; i++) y[i] = weft_{name}_{d}(x[i]{more});
   }}
 }}"""
-LOOP = """static __attribute__((noinline)) void {who}_{name}_loop(const T *restrict x, const T *restrict x2, T *restrict y) {{
+LOOP = """
+static __attribute__((noinline)) void {who}_{name}_loop(const T *restrict x, const T *restrict x2, T *restrict y) {{
   (void)x2;
   for (int i = 0; i < N; i++) y[i] = {function}(x[i]{more});
 }}"""
@@ -109,7 +115,7 @@ def write(dtype: str, names: list[str], folder: Path) -> tuple[Path, Path]:
         whos = ["weft"]
         if name not in NOT_IN_LIBM:
             whos.append("libm")
-            loops.append(f"extern {t} scalar_{name}({t}{', ' + t if more else ''}) __asm__(\"{name}{f}\");")
+            loops.append(f'extern {t} scalar_{name}({t}{", " + t if more else ""}) __asm__("{name}{f}");')
             loops.append(LOOP.format(who="libm", name=name, function=f"scalar_{name}", more=more))
         if name + f in vector:
             whos.append("libmvec")
