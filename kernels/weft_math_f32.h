@@ -1,17 +1,19 @@
 /* weft_math_f32.h: elementary functions of float32, part of weft_scalar.h.
  *
- * Every function is arithmetic, operations on bits and selections, without branches, so a C compiler turns a loop over one
- * into vectors of whatever width it has, and the bits are the same for all of them. All intermediate values are float and
- * int32_t (pow: double), so lanes keep one width. No function of the C library is called but those that are one
- * instruction (fabs, sqrt, rint).
+ * Every function is arithmetic, operations on bits and selections, without branches, so a C compiler turns a loop
+ * over one into vectors of whatever width it has, and the bits are the same for all of them. All intermediate
+ * values are float and int32_t (pow: double), so lanes keep one width. No function of the C library is called but
+ * those that are one instruction (fabs, sqrt, rint).
  *
- * sin, cos and tan are three functions each: weft_sin_fast_f32 is right where weft_sin_is_hard_f32 is 0;
- * weft_sin_f32 is right everywhere, and has the bits of the fast one where that serves.
+ * sin, cos, tan, log, log2, log10 and exp2 are three functions each: weft_sin_fast_f32 is right where
+ * weft_sin_is_hard_f32 is 0; weft_sin_f32 is right everywhere, and has the bits of the fast one where that serves.
+ * Only the complete sin, cos and tan have branches. Hard for a logarithm is what is 0, below 0,
+ * denormal, infinite or NaN.
  *
- * Polynomials are minimax fits by kernels/math_coefficients.py; their intervals and errors stand beside them. The method
- * throughout is argument reduction with constants split in two or more (Cody & Waite, Software Manual for the Elementary
- * Functions, 1980; Muller, Elementary Functions, 2016); other sources stand at the function. A comment such as
- * "[-1, 1], 2^-27" gives the interval of the argument and the relative error in the result.
+ * Polynomials are minimax fits by kernels/math_coefficients.py; their intervals and errors stand beside them. The
+ * method throughout is argument reduction with constants split in two or more (Cody & Waite, Software Manual for
+ * the Elementary Functions, 1980; Muller, Elementary Functions, 2016); other sources stand at the function. A
+ * comment such as "[-1, 1], 2^-27" gives the interval of the argument and the relative error in the result.
  */
 #ifndef WEFT_MATH_F32_H
 #define WEFT_MATH_F32_H
@@ -107,7 +109,7 @@ WEFT_MATH_FN float weft_exp2_f32(float x) {
   return x < -151.0f ? 0.0f : y;
 }
 
-/* exp(x) for x <= 0, as (m, 2^64 c) with exp(x) = m c 2^-64: a product with m can round once. Right from -104 on. */
+/* exp(x) for x between -105 and 0; 2^64 times it is always a normal float */
 WEFT_MATH_FN float weft_exp_negative_f32_(float x) {
   const float magic = WEFT_MAGIC_F32_ + 191.0f; /* 127 + 64 */
   float t = weft_fma_f32(x, WEFT_LOG2E_F32_, magic), n = t - magic;
@@ -153,8 +155,9 @@ WEFT_MATH_FN float weft_sigmoid_f32(float x) {
 }
 
 /* With a = n log 2 + r both follow from C = cosh r and S = sinh r, which are the even and the odd part of exp(r):
- * sinh a = C sinh(n log 2) + S cosh(n log 2), cosh a likewise; the hyperbolic functions of n log 2 are sums of powers of
- * two. For n = 0 sinh a = S exactly. Here c = C - 1 and s = S; e and f are 2^n and 2^-n times 1/8, as n may be 129. */
+ * sinh a = C sinh(n log 2) + S cosh(n log 2), cosh a likewise; the hyperbolic functions of n log 2 are sums of
+ * powers of two. For n = 0 sinh a = S exactly. Here c = C - 1 and s = S; e and f are 2^n / 4 and 2^-n / 4, as n
+ * may be 129. */
 typedef struct { float c, s, e, f; } weft_hyperbolic_f32_;
 WEFT_MATH_FN weft_hyperbolic_f32_ weft_sinhcosh_f32_(float x) {
   const float magic = WEFT_MAGIC_F32_ + 125.0f;
@@ -237,7 +240,8 @@ WEFT_MATH_FN float weft_log_f32(float x) {
   return weft_log_special_f32_(x, weft_fma_f32(e + d, WEFT_LN2_F32_, weft_log_poly_f32_(f)));
 }
 
-/* log2(1 + f): [sqrt(1/2) - 1, sqrt(2) - 1], 2^-25.2, what 1 / log 2 as a float lacks being the polynomial's constant */
+/* log2(1 + f): [sqrt(1/2) - 1, sqrt(2) - 1], 2^-25.2, what 1 / log 2 as a float lacks being the polynomial's
+ * constant */
 WEFT_MATH_FN float weft_log2_poly_f32_(float f) {
   float p = 0.125914067f;
   p = weft_fma_f32(p, f, -0.20728898f);
@@ -333,7 +337,8 @@ WEFT_MATH_FN float weft_atanh_f32(float x) {
   float a = weft_magnitude_f32_(x), u = 1.0f + a, v = 1.0f - a;
   uint32_t k = (weft_bits_f32(u) - weft_bits_f32(v) + 0x00200000u) & 0xff800000u;
   float scaled = weft_frombits_f32(weft_bits_f32(v) + k); /* E (1 - a) */
-  float rest = weft_fma_f32(-((1.0f - v) - a), weft_frombits_f32(k + 0x3f800000u), a - (u - 1.0f)); /* lost in u and v */
+  /* what u and v lost */
+  float rest = weft_fma_f32(-((1.0f - v) - a), weft_frombits_f32(k + 0x3f800000u), a - (u - 1.0f));
   float s = ((u - scaled) + rest) / (u + scaled), e = (float)((int32_t)k >> 23);
   s = k == 0 ? a : s;
   float z = s * s;
@@ -437,8 +442,8 @@ WEFT_MATH_FN float weft_erf_f32(float x) {
 }
 
 /* 1 - erf(x) up to 0.75. Above exp(-a^2) P(u) / (a + 3) with u = (a - 3) / (a + 3) = 1 - 6 / (a + 3) (a form of
- * Schonfelder, Chebyshev expansions for the error and related functions, 1978); erfc(-a) = 2 - erfc(a). What rounding lost
- * in a^2 and in 1 / (a + 3) goes into the argument of exp, where 1 + t is exp(t) for such small t. */
+ * Schonfelder, Chebyshev expansions for the error and related functions, 1978); erfc(-a) = 2 - erfc(a). What
+ * rounding lost in a^2 and in 1 / (a + 3) goes into the argument of exp, where 1 + t is exp(t) for such small t. */
 WEFT_MATH_FN float weft_erfc_f32(float x) {
   const float magic = WEFT_MAGIC_F32_ + 191.0f; /* 127 + 64 */
   float near = weft_erf_poly_f32_(x * x), a = weft_at_most_f32_(weft_magnitude_f32_(x), 10.1f), high = a * a;
@@ -474,8 +479,8 @@ WEFT_MATH_FN float weft_erfc_f32(float x) {
   return weft_magnitude_f32_(x) >= 0.75f ? g : weft_fma_f32(-near, x, 1.0f - x); /* the latter for a NaN */
 }
 
-/* x times a polynomial in w = -log((1 - x) (1 + x)), and from 5 on in sqrt(w) (Giles, Approximating the erfinv function,
- * 2011). */
+/* x times a polynomial in w = -log((1 - x) (1 + x)), and from 5 on in sqrt(w) (Giles, Approximating the erfinv
+ * function, 2011). */
 WEFT_MATH_FN float weft_erfinv_f32(float x) {
   float e, f = weft_log_split_f32_((1.0f - x) * (1.0f + x), &e);
   float w = -weft_fma_f32(e, WEFT_LN2_F32_, weft_log_poly_f32_(f));

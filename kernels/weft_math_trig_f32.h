@@ -5,10 +5,10 @@
 
 /* ---- trigonometric functions ------------------------------------------------------------------------ */
 
-/* x - n pi/2: parts of pi/2 are subtracted one by one. The first product (without a fused multiply-add, where parts have
- * 11 bits, the first three products) and the difference it leaves are exact. weft_two_parts_f32_ gives in *rest what rounding
- * the last difference but one lost, with the last part: there the middle part has 12 bits and n at most as many, so that their
- * product is exact too. */
+/* x - n pi/2: parts of pi/2 are subtracted one by one. The first product (without a fused multiply-add, where
+ * parts have 11 bits, the first three products) and the difference it leaves are exact. weft_two_parts_f32_ gives
+ * in *rest what rounding the last difference but one lost, with the last part: there the middle part has 12 bits
+ * and n at most as many, so that their product is exact too. */
 #if WEFT_FUSED_F32_
 #define WEFT_SIN_LIMIT_F32_ 65536.0f
 #define WEFT_TAN_LIMIT_F32_ 6000.0f
@@ -86,7 +86,8 @@ WEFT_MATH_FN int32_t weft_tan_is_hard_f32(float x) { return weft_magnitude_f32_(
  * Hanek, Radian reduction for trigonometric functions, 1983). */
 WEFT_FN double weft_huge_quarter_f32_(float x, uint32_t *k) {
   /* 1/pi in words of 32 bits, after a word of the integer part */
-  const uint32_t inverse[8] = {0u, 0x517cc1b7u, 0x27220a94u, 0xfe13abe8u, 0xfa9a6ee0u, 0x6db14accu, 0x9e21c820u, 0xff28b1d5u};
+  const uint32_t inverse[8] = {0u,          0x517cc1b7u, 0x27220a94u, 0xfe13abe8u,
+                               0xfa9a6ee0u, 0x6db14accu, 0x9e21c820u, 0xff28b1d5u};
   uint32_t u = weft_bits_f32(x) & 0x7fffffffu, first = (u >> 23) - 150u + 31u, w[3];
   uint64_t m = (u & 0x007fffffu) | 0x00800000u;
   for (uint32_t i = 0; i < 3; i++) {
