@@ -136,7 +136,8 @@ WEFT_MATH_FN float weft_asin_f32(float x) {
   float a = weft_magnitude_f32_(x), h = weft_fma_f32(a, -0.5f, 0.5f);
   int above = a > 0.5f;
   float z = above ? h : a * a, s = above ? WEFT_LIBM(sqrtf)(h) : a, p = weft_asin_poly_f32_(s, z);
-  float y = (1.57079637f - (s + s)) - (p + p + 4.37113883e-08f);
+  float y = 1.57079637f - (s + s), lost = (1.57079637f - y) - (s + s);
+  y += lost - (p + p + 4.37113883e-08f);
   return weft_signed_f32_(above ? y : s + p, x);
 }
 WEFT_MATH_FN float weft_acos_f32(float x) {
