@@ -139,8 +139,12 @@ def markdown(rows: list[dict[str, Any]]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    names = {"default": [*UNARY, *BINARY], "help": "names; `fast` for all fast forms of float32"}
-    parser.add_argument("--functions", type=lambda s: s.split(","), **names)
+    parser.add_argument(
+        "--functions",
+        type=lambda s: s.split(","),
+        default=[*UNARY, *BINARY],
+        help="names; `fast` for all fast forms of float32",
+    )
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     parser.add_argument("--samples", type=int, default=10**8)
     parser.add_argument("--class", dest="classes", choices=(*CLASSES, "both"), default="both")
