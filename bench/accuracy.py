@@ -3,15 +3,16 @@
     python bench/accuracy.py --functions exp,log --markdown
     python bench/accuracy.py --full --json accuracy.json
 
-float32 functions of one argument are taken at every 2^32/SAMPLES-th float, with --full at all of them; all others at SAMPLES
-samples around their hard places. What is counted, and against which reference, stand in accuracy_f32.c and accuracy_f64.c.
-Both classes of docs/numerics.md are measured: with and without a fused multiply-add. Special values (infinities, NaNs,
-zeros and their signs) have to be right exactly; the exit status is 1 where one is not, or where a bound is passed.
+float32 functions of one argument are taken at every 2^32/SAMPLES-th float, with --full at all of them; all others at
+SAMPLES samples around their hard places. accuracy_f32.c and accuracy_f64.c say what is counted, and against what. Both
+classes of docs/numerics.md are measured: with and without a fused multiply-add. Special values (infinities, NaNs, zeros
+and their signs) have to be right exactly; the exit status is 1 where one is not, or where a bound is passed.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import subprocess
@@ -23,15 +24,19 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 KERNELS = HERE.parent / "kernels"
-UNARY = (
-    "exp exp2 expm1 log log2 log10 log1p tanh sigmoid softplus erf erfc erfinv sin cos tan asin acos atan sinh cosh asinh "
-    "acosh atanh cbrt"
-).split()
+UNARY = [
+    "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "tanh", "sigmoid", "softplus", "erf", "erfc", "erfinv",
+    "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "cbrt",
+]  # fmt: skip
 BINARY = ["pow", "atan2"]
-FAST = ["sin", "cos", "tan"]  # of float32: those with a fast form beside the complete one
+# float32 functions with a fast form: `sin_fast` checks that form, completed where it is hard, and that the two agree.
+FAST = ["sin", "cos", "tan", "log", "log2", "log10", "exp2"]
 FLAGS = ("-std=gnu11", "-O3", "-fwrapv", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")
 PROGRAM = ("-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic")
-CLASSES = {"fma": ("-march=native", "-mprefer-vector-width=512"), "nofma": ("-march=native", "-mno-fma", "-mno-avx512f")}
+CLASSES = {
+    "fma": ("-march=native", "-mprefer-vector-width=512"),
+    "nofma": ("-march=native", "-mno-fma", "-mno-avx512f"),
+}
 LIMITS = {"sigmoid": 4.0, "softplus": 4.0, "erfinv": 4.0}  # in ulp, of the class with fma; 2 for the others
 
 
@@ -71,7 +76,7 @@ def jobs(dtype: str, name: str, samples: int, full: bool, parts: int) -> list[li
     total = 2**32 if unary else samples
     stride = max(1, 2**32 // samples) | 1 if unary and not full else 1
     cuts = [total * k // parts for k in range(parts + 1)]
-    return [[name, str(a), str(b - 1), str(stride)] for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [[name, str(a), str(b - 1), str(stride)] for a, b in itertools.pairwise(cuts)]
 
 
 def joined(parts: list[dict[str, Any]]) -> dict[str, Any]:
@@ -108,10 +113,16 @@ def one(program: Path, arguments: list[str]) -> dict[str, Any]:
 
 
 def print_row(row: dict[str, Any]) -> None:
-    at = ", ".join(row["at"]) if row["function"] in BINARY else row["at"][0] if isinstance(row["at"], list) else row["at"]
-    special = f"  SPECIAL VALUES WRONG: {row['special_failures']}, as at {row['special_at']}" if row["special_failures"] else ""
-    line = f"{row['dtype']} {row['class']:5} {row['function']:9} {row['max_ulp']:8.3f} ulp at {at} of {row['count']}{special}"
+    line = f"{row['dtype']} {row['class']:5} {row['function']:9} {row['max_ulp']:8.3f} ulp at {', '.join(places(row))}"
+    if row["special_failures"]:
+        line += f"  SPECIAL VALUES WRONG: {row['special_failures']}, as at {row.get('special_at')}"
     print(line, file=sys.stderr, flush=True)
+
+
+def places(row: dict[str, Any]) -> list[str]:
+    """The arguments of the largest error."""
+    at = row["at"] if isinstance(row["at"], list) else [row["at"]]
+    return at[: 2 if row["function"] in BINARY else 1]
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:
@@ -119,8 +130,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     for name in dict.fromkeys(r["function"] for r in rows):
         by = {r["class"]: r for r in rows if r["function"] == name}
         some = by.get("fma") or by["nofma"]
-        at = some["at"] if isinstance(some["at"], list) else [some["at"]]
-        at = ", ".join(f"`{v}`" for v in at[: 2 if name in BINARY else 1])
+        at = ", ".join(f"`{v}`" for v in places(some))
         ulp = [f"{by[k]['max_ulp']:.2f}" if k in by else "" for k in ("fma", "nofma")]
         count = "all" if some["dtype"] == "float32" and some["count"] == 2**32 else f"{some['count']:,}"
         lines.append(f"| {name} | {ulp[0]} | {at} | {ulp[1]} | {count} |")
@@ -129,7 +139,12 @@ def markdown(rows: list[dict[str, Any]]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--functions", type=lambda s: s.split(","), default=[*UNARY, *BINARY])
+    parser.add_argument(
+        "--functions",
+        type=lambda s: s.split(","),
+        default=[*UNARY, *BINARY],
+        help="names; `fast` for all fast forms of float32",
+    )
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     parser.add_argument("--samples", type=int, default=10**8)
     parser.add_argument("--class", dest="classes", choices=(*CLASSES, "both"), default="both")
@@ -138,6 +153,8 @@ def main() -> int:
     parser.add_argument("--markdown", action="store_true", help="print the table")
     parser.add_argument("--cc", default="gcc")
     args = parser.parse_args()
+    if "fast" in args.functions:
+        args.functions = [f"{name}_fast" for name in FAST]
     args.classes = list(CLASSES) if args.classes == "both" else [args.classes]
     rows = measure(args)
     if args.json:

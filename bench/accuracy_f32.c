@@ -1,13 +1,14 @@
 /* accuracy_f32.c: how far the float32 functions of weft lie from the truth.
  *
- *   accuracy_f32 NAME FIRST LAST STRIDE     one argument: the floats whose bits are FIRST, FIRST + STRIDE, ... up to LAST
+ *   accuracy_f32 NAME FIRST LAST STRIDE     one argument: the floats of bits FIRST, FIRST + STRIDE, ... up to LAST
  *   accuracy_f32 NAME FIRST LAST STRIDE     two arguments: samples number FIRST to LAST around the hard places
  *
- * prints one line of JSON. The reference is a function of double, from the C library (its vector form where glibc has one)
- * or, for sigmoid, softplus and erfinv, made of such; its error, at most some 2^-48 of the result, is below 2^-20 ulp of
- * float32. An error is counted in units of the last place that a float of the reference's size has, 2^-149 at least.
- * Where the reference rounds to infinity or is one, is a NaN or a zero, the result must be just that; signs must agree
- * wherever the result is no NaN. What fails so is counted in special_failures. PRELUDE names what holds weft's functions.
+ * prints one line of JSON. The reference is a function of double, from the C library (its vector form where glibc
+ * has one) or, for sigmoid, softplus and erfinv, made of such; its error, at most some 2^-48 of the result, is
+ * below 2^-20 ulp of float32. An error is counted in units of the last place that a float of the reference's size
+ * has, 2^-149 at least. Where the reference rounds to infinity or is one, is a NaN or a zero, the result must be
+ * just that; signs must agree wherever the result is no NaN. What fails so is counted in special_failures. PRELUDE
+ * names what holds weft's functions.
  */
 #define _GNU_SOURCE
 #include <float.h>
@@ -38,50 +39,54 @@ static double wanted[CHUNK], error[CHUNK];
 /* The reference where a formula serves. */
 static inline double sigmoid(double v) { return 1.0 / (1.0 + exp(-v)); }
 static inline double softplus(double v) { return (v > 0 ? v : 0) + log1p(exp(-fabs(v))); }
-/* Two steps of Newton from what float gives (or from 0.9 of it: the start must not matter). */
+/* Four steps of Halley, which converge from any start near by: the result has the accuracy of erf and erfc. */
 static double erfinv_from(double v, double r) {
   if (!(fabs(v) < 1)) return fabs(v) == 1 ? v * INFINITY : NAN;
   if (v == 0) return v;
-  for (int k = 0; k < 6; k++) {
+  for (int k = 0; k < 4; k++) {
     double d = v > 0.5 ? (1 - v) - erfc(r) : v < -0.5 ? erfc(-r) - (1 + v) : erf(r) - v;
     double u = d / (1.1283791670955126 * exp(-r * r));
-    r -= u / (1 + r * u); /* Halley */
+    r -= u / (1 + r * u);
   }
   return r;
 }
 static inline double erfinv(double v) {
-  double w = -log1p(-v * v), c = 4.3307467508 + 0.5 * w; /* Winitzki, A handy approximation for the error function, 2008 */
+  /* from Winitzki, A handy approximation for the error function and its inverse, 2008 */
+  double w = -log1p(-v * v), c = 4.3307467508 - 0.5 * w;
   return erfinv_from(v, copysign(sqrt(sqrt(c * c + w / 0.147) - c), v));
 }
 
-#define UNARY(X)                                                                                                        \
-  X(exp) X(exp2) X(expm1) X(log) X(log2) X(log10) X(log1p) X(tanh) X(sigmoid) X(softplus) X(erf) X(erfc) X(erfinv)       \
+#define UNARY(X)                                                                                                \
+  X(exp) X(exp2) X(expm1) X(log) X(log2) X(log10) X(log1p) X(tanh) X(sigmoid) X(softplus) X(erf) X(erfc) X(erfinv) \
   X(sin) X(cos) X(tan) X(asin) X(acos) X(atan) X(sinh) X(cosh) X(asinh) X(acosh) X(atanh) X(cbrt)
-#define FAST(X) X(sin) X(cos) X(tan)
+#define FAST(X) X(sin) X(cos) X(tan) X(log) X(log2) X(log10) X(exp2)
 #define BINARY(X) X(pow) X(atan2)
 
-#define LOOP1(NAME)                                                                                                     \
-  static void weft_##NAME(void) { for (int i = 0; i < CHUNK; i++) y[i] = weft_##NAME##_f32(x[i]); }                     \
+#define LOOP1(NAME)                                                                                             \
+  static void weft_##NAME(void) { for (int i = 0; i < CHUNK; i++) y[i] = weft_##NAME##_f32(x[i]); }             \
   static void libm_##NAME(void) { for (int i = 0; i < CHUNK; i++) wanted[i] = NAME((double)x[i]); }
-#define LOOP2(NAME)                                                                                                     \
-  static void weft_##NAME(void) { for (int i = 0; i < CHUNK; i++) y[i] = weft_##NAME##_f32(x[i], x2[i]); }              \
+#define LOOP2(NAME)                                                                                             \
+  static void weft_##NAME(void) { for (int i = 0; i < CHUNK; i++) y[i] = weft_##NAME##_f32(x[i], x2[i]); }      \
   static void libm_##NAME(void) { for (int i = 0; i < CHUNK; i++) wanted[i] = NAME((double)x[i], (double)x2[i]); }
 /* As programs use them: the fast form, the complete one where an argument is hard. Both must agree where none is. */
-#define LOOPF(NAME)                                                                                                     \
-  static int hard_##NAME(void) {                                                                                        \
-    int32_t any = 0;                                                                                                    \
-    for (int i = 0; i < CHUNK; i++) any |= weft_##NAME##_is_hard_f32(x[i]);                                             \
-    return any != 0;                                                                                                    \
-  }                                                                                                                     \
-  static void fast_##NAME(void) {                                                                                       \
-    for (int i = 0; i < CHUNK; i++) y[i] = weft_##NAME##_fast_f32(x[i]);                                                \
-    if (!hard_##NAME()) return;                                                                                         \
-    for (int i = 0; i < CHUNK; i++) {                                                                                   \
-      float complete = weft_##NAME##_f32(x[i]);                                                                         \
-      int same = memcmp(&complete, y + i, sizeof complete) == 0 || (complete != complete && y[i] != y[i]);              \
-      if (!same && !weft_##NAME##_is_hard_f32(x[i])) { fprintf(stderr, "%s: two values at %a\n", #NAME, x[i]); exit(2); } \
-      y[i] = complete;                                                                                                  \
-    }                                                                                                                   \
+#define LOOPF(NAME)                                                                                             \
+  static int hard_##NAME(void) {                                                                                \
+    int32_t any = 0;                                                                                            \
+    for (int i = 0; i < CHUNK; i++) any |= weft_##NAME##_is_hard_f32(x[i]);                                     \
+    return any != 0;                                                                                            \
+  }                                                                                                             \
+  static void fast_##NAME(void) {                                                                               \
+    for (int i = 0; i < CHUNK; i++) y[i] = weft_##NAME##_fast_f32(x[i]);                                        \
+    if (!hard_##NAME()) return;                                                                                 \
+    for (int i = 0; i < CHUNK; i++) {                                                                           \
+      float complete = weft_##NAME##_f32(x[i]);                                                                 \
+      int same = memcmp(&complete, y + i, sizeof complete) == 0 || (complete != complete && y[i] != y[i]);      \
+      if (!same && !weft_##NAME##_is_hard_f32(x[i])) {                                                         \
+        fprintf(stderr, "%s: two values at %a\n", #NAME, (double)x[i]);                                        \
+        exit(2);                                                                                               \
+      }                                                                                                        \
+      y[i] = complete;                                                                                          \
+    }                                                                                                           \
   }
 UNARY(LOOP1)
 BINARY(LOOP2)
@@ -95,7 +100,7 @@ static const function functions[] = {
     UNARY(ROW1) BINARY(ROW2) FAST(ROWF)
 };
 
-/* 2^-1 for a result of another kind or sign, so that -1 marks a special failure */
+/* errors of all of y; -1 for a result of another kind or sign than the reference's */
 static void judge(void) {
   for (int i = 0; i < CHUNK; i++) {
     union { double f; uint64_t u; } r, unit, v;
@@ -128,9 +133,12 @@ static float from_bits(uint32_t u) { union { uint32_t u; float f; } v; v.u = u; 
 
 /* Pairs for pow and atan2: any bits; near 1 to a large power, so that the result spans all floats; small integers and
  * halves; results near overflow and among denormals; quotients near 1, 0 and infinity; special values. */
-static const uint32_t specials[] = {0x00000000u, 0x80000000u, 0x3f800000u, 0xbf800000u, 0x7f800000u, 0xff800000u, 0x7fc00000u,
-    0xffc00000u, 0x00000001u, 0x80000001u, 0x00800000u, 0x7f7fffffu, 0xff7fffffu, 0x3f000000u, 0xbf000000u, 0x40000000u,
-    0x40400000u, 0xc0400000u, 0x4b800000u, 0x4b7fffffu, 0xcb7fffffu, 0xcb800001u, 0x3f7fffffu, 0x3f800001u, 0x3fc00000u};
+static const uint32_t specials[] = {
+    0x00000000u, 0x80000000u, 0x3f800000u, 0xbf800000u, 0x7f800000u, 0xff800000u, 0x7fc00000u, 0xffc00000u,
+    0x00000001u, 0x80000001u, 0x00800000u, 0x7f7fffffu, 0xff7fffffu, 0x3f000000u, 0xbf000000u, 0x40000000u,
+    0x40400000u, 0xc0400000u, 0x4b800000u, 0x4b7fffffu, 0xcb7fffffu, 0xcb800001u, 0x3f7fffffu, 0x3f800001u,
+    0x3fc00000u,
+};
 static void pair(uint64_t number, float *a, float *b) {
   const unsigned count = sizeof specials / sizeof *specials;
   uint64_t u = mix(number), w = mix(u);
@@ -151,7 +159,10 @@ static void pair(uint64_t number, float *a, float *b) {
     *a = from_bits(lo & 0x7fffffffu);
     *b = (float)((unit * 300 - 150) / log2((double)*a));
     return;
-  case 3: *a = (float)((int)(lo % 41) - 20) * ((lo >> 16 & 1) ? 0.5f : 1.0f); *b = (float)((int)(hi % 121) - 60) * ((hi >> 16 & 1) ? 0.5f : 1.0f); return;
+  case 3:
+    *a = (float)((int)(lo % 41) - 20) * ((lo >> 16 & 1) ? 0.5f : 1.0f);
+    *b = (float)((int)(hi % 121) - 60) * ((hi >> 16 & 1) ? 0.5f : 1.0f);
+    return;
   case 4: /* results near the ends */
     *a = from_bits(0x3f000000u + lo % 0x01800000u);
     *b = (float)(((w & 1) ? 128 - unit * 0.01 : -126 - unit * 24) / log2((double)*a));
@@ -196,8 +207,9 @@ int main(int argc, char **argv) {
       for (int i = 0; i < n; i++)
         if (error[i] < 0 && failures++ == 0) special[0] = x[i], special[1] = x2[i];
   }
-  printf("{\"function\": \"%s\", \"count\": %" PRIu64 ", \"max_ulp\": %.4f, \"at\": [\"%a\", \"%a\"], \"special_failures\": %" PRIu64
-         ", \"special_at\": [\"%a\", \"%a\"]}\n", f->name, count, worst, (double)at[0], (double)at[1], failures, (double)special[0],
+  printf("{\"function\": \"%s\", \"count\": %" PRIu64 ", \"max_ulp\": %.4f, \"at\": [\"%a\", \"%a\"], ", f->name, count,
+         worst, (double)at[0], (double)at[1]);
+  printf("\"special_failures\": %" PRIu64 ", \"special_at\": [\"%a\", \"%a\"]}\n", failures, (double)special[0],
          (double)special[1]);
   return 0;
 }

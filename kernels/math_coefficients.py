@@ -121,7 +121,7 @@ def erfinv_of(w: Real) -> Real:
     return mp.erfinv(x) / x
 
 
-LN2, PI = mp.log(2), mp.pi
+LN2, LN10, PI = mp.log(2), mp.log(10), mp.pi
 LOW, HIGH = mpf("0.7071") - 1, mpf("1.4143") - 1  # of m - 1, m between sqrt(1/2) and sqrt(2)
 HALF_LN2 = LN2 / 2 * mpf("1.001")
 
@@ -130,31 +130,43 @@ def log_weight(n: int) -> Callable[[Real], Real]:
     return lambda x: x**n / mp.log1p(x) if x else mpf(0)
 
 
+def logarithm(base: Real) -> Callable[[Real], Real]:
+    """log(1 + f) / (base f) - what float32 makes of 1 / base"""
+    taken = mpf(float(np.float32(float(1 / base))))
+    return lambda f: mp.log1p(f) / (base * f) - taken if abs(f) > mpf(10) ** -15 else 1 / base - taken
+
+
+def logarithm_weight(base: Real) -> Callable[[Real], Real]:
+    return lambda f: base * f / mp.log1p(f) if f else base
+
+
 FITS = [
-    Fit("exp", tail(mp.exp, [1], 1, 1), lambda x: abs(x) / mp.exp(x), -HALF_LN2, HALF_LN2, 6),
+    Fit("exp: (exp(r) - 1) / r", tail(mp.exp, [1], 1, 1), lambda x: abs(x) / mp.exp(x), -HALF_LN2, HALF_LN2, 6),
     Fit("expm1: (exp(r) - 1 - r) / r^2", tail(mp.exp, [1, 1], 2, mpf(1) / 2),
         lambda x: abs(x) if x else mpf(0), -HALF_LN2, HALF_LN2, 5),
     Fit("exp2: (2^r - 1) / r", tail(lambda x: mpf(2) ** x, [1], 1, LN2), lambda x: abs(x), -0.5, 0.5, 6),
-    Fit("log: (log(1+f) - f + f^2/2) / f^3", tail(mp.log1p, [0, 1, -mpf(1) / 2], 3, mpf(1) / 3), log_weight(3), LOW, HIGH, 7),
-    Fit("log: one term more", tail(mp.log1p, [0, 1, -mpf(1) / 2], 3, mpf(1) / 3), log_weight(3), LOW, HIGH, 8),
+    Fit("log: (log(1+f) - f) / f^2", tail(mp.log1p, [0, 1], 2, -mpf(1) / 2), log_weight(2), LOW, HIGH, 9),
+    Fit("log2: log2(1+f) / f less its first constant", logarithm(LN2), logarithm_weight(LN2), LOW, HIGH, 9),
+    Fit("log10: log10(1+f) / f less its first constant", logarithm(LN10), logarithm_weight(LN10), LOW, HIGH, 9),
     Fit("sin on [0, pi/4]", odd(mp.sin, -mpf(1) / 6), odd_weight(mp.sin), 0, (PI / 4 * mpf("1.002")) ** 2, 3),
     Fit("cos on [0, pi/4]: (cos(sqrt z) - 1 + z / 2) / z^2",
         lambda z: (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z**2 if z > mpf(10) ** -14 else mpf(1) / 24,
         lambda z: z * z / mp.cos(mp.sqrt(z)), 0, (PI / 4 * mpf("1.002")) ** 2, 3),
     Fit("tanh on [0, 0.55]", odd(mp.tanh, -mpf(1) / 3), odd_weight(mp.tanh), 0, mpf("0.55") ** 2, 5),
     Fit("tan on [0, pi/4]", odd(mp.tan, mpf(1) / 3), odd_weight(mp.tan), 0, (PI / 4 * mpf("1.001")) ** 2, 6),
-    Fit("tan on [0, pi/4], 5", odd(mp.tan, mpf(1) / 3), odd_weight(mp.tan), 0, (PI / 4 * mpf("1.001")) ** 2, 5),
     Fit("asin on [0, 1/2]", odd(mp.asin, mpf(1) / 6), odd_weight(mp.asin), 0, 0.25, 5),
-    Fit("atan on [0, 1]", odd(mp.atan, -mpf(1) / 3), odd_weight(mp.atan), 0, 1, 8),
-    Fit("atan on [0, 1], 9", odd(mp.atan, -mpf(1) / 3), odd_weight(mp.atan), 0, 1, 9),
+    Fit("atan on [0, 1]", odd(mp.atan, -mpf(1) / 3), odd_weight(mp.atan), 0, 1, 9),
     Fit("sinh on [0, log(2)/2]", odd(mp.sinh, mpf(1) / 6), odd_weight(mp.sinh), 0, HALF_LN2**2, 3),
     Fit("cosh on [0, log(2)/2]: (cosh(sqrt z) - 1) / z",
         lambda z: (mp.cosh(mp.sqrt(z)) - 1) / z if z > mpf(10) ** -14 else mpf(1) / 2, lambda z: z, 0, HALF_LN2**2, 3),
     Fit("atanh on [0, 0.285]", odd(mp.atanh, mpf(1) / 3), odd_weight(mp.atanh), 0, mpf("0.285") ** 2, 4),
-    Fit("cbrt: m^(-1/3) on [1, 2]", lambda x: mpf(1) / mp.cbrt(x), lambda x: mp.cbrt(x), 1, 2, 6),
-    Fit("erf on [0, 0.93]: erf(sqrt z) / sqrt z - 1", erf_small, lambda z: 1 / (1 + erf_small(z)), 0, mpf("0.93") ** 2, 6),
-    Fit("erf above: -log(1 - erf a)", lambda a: -mp.log(mp.erfc(a)), lambda a: mp.erfc(a) / mp.erf(a), mpf("0.93"), 3.95, 7),
-    Fit("erfc", erfc_scaled, lambda t: 1 / erfc_scaled(t), -1, mpf("7.1") / mpf("13.1"), 10),
+    Fit("cbrt: m^(-1/3) on [1, 2]", lambda x: mpf(1) / mp.cbrt(x), lambda x: mp.cbrt(x), 1, 2, 5),
+    Fit("erf on [0, 0.93]: erf(sqrt z) / sqrt z - 1", erf_small, lambda z: 1 / (1 + erf_small(z)),
+        0, mpf("0.93") ** 2, 6),
+    Fit("erf above: -log(1 - erf a)", lambda a: -mp.log(mp.erfc(a)), lambda a: mp.erfc(a) / mp.erf(a),
+        mpf("0.93"), 3.95, 7),
+    Fit("erfc on [0.74, 10.1]", erfc_scaled, lambda t: 1 / erfc_scaled(t), mpf("-2.26") / mpf("3.74"),
+        mpf("7.1") / mpf("13.1"), 9),
     Fit("erfinv, w - 2.5", lambda v: erfinv_of(v + mpf("2.5")), lambda v: 1 / erfinv_of(v + mpf("2.5")), -2.5, 2.51, 9),
     Fit("erfinv, sqrt(w) - 3", lambda v: erfinv_of((v + 3) ** 2), lambda v: 1 / erfinv_of((v + 3) ** 2), -0.77, 1, 9),
     Fit("pow: log2(1+f)/f in double", tail(lambda x: mp.log1p(x) / LN2, [0], 1, 1 / LN2),
