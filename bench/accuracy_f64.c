@@ -36,6 +36,7 @@ static quad softplus_q(quad x) { return (x > 0 ? x : 0) + log1pq(expq(-fabsq(x))
 static wide softplus_l(wide x) { return (x > 0 ? x : 0) + log1pl(expl(-fabsl(x))); }
 static quad exp2_q(quad x) { return exp2q(x); }
 
+#ifdef WEFT_ERF_F64_H
 /* The inverse of erf by Newton's method, from what weft gives; near 1 on erfc, which loses nothing there. */
 #define ERFINV(T, S, y, x)                                                              \
   T a = (T)fabs(y), b = (T)fabs(x), slope = (T)M_2_SQRTPIq * exp##S(-a * a);            \
@@ -58,6 +59,7 @@ static quad erfinv_q(quad x) {
   }
   return copysignq(a, x);
 }
+#endif
 
 /* ---- functions ------------------------------------------------------------------------------------- */
 
@@ -99,9 +101,13 @@ static const unary UNARY[] = {
     U(acosh, 1, 20, {1, 1.0606601717798212, 1.25, 0x1p500, 0x1p511, 0x1p28, END}, 0),
     U(atanh, -1, 1, {1, -1, 0.17157287525380990, 0.333333333333333333, 0.5, END}, 0),
     U(cbrt, -100, 100, {1, 2, 4, 8, 0x1p-1022, END}, 0),
+#ifdef WEFT_ERF_F64_H
     U(erf, -6.5, 6.5, {0.5, 1, 2, 3, 4, 5.9215, END}, 0.25),
     U(erfc, -6.5, 27.5, {0.5, 1, 2, 4, 26.543, 27.2261, -6, END}, 0.25),
+#endif
+#ifdef WEFT_ERF_F64_H
     {"erfinv", weft_erfinv_f64, erfinv_l, erfinv_q, -1, 1, {1, -1, 0.5, 0.75, 0.9375, 0.998, END}, 0},
+#endif
 #endif
 };
 typedef struct {

@@ -58,6 +58,16 @@ WEFT_LANE double weft_two_product_f64_(double a, double b, double p) {
 #endif
 }
 
+/* c - a b, rounded once or nearly: also where a b is c but for its last bits. */
+WEFT_LANE double weft_rest_f64_(double c, double a, double b) {
+#if WEFT_HAS_FMA_F64_
+  return weft_fma_f64(-a, b, c);
+#else
+  double p = a * b;
+  return (c - p) - weft_two_product_f64_(a, b, p);
+#endif
+}
+
 /* ---- exp ------------------------------------------------------------------------------------------- */
 
 /* e^r - 1 on |r| <= ln(2)/2 as r + z * t with z = r^2; a result of expm1 has err 2^-55, one of exp 2^-57. */
@@ -149,11 +159,7 @@ WEFT_LANE double weft_tanh_f64(double x) {
   double nl = weft_fma_f64(pl, s, weft_fma_f64(ph, s, s1 - n));
   double d = n + 2.0, dl = (n < 2.0 ? n - (d - 2.0) : 2.0 - (d - n)) + nl;
   double q = n / d;
-  double rest = weft_fma_f64(-q, dl, weft_fma_f64(-q, d, n) + nl);
-#if !WEFT_HAS_FMA_F64_
-  double qd = q * d;
-  rest = (((n - qd) - weft_two_product_f64_(q, d, qd)) + nl) - q * dl;
-#endif
+  double rest = weft_fma_f64(-q, dl, weft_rest_f64_(n, q, d) + nl);
   q = weft_fma_f64(rest, q < 0.99 ? weft_fma_f64(q, -0.5, 0.5) : 0.0, q);
   return weft_with_sign_f64_(q, x);
 }

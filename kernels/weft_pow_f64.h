@@ -13,11 +13,7 @@ WEFT_LANE double weft_pow_exponent_f64_(double x, double more, double y, double 
   double k = weft_frombits_f64((u >> 52) | 0x4330000000000000ull) - (0x1p52 + 1023.0) + more;
   double m = weft_frombits_f64((u & 0x000fffffffffffffull) + 0x3fe6a09e667f3bcdull);
   double f = m - 1.0, d = m + 1.0, dl = m - (d - 1.0), t = f / d;
-#if WEFT_HAS_FMA_F64_
-  double rest = weft_fma_f64(-t, dl, weft_fma_f64(-t, d, f));
-#else
-  double td = t * d, rest = ((f - td) - weft_two_product_f64_(t, d, td)) - t * dl;
-#endif
+  double rest = weft_fma_f64(-t, dl, weft_rest_f64_(f, t, d));
   double tl = rest * weft_fma_f64(t, -0.5, 0.5); /* 1 / (m + 1) = (1 - t) / 2 */
   double z = t * t, zl = weft_two_product_f64_(t, t, z) + (t + t) * tl;
   double w = z * z;
