@@ -41,37 +41,45 @@ WEFT_LANE double weft_erf_f64(double x) {
 }
 
 /* e^-a^2 H(t) / (a + 2) for a = |x| <= 28, t = (a - 2) / (a + 2) (the variable is that of Shepherd and Laframboise, 1981);
- * err 2^-55. The square has two parts; what rounding took from the quotient goes into the exponent, too. */
+ * err 2^-55. The square has two parts; what rounding took from H / (a + 2) comes back at the end. */
 WEFT_LANE double weft_erfc_f64(double x) {
   double e = weft_fabs_f64_(x);
   e = e > 28.0 ? 28.0 : e;
   double sum = e + 2.0, less = e - 2.0, f = 1.0 / sum, t = less * f;
-  t = weft_fma_f64(weft_rest_f64_(less, t, sum), f, t);
-  double q = e * e, ql = weft_two_product_f64_(e, e, q) - weft_rest_f64_(1.0, sum, f), y = t * t, v = y * y;
-  double a = weft_fma_f64(2.4717150347484302e-08, v, -6.15788675866454e-07);
-  a = weft_fma_f64(a, v, -1.1378479882231196e-06);
-  a = weft_fma_f64(a, v, 0.00014446996846246776);
-  a = weft_fma_f64(a, v, 0.003090612050738823);
-  a = weft_fma_f64(a, v, 0.27947209255604905);
-  double b = weft_fma_f64(-1.497977337102638e-08, v, -3.204918241049049e-07);
-  b = weft_fma_f64(b, v, 3.6484607345794954e-06);
-  b = weft_fma_f64(b, v, 3.414941491979841e-05);
-  b = weft_fma_f64(b, v, -0.0008372960542632187);
-  b = weft_fma_f64(b, v, -0.03644223150686921);
-  double c = weft_fma_f64(-5.9944257395036734e-09, v, 4.4647401663288004e-08);
-  c = weft_fma_f64(c, v, 2.0299819899131263e-06);
-  c = weft_fma_f64(c, v, -2.1692469286651404e-05);
-  c = weft_fma_f64(c, v, -0.0006630734001795189);
-  c = weft_fma_f64(c, v, -0.02151066188913406);
-  double d = weft_fma_f64(1.122338574872493e-07, v, -4.417279226830761e-09);
-  d = weft_fma_f64(d, v, -1.6122890412890527e-05);
-  d = weft_fma_f64(d, v, 3.437135153645287e-05);
-  d = weft_fma_f64(d, v, 0.006479185067309552);
+  double part = sum - e, low = (e - (sum - part)) + (2.0 - part); /* what sum lost */
+  t = weft_fma_f64(weft_fma_f64(-t, low, weft_rest_f64_(less, t, sum)), f, t);
+  double q = e * e, ql = weft_two_product_f64_(e, e, q), y = t * t, v = y * y;
+  double a = weft_fma_f64(-1.497977337102638e-08, v, -3.204918241049049e-07);
+  a = weft_fma_f64(a, v, 3.6484607345794954e-06);
+  a = weft_fma_f64(a, v, 3.414941491979841e-05);
+  a = weft_fma_f64(a, v, -0.0008372960542632187);
+  a = weft_fma_f64(a, v, -0.03644223150686921);
+  double b = weft_fma_f64(-5.9944257395036734e-09, v, 4.4647401663288004e-08);
+  b = weft_fma_f64(b, v, 2.0299819899131263e-06);
+  b = weft_fma_f64(b, v, -2.1692469286651404e-05);
+  b = weft_fma_f64(b, v, -0.0006630734001795189);
+  b = weft_fma_f64(b, v, -0.02151066188913406);
+  double c = weft_fma_f64(1.122338574872493e-07, v, -4.417279226830761e-09);
+  c = weft_fma_f64(c, v, -1.6122890412890527e-05);
+  c = weft_fma_f64(c, v, 3.437135153645287e-05);
+  c = weft_fma_f64(c, v, 0.006479185067309552);
+  double d = weft_fma_f64(2.4717150347484302e-08, v, -6.15788675866454e-07);
+  d = weft_fma_f64(d, v, -1.1378479882231196e-06);
+  d = weft_fma_f64(d, v, 0.00014446996846246776);
+  d = weft_fma_f64(d, v, 0.003090612050738823);
   a = weft_fma_f64(weft_fma_f64(d, t, c), y, weft_fma_f64(b, t, a));
-  double h = f * weft_fma_f64(weft_fma_f64(a, t, -0.6871606844138106), t, 1.021582705242023);
+  a = weft_fma_f64(a, t, 0.27947209255604905);
+  b = weft_fma_f64(a, t, -0.6871606844138106);
+  c = weft_fma_f64(b, t, 1.021582705242023);
+  d = weft_fma_f64(weft_fma_f64(a, t, -0.6871606844138106 - b), t, weft_fma_f64(b, t, 1.021582705242023 - c)); /* what c lost */
+  double h = f * c, hl = weft_fma_f64(f, d, weft_fma_f64(f, c, -h));
+  hl = weft_fma_f64(h, weft_fma_f64(-low, f, weft_rest_f64_(1.0, sum, f)), hl);
   double m = weft_fma_f64(q, -0x1.71547652b82fep+0, WEFT_MAGIC_f64_ + 2046.0), k = m - (WEFT_MAGIC_f64_ + 2046.0);
-  double r = weft_fma_f64(k, -WEFT_LN2_LO_f64_, weft_fma_f64(k, -WEFT_LN2_HI_f64_, -q) - ql);
-  double g = weft_scale_f64_(weft_fma_f64(h, weft_expm1_core_f64_(r), h), m, -q, -700.0);
+  double r1 = weft_fma_f64(k, -WEFT_LN2_HI_f64_, -q), r2 = weft_fma_f64(k, -WEFT_LN2_LO_f64_, -ql), r = r1 + r2;
+  y = r * r;
+  y = weft_fma_f64(y, weft_expm1_tail_f64_(r, y), (r1 - r) + r2); /* e^r = 1 + r + y */
+  double g = h + weft_fma_f64(h, r, weft_fma_f64(h, y, weft_fma_f64(hl, r, hl)));
+  g = weft_scale_f64_(g, m, -q, -700.0);
   g = q > 760.0 ? 0.0 : g;
   uint64_t below = (uint64_t)0 - (weft_bits_f64(x) >> 63);
   return weft_frombits_f64(weft_bits_f64(g) | (below & WEFT_SIGN_f64_)) + weft_masked_f64_(below, 2.0);
