@@ -6,7 +6,7 @@
  * ulps (of all sizes) beside a hard place: zeros, poles, bounds of the results, seams of the approximations.
  * "special_failures" counts results of the wrong class or sign, samples and listed special arguments together.
  *
- * Build: gcc -O2 -march=native -ffp-contract=off -I kernels bench/accuracy_f64.c -o prog -lquadmath -lm
+ * Build: gcc -O2 -march=native -ffp-contract=off -I kernels -I bench bench/accuracy_f64.c -o prog -lquadmath -lm
  */
 #include <math.h>
 #include <quadmath.h>
@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "weft_scalar.h"
+#include "math_f64.h"
 
 typedef __float128 quad;
 typedef long double wide;
@@ -36,7 +36,6 @@ static quad softplus_q(quad x) { return (x > 0 ? x : 0) + log1pq(expq(-fabsq(x))
 static wide softplus_l(wide x) { return (x > 0 ? x : 0) + log1pl(expl(-fabsl(x))); }
 static quad exp2_q(quad x) { return exp2q(x); }
 
-#ifdef WEFT_ERF_F64_H
 /* The inverse of erf by Newton's method, from what weft gives; near 1 on erfc, which loses nothing there. */
 #define ERFINV(T, S, y, x)                                                              \
   T a = (T)fabs(y), b = (T)fabs(x), slope = (T)M_2_SQRTPIq * exp##S(-a * a);            \
@@ -59,7 +58,6 @@ static quad erfinv_q(quad x) {
   }
   return copysignq(a, x);
 }
-#endif
 
 /* ---- functions ------------------------------------------------------------------------------------- */
 
@@ -77,7 +75,8 @@ typedef struct {
 #define LN2 0.6931471805599453
 #define U(name, ...) {#name, weft_##name##_f64, name##l, name##q, __VA_ARGS__}
 static const unary UNARY[] = {
-    U(exp, -745.2, 709.8, {709.782712893384, -708.3964185322641, -745.1332191019412, 1, LN2 / 2, -LN2 / 2, END}, LN2 / 2),
+    U(exp, -745.2, 709.8, {709.782712893384, -708.3964185322641, -745.1332191019412, 1, LN2 / 2, -LN2 / 2, END},
+      LN2 / 2),
     {"exp2", weft_exp2_f64, exp2l, exp2_q, -1075, 1024, {1024, -1022, -1074, -1075, -1021, 0.5, END}, 0.5},
     U(expm1, -40, 709.8, {709.782712893384, LN2 / 2, -LN2 / 2, 1.0397207708399179, -36.7368005696771, END}, LN2 / 2),
     U(log, 0, 4, {1, 0.7071067811865476, 1.4142135623730951, 2, 0x1p-1022, END}, 0),
@@ -91,7 +90,6 @@ static const unary UNARY[] = {
     U(sin, -30, 30, {0x1p25, -0x1p25, 0x1.6ac5b262ca1ffp+849, 0x1p-26, END}, M_PI_2),
     U(cos, -30, 30, {0x1p25, -0x1p25, 0x1.6ac5b262ca1ffp+849, 0x1p-26, END}, M_PI_2),
     U(tan, -30, 30, {0x1p25, -0x1p25, 0x1.6ac5b262ca1ffp+849, 0x1p-26, END}, M_PI_4),
-#ifdef WEFT_MATH_MORE_F64_H
     U(asin, -1, 1, {0.5, -0.5, 1, -1, END}, 0),
     U(acos, -1, 1, {0.5, -0.5, 1, -1, END}, 0),
     U(atan, -10, 10, {1, -1, 0.4142135623730951, 2.414213562373095, END}, 0),
@@ -101,14 +99,9 @@ static const unary UNARY[] = {
     U(acosh, 1, 20, {1, 1.0606601717798212, 1.25, 0x1p500, 0x1p511, 0x1p28, END}, 0),
     U(atanh, -1, 1, {1, -1, 0.17157287525380990, 0.333333333333333333, 0.5, END}, 0),
     U(cbrt, -100, 100, {1, 2, 4, 8, 0x1p-1022, END}, 0),
-#ifdef WEFT_ERF_F64_H
     U(erf, -6.5, 6.5, {0.5, 1, 2, 3, 4, 5.9215, END}, 0.25),
     U(erfc, -6.5, 27.5, {0.5, 1, 2, 4, 26.543, 27.2261, -6, END}, 0.25),
-#endif
-#ifdef WEFT_ERF_F64_H
     {"erfinv", weft_erfinv_f64, erfinv_l, erfinv_q, -1, 1, {1, -1, 0.5, 0.75, 0.9375, 0.998, END}, 0},
-#endif
-#endif
 };
 typedef struct {
   const char *name;
@@ -117,12 +110,8 @@ typedef struct {
   quad (*q)(quad, quad);
 } binary;
 static const binary BINARY[] = {
-#ifdef WEFT_POW_F64_H
     {"pow", weft_pow_f64, powl, powq},
-#endif
-#ifdef WEFT_MATH_MORE_F64_H
     {"atan2", weft_atan2_f64, atan2l, atan2q},
-#endif
 };
 
 /* ---- samples --------------------------------------------------------------------------------------- */
@@ -138,7 +127,8 @@ static double sample(const unary *u) {
   if (kind < 8) return u->from + (u->to - u->from) * uniform();
   if (u->every != 0 && kind == 8) {
     double bits = ldexp(1.0, (int)(next() % 34)), k = floor(uniform() * bits * 2);
-    double x = next() & 1 ? k * u->every : (double)((quad)k * (u->every == M_PI_2 ? M_PI_2q : u->every == M_PI_4 ? M_PI_4q : (quad)u->every));
+    quad every = u->every == M_PI_2 ? M_PI_2q : u->every == M_PI_4 ? M_PI_4q : (quad)u->every;
+    double x = next() & 1 ? k * u->every : (double)((quad)k * every);
     x = u->from < 0 && next() & 1 ? -x : x;
     return next() & 1 ? x : weft_frombits_f64(weft_bits_f64(x) + next() % 5 - 2);
   }
@@ -159,7 +149,10 @@ static void sample2(const binary *b, double *x, double *y) {
   if (b->name[0] == 'a') { /* near each other, or with a common exponent */
     *x = (uniform() - 0.5) * ldexp(1, (int)(next() % 40) - 20);
     *y = kind < 5 ? *x * (uniform() - 0.5) * 8 : kind < 7 ? beside(next() & 1 ? *x : -*x) : (uniform() - 0.5) * 8;
-    if (kind == 9) *x = weft_frombits_f64(next() & 0x800fffffffffffffull), *y = weft_frombits_f64(next() & 0x800fffffffffffffull);
+    if (kind == 9) {
+      *x = weft_frombits_f64(next() & 0x800fffffffffffffull);
+      *y = weft_frombits_f64(next() & 0x800fffffffffffffull);
+    }
     return;
   }
   double limit = 745 / fabs(log(fabs(*x)));
@@ -220,8 +213,10 @@ static void judge(result *t, double got, wide l, double x, double y, quad (*q1)(
   if (e > t->max) t->max = e, t->x = x, t->y = y;
 }
 
-static const double SPECIAL[] = {0.0, -0.0, 1, -1, 0.5, -0.5, 2, -2, 3, -3, 0x1p-1074, -0x1p-1074, 0x1p-1022, -0x1p-1022, 4,
-    0x1.fffffffffffffp-1023, 0x1p1023, -0x1p1023, 0x1.fffffffffffffp1023, -0x1.fffffffffffffp1023, INFINITY, -INFINITY, NAN,
+static const double SPECIAL[] = {
+    0.0, -0.0, 1, -1, 0.5, -0.5, 2, -2, 3, -3, 0x1p-1074, -0x1p-1074, 0x1p-1022, -0x1p-1022, 4,
+    NAN, INFINITY, -INFINITY,
+    0x1.fffffffffffffp-1023, 0x1p1023, -0x1p1023, 0x1.fffffffffffffp1023, -0x1.fffffffffffffp1023,
     1e300, -1e300, 1e-300, -1e-300, 0x1p53, 0x1p53 + 2, -0x1p53, 0x1p52 + 1, -0x1p52 - 1, 1.5, -1.5, 0x1.fffffffffffffp-1,
     0x1.0000000000001p0, -0x1.fffffffffffffp-1, -0x1.0000000000001p0, 709.8, -745.2, 710.48, -708.5, 27.3, -27.3};
 #define SPECIALS (sizeof SPECIAL / sizeof *SPECIAL)
@@ -258,7 +253,8 @@ int main(int argc, char **argv) {
       sample2(b, &x, &y);
       judge(&t, b->f(x, y), b->l(x, y), x, y, 0, b->q);
     }
-    printf("{\"function\": \"%s\", \"count\": %llu, \"max_ulp\": %.4f, \"at\": [\"%a\", \"%a\"], \"special_failures\": %llu}\n",
+    printf("{\"function\": \"%s\", \"count\": %llu, \"max_ulp\": %.4f, \"at\": [\"%a\", \"%a\"], "
+           "\"special_failures\": %llu}\n",
            b->name, (unsigned long long)t.count, t.max, t.x, t.y, (unsigned long long)t.failures);
   }
   if (!found) return fprintf(stderr, "no function %s\n", argv[1]), 2;

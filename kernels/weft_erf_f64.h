@@ -40,8 +40,8 @@ WEFT_LANE double weft_erf_f64(double x) {
   return weft_with_sign_f64_(weft_fma_f64(-weft_expm1_core_f64_(r), s, 1.0 - s), x);
 }
 
-/* e^-a^2 H(t) / (a + 2) for a = |x| <= 28, t = (a - 2) / (a + 2) (the variable is that of Shepherd and Laframboise, 1981);
- * err 2^-55. The square has two parts; what rounding took from H / (a + 2) comes back at the end. */
+/* e^-a^2 H(t) / (a + 2) for a = |x| <= 28, t = (a - 2) / (a + 2) (the variable of Shepherd and Laframboise, 1981); err
+ * 2^-55. The square has two parts; what rounding took from H / (a + 2) comes back at the end. */
 WEFT_LANE double weft_erfc_f64(double x) {
   double e = weft_fabs_f64_(x);
   e = e > 28.0 ? 28.0 : e;
@@ -71,7 +71,8 @@ WEFT_LANE double weft_erfc_f64(double x) {
   a = weft_fma_f64(a, t, 0.27947209255604905);
   b = weft_fma_f64(a, t, -0.6871606844138106);
   c = weft_fma_f64(b, t, 1.021582705242023);
-  d = weft_fma_f64(weft_fma_f64(a, t, -0.6871606844138106 - b), t, weft_fma_f64(b, t, 1.021582705242023 - c)); /* what c lost */
+  d = weft_fma_f64(a, t, -0.6871606844138106 - b); /* what b lost, then what c did */
+  d = weft_fma_f64(d, t, weft_fma_f64(b, t, 1.021582705242023 - c));
   double h = f * c, hl = weft_fma_f64(f, d, weft_fma_f64(f, c, -h));
   hl = weft_fma_f64(h, weft_fma_f64(-low, f, weft_rest_f64_(1.0, sum, f)), hl);
   double m = weft_fma_f64(q, -0x1.71547652b82fep+0, WEFT_MAGIC_f64_ + 2046.0), k = m - (WEFT_MAGIC_f64_ + 2046.0);
@@ -85,8 +86,8 @@ WEFT_LANE double weft_erfc_f64(double x) {
   return weft_frombits_f64(weft_bits_f64(g) | (below & WEFT_SIGN_f64_)) + weft_masked_f64_(below, 2.0);
 }
 
-/* x F(w) with w = -log(1 - x^2), polynomials in w - 2.5 where w <= 5 and in sqrt(w) up to w = 15 and beyond (the pieces
- * after Giles, Approximating the erfinv function, 2012); err 2^-54. In 1 - x^2 = (1 - |x|) (1 + |x|) nothing cancels. */
+/* x F(w) with w = -log(1 - x^2): polynomials in w - 2.5 where w <= 5, and in sqrt(w) up to 15 and beyond (pieces as in
+ * Giles, Approximating the erfinv function, 2012); err 2^-54. In 1 - x^2 = (1 - |x|) (1 + |x|) nothing cancels. */
 WEFT_LANE double weft_erfinv_f64(double x) {
   double g = weft_fabs_f64_(x), o = (1.0 - g) * (1.0 + g);
   uint64_t bits = weft_bits_f64(o) + 0x00095f619980c433ull;

@@ -5,8 +5,8 @@
  * become vectors; no integer is converted to a double or back (AVX2 cannot): adding WEFT_MAGIC_f64_ to |x| < 2^51
  * rounds it to an integer, which the low bits of the sum hold. A name with an underscore at its end is private.
  *
- * sin, cos, tan and pow come as three: weft_sin_fast_f64, which vectorises, weft_sin_is_hard_f64, nonzero where the fast
- * one is not to be used, and weft_sin_f64, right everywhere, with the bits of the fast one wherever that serves.
+ * sin, cos, tan and pow come as three: weft_sin_fast_f64, which vectorises; weft_sin_is_hard_f64, nonzero where the
+ * fast one is not to be used; weft_sin_f64, right everywhere, with the bits of the fast one wherever that serves.
  *
  * Without a fused multiply-add weft_fma_f64 rounds twice. What has to be exact uses constants with zeros at their ends
  * (Cody and Waite, Software Manual for the Elementary Functions, 1980) or weft_two_product_f64_ (Dekker 1971).
@@ -86,8 +86,8 @@ WEFT_LANE double weft_expm1_core_f64_(double r) {
   return weft_fma_f64(z, weft_expm1_tail_f64_(r, z), r);
 }
 
-/* y 2^k for y in [0.7, 1.5) and -1076 <= k <= 1024, the low bits of t holding k + 2046. Where x < small the result may be
- * denormal: there the last product takes away a factor 2^129, and rounds. Elsewhere it doubles, and overflows. */
+/* y 2^k for y in [0.7, 1.5) and -1076 <= k <= 1024, the low bits of t holding k + 2046. Where x < small the result may
+ * be denormal: there the last product takes away a factor 2^128, and rounds. Elsewhere it doubles, and overflows. */
 WEFT_LANE double weft_scale_f64_(double y, double t, double x, double small) {
   uint64_t m = 0x4000000000000000ull - (weft_mask_f64_(x < small) & 129ull << 52);
   return y * weft_frombits_f64((weft_bits_f64(t) << 52) - m) * weft_frombits_f64(m);
@@ -354,11 +354,11 @@ WEFT_LANE double weft_tan_fast_f64(double x) {
 WEFT_FN double weft_far_remainder_f64_(double x, uint64_t n, int32_t turns, uint64_t *last, double *low) {
   /* 2/pi, first its integer part */
   const uint32_t bits[] = {
-      0x00000000u, 0xa2f9836eu, 0x4e441529u, 0xfc2757d1u, 0xf534ddc0u, 0xdb629599u, 0x3c439041u, 0xfe5163abu, 0xdebbc561u,
-      0xb7246e3au, 0x424dd2e0u, 0x06492eeau, 0x09d1921cu, 0xfe1deb1cu, 0xb129a73eu, 0xe88235f5u, 0x2ebb4484u, 0xe99c7026u,
-      0xb45f7e41u, 0x3991d639u, 0x835339f4u, 0x9c845f8bu, 0xbdf9283bu, 0x1ff897ffu, 0xde05980fu, 0xef2f118bu, 0x5a0a6d1fu,
-      0x6d367ecfu, 0x27cb09b7u, 0x4f463f66u, 0x9e5fea2du, 0x7527bac7u, 0xebe5f17bu, 0x3d0739f7u, 0x8a5292eau, 0x6bfb5fb1u,
-      0x1f8d5d08u, 0x56033046u, 0xfc7b6babu};
+      0x00000000u, 0xa2f9836eu, 0x4e441529u, 0xfc2757d1u, 0xf534ddc0u, 0xdb629599u, 0x3c439041u, 0xfe5163abu,
+      0xdebbc561u, 0xb7246e3au, 0x424dd2e0u, 0x06492eeau, 0x09d1921cu, 0xfe1deb1cu, 0xb129a73eu, 0xe88235f5u,
+      0x2ebb4484u, 0xe99c7026u, 0xb45f7e41u, 0x3991d639u, 0x835339f4u, 0x9c845f8bu, 0xbdf9283bu, 0x1ff897ffu,
+      0xde05980fu, 0xef2f118bu, 0x5a0a6d1fu, 0x6d367ecfu, 0x27cb09b7u, 0x4f463f66u, 0x9e5fea2du, 0x7527bac7u,
+      0xebe5f17bu, 0x3d0739f7u, 0x8a5292eau, 0x6bfb5fb1u, 0x1f8d5d08u, 0x56033046u, 0xfc7b6babu};
   uint64_t u = weft_bits_f64(x), m = (u & 0x000fffffffffffffull) | 0x0010000000000000ull;
   int32_t e = (int32_t)((u >> 52) & 0x7ffu) - 1075, first = (e + 30) >> 5, shift = (e + 30) & 31;
   uint32_t w[6]; /* m 2^e 2/pi mod 4, times 2^190, the last word first */

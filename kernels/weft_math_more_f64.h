@@ -16,7 +16,7 @@ WEFT_LANE double weft_head_f64_(double base, double t, double p) {
 
 /* ---- atan, asin, acos ------------------------------------------------------------------------------ */
 
-/* atan(t) = t + t^3 P(t^2) on |t| <= 1, err 2^-56: returns P. Its first terms come last, alone: they are the large ones. */
+/* atan(t) = t + t^3 P(t^2) on |t| <= 1, err 2^-56: returns P. Its large terms come last, alone. */
 WEFT_LANE double weft_atan_tail_f64_(double z) {
   double y = z * z, v = y * y;
   double a = weft_fma_f64(-0.00015020066115981146, v, -0.013912915675468748);
@@ -53,7 +53,8 @@ WEFT_LANE double weft_atan2_f64(double y, double x) {
   double n = a > b ? b : a, d = a > b ? a : b, t = n / d;
   uint64_t steep = weft_mask_f64_(a > b), left = (uint64_t)0 - (weft_bits_f64(x) >> 63);
   t = n == d ? weft_masked_f64_(weft_mask_f64_(n > 0.0), 1.0) : t;
-  uint64_t quarter = steep & weft_bits_f64(WEFT_HALF_PI_HI_f64_), quarter_low = steep & weft_bits_f64(WEFT_HALF_PI_LO_f64_);
+  uint64_t quarter = steep & weft_bits_f64(WEFT_HALF_PI_HI_f64_);
+  uint64_t quarter_low = steep & weft_bits_f64(WEFT_HALF_PI_LO_f64_);
   uint64_t half = ~steep & left & weft_bits_f64(2 * WEFT_HALF_PI_HI_f64_);
   uint64_t half_low = ~steep & left & weft_bits_f64(2 * WEFT_HALF_PI_LO_f64_);
   double z = t * t;
@@ -93,7 +94,8 @@ WEFT_LANE double weft_acos_f64(double x) {
   double p = weft_asin_tail_f64_(s, z);
   /* s + p, pi - (s + p), or pi/2 -+ (s + p) */
   uint64_t flip = (~big ^ left) & WEFT_SIGN_f64_;
-  uint64_t quarter = ~big & weft_bits_f64(WEFT_HALF_PI_HI_f64_), half = big & left & weft_bits_f64(2 * WEFT_HALF_PI_HI_f64_);
+  uint64_t quarter = ~big & weft_bits_f64(WEFT_HALF_PI_HI_f64_);
+  uint64_t half = big & left & weft_bits_f64(2 * WEFT_HALF_PI_HI_f64_);
   uint64_t low = (~big & weft_bits_f64(WEFT_HALF_PI_LO_f64_)) | (big & left & weft_bits_f64(2 * WEFT_HALF_PI_LO_f64_));
   p = weft_frombits_f64(weft_bits_f64(p) ^ flip) + weft_frombits_f64(low);
   s = weft_frombits_f64(weft_bits_f64(s) ^ flip);
@@ -170,8 +172,8 @@ WEFT_LANE double weft_acosh_f64(double x) {
   return x < 1.0 ? WEFT_NAN_f64 : y;
 }
 
-/* log((1 + a) / (1 - a)) / 2 with a = |x|: where the quotient is 2^k c, k near its logarithm, log(c) = 2 atanh(t), |t| <= 0.235,
- * t = (2^-k (1 + a) - (1 - a)) / (2^-k (1 + a) + (1 - a)). atanh(t) = t + t^3 P(t^2), err 2^-57.
+/* log((1 + a) / (1 - a)) / 2 with a = |x|: where the quotient is 2^k c, k near its logarithm, log(c) = 2 atanh(t),
+ * |t| <= 0.235, t = (2^-k (1 + a) - (1 - a)) / (2^-k (1 + a) + (1 - a)). atanh(t) = t + t^3 P(t^2), err 2^-57.
  * The step from k = 0 to 1 is late, at |x| = 0.2, where the result outweighs the roundings of t. */
 WEFT_LANE double weft_atanh_f64(double x) {
   double a = weft_fabs_f64_(x), p = 1.0 + a, m = 1.0 - a, pl = a - (p - 1.0), ml = (1.0 - m) - a;
@@ -194,8 +196,8 @@ WEFT_LANE double weft_atanh_f64(double x) {
 
 /* ---- cbrt ------------------------------------------------------------------------------------------ */
 
-/* y = |x|^(-1/3) first from the bits, which are near a logarithm: h = 1 - |x| y^3 is at most 0.11. Then twice y (1 - h)^(-1/3),
- * by a polynomial and by the series; |x| y^2 is corrected by its own residue. */
+/* y = |x|^(-1/3) first from the bits, which are near a logarithm: h = 1 - |x| y^3 is at most 0.11. Then twice
+ * y (1 - h)^(-1/3), by a polynomial, err 2^-22, and by its series; |x| y^2 is corrected by its own residue. */
 WEFT_LANE double weft_cbrt_f64(double x) {
   double a = weft_fabs_f64_(x);
   uint64_t tiny = weft_mask_f64_(a < 0x1p-1000);
@@ -204,8 +206,8 @@ WEFT_LANE double weft_cbrt_f64(double x) {
   double t = weft_fma_f64(d, -0x1.5555555555555p-2, WEFT_MAGIC_f64_ + 5858043333967.0);
   double y = weft_frombits_f64(weft_bits_f64(t) << 20);
   double h = weft_fma_f64(-(y * a), y * y, 1.0);
-  double p = weft_fma_f64(weft_fma_f64(weft_fma_f64(0.14578849693693022, h, 0.17496476709630693), h, 0.22221609430289452), h,
-                          0.3333251933006405);
+  double p = weft_fma_f64(0.14578849693693022, h, 0.17496476709630693);
+  p = weft_fma_f64(weft_fma_f64(p, h, 0.22221609430289452), h, 0.3333251933006405);
   y = weft_fma_f64(y * h, p, y);
   h = weft_fma_f64(-(y * a), y * y, 1.0);
   y = weft_fma_f64(y * h, weft_fma_f64(h, 0x1.c71c71c71c71cp-3, 0x1.5555555555555p-2), y);

@@ -5,9 +5,9 @@
 #ifndef WEFT_POW_F64_H
 #define WEFT_POW_F64_H
 
-/* y log2(x 2^more) = e + *low for normal x > 0; x = m 2^k, sqrt(1/2) <= m < sqrt(2). With t = (m - 1) / (m + 1), |t| <= 0.172, log(m) is
- * 2 (t + t^3 (1/3 + t^2 Q)), err of Q's part 2^-73 of the whole (Tang 1990, of tables; here there is none). 2 t^3 / 3 is
- * below 2^-8, so it alone besides t needs a second double. */
+/* y log2(x 2^more) = e + *low for normal x > 0; x = m 2^k, sqrt(1/2) <= m < sqrt(2). With t = (m - 1) / (m + 1), |t| <=
+ * 0.172, log(m) is 2 (t + t^3 (1/3 + t^2 Q)), err 2^-73. 2 t^3 / 3 is below 2^-8, 2 t^5 Q below 2^-13: only t and
+ * t^3 / 3 need a second double. */
 WEFT_LANE double weft_pow_exponent_f64_(double x, double more, double y, double *low) {
   uint64_t u = weft_bits_f64(x) + 0x00095f619980c433ull;
   double k = weft_frombits_f64((u >> 52) | 0x4330000000000000ull) - (0x1p52 + 1023.0) + more;
