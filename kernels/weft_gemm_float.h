@@ -3,20 +3,18 @@
  *
  * C is computed in its own orientation or transposed, whichever lets B's rows be read in place; the bits are the same. The
  * threads share it as a grid of rectangles, or, where it is too small for that and k is long, they share the blocks of k
- * and the sums of the blocks are added afterwards. A rectangle is worked through by blocks of k, then by blocks of A that
- * stay in the second cache, then by panels of B's columns, then by tiles.
+ * and the sums of the blocks are added afterwards. A rectangle is worked through by blocks of k, then by bands
+ * of B's columns that stay in the second cache, then by tiles' rows of A that stay in the first, then by panels of columns.
  *
  * An operand is packed only where reading in place does not work or is slow: columns of B that are not contiguous, and
  * rows a multiple of 1 KiB apart, which fall on the same few places of a cache. Columns that fill no vector are read with
  * the ones before them, and not stored a second time.
  */
 enum {
-  WEFT_N(weft_block_rows) = 262144 / (int)sizeof(WEFT_T) / WEFT_GEMM_K, /* of A at a time: 256 KiB */
-  WEFT_N(weft_pair) = 2 * WEFT_N(weft_lanes),                          /* columns of a packed panel */
-  WEFT_N(weft_line) = WEFT_GEMM_K + 16,                                /* of a packed row of A */
-  WEFT_N(weft_row_line) = WEFT_N(weft_block_rows) + 16,                /* of a packed column */
-  WEFT_N(weft_one_scratch) = WEFT_N(weft_line) * WEFT_N(weft_row_line),
-  WEFT_N(weft_grain) = 3000 * WEFT_N(weft_lanes) * 4                   /* fmas that are worth a thread */
+  WEFT_N(weft_pair) = 2 * WEFT_N(weft_lanes),                        /* columns of a panel of B */
+  WEFT_N(weft_band) = WEFT_GEMM_BAND / (int)sizeof(WEFT_T) / WEFT_GEMM_K, /* columns worked on at a time */
+  WEFT_N(weft_line) = WEFT_GEMM_K + 16,                              /* of a packed row of A */
+  WEFT_N(weft_grain) = 3000 * WEFT_N(weft_lanes) * 4                 /* fmas that are worth a thread */
 };
 
 typedef struct {
@@ -27,10 +25,9 @@ typedef struct {
 typedef struct {
   int64_t m, n, k, ars, acs, brs, bcs, crs, ccs;
   const WEFT_T *a, *b;
-  WEFT_T *c, *packed_b, *scratch;
-  int64_t column, deep;      /* the first column of this band; k from one packed panel to the next */
-  int64_t down, across, rounds; /* of the grid; blocks of k shared by the threads */
-  int pack_a, pack_b, flipped, add, last;
+  WEFT_T *c, *scratch;
+  int64_t room, down, across; /* scratch of a thread; rectangles of the grid */
+  int pack_a, pack_b, flipped;
   weft_epilogue epilogue;
   void *epilogue_arg;
 } WEFT_N(weft_gemm_job);
@@ -84,6 +81,14 @@ WEFT_APART void WEFT_N(weft_pack_panel)(int64_t lines, int64_t width, int64_t k,
     for (; q < k; q++) memcpy(p + q * WEFT_N(weft_pair), b + q * brs, WEFT_N(weft_pair) * sizeof(WEFT_T));
     return;
   }
+  if (bcs == 1 && width == WEFT_N(weft_lanes)) {
+    /* whole vectors, of which what lies beyond the columns goes into no result; not beyond the last row */
+    for (; q < k && q * brs + width <= (k - 1) * brs + lines; q++)
+      WEFT_N(weft_vstore)(p + q * WEFT_N(weft_lanes), WEFT_N(weft_vload)(b + q * brs));
+    for (; q < k; q++)
+      for (l = 0; l < width; l++) p[q * width + l] = l < lines ? b[q * brs + l] : 0;
+    return;
+  }
   if (brs == 1) {
     int64_t whole = k / WEFT_N(weft_lanes) * WEFT_N(weft_lanes);
     for (; l + WEFT_N(weft_lines) <= lines; l += WEFT_N(weft_lines)) {
@@ -98,114 +103,107 @@ WEFT_APART void WEFT_N(weft_pack_panel)(int64_t lines, int64_t width, int64_t k,
   }
 }
 
-/* rows x k of A, rows a line apart, or columns where those of A are contiguous: what it copies is contiguous if it can be */
+/* A tile's rows of A: contiguous along k, or, where columns of A are contiguous, along the rows. */
 WEFT_APART void WEFT_N(weft_pack_rows)(int64_t rows, int64_t k, const WEFT_T *a, int64_t ars, int64_t acs, WEFT_T *p) {
   if (acs == 1)
     for (int64_t i = 0; i < rows; i++) memcpy(p + i * WEFT_N(weft_line), a + i * ars, (size_t)k * sizeof(WEFT_T));
   else if (ars == 1)
-    for (int64_t q = 0; q < k; q++) memcpy(p + q * WEFT_N(weft_row_line), a + q * acs, (size_t)rows * sizeof(WEFT_T));
+    for (int64_t q = 0; q < k; q++) memcpy(p + q * rows, a + q * acs, (size_t)rows * sizeof(WEFT_T));
   else
     for (int64_t i = 0; i < rows; i++)
       for (int64_t q = 0; q < k; q++) p[i * WEFT_N(weft_line) + q] = a[i * ars + q * acs];
 }
 
-static void WEFT_N(weft_gemm_pack)(void *arg, int64_t begin, int64_t end, int worker) {
-  const WEFT_N(weft_gemm_job) *g = (const WEFT_N(weft_gemm_job) *)arg;
-  (void)worker;
-  for (int64_t q = begin; q < end; q++) {
-    int64_t j = q * WEFT_N(weft_pair), lines = weft_least_(g->n - j, WEFT_N(weft_pair));
-    int64_t width = lines <= WEFT_N(weft_lanes) ? WEFT_N(weft_lanes) : WEFT_N(weft_pair);
-    WEFT_N(weft_pack_panel)(lines, width, g->k, g->b + j * g->bcs, g->brs, g->bcs, g->packed_b + j * g->k);
+/* Columns j0 to j1 of C's rows c, which are h: panels of B from left to right. b is the first of them. */
+WEFT_INLINE void WEFT_N(weft_gemm_row)(const WEFT_N(weft_gemm_job) * g, WEFT_N(weft_panel) * t, int64_t h, int64_t j0,
+                                       int64_t j1, const WEFT_T *a, const WEFT_T *b, WEFT_T *c) {
+  enum { lanes = WEFT_N(weft_lanes), pair = WEFT_N(weft_pair) };
+  if (g->pack_b) {
+    t->from = 0;
+    for (int64_t j = j0; j < j1; j += pair) {
+      int kind = j1 - j > lanes;
+      t->brs = kind ? pair : lanes;
+      t->to = weft_least_(j1 - j, t->brs);
+      t->plain = g->ccs == 1 && t->to == t->brs;
+      WEFT_N(weft_tiles)[kind][h](t, a, b + (j - j0) * t->k, c + j * g->ccs);
+    }
+    return;
   }
-}
-
-/* One panel's tiles over a block of rows, in heights that differ by one at most: 32 = 11 + 11 + 10. */
-WEFT_INLINE void WEFT_N(weft_column)(WEFT_N(weft_panel) * t, int kind, int64_t tiles, int64_t low, int64_t more,
-                                     const WEFT_T *a, const WEFT_T *b, WEFT_T *c) {
+  int wide = WEFT_TILE_ROWS == 12 ? (h <= 3 ? 3 : h <= 6 ? 2 : 1) : h == 1 ? 3 : h <= 3 ? 2 : 1;
+  t->plain = g->ccs == 1;
+  int64_t j = j0;
+  for (t->from = 0; wide >= 0; wide--) {
+    const WEFT_N(weft_tile_fn) tile = WEFT_N(weft_tiles)[wide][h];
+    for (t->to = (int64_t)lanes << wide; j + t->to <= j1; j += t->to) tile(t, a, b + (j - j0), c + j * g->ccs);
+  }
+  if (j == j1) return;
+  /* the last columns, with some that are done */
+  int64_t width = lanes;
 #if WEFT_HALVES
-  const WEFT_N(weft_tile_fn) *tile = kind < 0 ? WEFT_H(weft_tiles)[0] : WEFT_N(weft_tiles)[kind];
-#else
-  const WEFT_N(weft_tile_fn) *tile = WEFT_N(weft_tiles)[kind];
+  if (j1 - j <= lanes / 2) width = lanes / 2;
 #endif
-  for (int64_t s = 0; s < tiles; s++) {
-    int64_t h = low + (s < more);
-    tile[h](t, a, b, c);
-    a += h * t->ars;
-    c += h * t->crs;
+  int64_t start = j1 - width;
+  t->from = j - start, t->to = width, t->plain = 0;
+#if WEFT_HALVES
+  if (width != lanes) {
+    WEFT_H(weft_tiles)[0][h](t, a, b + (start - j0), c + start * g->ccs);
+    return;
   }
+#endif
+  WEFT_N(weft_tiles)[0][h](t, a, b + (start - j0), c + start * g->ccs);
 }
 
-/* Rows i0 to i1 and columns j0 to j1 over all of the job's k. */
+/* Rows i0 to i1 and columns j0 to j1 over all of k. Tiles differ by one row at most: 32 = 11 + 11 + 10. */
 WEFT_APART void WEFT_N(weft_gemm_range)(const WEFT_N(weft_gemm_job) * g, int64_t i0, int64_t i1, int64_t j0, int64_t j1,
                                         WEFT_T *scratch, int worker) {
-  enum { lanes = WEFT_N(weft_lanes), pair = WEFT_N(weft_pair) };
+  enum { pair = WEFT_N(weft_pair) };
   if (i0 >= i1 || j0 >= j1) return;
-  int wide = 0; /* vectors of the widest tile for so few rows, as a power of two */
-  if (!g->pack_b) wide = i1 - i0 <= (WEFT_TILE_ROWS == 12 ? 3 : 1) ? 3 : i1 - i0 <= (WEFT_TILE_ROWS == 12 ? 6 : 3) ? 2 : 1;
+  int64_t tiles = (i1 - i0 + WEFT_TILE_ROWS - 1) / WEFT_TILE_ROWS, low = (i1 - i0) / tiles, more = (i1 - i0) % tiles;
   for (int64_t k0 = 0; k0 < g->k; k0 += WEFT_GEMM_K) {
     int64_t k = weft_least_(g->k - k0, WEFT_GEMM_K);
-    int last = g->last && k0 + k == g->k;
-    for (int64_t ib = i0; ib < i1; ib += WEFT_N(weft_block_rows)) {
-      int64_t rows = weft_least_(i1 - ib, WEFT_N(weft_block_rows));
-      int64_t tiles = (rows + WEFT_TILE_ROWS - 1) / WEFT_TILE_ROWS, low = rows / tiles, more = rows % tiles;
-      WEFT_N(weft_panel) t = {k, g->ars, g->acs, g->brs, g->crs, g->ccs, 0, 0, g->add || k0, 0};
-      const WEFT_T *a = g->a + ib * g->ars + k0 * g->acs;
-      if (g->pack_a) {
-        WEFT_N(weft_pack_rows)(rows, k, a, t.ars, t.acs, scratch);
-        a = scratch;
-        if (t.acs != 1 && t.ars == 1) t.acs = WEFT_N(weft_row_line);
-        else t.ars = WEFT_N(weft_line), t.acs = 1;
-      }
-      int64_t group = 65536 / (rows * (int64_t)sizeof(WEFT_T)) / pair * pair; /* columns between two epilogues */
-      if (group < pair) group = pair;
-      for (int64_t j = j0, done = j0; j < j1;) {
-        int64_t left = j1 - j, n = 0, start = j;
-        int kind;
-        const WEFT_T *b;
-        if (g->pack_b) {
-          n = weft_least_(left, pair);
-          kind = g->n - j / pair * pair > lanes;
-          t.brs = kind ? pair : lanes;
-          b = g->packed_b + j / pair * pair * g->k + k0 * t.brs;
-          t.from = 0, t.to = n;
-          t.plain = g->ccs == 1 && n == t.brs;
-        } else {
-          for (kind = wide; kind > 0 && left < (int64_t)lanes << kind; kind--) {}
-          t.from = 0, t.to = n = (int64_t)lanes << kind;
-          if (left < n) { /* the last columns, with some that are done */
-            n = left;
-            start = j1 - lanes;
-            if (WEFT_HALVES && n <= lanes / 2) kind = -1, start = j1 - lanes / 2;
-            t.from = j - start, t.to = j1 - start;
-          }
-          b = g->b + start + k0 * g->brs;
-          t.plain = g->ccs == 1 && t.from == 0;
+    weft_epilogue epilogue = k0 + k == g->k ? g->epilogue : 0;
+    WEFT_N(weft_panel) t = {k, g->ars, g->acs, g->brs, g->crs, g->ccs, 0, 0, k0 > 0, 0};
+    for (int64_t j = j0, end; j < j1; j = end) {
+      end = j1 - j > WEFT_N(weft_band) + pair ? j + WEFT_N(weft_band) : j1;
+      const WEFT_T *b = g->b + k0 * g->brs + j * g->bcs;
+      WEFT_T *packed_b = scratch + WEFT_TILE_ROWS * WEFT_N(weft_line);
+      if (g->pack_b) {
+        for (int64_t q = j; q < end; q += pair) {
+          int64_t lines = weft_least_(end - q, pair), width = lines <= WEFT_N(weft_lanes) ? WEFT_N(weft_lanes) : pair;
+          WEFT_N(weft_pack_panel)(lines, width, k, b + (q - j) * g->bcs, g->brs, g->bcs, packed_b + (q - j) * k);
         }
-        WEFT_N(weft_column)(&t, kind, tiles, low, more, a, b, g->c + ib * g->crs + start * g->ccs);
-        j += n;
-        if (last && g->epilogue && (j == j1 || j - done >= group)) {
-          int64_t from = g->column + done, to = g->column + j;
-          if (g->flipped) g->epilogue(g->epilogue_arg, from, to, ib, ib + rows, worker);
-          else g->epilogue(g->epilogue_arg, ib, ib + rows, from, to, worker);
-          done = j;
+        b = packed_b;
+      }
+      int64_t group = WEFT_GEMM_WARM / ((end - j) * (int64_t)sizeof(WEFT_T)); /* rows between two epilogues */
+      for (int64_t s = 0, i = i0, done = i0; s < tiles; s++) {
+        int64_t h = low + (s < more);
+        const WEFT_T *a = g->a + i * g->ars + k0 * g->acs;
+        if (g->pack_a) {
+          WEFT_N(weft_pack_rows)(h, k, a, g->ars, g->acs, scratch);
+          a = scratch;
+          if (g->acs != 1 && g->ars == 1) t.acs = h;
+          else t.ars = WEFT_N(weft_line), t.acs = 1;
+        }
+        WEFT_N(weft_gemm_row)(g, &t, h, j, end, a, b, g->c + i * g->crs);
+        i += h;
+        if (epilogue && (i == i1 || i + low - done > group)) {
+          if (g->flipped) epilogue(g->epilogue_arg, j, end, done, i, worker);
+          else epilogue(g->epilogue_arg, done, i, j, end, worker);
+          done = i;
         }
       }
     }
   }
 }
 
-WEFT_FN WEFT_T *WEFT_N(weft_scratch)(const WEFT_N(weft_gemm_job) * g, int worker) {
-  return g->scratch + worker * (int64_t)WEFT_N(weft_one_scratch);
-}
-
-/* Rectangles `begin` to `end` of the grid. Columns are cut at whole panels. */
+/* Rectangles `begin` to `end` of the grid. Columns are cut at whole vectors. */
 static void WEFT_N(weft_gemm_work)(void *arg, int64_t begin, int64_t end, int worker) {
   const WEFT_N(weft_gemm_job) *g = (const WEFT_N(weft_gemm_job) *)arg;
-  int64_t unit = g->pack_b ? WEFT_N(weft_pair) : WEFT_N(weft_lanes), units = (g->n + unit - 1) / unit;
+  int64_t unit = WEFT_N(weft_lanes), units = (g->n + unit - 1) / unit;
   for (int64_t q = begin; q < end; q++) {
     int64_t i = q / g->across, j = q % g->across;
     WEFT_N(weft_gemm_range)(g, i * g->m / g->down, (i + 1) * g->m / g->down, j * units / g->across * unit,
-                            weft_least_((j + 1) * units / g->across * unit, g->n), WEFT_N(weft_scratch)(g, worker), worker);
+                            weft_least_((j + 1) * units / g->across * unit, g->n), g->scratch + worker * g->room, worker);
   }
 }
 
@@ -218,11 +216,7 @@ static void WEFT_N(weft_gemm_partial)(void *arg, int64_t begin, int64_t end, int
     one.b += q * WEFT_GEMM_K * g->brs;
     one.k = weft_least_(g->k - q * WEFT_GEMM_K, WEFT_GEMM_K);
     one.c = g->c + q * g->m * g->n;
-    if (g->pack_b) {
-      one.packed_b = g->packed_b + worker * (int64_t)WEFT_GEMM_K * (g->n + WEFT_N(weft_pair));
-      WEFT_N(weft_gemm_pack)(&one, 0, (g->n + WEFT_N(weft_pair) - 1) / WEFT_N(weft_pair), 0);
-    }
-    WEFT_N(weft_gemm_range)(&one, 0, g->m, 0, g->n, WEFT_N(weft_scratch)(g, worker), worker);
+    WEFT_N(weft_gemm_range)(&one, 0, g->m, 0, g->n, g->scratch + worker * g->room, worker);
   }
 }
 
@@ -235,7 +229,7 @@ WEFT_FN int WEFT_N(weft_aliased)(int64_t stride) {
 
 /* The grid: the one whose rectangles have the least to do, fmas first, then reading. */
 WEFT_FN void WEFT_N(weft_grid)(WEFT_N(weft_gemm_job) * g, int64_t threads) {
-  int64_t unit = g->pack_b ? WEFT_N(weft_pair) : WEFT_N(weft_lanes), units = (g->n + unit - 1) / unit;
+  int64_t unit = WEFT_N(weft_lanes), units = (g->n + unit - 1) / unit;
   double best = 0;
   g->down = g->across = 1;
   for (int64_t t = 1; t <= threads; t++)
@@ -244,43 +238,40 @@ WEFT_FN void WEFT_N(weft_grid)(WEFT_N(weft_gemm_job) * g, int64_t threads) {
       if (t % down || down > g->m || across > units) continue;
       int64_t rows = (g->m + down - 1) / down, columns = (units + across - 1) / across * unit;
       double low = rows < WEFT_TILE_ROWS / 2 && down > 1 ? 1.3 : 1;
-      double cost = low * ((double)rows * (double)columns + 4.0 * (double)(rows + columns));
+      double cost = low * ((double)rows * (double)columns + 4.0 * (double)rows + 8.0 * (double)columns);
       if (best == 0 || cost < best * 0.98) best = cost, g->down = down, g->across = across;
     }
 }
 
-/* k from 512 on is cut for the threads when C is so small that each would get less than a tile. */
-WEFT_FN int64_t WEFT_N(weft_rounds)(int64_t m, int64_t n, int64_t k, int threads) {
+/* How many blocks of k are computed at a time, each by one thread: where C is so small that a share of it would be less
+ * than a tile. 0: k is not cut. */
+WEFT_FN int64_t WEFT_N(weft_rounds)(int64_t m, int64_t n, int64_t k, int64_t threads) {
   int64_t blocks = (k + WEFT_GEMM_K - 1) / WEFT_GEMM_K;
   int64_t tiles = ((m + 5) / 6) * ((n + WEFT_N(weft_lanes) - 1) / WEFT_N(weft_lanes));
-  if (threads < 2 || blocks < 2 || tiles >= 2 * threads || m * n * k < 2 * WEFT_N(weft_grain)) return 0;
-  int64_t room = 1048576 / (m * n); /* elements of the partial sums */
-  return room < blocks ? room : blocks;
+  if (threads < 2 || blocks < 2 || tiles >= 2 * threads) return 0;
+  return weft_least_(1048576 / (m * n), blocks);
 }
 
-enum { WEFT_N(weft_packed) = 8388608 / (int)sizeof(WEFT_T) }; /* elements of B packed at a time */
-
-WEFT_FN int64_t WEFT_N(weft_packed_size)(int64_t n, int64_t k) {
-  int64_t depth = (k + WEFT_GEMM_K - 1) / WEFT_GEMM_K * WEFT_GEMM_K, all = (n + WEFT_N(weft_pair)) * weft_least_(k, depth);
-  return weft_least_(all, WEFT_N(weft_packed) + WEFT_GEMM_K * WEFT_N(weft_pair));
+/* elements of scratch that a thread needs, for either orientation */
+WEFT_FN int64_t WEFT_N(weft_room)(int64_t m, int64_t n, int64_t k) {
+  int64_t columns = weft_least_(m > n ? m : n, WEFT_N(weft_band) + WEFT_N(weft_pair)) + WEFT_N(weft_lanes);
+  return WEFT_TILE_ROWS * WEFT_N(weft_line) + (columns * weft_least_(k, WEFT_GEMM_K) + 15) / 16 * 16;
 }
 
-/* bytes of workspace, 64 of them for alignment; enough for either orientation */
+/* bytes of workspace, 64 of them for alignment */
 WEFT_FN int64_t WEFT_N(weft_gemm_workspace)(int64_t m, int64_t n, int64_t k, int threads) {
   if (m <= 0 || n <= 0 || k <= 0) return 64;
-  int64_t many = threads < 1 ? 1 : threads, wide = m > n ? m : n, rounds = WEFT_N(weft_rounds)(m, n, k, (int)many);
-  int64_t size = many * WEFT_N(weft_one_scratch);
-  if (WEFT_N(weft_rounds)(n, m, k, (int)many) > rounds) rounds = WEFT_N(weft_rounds)(n, m, k, (int)many);
-  size += rounds ? rounds * m * n + many * WEFT_GEMM_K * (wide + WEFT_N(weft_pair)) : WEFT_N(weft_packed_size)(wide, k);
-  return (size + WEFT_N(weft_packed_size)(wide, k)) * (int64_t)sizeof(WEFT_T) + 64;
+  int64_t many = threads < 1 ? 1 : threads, r = WEFT_N(weft_rounds)(m, n, k, many), q = WEFT_N(weft_rounds)(n, m, k, many);
+  return (many * WEFT_N(weft_room)(m, n, k) + (r > q ? r : q) * m * n) * (int64_t)sizeof(WEFT_T) + 64;
 }
 
-WEFT_APART void WEFT_N(weft_gemm_split_k)(WEFT_N(weft_gemm_job) g, int64_t rounds, weft_pfor pfor, int threads) {
-  WEFT_T *c = g.c, *partial = g.scratch + threads * WEFT_N(weft_one_scratch);
+WEFT_APART void WEFT_N(weft_gemm_split_k)(WEFT_N(weft_gemm_job) g, int64_t rounds, WEFT_T *partial, weft_pfor pfor,
+                                          int threads) {
+  WEFT_T *c = g.c;
   int64_t k = g.k, crs = g.crs, ccs = g.ccs, m = g.m, n = g.n;
   weft_epilogue epilogue = g.epilogue;
   const WEFT_T *a = g.a, *b = g.b;
-  g.epilogue = 0, g.crs = n, g.ccs = 1, g.c = partial, g.packed_b = partial + rounds * m * n;
+  g.epilogue = 0, g.crs = n, g.ccs = 1, g.c = partial;
   for (int64_t k0 = 0; k0 < k; k0 += rounds * WEFT_GEMM_K) {
     g.k = weft_least_(k - k0, rounds * WEFT_GEMM_K);
     g.a = a + k0 * g.acs, g.b = b + k0 * g.brs;
@@ -300,7 +291,7 @@ WEFT_APART void WEFT_N(weft_gemm_split_k)(WEFT_N(weft_gemm_job) g, int64_t round
 /* Zeros, and the epilogue in pieces of C that a cache holds. */
 WEFT_APART void WEFT_N(weft_gemm_zeros)(int64_t m, int64_t n, WEFT_T *c, int64_t crs, int64_t ccs, weft_epilogue epilogue,
                                         void *epilogue_arg) {
-  int64_t columns = weft_least_(n, 16384 / (int)sizeof(WEFT_T)), rows = 65536 / (columns * (int64_t)sizeof(WEFT_T));
+  int64_t columns = weft_least_(n, WEFT_N(weft_band)), rows = WEFT_GEMM_WARM / (columns * (int64_t)sizeof(WEFT_T));
   for (int64_t i0 = 0; i0 < m; i0 += rows)
     for (int64_t j0 = 0; j0 < n; j0 += columns) {
       int64_t i1 = weft_least_(m, i0 + rows), j1 = weft_least_(n, j0 + columns);
@@ -320,8 +311,8 @@ WEFT_UNUSED void WEFT_N(weft_gemm)(int64_t m, int64_t n, int64_t k, const WEFT_T
     WEFT_N(weft_gemm_zeros)(m, n, c, crs, ccs, epilogue, epilogue_arg);
     return;
   }
-  int flipped = bcs != 1 || n < lanes ? ars == 1 && m >= lanes : 0;
-  if (ccs != 1 && crs == 1 && !(bcs == 1 && n >= lanes && k > 128)) flipped = 1;
+  int flipped = (bcs != 1 || n < lanes) && ars == 1 && m >= lanes;
+  if (ccs != 1 && crs == 1) flipped = !(bcs == 1 && n >= lanes && k > 128);
   if (flipped) { /* C' = B' A' */
     const WEFT_T *x = a;
     int64_t s = m, xr = ars, xc = acs;
@@ -331,47 +322,21 @@ WEFT_UNUSED void WEFT_N(weft_gemm)(int64_t m, int64_t n, int64_t k, const WEFT_T
     s = crs, crs = ccs, ccs = s;
   }
   if (!pfor || threads < 1) threads = 1;
-  int64_t many = m * n * k / WEFT_N(weft_grain);
-  int use = many < threads ? (many < 1 ? 1 : (int)many) : threads;
-  WEFT_N(weft_gemm_job) g = {m, n, k, ars, acs, brs, bcs, crs, ccs, a, b, c, 0, 0, 0, k, 1, 1, 0, 0, 0, flipped, 0, 1,
-                             epilogue, epilogue_arg};
+  WEFT_N(weft_gemm_job) g = {m, n, k, ars, acs, brs, bcs, crs, ccs, a, b, c, 0, 0, 1, 1, 0, 0, flipped, epilogue, epilogue_arg};
   g.scratch = (WEFT_T *)(((uintptr_t)work + 63) / 64 * 64);
-  g.packed_b = g.scratch + threads * WEFT_N(weft_one_scratch);
-  g.pack_b = bcs != 1 || n < lanes || (WEFT_N(weft_aliased)(brs) && k > 32 && m > 24) || (k * n > 200000 && m > 64 && k > 32);
-  g.pack_a = (acs != 1 && ars != 1) ||
-             (acs == 1 && m > 4 && n > 3 * pair && (WEFT_N(weft_aliased)(ars) || k * m > 200000)) ||
-             (ars == 1 && n > 3 * pair && k > 32);
-  if (acs != 1 && ars != 1 && n <= 2 * pair) g.pack_a = 0;
-  int64_t rounds = use > 1 ? WEFT_N(weft_rounds)(m, n, k, use) : 0;
-  if (rounds > 1) {
-    WEFT_N(weft_gemm_split_k)(g, rounds, pfor, use);
-    return;
-  }
-  if (!g.pack_b) {
-    WEFT_N(weft_grid)(&g, use);
-    if (use > 1 && g.down * g.across > 1) pfor(g.down * g.across, 1, use, WEFT_N(weft_gemm_work), &g);
-    else WEFT_N(weft_gemm_range)(&g, 0, m, 0, n, g.scratch, 0);
-    return;
-  }
-  int64_t band = weft_least_(n, WEFT_N(weft_packed) / weft_least_(k, WEFT_GEMM_K) / pair * pair);
-  int64_t depth = WEFT_N(weft_packed) / (band + pair) / WEFT_GEMM_K * WEFT_GEMM_K;
-  if (depth < WEFT_GEMM_K) depth = WEFT_GEMM_K;
-  for (int64_t j0 = 0; j0 < n; j0 += band)
-    for (int64_t k0 = 0; k0 < k; k0 += depth) {
-      g.n = weft_least_(n - j0, band);
-      g.k = weft_least_(k - k0, depth);
-      g.a = a + k0 * acs;
-      g.b = b + k0 * brs + j0 * bcs;
-      g.c = c + j0 * ccs;
-      g.column = j0, g.add = k0 > 0, g.last = k0 + g.k == k;
-      int64_t panels = (g.n + pair - 1) / pair;
-      WEFT_N(weft_grid)(&g, use);
-      if (use > 1 && g.down * g.across > 1) {
-        pfor(panels, 1 + 32768 / (pair * g.k), use, WEFT_N(weft_gemm_pack), &g);
-        pfor(g.down * g.across, 1, use, WEFT_N(weft_gemm_work), &g);
-      } else {
-        WEFT_N(weft_gemm_pack)(&g, 0, panels, 0);
-        WEFT_N(weft_gemm_range)(&g, 0, m, 0, g.n, g.scratch, 0);
-      }
-    }
+  g.room = WEFT_N(weft_room)(m, n, k);
+  int64_t worth = m * n * k / WEFT_N(weft_grain), use = worth < 1 ? 1 : weft_least_(worth, threads);
+  int64_t rounds = WEFT_N(weft_rounds)(m, n, k, use);
+  if (rounds < 2) WEFT_N(weft_grid)(&g, use);
+  int64_t rows = rounds < 2 ? m / g.down : m, columns = rounds < 2 ? n / g.across : n;
+  g.pack_b = bcs != 1 || n < lanes || (WEFT_N(weft_aliased)(brs) && k > 32 && rows > 24) ||
+             (k * n > 200000 && rows > 48 && k > 32);
+  g.pack_a = columns > 3 * pair && ((acs != 1 && ars != 1) || (ars == 1 && k > 32) ||
+                                    (acs == 1 && m > 4 && (WEFT_N(weft_aliased)(ars) || k * m > 200000)));
+  if (rounds > 1)
+    WEFT_N(weft_gemm_split_k)(g, rounds, g.scratch + use * g.room, pfor, (int)use);
+  else if (g.down * g.across > 1)
+    pfor(g.down * g.across, 1, (int)use, WEFT_N(weft_gemm_work), &g);
+  else
+    WEFT_N(weft_gemm_range)(&g, 0, m, 0, n, g.scratch, 0);
 }
