@@ -77,10 +77,6 @@ WEFT_APART void WEFT_N(weft_edge)(const WEFT_N(weft_panel) * g, int64_t rows, in
 WEFT_APART void WEFT_N(weft_pack_panel)(int64_t lines, int64_t width, int64_t k, const WEFT_T *b, int64_t brs, int64_t bcs,
                                         WEFT_T *p) {
   int64_t q = 0, l = 0;
-  if (bcs == 1 && lines == WEFT_N(weft_pair)) {
-    for (; q < k; q++) memcpy(p + q * WEFT_N(weft_pair), b + q * brs, WEFT_N(weft_pair) * sizeof(WEFT_T));
-    return;
-  }
   if (bcs == 1 && width == WEFT_N(weft_lanes)) {
     /* whole vectors, of which what lies beyond the columns goes into no result; not beyond the last row */
     for (; q < k && q * brs + width <= (k - 1) * brs + lines; q++)
@@ -101,6 +97,17 @@ WEFT_APART void WEFT_N(weft_pack_panel)(int64_t lines, int64_t width, int64_t k,
     for (int64_t u = l; u < lines; u++) p[q * width + u] = b[q * brs + u * bcs];
     for (int64_t u = lines; u < width; u++) p[q * width + u] = 0;
   }
+}
+
+/* Whole panels of contiguous columns, their number returned in columns: some rows at a time from left to right, as memory
+ * likes to be read. */
+WEFT_APART int64_t WEFT_N(weft_pack_band)(int64_t panels, int64_t k, const WEFT_T *b, int64_t brs, WEFT_T *p) {
+  enum { pair = WEFT_N(weft_pair) };
+  for (int64_t q = 0; q < k; q += 4)
+    for (int64_t s = 0; s < panels; s++)
+      for (int64_t u = q; u < k && u < q + 4; u++)
+        memcpy(p + (s * k + u) * pair, b + u * brs + s * pair, pair * sizeof(WEFT_T));
+  return panels * pair;
 }
 
 /* A tile's rows of A: contiguous along k, or, where columns of A are contiguous, along the rows. */
@@ -168,7 +175,9 @@ WEFT_APART void WEFT_N(weft_gemm_range)(const WEFT_N(weft_gemm_job) * g, int64_t
       const WEFT_T *b = g->b + k0 * g->brs + j * g->bcs;
       WEFT_T *packed_b = scratch + WEFT_TILE_ROWS * WEFT_N(weft_line);
       if (g->pack_b) {
-        for (int64_t q = j; q < end; q += pair) {
+        int64_t q = j;
+        if (g->bcs == 1) q += WEFT_N(weft_pack_band)((end - j) / pair, k, b, g->brs, packed_b);
+        for (; q < end; q += pair) {
           int64_t lines = weft_least_(end - q, pair), width = lines <= WEFT_N(weft_lanes) ? WEFT_N(weft_lanes) : pair;
           WEFT_N(weft_pack_panel)(lines, width, k, b + (q - j) * g->bcs, g->brs, g->bcs, packed_b + (q - j) * k);
         }
