@@ -21,7 +21,7 @@
 #include "weft_vector.h"
 
 enum { WEFT_GEMM_K = 512, WEFT_DOT_BLOCK = 1024 };
-enum { WEFT_GEMM_BAND = 786432, WEFT_GEMM_WARM = 32768 }; /* bytes: of B in the second cache, of C at an epilogue */
+enum { WEFT_GEMM_BAND = 786432, WEFT_GEMM_WARM = 32768, WEFT_GEMM_TILES = 8 }; /* bytes: of B in the second cache, of C at an epilogue; tiles of A' packed at once */
 
 #if defined(__AVX512F__) && !defined(WEFT_SCALAR_BUILD)
 #define WEFT_TILE_ROWS 12

@@ -14,6 +14,8 @@ enum {
   WEFT_N(weft_pair) = 2 * WEFT_N(weft_lanes),                        /* columns of a panel of B */
   WEFT_N(weft_band) = WEFT_GEMM_BAND / (int)sizeof(WEFT_T) / WEFT_GEMM_K, /* columns worked on at a time */
   WEFT_N(weft_line) = WEFT_GEMM_K + 16,                              /* of a packed row of A */
+  WEFT_N(weft_high) = (WEFT_TILE_ROWS + WEFT_N(weft_lanes) - 1) / WEFT_N(weft_lanes) * WEFT_N(weft_lanes), /* of a column */
+  WEFT_N(weft_packed_a) = WEFT_N(weft_high) * WEFT_N(weft_line),     /* of a packed tile, either way */
   WEFT_N(weft_grain) = 3000 * WEFT_N(weft_lanes) * 4                 /* fmas that are worth a thread */
 };
 
@@ -26,7 +28,7 @@ typedef struct {
   int64_t m, n, k, ars, acs, brs, bcs, crs, ccs;
   const WEFT_T *a, *b;
   WEFT_T *c, *scratch;
-  int64_t room, down, across; /* scratch of a thread; rectangles of the grid */
+  int64_t room, room_a, down, across; /* scratch of a thread, of it A's; rectangles of the grid */
   int pack_a, pack_b, flipped;
   weft_epilogue epilogue;
   void *epilogue_arg;
@@ -110,15 +112,28 @@ WEFT_APART int64_t WEFT_N(weft_pack_band)(int64_t panels, int64_t k, const WEFT_
   return panels * pair;
 }
 
-/* A tile's rows of A: contiguous along k, or, where columns of A are contiguous, along the rows. */
+/* A tile's rows of A, contiguous along k. */
 WEFT_APART void WEFT_N(weft_pack_rows)(int64_t rows, int64_t k, const WEFT_T *a, int64_t ars, int64_t acs, WEFT_T *p) {
   if (acs == 1)
     for (int64_t i = 0; i < rows; i++) memcpy(p + i * WEFT_N(weft_line), a + i * ars, (size_t)k * sizeof(WEFT_T));
-  else if (ars == 1)
-    for (int64_t q = 0; q < k; q++) memcpy(p + q * rows, a + q * acs, (size_t)rows * sizeof(WEFT_T));
   else
     for (int64_t i = 0; i < rows; i++)
       for (int64_t q = 0; q < k; q++) p[i * WEFT_N(weft_line) + q] = a[i * ars + q * acs];
+}
+
+/* Some tiles of an A whose columns are contiguous, each contiguous along its rows: in whole vectors, of which what lies
+ * beyond the tile goes into no result, but for what lies beyond A (`there`: the rows from the first of them). */
+WEFT_APART void WEFT_N(weft_pack_columns)(int64_t tiles, int64_t low, int64_t more, int64_t there, int64_t k, const WEFT_T *a,
+                                          int64_t acs, WEFT_T *p) {
+  for (int64_t q = 0; q < k; q++)
+    for (int64_t s = 0, i = 0; s < tiles; i += low + (s < more), s++) {
+      WEFT_T *to = p + s * WEFT_N(weft_packed_a) + q * WEFT_N(weft_high);
+      if (i + WEFT_N(weft_high) <= there)
+        for (int64_t v = 0; v < WEFT_N(weft_high); v += WEFT_N(weft_lanes))
+          WEFT_N(weft_vstore)(to + v, WEFT_N(weft_vload)(a + q * acs + i + v));
+      else
+        for (int64_t r = 0; r < low + (s < more); r++) to[r] = a[q * acs + i + r];
+    }
 }
 
 /* Columns j0 to j1 of C's rows c, which are h: panels of B from left to right. b is the first of them. */
@@ -136,7 +151,7 @@ WEFT_INLINE void WEFT_N(weft_gemm_row)(const WEFT_N(weft_gemm_job) * g, WEFT_N(w
     }
     return;
   }
-  int wide = WEFT_TILE_ROWS == 12 ? (h <= 3 ? 3 : h <= 6 ? 2 : 1) : h == 1 ? 3 : h <= 3 ? 2 : 1;
+  int wide = WEFT_TILE_ROWS == 12 ? (h == 1 ? 4 : h <= 3 ? 3 : h <= 6 ? 2 : 1) : h == 1 ? 3 : h <= 3 ? 2 : 1;
   t->plain = g->ccs == 1;
   int64_t j = j0;
   for (t->from = 0; wide >= 0; wide--) {
@@ -166,6 +181,7 @@ WEFT_APART void WEFT_N(weft_gemm_range)(const WEFT_N(weft_gemm_job) * g, int64_t
   enum { pair = WEFT_N(weft_pair) };
   if (i0 >= i1 || j0 >= j1) return;
   int64_t tiles = (i1 - i0 + WEFT_TILE_ROWS - 1) / WEFT_TILE_ROWS, low = (i1 - i0) / tiles, more = (i1 - i0) % tiles;
+  int columns = g->acs != 1 && g->ars == 1;
   for (int64_t k0 = 0; k0 < g->k; k0 += WEFT_GEMM_K) {
     int64_t k = weft_least_(g->k - k0, WEFT_GEMM_K);
     weft_epilogue epilogue = k0 + k == g->k ? g->epilogue : 0;
@@ -173,7 +189,7 @@ WEFT_APART void WEFT_N(weft_gemm_range)(const WEFT_N(weft_gemm_job) * g, int64_t
     for (int64_t j = j0, end; j < j1; j = end) {
       end = j1 - j > WEFT_N(weft_band) + pair ? j + WEFT_N(weft_band) : j1;
       const WEFT_T *b = g->b + k0 * g->brs + j * g->bcs;
-      WEFT_T *packed_b = scratch + WEFT_TILE_ROWS * WEFT_N(weft_line);
+      WEFT_T *packed_b = scratch + g->room_a;
       if (g->pack_b) {
         int64_t q = j;
         if (g->bcs == 1) q += WEFT_N(weft_pack_band)((end - j) / pair, k, b, g->brs, packed_b);
@@ -187,11 +203,14 @@ WEFT_APART void WEFT_N(weft_gemm_range)(const WEFT_N(weft_gemm_job) * g, int64_t
       for (int64_t s = 0, i = i0, done = i0; s < tiles; s++) {
         int64_t h = low + (s < more);
         const WEFT_T *a = g->a + i * g->ars + k0 * g->acs;
-        if (g->pack_a) {
+        if (g->pack_a && columns) {
+          if (s % WEFT_GEMM_TILES == 0)
+            WEFT_N(weft_pack_columns)(weft_least_(tiles - s, WEFT_GEMM_TILES), low, more - s, g->m - i, k, a, g->acs, scratch);
+          a = scratch + s % WEFT_GEMM_TILES * WEFT_N(weft_packed_a);
+          t.acs = WEFT_N(weft_high);
+        } else if (g->pack_a) {
           WEFT_N(weft_pack_rows)(h, k, a, g->ars, g->acs, scratch);
-          a = scratch;
-          if (g->acs != 1 && g->ars == 1) t.acs = h;
-          else t.ars = WEFT_N(weft_line), t.acs = 1;
+          a = scratch, t.ars = WEFT_N(weft_line), t.acs = 1;
         }
         WEFT_N(weft_gemm_row)(g, &t, h, j, end, a, b, g->c + i * g->crs);
         i += h;
@@ -261,10 +280,14 @@ WEFT_FN int64_t WEFT_N(weft_rounds)(int64_t m, int64_t n, int64_t k, int64_t thr
   return weft_least_(1048576 / (m * n), blocks);
 }
 
-/* elements of scratch that a thread needs, for either orientation */
+/* elements of scratch that a thread needs for A, and in all, in either orientation */
+WEFT_FN int64_t WEFT_N(weft_room_a)(int64_t m, int64_t n) {
+  int64_t tiles = ((m > n ? m : n) + WEFT_TILE_ROWS - 1) / WEFT_TILE_ROWS;
+  return weft_least_(tiles, WEFT_GEMM_TILES) * WEFT_N(weft_packed_a);
+}
 WEFT_FN int64_t WEFT_N(weft_room)(int64_t m, int64_t n, int64_t k) {
   int64_t columns = weft_least_(m > n ? m : n, WEFT_N(weft_band) + WEFT_N(weft_pair)) + WEFT_N(weft_lanes);
-  return WEFT_TILE_ROWS * WEFT_N(weft_line) + (columns * weft_least_(k, WEFT_GEMM_K) + 15) / 16 * 16;
+  return WEFT_N(weft_room_a)(m, n) + (columns * weft_least_(k, WEFT_GEMM_K) + 15) / 16 * 16;
 }
 
 /* bytes of workspace, 64 of them for alignment */
@@ -320,7 +343,7 @@ WEFT_UNUSED void WEFT_N(weft_gemm)(int64_t m, int64_t n, int64_t k, const WEFT_T
     WEFT_N(weft_gemm_zeros)(m, n, c, crs, ccs, epilogue, epilogue_arg);
     return;
   }
-  int flipped = (bcs != 1 || n < lanes) && ars == 1 && m >= lanes;
+  int flipped = m >= pair && ars == 1 && (bcs != 1 || n < pair);
   if (ccs != 1 && crs == 1) flipped = !(bcs == 1 && n >= lanes && k > 128);
   if (flipped) { /* C' = B' A' */
     const WEFT_T *x = a;
@@ -331,10 +354,10 @@ WEFT_UNUSED void WEFT_N(weft_gemm)(int64_t m, int64_t n, int64_t k, const WEFT_T
     s = crs, crs = ccs, ccs = s;
   }
   if (!pfor || threads < 1) threads = 1;
-  WEFT_N(weft_gemm_job) g = {m, n, k, ars, acs, brs, bcs, crs, ccs, a, b, c, 0, 0, 1, 1, 0, 0, flipped, epilogue, epilogue_arg};
+  WEFT_N(weft_gemm_job) g = {m, n, k, ars, acs, brs, bcs, crs, ccs, a, b, c, 0, 0, 0, 1, 1, 0, 0, flipped, epilogue, epilogue_arg};
   g.scratch = (WEFT_T *)(((uintptr_t)work + 63) / 64 * 64);
-  g.room = WEFT_N(weft_room)(m, n, k);
-  int64_t worth = m * n * k / WEFT_N(weft_grain), use = worth < 1 ? 1 : weft_least_(worth, threads);
+  g.room = WEFT_N(weft_room)(m, n, k), g.room_a = WEFT_N(weft_room_a)(m, n);
+  int64_t worth = (m + 3) * n * k / WEFT_N(weft_grain), use = worth < 1 ? 1 : weft_least_(worth, threads);
   int64_t rounds = WEFT_N(weft_rounds)(m, n, k, use);
   if (rounds < 2) WEFT_N(weft_grid)(&g, use);
   int64_t rows = rounds < 2 ? m / g.down : m, columns = rounds < 2 ? n / g.across : n;

@@ -59,12 +59,12 @@ WEFT_TILE(1, 2) WEFT_TILE(2, 2) WEFT_TILE(3, 2) WEFT_TILE(4, 2) WEFT_TILE(5, 2) 
 WEFT_TILE(1, 4) WEFT_TILE(1, 8) WEFT_TILE(2, 4) WEFT_TILE(3, 4)
 #if WEFT_TILE_ROWS == 12
 WEFT_TILE(7, 2) WEFT_TILE(8, 2) WEFT_TILE(9, 2) WEFT_TILE(10, 2) WEFT_TILE(11, 2) WEFT_TILE(12, 2)
-WEFT_TILE(2, 8) WEFT_TILE(3, 8) WEFT_TILE(4, 4) WEFT_TILE(5, 4) WEFT_TILE(6, 4)
+WEFT_TILE(1, 16) WEFT_TILE(2, 8) WEFT_TILE(3, 8) WEFT_TILE(4, 4) WEFT_TILE(5, 4) WEFT_TILE(6, 4)
 #endif
 #endif
 
 typedef void (*WEFT_V(weft_tile_fn))(const WEFT_N(weft_panel) *, const WEFT_T *, const WEFT_T *, WEFT_T *);
-/* one vector, two, four, eight; by rows */
+/* one vector, two, four, eight, sixteen; by rows */
 static const WEFT_V(weft_tile_fn) WEFT_V(weft_tiles)[][WEFT_TILE_ROWS + 1] = {
 #define WEFT_TILES_6(W)                                                                                             \
   0, WEFT_TILE_NAME(1, W), WEFT_TILE_NAME(2, W), WEFT_TILE_NAME(3, W), WEFT_TILE_NAME(4, W), WEFT_TILE_NAME(5, W),  \
@@ -82,6 +82,7 @@ static const WEFT_V(weft_tile_fn) WEFT_V(weft_tiles)[][WEFT_TILE_ROWS + 1] = {
 #if WEFT_TILE_ROWS == 12
     {WEFT_TILES_6(4)},
     {0, WEFT_TILE_NAME(1, 8), WEFT_TILE_NAME(2, 8), WEFT_TILE_NAME(3, 8)},
+    {0, WEFT_TILE_NAME(1, 16)},
 #else
     {0, WEFT_TILE_NAME(1, 4), WEFT_TILE_NAME(2, 4), WEFT_TILE_NAME(3, 4)},
     {0, WEFT_TILE_NAME(1, 8)},
