@@ -11,8 +11,8 @@
  * fused multiply-add in the fma class, a product and a sum in the no-fma class. float16, bfloat16: float chains, rounded
  * once at the end. Integers wrap, complex products are unfused. Strides count elements, and may be 0 or negative.
  *
- * weft_gemm_float.h has the products of float32 and float64, weft_gemm_tile.h their innermost loops, weft_gemm_plain.h those
- * of the other types, weft_dot.h what has a vector operand.
+ * weft_gemm_float.h has the products of float32, float64 and integers, weft_gemm_tile.h their innermost loops,
+ * weft_gemm_plain.h those of the other types, weft_dot.h what has a vector operand.
  */
 #ifndef WEFT_GEMM_H
 #define WEFT_GEMM_H
@@ -21,7 +21,8 @@
 #include "weft_vector.h"
 
 enum { WEFT_GEMM_K = 512, WEFT_DOT_BLOCK = 1024 };
-enum { WEFT_GEMM_BAND = 786432, WEFT_GEMM_WARM = 32768, WEFT_GEMM_TILES = 8 }; /* bytes: of B in the second cache, of C at an epilogue; tiles of A' packed at once */
+/* bytes of B in the second cache, of C at an epilogue; tiles of an A with contiguous columns that are packed at once */
+enum { WEFT_GEMM_BAND = 786432, WEFT_GEMM_WARM = 32768, WEFT_GEMM_TILES = 8 };
 
 #if defined(__AVX512F__) && !defined(WEFT_SCALAR_BUILD)
 #define WEFT_TILE_ROWS 12
@@ -35,6 +36,7 @@ typedef void (*weft_epilogue)(void *arg, int64_t i0, int64_t i1, int64_t j0, int
 
 WEFT_FN int64_t weft_least_(int64_t a, int64_t b) { return a < b ? a : b; }
 
+#define WEFT_NARROW WEFT_HALVES
 #define WEFT_T float
 #define WEFT_N(name) name##_f32
 #define WEFT_H(name) name##_f32h
@@ -42,7 +44,6 @@ WEFT_FN int64_t weft_least_(int64_t a, int64_t b) { return a < b ? a : b; }
 #undef WEFT_T
 #undef WEFT_N
 #undef WEFT_H
-
 #define WEFT_T double
 #define WEFT_N(name) name##_f64
 #define WEFT_H(name) name##_f64h
@@ -50,6 +51,32 @@ WEFT_FN int64_t weft_least_(int64_t a, int64_t b) { return a < b ? a : b; }
 #undef WEFT_T
 #undef WEFT_N
 #undef WEFT_H
+#undef WEFT_NARROW
+
+/* integers: fewer tiles, for they are seldom worth compiling more */
+#undef WEFT_TILE_ROWS
+#define WEFT_TILE_ROWS 6
+#define WEFT_NARROW 0
+#define WEFT_T uint8_t
+#define WEFT_N(name) name##_u8
+#include "weft_gemm_float.h"
+#undef WEFT_T
+#undef WEFT_N
+#define WEFT_T uint16_t
+#define WEFT_N(name) name##_u16
+#include "weft_gemm_float.h"
+#undef WEFT_T
+#undef WEFT_N
+#define WEFT_T uint32_t
+#define WEFT_N(name) name##_u32
+#include "weft_gemm_float.h"
+#undef WEFT_T
+#undef WEFT_N
+#define WEFT_T uint64_t
+#define WEFT_N(name) name##_u64
+#include "weft_gemm_float.h"
+#undef WEFT_T
+#undef WEFT_N
 
 #include "weft_dot.h"
 #include "weft_gemm_plain.h"

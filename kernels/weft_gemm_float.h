@@ -1,5 +1,5 @@
-/* weft_gemm_float.h: products of float32 and float64 matrices. A template, included by weft_gemm.h once for each: WEFT_T is
- * the element, WEFT_N(x) and WEFT_H(x) are the names of x for it and for its half vectors.
+/* weft_gemm_float.h: products of float32, float64 and integer matrices. A template, included by weft_gemm.h for each: WEFT_T is
+ * the element, WEFT_N(x) the name of x for it, WEFT_H(x) for its half vectors where WEFT_NARROW; WEFT_TILE_ROWS is 6 or 12.
  *
  * C is computed in its own orientation or transposed, whichever lets B's rows be read in place; the bits are the same. The
  * threads share it as a grid of rectangles, or, where it is too small for that and k is long, they share the blocks of k
@@ -67,7 +67,7 @@ WEFT_APART void WEFT_N(weft_edge)(const WEFT_N(weft_panel) * g, int64_t rows, in
 #include "weft_gemm_tile.h"
 #undef WEFT_WIDE
 #undef WEFT_V
-#if WEFT_HALVES
+#if WEFT_NARROW
 #define WEFT_V(x) WEFT_H(x)
 #define WEFT_WIDE 0
 #include "weft_gemm_tile.h"
@@ -161,12 +161,12 @@ WEFT_INLINE void WEFT_N(weft_gemm_row)(const WEFT_N(weft_gemm_job) * g, WEFT_N(w
   if (j == j1) return;
   /* the last columns, with some that are done */
   int64_t width = lanes;
-#if WEFT_HALVES
+#if WEFT_NARROW
   if (j1 - j <= lanes / 2) width = lanes / 2;
 #endif
   int64_t start = j1 - width;
   t->from = j - start, t->to = width, t->plain = 0;
-#if WEFT_HALVES
+#if WEFT_NARROW
   if (width != lanes) {
     WEFT_H(weft_tiles)[0][h](t, a, b + (start - j0), c + start * g->ccs);
     return;

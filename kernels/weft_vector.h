@@ -1,4 +1,4 @@
-/* weft_vector.h: vectors of float32 and float64 for products, and what is done with them: V a vector, T an element.
+/* weft_vector.h: vectors of float32, float64 and integers for products, and what is done with them: V a vector, T an element.
  *
  *   weft_vfma_V(a, b, c)  lane by lane what weft_fma_* is: one rounding in the fma class, a product and a sum in the other
  *   weft_four_T(...)      turns lines into columns: 4 lines of float32, 2 of float64
@@ -101,7 +101,10 @@ enum { WEFT_VECTOR_BYTES = 16 };
     return WEFT_FMA_VECTOR(D, V, a, b, c);                                                                          \
   }
 #endif
-#define WEFT_VECTOR(D, V, T, BYTES)                                                                                 \
+#define WEFT_VECTOR_UNFUSED(V)                                                                                      \
+  WEFT_INLINE weft_v_##V weft_vfma_##V(weft_v_##V a, weft_v_##V b, weft_v_##V c) { return a * b + c; }
+#define WEFT_VECTOR(D, V, T, BYTES) WEFT_VECTOR_LANES(V, T, BYTES) WEFT_VECTOR_FMA(D, V)
+#define WEFT_VECTOR_LANES(V, T, BYTES)                                                                              \
   typedef T weft_v_##V __attribute__((vector_size(BYTES)));                                                         \
   typedef T weft_vu_##V __attribute__((vector_size(BYTES), aligned(sizeof(T)), may_alias));                         \
   enum { weft_lanes_##V = (BYTES) / sizeof(T) };                                                                    \
@@ -109,8 +112,7 @@ enum { WEFT_VECTOR_BYTES = 16 };
   WEFT_INLINE void weft_vstore_##V(T *p, weft_v_##V v) { *(weft_vu_##V *)p = (weft_vu_##V)v; }                      \
   WEFT_INLINE weft_v_##V weft_vall_##V(T x) { return x - (weft_v_##V){0}; }                                         \
   WEFT_INLINE weft_v_##V weft_vadd_##V(weft_v_##V a, weft_v_##V b) { return a + b; }                                \
-  WEFT_INLINE weft_v_##V weft_vmul_##V(weft_v_##V a, weft_v_##V b) { return a * b; }                                \
-  WEFT_VECTOR_FMA(D, V)
+  WEFT_INLINE weft_v_##V weft_vmul_##V(weft_v_##V a, weft_v_##V b) { return a * b; }
 #endif
 
 WEFT_VECTOR(f32, f32, float, WEFT_VECTOR_BYTES)
@@ -123,6 +125,19 @@ WEFT_VECTOR(f64, f64h, double, WEFT_VECTOR_BYTES / 2)
 #define WEFT_HALVES 0
 #endif
 
+/* unsigned integers: sums and products wrap */
+#if defined(WEFT_SCALAR_BUILD)
+#define WEFT_VECTOR_INTEGER(D, T)                                                                                   \
+  WEFT_FN T weft_fma_##D(T a, T b, T c) { return (T)((uint64_t)a * b + c); }                                        \
+  WEFT_VECTOR(D, D, T, WEFT_VECTOR_BYTES)
+#else
+#define WEFT_VECTOR_INTEGER(D, T) WEFT_VECTOR_LANES(D, T, WEFT_VECTOR_BYTES) WEFT_VECTOR_UNFUSED(D)
+#endif
+WEFT_VECTOR_INTEGER(u8, uint8_t)
+WEFT_VECTOR_INTEGER(u16, uint16_t)
+WEFT_VECTOR_INTEGER(u32, uint32_t)
+WEFT_VECTOR_INTEGER(u64, uint64_t)
+
 /* ---- lines to columns ------------------------------------------------------------------------------------------- */
 
 #if !defined(WEFT_SCALAR_BUILD) && defined(__has_builtin)
@@ -131,7 +146,8 @@ WEFT_VECTOR(f64, f64h, double, WEFT_VECTOR_BYTES / 2)
 #endif
 #endif
 
-enum { weft_lines_f32 = 4, weft_lines_f64 = 2 }; /* that weft_four_* turns at a time */
+/* how many lines weft_four_* turns at a time */
+enum { weft_lines_f32 = 4, weft_lines_f64 = 2, weft_lines_u8 = 1, weft_lines_u16 = 1, weft_lines_u32 = 1, weft_lines_u64 = 1 };
 
 #if defined(WEFT_SHUFFLES)
 #if defined(__AVX512F__)
@@ -192,14 +208,20 @@ WEFT_INLINE void weft_four_f64(const double *x, int64_t ls, double *p, int64_t p
   WEFT_EVERY(WEFT_PUT)
 #undef WEFT_PUT
 }
-#else
+#endif
 #define WEFT_FOUR(D, T)                                                                                             \
   WEFT_INLINE void weft_four_##D(const T *x, int64_t ls, T *p, int64_t ps, const int add) {                         \
-    for (int j = 0; j < weft_lanes_##D; j++)                                                                        \
-      for (int l = 0; l < weft_lines_##D; l++) p[j * ps + l] = add ? p[j * ps + l] + x[l * ls + j] : x[l * ls + j]; \
+    for (int j = 0; j < (int)weft_lanes_##D; j++)                                                                   \
+      for (int l = 0; l < weft_lines_##D; l++)                                                                      \
+        p[j * ps + l] = (T)(add ? p[j * ps + l] + x[l * ls + j] : x[l * ls + j]);                                   \
   }
+#if !defined(WEFT_SHUFFLES)
 WEFT_FOUR(f32, float)
 WEFT_FOUR(f64, double)
 #endif
+WEFT_FOUR(u8, uint8_t)
+WEFT_FOUR(u16, uint16_t)
+WEFT_FOUR(u32, uint32_t)
+WEFT_FOUR(u64, uint64_t)
 
 #endif
