@@ -15,7 +15,7 @@
   WEFT_INLINE void weft_dot_rows_##D(const int rows, int64_t n, const T *a, int64_t ars, const T *x, T *out) {      \
     weft_v_##D acc[4][weft_dot_vectors_##D];                                                                        \
     _Pragma("GCC unroll 4") for (int r = 0; r < rows; r++)                                                          \
-      _Pragma("GCC unroll 4") for (int v = 0; v < weft_dot_vectors_##D; v++) acc[r][v] = (weft_v_##D){0};           \
+      _Pragma("GCC unroll 4") for (int v = 0; v < weft_dot_vectors_##D; v++) acc[r][v] = weft_vall_##D(0);          \
     int64_t i = 0;                                                                                                  \
     for (; i + L <= n; i += L)                                                                                      \
       _Pragma("GCC unroll 4") for (int v = 0; v < weft_dot_vectors_##D; v++) {                                      \
@@ -68,22 +68,24 @@
       }                                                                                                             \
     else if (g->ars == 1) /* columns contiguous: one vector of rows a virtual lane */                               \
       for (; i + weft_lanes_##D <= end; i += weft_lanes_##D) {                                                      \
-        weft_v_##D sum = {0};                                                                                       \
+        weft_v_##D sum = weft_vall_##D(0);                                                                          \
         for (int64_t p = 0; p < g->k; p += WEFT_DOT_BLOCK) {                                                        \
           weft_v_##D s[L];                                                                                          \
-          for (int l = 0; l < L; l++) s[l] = (weft_v_##D){0};                                                       \
+          for (int l = 0; l < L; l++) s[l] = weft_vall_##D(0);                                                      \
           int64_t stop = weft_least_(p + WEFT_DOT_BLOCK, g->k), q = p;                                              \
           for (; q + L <= stop; q += L)                                                                             \
             _Pragma("GCC unroll 16") for (int l = 0; l < L; l++)                                                    \
               s[l] = weft_vfma_##D(weft_vload_##D(g->a + i + (q + l) * g->acs),                                     \
-                                   g->x[(q + l) * g->incx] - (weft_v_##D){0}, s[l]);                                \
+                                   weft_vall_##D(g->x[(q + l) * g->incx]), s[l]);                                   \
           for (int l = 0; q < stop; q++, l++)                                                                       \
-            s[l] = weft_vfma_##D(weft_vload_##D(g->a + i + q * g->acs), g->x[q * g->incx] - (weft_v_##D){0}, s[l]); \
+            s[l] = weft_vfma_##D(weft_vload_##D(g->a + i + q * g->acs), weft_vall_##D(g->x[q * g->incx]), s[l]);    \
           for (int h = L / 2; h; h /= 2)                                                                            \
-            for (int l = 0; l < h; l++) s[l] += s[l + h];                                                           \
-          sum = p ? sum + s[0] : s[0];                                                                              \
+            for (int l = 0; l < h; l++) s[l] = weft_vadd_##D(s[l], s[l + h]);                                       \
+          sum = p ? weft_vadd_##D(sum, s[0]) : s[0];                                                                \
         }                                                                                                           \
-        for (int r = 0; r < weft_lanes_##D; r++) g->y[(i + r) * g->incy] = sum[r];                                  \
+        T out[weft_lanes_##D];                                                                                      \
+        weft_vstore_##D(out, sum);                                                                                  \
+        for (int r = 0; r < (int)weft_lanes_##D; r++) g->y[(i + r) * g->incy] = out[r];                             \
       }                                                                                                             \
     for (; i < end; i++)                                                                                            \
       g->y[i * g->incy] = weft_dot_##D(g->k, g->a + i * g->ars, g->acs, g->x, g->incx);                             \
