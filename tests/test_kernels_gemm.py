@@ -219,7 +219,7 @@ class Product:
 def layouts(x):
     """The same matrix under other strides."""
     m, n = x.shape
-    wide = np.full((m, 2 * n + 3), np.nan, x.dtype)
+    wide = np.full((m, 2 * n + 3), np.nan if x.dtype.kind in "fc" else 0, x.dtype)
     wide[:, 1:2 * n + 1:2] = x
     flipped = np.ascontiguousarray(x[::-1, ::-1])
     return [x, np.asfortranarray(x), wide[:, 1:2 * n + 1:2], flipped[::-1, ::-1]]
@@ -384,3 +384,17 @@ def test_the_lane_loop_is_one_vector_instruction(build):
     for rows, vectors, name, body in tiles:
         assert len(re.findall(r"vfmadd\d+p[sd]", body)) >= int(rows) * int(vectors), (rows, vectors, name)
         assert not re.findall(r"vfmadd\d+s[sd]", body), (rows, vectors, name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flags", (["-march=native"], ["-mavx2", "-mfma"], ["-DWEFT_SCALAR_BUILD"]), ids=" ".join)
+def test_sanitizers(tmp_path, flags):
+    if "-mavx2" in flags and not {"avx2", "fma"} <= cpu_flags():
+        pytest.skip("no avx2")
+    main = Path(__file__).parent / "kernels_gemm_main.c"
+    options = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", *FLAGS, *flags, "-Wno-psabi"]
+    options.remove("-shared")
+    program = tmp_path / "main"
+    subprocess.run(["gcc", *options, "-I", KERNELS, main, KERNELS / "weft_pool.c", "-lm", "-o", program], check=True)
+    done = subprocess.run([program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
