@@ -176,6 +176,7 @@ def main() -> int:
     p.add_argument("--quick", action="store_true", help="one short turn each: whether all runs, not how fast")
     p.add_argument("--listed", action="store_true", help="only the sizes that marks were set for")
     p.add_argument("--only", default="", help="sizes whose name holds this, as 100x784")
+    p.add_argument("--sizes", default="", help="other sizes, as 96x512x32,64x64x10:A for a transposed A")
     p.add_argument("--dtypes", default="f32,f64")
     p.add_argument("--threads", default="1,2")
     p.add_argument("--rounds", type=int, default=6)
@@ -188,6 +189,9 @@ def main() -> int:
     if args.quick:
         args.rounds, args.seconds = 1, 0.002
     contest = Contest(["-march=haswell"] if args.haswell else [])
+    if args.sizes:
+        given = (s.partition(":") for s in args.sizes.split(","))
+        CASES[:] = [Case(*map(int, size.split("x")), transposed=way) for size, _, way in given]
     cases = [c for c in (CASES[:LISTED] if args.listed else CASES) if args.only in c.name]
     core = contest.ffi.string(contest.blas.scipy_openblas_get_corename()).decode()
     report: dict[str, Any] = {"machine": describe(0), "openblas": core, "command": " ".join(sys.argv), "results": []}

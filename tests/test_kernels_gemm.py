@@ -1,7 +1,10 @@
 """kernels/weft_gemm.h: every bit of a product against a scalar fma loop, over shapes, strides, threads and vector widths."""
 
+import importlib.util
 import re
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +30,34 @@ void x_dot_{d}(int64_t n, {t} *x, int64_t incx, {t} *y, int64_t incy, {t} *out) 
 }}
 void x_gemv_{d}(int64_t m, int64_t k, {t} *a, int64_t ars, int64_t acs, {t} *x, int64_t incx, {t} *y, int64_t incy, int threads) {{
   weft_gemv_{d}(m, k, a, ars, acs, x, incx, y, incy, threads > 0 ? weft_parallel_for : 0, threads);
+}}
+/* An epilogue that counts each element's visits, and doubles it. */
+typedef struct {{ {t} *c; int64_t crs, ccs, n; uint8_t *visits; int threads, bad; }} x_state_{d};
+static void x_visit_{d}(void *arg, int64_t i0, int64_t i1, int64_t j0, int64_t j1, int worker) {{
+  x_state_{d} *s = arg;
+  if (i0 >= i1 || j0 >= j1 || worker < 0 || worker >= s->threads) __atomic_store_n(&s->bad, 1, __ATOMIC_RELAXED);
+  if ((i1 - i0) * (j1 - j0) * (int64_t)sizeof({t}) > 65536) __atomic_store_n(&s->bad, 2, __ATOMIC_RELAXED);
+  for (int64_t i = i0; i < i1; i++)
+    for (int64_t j = j0; j < j1; j++) {{
+      {t} *p = s->c + i * s->crs + j * s->ccs;
+      s->visits[i * s->n + j]++;
+      *p = {twice};
+    }}
+}}
+int x_epilogue_{d}(int64_t batch, int64_t m, int64_t n, int64_t k, {t} *a, int64_t as, int64_t ars, int64_t acs, {t} *b,
+                   int64_t bs, int64_t brs, int64_t bcs, {t} *c, int64_t crs, int64_t ccs, int threads, void *work,
+                   uint8_t *visits) {{
+  x_state_{d} s = {{c, crs, ccs, n, visits, threads < 1 ? 1 : threads, 0}};
+  weft_pfor pfor = threads > 0 ? weft_parallel_for : 0;
+  if (batch == 1)
+    weft_gemm_{d}(m, n, k, a, ars, acs, b, brs, bcs, c, crs, ccs, pfor, threads, work, x_visit_{d}, &s);
+  else /* C's rows follow each other over the whole batch */
+    weft_gemm_batch_{d}(batch, m, n, k, a, as, ars, acs, b, bs, brs, bcs, c, m * crs, crs, ccs, pfor, threads, work,
+                        x_visit_{d}, &s);
+  return s.bad;
+}}
+int64_t x_batch_workspace_{d}(int64_t batch, int64_t m, int64_t n, int64_t k, int threads) {{
+  return weft_gemm_batch_workspace_{d}(batch, m, n, k, threads);
 }}
 """
 # The definition, one element at a time. Built apart from the header, so that it cannot share a mistake.
@@ -59,6 +90,10 @@ void x_gemm_{d}(int64_t m, int64_t n, int64_t k, void *a, int64_t ars, int64_t a
 int64_t x_workspace_{d}(int64_t m, int64_t n, int64_t k, int threads);
 void x_dot_{d}(int64_t n, void *x, int64_t incx, void *y, int64_t incy, void *out);
 void x_gemv_{d}(int64_t m, int64_t k, void *a, int64_t ars, int64_t acs, void *x, int64_t incx, void *y, int64_t incy, int threads);
+int x_epilogue_{d}(int64_t batch, int64_t m, int64_t n, int64_t k, void *a, int64_t as, int64_t ars, int64_t acs, void *b,
+                   int64_t bs, int64_t brs, int64_t bcs, void *c, int64_t crs, int64_t ccs, int threads, void *work,
+                   void *visits);
+int64_t x_batch_workspace_{d}(int64_t batch, int64_t m, int64_t n, int64_t k, int threads);
 void r_gemm_{d}(int64_t m, int64_t n, int64_t k, void *a, int64_t ars, int64_t acs, void *b, int64_t brs, int64_t bcs, void *c);
 void r_dot_{d}(int64_t n, void *x, int64_t incx, void *y, int64_t incy, void *out);
 void weft_pool_set_threads(int n);
@@ -71,7 +106,25 @@ def cpu_flags():
 
 
 # -mprefer-vector-width as in compiler/build/toolchain.py: tuned for 256 bits, gcc splits the 64-byte lane loop through memory.
-TARGETS = {"native": ["-march=native", "-mprefer-vector-width=512"], "avx2": ["-mavx2", "-mfma"], "plain": []}
+TARGETS = {
+    "native": ["-march=native", "-mprefer-vector-width=512"],
+    "avx2": ["-mavx2", "-mfma"],
+    "avx": ["-mavx"],
+    "plain": [],
+    "scalar": ["-march=native", "-DWEFT_SCALAR_BUILD"],
+    "clang": ["-march=native", "-mprefer-vector-width=512"],
+}
+WIDE = [t for t in TARGETS if t != "avx"]
+
+
+def compiler(target):
+    if target != "clang":
+        return ["gcc"]
+    if shutil.which("clang"):
+        return ["clang"]
+    if importlib.util.find_spec("ziglang"):
+        return [sys.executable, "-m", "ziglang", "cc", "-Wno-unused-command-line-argument"]
+    pytest.skip("no clang")
 
 
 @pytest.fixture(scope="session")
@@ -79,16 +132,18 @@ def build(tmp_path_factory):
     made = {}
 
     def get(target, dtypes):
-        if target == "avx2" and not {"avx2", "fma"} <= cpu_flags():
-            pytest.skip("no AVX2")
+        if not {"avx2": {"avx2", "fma"}, "avx": {"avx"}}.get(target, set()) <= cpu_flags():
+            pytest.skip(f"no {target}")
         if (target, dtypes) in made:
             return made[target, dtypes]
         folder = tmp_path_factory.mktemp(target)
         exports = []
         for d in dtypes:
             call = f"weft_dot_{d}(n, x, incx, y, incy)"
-            store = f"weft_store_{d}(out, {call})" if d in ("f16", "bf16") else f"*out = {call}"
-            exports.append(EXPORT.format(d=d, t=C[d], store=store))
+            half = d in ("f16", "bf16")
+            store = f"weft_store_{d}(out, {call})" if half else f"*out = {call}"
+            twice = "*p ^ 0x8000" if half else f"weft_add_{d}(*p, *p)"  # of a half, the sign
+            exports.append(EXPORT.format(d=d, t=C[d], store=store, twice=twice))
         (folder / "x.c").write_text('#include "weft_gemm.h"\n' + "".join(exports))
         floats = [d for d in dtypes if d in ("f32", "f64")]
         fused = "#if defined(__FMA__) || defined(__FP_FAST_FMAF)\n#define FMAf32 __builtin_fmaf\n#define FMAf64 __builtin_fma\n" \
@@ -96,8 +151,8 @@ def build(tmp_path_factory):
         (folder / "r.c").write_text("#include <stdint.h>\n" + fused + "".join(
             REFERENCE.format(d=d, t=C[d], L=LANES.get(d, 8)) for d in floats))
         flags = [*FLAGS, *TARGETS[target], "-I", KERNELS]
-        subprocess.run(["gcc", "-O2", *flags, "-c", folder / "r.c", "-o", folder / "r.o"], check=True)
-        subprocess.run(["gcc", "-O3", *flags, "-Wall", "-Wextra", "-Werror", "-Wno-unused-function", "-Wno-psabi", folder / "x.c",
+        subprocess.run([*compiler(target), "-O2", *flags, "-c", folder / "r.c", "-o", folder / "r.o"], check=True)
+        subprocess.run([*compiler(target), "-O3", *flags, "-Wall", "-Wextra", "-Werror", "-Wno-unused-function", "-Wno-psabi", folder / "x.c",
                         folder / "r.o", KERNELS / "weft_pool.c", "-o", folder / "x.so"], check=True)
         ffi = FFI()
         for d in dtypes:
@@ -129,6 +184,20 @@ class Product:
         assert (guard[size:] == 0xA5).all(), "wrote past the workspace"
         return c
 
+    def epilogue(self, d, a, b, threads, turned=False):
+        """The product of a[i] and b[i], after an epilogue that counts its visits in the second result."""
+        batch, m, k = a.shape
+        n = b.shape[2]
+        c = np.full((n, batch * m), 77, a.dtype).T if turned else np.full((batch * m, n), 77, a.dtype)
+        visits = np.zeros((batch * m, n), np.uint8)
+        size = getattr(self.lib, f"x_batch_workspace_{d}")(batch, m, n, k, threads)
+        guard = np.full(size + 64, 0xA5, np.uint8)
+        bad = getattr(self.lib, f"x_epilogue_{d}")(batch, m, n, k, self.at(a), *self.strides(a), self.at(b), *self.strides(b),
+                                                   self.at(c), *self.strides(c), threads, self.at(guard), self.at(visits))
+        assert (guard[size:] == 0xA5).all(), "wrote past the workspace"
+        assert bad == 0, "a rectangle that is empty, of an unknown worker (1) or larger than 64 KiB (2)"
+        return c, visits
+
     def reference(self, d, a, b):
         c = np.empty((a.shape[0], b.shape[1]), a.dtype)
         getattr(self.lib, f"r_gemm_{d}")(a.shape[0], b.shape[1], a.shape[1], self.at(a), *self.strides(a), self.at(b),
@@ -150,14 +219,16 @@ class Product:
 def layouts(x):
     """The same matrix under other strides."""
     m, n = x.shape
-    wide = np.full((m, 2 * n + 3), np.nan, x.dtype)
+    wide = np.full((m, 2 * n + 3), np.nan if x.dtype.kind in "fc" else 0, x.dtype)
     wide[:, 1:2 * n + 1:2] = x
     flipped = np.ascontiguousarray(x[::-1, ::-1])
     return [x, np.asfortranarray(x), wide[:, 1:2 * n + 1:2], flipped[::-1, ::-1]]
 
 
 SHAPES = [(1, 1, 1), (1, 1, 700), (2, 3, 5), (3, 33, 17), (5, 16, 513), (7, 8, 512), (11, 31, 40), (12, 32, 64), (13, 48, 511),
-          (24, 64, 1025), (25, 65, 3), (37, 100, 1600), (64, 10, 600), (10, 130, 90), (130, 70, 100), (300, 40, 30), (6, 4200, 9)]
+          (24, 64, 1025), (25, 65, 3), (37, 100, 1600), (64, 10, 600), (10, 130, 90), (130, 70, 100), (300, 40, 30), (6, 4200, 9),
+          (1, 300, 1030), (2, 261, 40), (4, 150, 20), (40, 3, 70), (9, 9, 5000), (26, 512, 90), (70, 520, 600), (100, 24, 512),
+          (31, 47, 33), (60, 850, 40)]  # the last rows: wide tiles, few columns, k cut for threads, packed operands, bands
 FLOATS = ("f32", "f64")
 OTHERS = tuple(d for d in C if d not in FLOATS)
 
@@ -182,6 +253,57 @@ def test_gemm_has_the_bits_of_the_scalar_chain(build, target, d):
         assert p.gemm(d, a[row:row + 1], b).tobytes() == want[row:row + 1].tobytes(), "a row alone"
 
 
+@pytest.mark.parametrize("d", ("f32", "f64", "i32", "u8", "f16", "c64"))
+def test_epilogues_see_each_element_once_and_final(build, d):
+    dtypes = FLOATS if d in FLOATS else OTHERS
+    p, rng = build("native", dtypes), np.random.default_rng(3)
+    shapes = [(1, 1, 1, 1), (1, 100, 70, 30), (1, 64, 900, 600), (1, 700, 33, 1100), (1, 5, 6, 4000), (1, 2000, 17, 3), (1, 40, 50, 0),
+              (2, 300, 100, 40), (5, 7, 9, 30), (40, 3, 5, 600), (3, 20, 20, 0), (3, 6, 5, 3000)]
+    for batch, m, n, k in shapes:
+        a, b = (draw(rng, d, s) for s in ((batch, m, k), (batch, k, n)))
+        want = np.concatenate([p.gemm(d, x, y) for x, y in zip(a, b, strict=True)])
+        want = want ^ 0x8000 if d == "f16" else want + want
+        for threads in (0, 1, 2, 3):
+            for x in (a, np.ascontiguousarray(a.transpose(0, 2, 1)).transpose(0, 2, 1)):
+                for y in (b, np.ascontiguousarray(b.transpose(0, 2, 1)).transpose(0, 2, 1)):
+                    got, visits = p.epilogue(d, x, y, threads)
+                    assert (visits == 1).all(), (batch, m, n, k, threads)
+                    assert got.tobytes() == want.tobytes(), (batch, m, n, k, threads)
+            if batch == 1:
+                got, visits = p.epilogue(d, a, b, threads, turned=True)
+                assert (visits == 1).all() and np.ascontiguousarray(got).tobytes() == want.tobytes()
+
+
+def draw(rng, d, shape):
+    if d in INTS:
+        info = np.iinfo(NUMPY[d])
+        return rng.integers(info.min, info.max, shape, dtype=NUMPY[d], endpoint=True)
+    x = rng.standard_normal(shape)
+    if d in ("f16", "bf16"):
+        return x.astype(np.float16).view(np.uint16) if d == "f16" else (x.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
+    return (x + rng.standard_normal(shape) * 1j if d.startswith("c") else x).astype(NUMPY[d])
+
+
+@pytest.mark.parametrize("target", ("native", "avx2", "plain", "scalar", "clang"))
+def test_halves_are_float32_rounded_once(build, target):
+    dtypes = ("f32", "f16", "bf16")
+    p, rng = build(target, dtypes), np.random.default_rng(4)
+    for m, n, k in [(3, 5, 7), (37, 40, 1100), (100, 10, 300)]:
+        for d in ("f16", "bf16"):
+            a, b = draw(rng, d, (m, k)), draw(rng, d, (k, n))
+            wide = [x.view(np.float16).astype(np.float32) if d == "f16" else (x.astype(np.uint32) << 16).view(np.float32) for x in (a, b)]
+            held = p.reference("f32", *wide)
+            if d == "f16":
+                want = held.astype(np.float16).view(np.uint16)
+            else:
+                bits = held.view(np.uint32)
+                want = ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
+            for threads in (0, 2):
+                for x in layouts(a):
+                    assert p.gemm(d, x, b, threads=threads).tobytes() == want.tobytes()
+                assert (p.gemm(d, a, np.asfortranarray(b), np.zeros((m, 2 * n), np.uint16)[:, ::2], threads) == want).all()
+
+
 @pytest.mark.parametrize("d", FLOATS)
 def test_gemm_edges(build, d):
     p, t = build("native", FLOATS), NUMPY[d]
@@ -198,7 +320,7 @@ def test_gemm_edges(build, d):
 
 
 @pytest.mark.parametrize("d", FLOATS)
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", WIDE)
 def test_dot_and_gemv(build, target, d):
     p, rng = build(target, FLOATS), np.random.default_rng(1)
     for m, k in [(1, 1), (1, 3000), (3, 0), (4, 7), (5, 16), (9, 1024), (17, 1025), (33, 2100), (130, 100), (70, 31)]:
@@ -257,8 +379,22 @@ def test_the_lane_loop_is_one_vector_instruction(build):
         pytest.skip("no hardware fma")
     p = build("native", FLOATS)
     text = subprocess.run(["objdump", "-d", "--no-show-raw-insn", p.path], capture_output=True, text=True, check=True).stdout
-    tiles = re.findall(r"<(weft_tiles_f\d\d)[^>]*>:\n(.*?)\n\n", text, re.S)
-    assert {name for name, _ in tiles} == {"weft_tiles_f32", "weft_tiles_f64"}
-    for name, body in tiles:
-        assert len(re.findall(r"vfmadd\d+p[sd]", body)) > 100, name
-        assert not re.findall(r"vfmadd\d+s[sd]", body), name
+    tiles = re.findall(r"<weft_tile_(\d+)x(\d+)_f(\d\d)h?[^>]*>:\n(.*?)\n\n", text, re.S)
+    assert {name for _, _, name, _ in tiles} == {"32", "64"}
+    for rows, vectors, name, body in tiles:
+        assert len(re.findall(r"vfmadd\d+p[sd]", body)) >= int(rows) * int(vectors), (rows, vectors, name)
+        assert not re.findall(r"vfmadd\d+s[sd]", body), (rows, vectors, name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flags", (["-march=native"], ["-mavx2", "-mfma"], ["-DWEFT_SCALAR_BUILD"]), ids=" ".join)
+def test_sanitizers(tmp_path, flags):
+    if "-mavx2" in flags and not {"avx2", "fma"} <= cpu_flags():
+        pytest.skip("no avx2")
+    main = Path(__file__).parent / "kernels_gemm_main.c"
+    options = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", *FLAGS, *flags, "-Wno-psabi"]
+    options.remove("-shared")
+    program = tmp_path / "main"
+    subprocess.run(["gcc", *options, "-I", KERNELS, main, KERNELS / "weft_pool.c", "-lm", "-o", program], check=True)
+    done = subprocess.run([program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
