@@ -46,7 +46,8 @@ class Build:
         """WEFT_CC: a shell that runs the compiler with the flags after all others."""
         if not self.flags:
             return compiler(self.compiler) or ""
-        return shlex.join(["sh", "-c", f'exec {compiler(self.compiler)} "$@" {self.flags}', "sh"])
+        # The compiler itself runs without what a child preloads.
+        return shlex.join(["sh", "-c", f'exec env -u LD_PRELOAD {compiler(self.compiler)} "$@" {self.flags}', "sh"])
 
 
 FMA = "avx2 fma bmi2"

@@ -85,7 +85,7 @@ def test_sanitized() -> None:
     if have is None:
         pytest.skip("no compiler with libasan")
     flags = "-O1 -fsanitize=address,undefined -fno-sanitize-recover=all -g"
-    names = builds.sample(100, seed=1)
+    names = builds.sample(50, seed=1)
     found = builds.halves(
         Build("gcc", flags), names, (3,),
         LD_PRELOAD=have[1], ASAN_OPTIONS="detect_leaks=0", UBSAN_OPTIONS="print_stacktrace=1",

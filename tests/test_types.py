@@ -285,9 +285,8 @@ def test_casts(dtype: str) -> None:
     value = Data(dtype).array(200, dtype=dtype, low=-400.0, high=400.0)
     if TABLE[dtype].kind in "fc":
         with np.errstate(all="ignore"):
-            edges = np.array(
-                [0.0, -0.0, np.nan, np.inf, -np.inf, 1e4, -1e4, 65504, 3e9, -3e9, 1e19, -1e19, 0.5, -0.5, 255.9, 127.9]
-            )
+            ends = [s * 2.0**k + e for k in (7, 8, 15, 16, 31, 32, 63, 64) for s in (1, -1) for e in (-1, 0, 1)]
+            edges = np.array([0.0, -0.0, np.nan, np.inf, -np.inf, 65504, 1e19, -1e19, 0.5, -0.5, 255.9, *ends])
             value = np.concatenate([edges.astype(value.dtype), value])
     f = weft.function([x], [T.cast(x, t) for t in targets])
     g = weft.function([x], [T.cast(x, t) for t in targets], mode="interpret")
