@@ -41,6 +41,10 @@ enum { WEFT_VECTOR_BYTES = 16, WEFT_TILE_ROWS = 6 };
 #define WEFT_TILES_WIDE(X)
 #endif
 
+/* Called for rectangles of C (rows i0 to i1, columns j0 to j1) that are final: disjoint, together all of C, each on the
+ * thread that computed it and soon enough to find it in its cache. It may read and write C there. */
+typedef void (*weft_epilogue)(void *arg, int64_t i0, int64_t i1, int64_t j0, int64_t j1, int worker);
+
 WEFT_FN int64_t weft_least_(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* ---- float32 and float64 ------------------------------------------------------------------------------------- */
@@ -126,7 +130,10 @@ WEFT_FN int64_t weft_least_(int64_t a, int64_t b) { return a < b ? a : b; }
     int64_t m, n, k, ars, acs, brs, bcs, crs, ccs;                                                                  \
     const T *a, *b;                                                                                                 \
     T *c, *packed_b, *packed_a;                                                                                     \
-    int first, split_columns;                                                                                       \
+    int first, last, flipped, split_columns;                                                                        \
+    int64_t column; /* of C, where this band begins */                                                              \
+    weft_epilogue epilogue;                                                                                         \
+    void *epilogue_arg;                                                                                             \
   } weft_gemm_job_##D;                                                                                              \
                                                                                                                     \
   static void weft_gemm_pack_##D(void *arg, int64_t begin, int64_t end, int worker) {                               \
@@ -140,7 +147,7 @@ WEFT_FN int64_t weft_least_(int64_t a, int64_t b) { return a < b ? a : b; }
   }                                                                                                                 \
   /* rows in tiles of nearly equal height: 32 = 11 + 11 + 10 */                                                     \
   static void weft_gemm_block_##D(const weft_gemm_job_##D *g, int64_t i0, int64_t i1, int64_t j0, int64_t j1,       \
-                                  T *packed_a) {                                                                    \
+                                  T *packed_a, int worker) {                                                        \
     for (int64_t ib = i0; ib < i1; ib += weft_rows_##D) {                                                           \
       int64_t rows = weft_least_(i1 - ib, weft_rows_##D);                                                           \
       int64_t tiles = (rows + WEFT_TILE_ROWS - 1) / WEFT_TILE_ROWS, low = rows / tiles, more = rows % tiles;        \
@@ -157,6 +164,13 @@ WEFT_FN int64_t weft_least_(int64_t a, int64_t b) { return a < b ? a : b; }
                          g->first, g->c + (ib + i) * g->crs + j * g->ccs, g->crs, g->ccs, n);                       \
           i += h;                                                                                                   \
         }                                                                                                           \
+        int64_t upto = j + n;                                                                                       \
+        if (g->last && g->epilogue && ((upto - j0) % (4 * weft_columns_##D) == 0 || upto >= j1)) {                  \
+          int64_t from = g->column + j0 + (j - j0) / (4 * weft_columns_##D) * (4 * weft_columns_##D);               \
+          int64_t to = g->column + upto;                                                                            \
+          if (g->flipped) g->epilogue(g->epilogue_arg, from, to, ib, ib + rows, worker);                            \
+          else g->epilogue(g->epilogue_arg, ib, ib + rows, from, to, worker);                                       \
+        }                                                                                                           \
       }                                                                                                             \
     }                                                                                                               \
   }                                                                                                                 \
@@ -164,9 +178,11 @@ WEFT_FN int64_t weft_least_(int64_t a, int64_t b) { return a < b ? a : b; }
     const weft_gemm_job_##D *g = (const weft_gemm_job_##D *)arg;                                                    \
     T *packed_a = g->packed_a + (int64_t)worker * weft_rows_##D * WEFT_GEMM_K;                                      \
     if (g->split_columns)                                                                                           \
-      weft_gemm_block_##D(g, 0, g->m, begin * weft_columns_##D, weft_least_(end * weft_columns_##D, g->n), packed_a);\
+      weft_gemm_block_##D(g, 0, g->m, begin * weft_columns_##D, weft_least_(end * weft_columns_##D, g->n), packed_a,\
+                           worker);                                                                                 \
     else                                                                                                            \
-      weft_gemm_block_##D(g, begin * WEFT_TILE_ROWS, weft_least_(end * WEFT_TILE_ROWS, g->m), 0, g->n, packed_a);   \
+      weft_gemm_block_##D(g, begin * WEFT_TILE_ROWS, weft_least_(end * WEFT_TILE_ROWS, g->m), 0, g->n, packed_a,    \
+                          worker);                                                                                  \
   }                                                                                                                 \
                                                                                                                     \
   /* bytes of workspace, 64 of them for alignment; enough for either orientation */                                 \
@@ -178,16 +194,18 @@ WEFT_FN int64_t weft_least_(int64_t a, int64_t b) { return a < b ? a : b; }
   }                                                                                                                 \
                                                                                                                     \
   /* work: weft_gemm_workspace_D(m, n, k, threads) bytes. pfor may be NULL, threads >= 1. C overlaps nothing. */    \
-  WEFT_UNUSED void weft_gemm_##D(int64_t m, int64_t n, int64_t k, const T *a, int64_t ars, int64_t acs, const T *b,      \
+  WEFT_UNUSED void weft_gemm_##D(int64_t m, int64_t n, int64_t k, const T *a, int64_t ars, int64_t acs, const T *b, \
                             int64_t brs, int64_t bcs, T *c, int64_t crs, int64_t ccs, weft_pfor pfor, int threads,  \
-                            void *work) {                                                                           \
+                            void *work, weft_epilogue epilogue, void *epilogue_arg) {                               \
     if (m <= 0 || n <= 0) return;                                                                                   \
     if (k <= 0) {                                                                                                   \
       for (int64_t i = 0; i < m; i++)                                                                               \
         for (int64_t j = 0; j < n; j++) c[i * crs + j * ccs] = 0;                                                   \
+      if (epilogue) epilogue(epilogue_arg, 0, m, 0, n, 0);                                                          \
       return;                                                                                                       \
     }                                                                                                               \
-    if (ccs != 1 && crs == 1) { /* columns of C are contiguous: compute its transpose, the same bits */             \
+    int flipped = ccs != 1 && crs == 1;                                                                             \
+    if (flipped) { /* columns of C are contiguous: compute its transpose, the same bits */                          \
       const T *x = a;                                                                                               \
       int64_t s = m, xr = ars, xc = acs;                                                                            \
       m = n, n = s;                                                                                                 \
@@ -210,6 +228,8 @@ WEFT_FN int64_t weft_least_(int64_t a, int64_t b) { return a < b ? a : b; }
         g.b = b + k0 * brs + j0 * bcs;                                                                              \
         g.c = c + j0 * ccs;                                                                                         \
         g.first = k0 == 0;                                                                                          \
+        g.last = k0 + WEFT_GEMM_K >= k;                                                                             \
+        g.flipped = flipped, g.column = j0, g.epilogue = epilogue, g.epilogue_arg = epilogue_arg;                   \
         int64_t down = (m + WEFT_TILE_ROWS - 1) / WEFT_TILE_ROWS;                                                   \
         int64_t across = (g.n + weft_columns_##D - 1) / weft_columns_##D;                                           \
         g.split_columns = down < 4 * threads && across > down;                                                      \
@@ -224,11 +244,11 @@ WEFT_FN int64_t weft_least_(int64_t a, int64_t b) { return a < b ? a : b; }
       }                                                                                                             \
   }
 
-#define WEFT_TILE_CASE_f32(R)                                                        \
-  case 2 * R: weft_tile_f32(R, 1, k, a, b, first, c, crs, ccs, n); break;            \
+#define WEFT_TILE_CASE_f32(R)                                                                                       \
+  case 2 * R: weft_tile_f32(R, 1, k, a, b, first, c, crs, ccs, n); break;                                           \
   case 2 * R + 1: weft_tile_f32(R, 2, k, a, b, first, c, crs, ccs, n); break;
-#define WEFT_TILE_CASE_f64(R)                                                        \
-  case 2 * R: weft_tile_f64(R, 1, k, a, b, first, c, crs, ccs, n); break;            \
+#define WEFT_TILE_CASE_f64(R)                                                                                       \
+  case 2 * R: weft_tile_f64(R, 1, k, a, b, first, c, crs, ccs, n); break;                                           \
   case 2 * R + 1: weft_tile_f64(R, 2, k, a, b, first, c, crs, ccs, n); break;
 
 WEFT_GEMM_FLOAT(f32, float)
@@ -323,7 +343,7 @@ WEFT_GEMM_FLOAT(f64, double)
   WEFT_GEMV(D, T)
 
 #define WEFT_GEMV(D, T)                                                                                             \
-  WEFT_UNUSED void weft_gemv_##D(int64_t m, int64_t k, const T *a, int64_t ars, int64_t acs, const T *x, int64_t incx,   \
+  WEFT_UNUSED void weft_gemv_##D(int64_t m, int64_t k, const T *a, int64_t ars, int64_t acs, const T *x, int64_t incx,\
                             T *y, int64_t incy, weft_pfor pfor, int threads) {                                      \
     if (m <= 0) return;                                                                                             \
     weft_gemv_job_##D g = {k, ars, acs, incx, incy, a, x, y};                                                       \
@@ -385,14 +405,15 @@ WEFT_DOT_FLOAT(f64, double, 8)
     (void)m, (void)n, (void)k, (void)threads;                                                                       \
     return 0;                                                                                                       \
   }                                                                                                                 \
-  WEFT_UNUSED void weft_gemm_##D(int64_t m, int64_t n, int64_t k, const T *a, int64_t ars, int64_t acs, const T *b,      \
+  WEFT_UNUSED void weft_gemm_##D(int64_t m, int64_t n, int64_t k, const T *a, int64_t ars, int64_t acs, const T *b, \
                             int64_t brs, int64_t bcs, T *c, int64_t crs, int64_t ccs, weft_pfor pfor, int threads,  \
-                            void *work) {                                                                           \
+                            void *work, weft_epilogue epilogue, void *epilogue_arg) {                               \
     (void)work;                                                                                                     \
     if (m <= 0 || n <= 0) return;                                                                                   \
     weft_gemm_job_##D g = {n, k, ars, acs, brs, bcs, crs, ccs, a, b, c};                                            \
     if (pfor && threads > 1) pfor(m, 1 + 32768 / (n * k + 1), threads, weft_gemm_work_##D, &g);                     \
     else weft_gemm_work_##D(&g, 0, m, 0);                                                                           \
+    if (epilogue) epilogue(epilogue_arg, 0, m, 0, n, 0);                                                            \
   }
 
 #define WEFT_PLAIN_LOAD(p) (*(p))
@@ -424,5 +445,63 @@ WEFT_FN float weft_dot_f16(int64_t n, const uint16_t *x, int64_t incx, const uin
 WEFT_FN float weft_dot_bf16(int64_t n, const uint16_t *x, int64_t incx, const uint16_t *y, int64_t incy) {
   return weft_round_bf16(weft_dot_held_bf16(n, x, incx, y, incy));
 }
+
+/* ---- batches ----------------------------------------------------------------------------------------------------- */
+
+/* One product after another, each on all threads, or, where there are many, each on one thread. The rows of the batch
+ * are numbered through for the epilogue. */
+#define WEFT_GEMM_BATCH(D, T)                                                                                        \
+  typedef struct {                                                                                                   \
+    int64_t m, n, k, abs, ars, acs, bbs, brs, bcs, cbs, crs, ccs, work_bytes;                                        \
+    const T *a, *b;                                                                                                  \
+    T *c;                                                                                                            \
+    char *work;                                                                                                      \
+    weft_epilogue epilogue;                                                                                          \
+    void *epilogue_arg;                                                                                              \
+  } weft_batch_##D;                                                                                                  \
+  typedef struct { const weft_batch_##D *g; int64_t item; int worker; } weft_batch_item_##D;                         \
+  static void weft_batch_epilogue_##D(void *arg, int64_t i0, int64_t i1, int64_t j0, int64_t j1, int worker) {       \
+    const weft_batch_item_##D *t = (const weft_batch_item_##D *)arg;                                                 \
+    int64_t row = t->item * t->g->m;                                                                                 \
+    t->g->epilogue(t->g->epilogue_arg, row + i0, row + i1, j0, j1, t->worker < 0 ? worker : t->worker);              \
+  }                                                                                                                  \
+  WEFT_FN void weft_batch_one_##D(const weft_batch_##D *g, int64_t i, weft_pfor pfor, int threads, int worker,   \
+                                char *w) {                                                                           \
+    weft_batch_item_##D item = {g, i, worker};                                                                       \
+    weft_gemm_##D(g->m, g->n, g->k, g->a + i * g->abs, g->ars, g->acs, g->b + i * g->bbs, g->brs, g->bcs,            \
+                  g->c + i * g->cbs, g->crs, g->ccs, pfor, threads, w,                            \
+                  g->epilogue ? weft_batch_epilogue_##D : 0, &item);                                                 \
+  }                                                                                                                  \
+  static void weft_batch_work_##D(void *arg, int64_t begin, int64_t end, int worker) {                               \
+    const weft_batch_##D *g = (const weft_batch_##D *)arg;                                                           \
+    for (int64_t i = begin; i < end; i++) weft_batch_one_##D(g, i, 0, 1, worker, g->work + worker * g->work_bytes);  \
+  }                                                                                                                  \
+  /* bytes: a workspace a thread, or one for all */                                                                  \
+  WEFT_FN int64_t weft_gemm_batch_workspace_##D(int64_t batch, int64_t m, int64_t n, int64_t k, int threads) {       \
+    int64_t many = threads < 1 ? 1 : threads, one = weft_gemm_workspace_##D(m, n, k, 1) * many;                      \
+    int64_t all = weft_gemm_workspace_##D(m, n, k, (int)many);                                                       \
+    return batch >= many && one > all ? one : all;                                                                   \
+  }                                                                                                                  \
+  WEFT_UNUSED void weft_gemm_batch_##D(int64_t batch, int64_t m, int64_t n, int64_t k, const T *a, int64_t abs,      \
+                                       int64_t ars, int64_t acs, const T *b, int64_t bbs, int64_t brs, int64_t bcs,  \
+                                       T *c, int64_t cbs, int64_t crs, int64_t ccs, weft_pfor pfor, int threads,     \
+                                       void *work, weft_epilogue epilogue, void *epilogue_arg) {                     \
+    if (m <= 0 || n <= 0 || batch <= 0) return;                                                                      \
+    weft_batch_##D g = {m, n, k, abs, ars, acs, bbs, brs, bcs, cbs, crs, ccs, weft_gemm_workspace_##D(m, n, k, 1),   \
+                        a, b, c, (char *)work, epilogue, epilogue_arg};                                              \
+    if (pfor && threads > 1 && batch >= threads)                                                                     \
+      pfor(batch, 1 + 200000 / (m * n * (k + 1)), threads, weft_batch_work_##D, &g);                                 \
+    else                                                                                                             \
+      for (int64_t i = 0; i < batch; i++) weft_batch_one_##D(&g, i, pfor, threads, -1, (char *)work);                \
+  }
+WEFT_GEMM_BATCH(f32, float)
+WEFT_GEMM_BATCH(f64, double)
+WEFT_GEMM_BATCH(f16, uint16_t)
+WEFT_GEMM_BATCH(bf16, uint16_t)
+WEFT_GEMM_BATCH(c64, weft_c64)
+WEFT_GEMM_BATCH(c128, weft_c128)
+#define WEFT_GEMM_BATCH_INTEGER(D, T, U, LO, HI, LIM) WEFT_GEMM_BATCH(D, T)
+WEFT_SIGNED(WEFT_GEMM_BATCH_INTEGER)
+WEFT_UNSIGNED(WEFT_GEMM_BATCH_INTEGER)
 
 #endif

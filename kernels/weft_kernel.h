@@ -13,7 +13,8 @@
 #include "weft_random.h"
 
 #define WEFT_BLOCK 1024 /* elements of a reduction between two flushes of its lanes (docs/numerics.md) */
-#define WEFT_TILE 64    /* columns of a column reduction worked on at once */
+#define WEFT_TILE 128   /* columns of a column reduction worked on at once */
+#define WEFT_STRIP 256  /* elements after which it is asked whether an argument was hard for a fast function */
 
 /* A function compiled as it stands: one too long for the optimiser. */
 #if defined(__clang__)
@@ -46,6 +47,12 @@ WEFT_FN int64_t weft_checked(int64_t i, int64_t n, weft_fault *fault) {
     }
     return j;
 }
+
+/* An argument of a kernel that a product runs on its rectangles: a scalar or an array. */
+typedef union {
+    int64_t n;
+    const void *p;
+} weft_argument;
 
 WEFT_FN int64_t weft_min64(int64_t a, int64_t b) { return a < b ? a : b; }
 WEFT_FN int64_t weft_max64(int64_t a, int64_t b) { return a > b ? a : b; }

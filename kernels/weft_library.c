@@ -150,8 +150,9 @@ WEFT_LIB_LINEAR(f64, double)
 #ifndef WEFT_LIB_BASE
 #include "weft_places.h"
 #include "weft_products.h"
+#include "weft_running.h"
 #include "weft_sparse.h"
-#define WEFT_LIB_DEFINE(D, T) WEFT_LIB_OF_##D(WEFT_LIB_PRODUCTS) WEFT_LIB_OF_##D(WEFT_LIB_SPARSE)
+#define WEFT_LIB_DEFINE(D, T) WEFT_LIB_OF_##D(WEFT_LIB_PRODUCTS) WEFT_LIB_OF_##D(WEFT_LIB_RUNNING) WEFT_LIB_OF_##D(WEFT_LIB_SPARSE)
 WEFT_LIB_NUMBERS(WEFT_LIB_DEFINE)
 #undef WEFT_LIB_DEFINE
 #define WEFT_LIB_DEFINE(D, T) WEFT_LIB_OF_##D(WEFT_LIB_PLACES)

@@ -51,17 +51,29 @@ int weft_lib_within(const int64_t *index, int64_t count, int64_t n, weft_fault *
 
 /* ---- products: weft_gemm.h ----------------------------------------------------------------------------------- */
 
+/* Called for rectangles of C (rows i0 to i1, columns j0 to j1) that are final: disjoint, together all of C, each on the
+ * thread that computed it and soon enough to find it in its cache. It may read and write C there. NULL: none. */
+typedef void (*weft_epilogue)(void *arg, int64_t i0, int64_t i1, int64_t j0, int64_t j1, int worker);
+
 #define WEFT_LIB_DECLARE(D, T)                                                                                       \
   /* bytes of `work` for a gemm of these sizes */                                                                    \
   int64_t weft_lib_gemm_workspace_##D(int64_t m, int64_t n, int64_t k, int threads);                                 \
   void weft_lib_gemm_##D(int64_t m, int64_t n, int64_t k, const T *a, int64_t ars, int64_t acs, const T *b,          \
                          int64_t brs, int64_t bcs, T *c, int64_t crs, int64_t ccs, weft_parallel_for_fn pfor,        \
-                         int threads, void *work);                                                                   \
+                         int threads, void *work, weft_epilogue epilogue, void *epilogue_arg);                       \
+  /* `batch` of them, one `abs`, `bbs` and `cbs` after another; the rows of C are numbered over the whole batch */   \
+  int64_t weft_lib_gemm_batch_workspace_##D(int64_t batch, int64_t m, int64_t n, int64_t k, int threads);            \
+  void weft_lib_gemm_batch_##D(int64_t batch, int64_t m, int64_t n, int64_t k, const T *a, int64_t abs, int64_t ars, \
+                               int64_t acs, const T *b, int64_t bbs, int64_t brs, int64_t bcs, T *c, int64_t cbs,    \
+                               int64_t crs, int64_t ccs, weft_parallel_for_fn pfor, int threads, void *work,         \
+                               weft_epilogue epilogue, void *epilogue_arg);                                          \
   void weft_lib_gemv_##D(int64_t m, int64_t k, const T *a, int64_t ars, int64_t acs, const T *x, int64_t incx, T *y, \
                          int64_t incy, weft_parallel_for_fn pfor, int threads);                                      \
   void weft_lib_dot_##D(int64_t n, const T *x, int64_t incx, const T *y, int64_t incy, T *out);                      \
-  /* running sums along the middle axis of [outer, n, inner]; out may be x */                                        \
-  void weft_lib_cumsum_##D(const T *x, T *out, int64_t outer, int64_t n, int64_t inner, int reverse);                \
+  /* running sums along the middle axis of [outer, n, inner], with `work` of so many bytes; out may be x */           \
+  int64_t weft_lib_cumsum_workspace_##D(int64_t outer, int64_t n, int64_t inner);                                    \
+  void weft_lib_cumsum_##D(const T *x, T *out, int64_t outer, int64_t n, int64_t inner, int reverse,                 \
+                           weft_parallel_for_fn pfor, int threads, void *work);                                      \
   /* bytes of `work` for a csr_dot_t with an output of [columns, m] */                                               \
   int64_t weft_lib_csr_dot_t_workspace_##D(int64_t columns, int64_t m);
 WEFT_LIB_NUMBERS(WEFT_LIB_DECLARE)

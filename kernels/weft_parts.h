@@ -1,4 +1,4 @@
-/* weft_parts.h: how routines hold the values of each dtype. A routine of weft_products.h, weft_sparse.h or weft_places.h
+/* weft_parts.h: how routines hold the values of each dtype. A routine of weft_products.h, weft_running.h, weft_sparse.h or weft_places.h
  * is a macro F(D, T, H, LOAD, STORE, ADD, MULADD, DOT): a value of T is held and summed in H. WEFT_LIB_OF_f32(F) defines
  * those of float32; a program is linked with the parts that it calls (compiler/build/library.py).
  */

@@ -1,4 +1,4 @@
-/* weft_products.h: products and running sums, as weft_library.h declares them. */
+/* weft_products.h: products, as weft_library.h declares them. */
 #ifndef WEFT_PRODUCTS_H
 #define WEFT_PRODUCTS_H
 #include "weft_parts.h"
@@ -9,8 +9,18 @@
   }                                                                                                                  \
   void weft_lib_gemm_##D(int64_t m, int64_t n, int64_t k, const T *a, int64_t ars, int64_t acs, const T *b,          \
                          int64_t brs, int64_t bcs, T *c, int64_t crs, int64_t ccs, weft_parallel_for_fn pfor,        \
-                         int threads, void *work) {                                                                  \
-    weft_gemm_##D(m, n, k, a, ars, acs, b, brs, bcs, c, crs, ccs, pfor, threads, work);                              \
+                         int threads, void *work, weft_epilogue epilogue, void *epilogue_arg) {                      \
+    weft_gemm_##D(m, n, k, a, ars, acs, b, brs, bcs, c, crs, ccs, pfor, threads, work, epilogue, epilogue_arg);      \
+  }                                                                                                                  \
+  int64_t weft_lib_gemm_batch_workspace_##D(int64_t batch, int64_t m, int64_t n, int64_t k, int threads) {           \
+    return weft_gemm_batch_workspace_##D(batch, m, n, k, threads);                                                   \
+  }                                                                                                                  \
+  void weft_lib_gemm_batch_##D(int64_t batch, int64_t m, int64_t n, int64_t k, const T *a, int64_t abs, int64_t ars, \
+                               int64_t acs, const T *b, int64_t bbs, int64_t brs, int64_t bcs, T *c, int64_t cbs,    \
+                               int64_t crs, int64_t ccs, weft_parallel_for_fn pfor, int threads, void *work,         \
+                               weft_epilogue epilogue, void *epilogue_arg) {                                         \
+    weft_gemm_batch_##D(batch, m, n, k, a, abs, ars, acs, b, bbs, brs, bcs, c, cbs, crs, ccs, pfor, threads, work,   \
+                        epilogue, epilogue_arg);                                                                     \
   }                                                                                                                  \
   void weft_lib_gemv_##D(int64_t m, int64_t k, const T *a, int64_t ars, int64_t acs, const T *x, int64_t incx, T *y, \
                          int64_t incy, weft_parallel_for_fn pfor, int threads) {                                     \
@@ -18,25 +28,5 @@
   }                                                                                                                  \
   void weft_lib_dot_##D(int64_t n, const T *x, int64_t incx, const T *y, int64_t incy, T *out) {                     \
     STORE(out, DOT(n, x, incx, y, incy));                                                                            \
-  }                                                                                                                  \
-                                                                                                                     \
-  WEFT_INLINE void weft_cumsum_tile_##D(const T *x, T *out, int64_t n, int64_t step, const int64_t w) {              \
-    H sum[WEFT_LIB_TILE];                                                                                            \
-    for (int64_t u = 0; u < w; u++) sum[u] = LOAD(x + u);                                                            \
-    for (int64_t u = 0; u < w; u++) STORE(out + u, sum[u]);                                                          \
-    for (int64_t i = 1; i < n; i++) {                                                                                \
-      x += step, out += step;                                                                                        \
-      for (int64_t u = 0; u < w; u++) sum[u] = ADD(sum[u], LOAD(x + u));                                             \
-      for (int64_t u = 0; u < w; u++) STORE(out + u, sum[u]);                                                        \
-    }                                                                                                                \
-  }                                                                                                                  \
-  void weft_lib_cumsum_##D(const T *x, T *out, int64_t outer, int64_t n, int64_t inner, int reverse) {               \
-    if (n <= 0) return;                                                                                              \
-    int64_t step = reverse ? -inner : inner, start = reverse ? (n - 1) * inner : 0;                                  \
-    for (int64_t o = 0; o < outer; o++)                                                                              \
-      for (int64_t j = 0; j < inner; j += WEFT_LIB_TILE) {                                                           \
-        int64_t w = weft_least_(inner - j, WEFT_LIB_TILE), at = o * n * inner + start + j;                           \
-        WEFT_LIB_WIDTH(w, weft_cumsum_tile_##D, x + at, out + at, n, step)                                           \
-      }                                                                                                              \
   }
 #endif

@@ -152,6 +152,8 @@ WEFT_FN double weft_fma_f64(double a, double b, double c) { return a * b + c; }
 #endif
 #endif
 
+#include "weft_math_f32.h"
+
 /* ---- lists: X(dtype, C type, unsigned type wide enough to compute in, smallest, largest, 2^bits of it) -- */
 
 #define WEFT_SIGNED(X)                                                     \
@@ -285,39 +287,7 @@ WEFT_UNSIGNED(WEFT_UNSIGNED_ONLY)
   WEFT_FN T weft_round_##D(T a) { return WEFT_LIBM(rint##F)(a); }                                    \
   WEFT_FN T weft_trunc_##D(T a) { return WEFT_LIBM(trunc##F)(a); }                                   \
   WEFT_FN T weft_copysign_##D(T a, T b) { return WEFT_LIBM(copysign##F)(a, b); }                     \
-  WEFT_FN T weft_pow_##D(T a, T b) { return WEFT_LIBM(pow##F)(a, b); }                               \
-  WEFT_FN T weft_atan2_##D(T a, T b) { return WEFT_LIBM(atan2##F)(a, b); }                           \
-  WEFT_FN T weft_exp_##D(T a) { return WEFT_LIBM(exp##F)(a); }                                       \
-  WEFT_FN T weft_exp2_##D(T a) { return WEFT_LIBM(exp2##F)(a); }                                     \
-  WEFT_FN T weft_expm1_##D(T a) { return WEFT_LIBM(expm1##F)(a); }                                   \
-  WEFT_FN T weft_log_##D(T a) { return WEFT_LIBM(log##F)(a); }                                       \
-  WEFT_FN T weft_log2_##D(T a) { return WEFT_LIBM(log2##F)(a); }                                     \
-  WEFT_FN T weft_log10_##D(T a) { return WEFT_LIBM(log10##F)(a); }                                   \
-  WEFT_FN T weft_log1p_##D(T a) { return WEFT_LIBM(log1p##F)(a); }                                   \
   WEFT_FN T weft_sqrt_##D(T a) { return WEFT_LIBM(sqrt##F)(a); }                                     \
-  WEFT_FN T weft_sin_##D(T a) { return WEFT_LIBM(sin##F)(a); }                                       \
-  WEFT_FN T weft_cos_##D(T a) { return WEFT_LIBM(cos##F)(a); }                                       \
-  WEFT_FN T weft_tan_##D(T a) { return WEFT_LIBM(tan##F)(a); }                                       \
-  WEFT_FN T weft_sinh_##D(T a) { return WEFT_LIBM(sinh##F)(a); }                                     \
-  WEFT_FN T weft_cosh_##D(T a) { return WEFT_LIBM(cosh##F)(a); }                                     \
-  WEFT_FN T weft_tanh_##D(T a) { return WEFT_LIBM(tanh##F)(a); }                                     \
-  WEFT_FN T weft_asin_##D(T a) { return WEFT_LIBM(asin##F)(a); }                                     \
-  WEFT_FN T weft_acos_##D(T a) { return WEFT_LIBM(acos##F)(a); }                                     \
-  WEFT_FN T weft_atan_##D(T a) { return WEFT_LIBM(atan##F)(a); }                                     \
-  WEFT_FN T weft_asinh_##D(T a) { return WEFT_LIBM(asinh##F)(a); }                                   \
-  WEFT_FN T weft_acosh_##D(T a) { return WEFT_LIBM(acosh##F)(a); }                                   \
-  WEFT_FN T weft_atanh_##D(T a) { return WEFT_LIBM(atanh##F)(a); }                                   \
-  WEFT_FN T weft_cbrt_##D(T a) { return WEFT_LIBM(cbrt##F)(a); }                                     \
-  WEFT_FN T weft_erf_##D(T a) { return WEFT_LIBM(erf##F)(a); }                                       \
-  WEFT_FN T weft_erfc_##D(T a) { return WEFT_LIBM(erfc##F)(a); }                                     \
-  /* exp of -|x| never overflows, and both branches keep their last bits */                          \
-  WEFT_FN T weft_sigmoid_##D(T a) {                                                                  \
-    T z = weft_exp_##D(-weft_abs_##D(a));                                                            \
-    return (a < 0 ? z : (T)1) / ((T)1 + z);                                                          \
-  }                                                                                                  \
-  WEFT_FN T weft_softplus_##D(T a) {                                                                 \
-    return (a > 0 ? a : (T)0) + weft_log1p_##D(weft_exp_##D(-weft_abs_##D(a)));                      \
-  }                                                                                                  \
   WEFT_FN T weft_mod_##D(T a, T b) {                                                                 \
     T r = WEFT_LIBM(fmod##F)(a, b);                                                                  \
     if (r == 0) return weft_copysign_##D((T)0, b);                                                   \
@@ -337,6 +307,39 @@ WEFT_UNSIGNED(WEFT_UNSIGNED_ONLY)
 WEFT_FLOAT(f32, float, f)
 WEFT_FLOAT(f64, double, )
 
+WEFT_FN double weft_pow_f64(double a, double b) { return WEFT_LIBM(pow)(a, b); }
+WEFT_FN double weft_atan2_f64(double a, double b) { return WEFT_LIBM(atan2)(a, b); }
+WEFT_FN double weft_exp_f64(double a) { return WEFT_LIBM(exp)(a); }
+WEFT_FN double weft_exp2_f64(double a) { return WEFT_LIBM(exp2)(a); }
+WEFT_FN double weft_expm1_f64(double a) { return WEFT_LIBM(expm1)(a); }
+WEFT_FN double weft_log_f64(double a) { return WEFT_LIBM(log)(a); }
+WEFT_FN double weft_log2_f64(double a) { return WEFT_LIBM(log2)(a); }
+WEFT_FN double weft_log10_f64(double a) { return WEFT_LIBM(log10)(a); }
+WEFT_FN double weft_log1p_f64(double a) { return WEFT_LIBM(log1p)(a); }
+WEFT_FN double weft_sin_f64(double a) { return WEFT_LIBM(sin)(a); }
+WEFT_FN double weft_cos_f64(double a) { return WEFT_LIBM(cos)(a); }
+WEFT_FN double weft_tan_f64(double a) { return WEFT_LIBM(tan)(a); }
+WEFT_FN double weft_sinh_f64(double a) { return WEFT_LIBM(sinh)(a); }
+WEFT_FN double weft_cosh_f64(double a) { return WEFT_LIBM(cosh)(a); }
+WEFT_FN double weft_tanh_f64(double a) { return WEFT_LIBM(tanh)(a); }
+WEFT_FN double weft_asin_f64(double a) { return WEFT_LIBM(asin)(a); }
+WEFT_FN double weft_acos_f64(double a) { return WEFT_LIBM(acos)(a); }
+WEFT_FN double weft_atan_f64(double a) { return WEFT_LIBM(atan)(a); }
+WEFT_FN double weft_asinh_f64(double a) { return WEFT_LIBM(asinh)(a); }
+WEFT_FN double weft_acosh_f64(double a) { return WEFT_LIBM(acosh)(a); }
+WEFT_FN double weft_atanh_f64(double a) { return WEFT_LIBM(atanh)(a); }
+WEFT_FN double weft_cbrt_f64(double a) { return WEFT_LIBM(cbrt)(a); }
+WEFT_FN double weft_erf_f64(double a) { return WEFT_LIBM(erf)(a); }
+WEFT_FN double weft_erfc_f64(double a) { return WEFT_LIBM(erfc)(a); }
+/* exp of -|x| never overflows, and both branches keep their last bits */
+WEFT_FN double weft_sigmoid_f64(double a) {
+  double z = weft_exp_f64(-weft_abs_f64(a));
+  return (a < 0 ? z : 1) / (1 + z);
+}
+WEFT_FN double weft_softplus_f64(double a) {
+  return (a > 0 ? a : 0) + weft_log1p_f64(weft_exp_f64(-weft_abs_f64(a)));
+}
+
 /* From a rough start (Winitzki's in the tails, the series near 0) three of Halley's steps on erf, or on erfc where 1 - a
  * is exact. */
 WEFT_FN double weft_erfinv_f64(double x) {
@@ -355,7 +358,6 @@ WEFT_FN double weft_erfinv_f64(double x) {
   }
   return weft_copysign_f64(y, x);
 }
-WEFT_FN float weft_erfinv_f32(float x) { return (float)weft_erfinv_f64((double)x); }
 
 /* ---- float16 and bfloat16: float32's operation, then one rounding ------------------------------------- */
 

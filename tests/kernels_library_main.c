@@ -150,10 +150,13 @@ WEFT_LIB_TYPES(PLACES)
     SPARSE(D, T, i64, int64_t)                                                                                     \
     for (int64_t n = 0; n < 70; n += 23) {                                                                         \
       T *x = some(2 * n * n, sizeof(T)), *out = some(2 * n * n, sizeof(T)), one[1];                                \
-      weft_lib_cumsum_##D(x, out, 2, n, n, 0);                                                                     \
-      weft_lib_cumsum_##D(out, out, n, 2, n, 1);                                                                   \
+      void *sums = malloc((size_t)weft_lib_cumsum_workspace_##D(1, 2 * n * n, 1) + 1);                             \
+      weft_lib_cumsum_##D(x, out, 2, n, n, 0, weft_parallel_for, 3, sums);                                         \
+      weft_lib_cumsum_##D(out, out, n, 2, n, 1, NULL, 1, NULL);                                                    \
+      weft_lib_cumsum_##D(x, out, 1, 2 * n * n, 1, 1, weft_parallel_for, 3, sums);                                 \
+      free(sums);                                                                                                  \
       void *work = malloc((size_t)weft_lib_gemm_workspace_##D(n, n, 2 * n, 3) + 64);                               \
-      weft_lib_gemm_##D(n, n, 2 * n, x, 2 * n, 1, x, n, 1, out, n, 1, weft_parallel_for, 3, work);                 \
+      weft_lib_gemm_##D(n, n, 2 * n, x, 2 * n, 1, x, n, 1, out, n, 1, weft_parallel_for, 3, work, NULL, NULL);     \
       weft_lib_gemv_##D(n, n, x, n, 1, x, 1, out, 1, weft_parallel_for, 3);                                        \
       weft_lib_dot_##D(n, x, 1, x, 1, one);                                                                        \
       free(x), free(out), free(work);                                                                              \

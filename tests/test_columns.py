@@ -14,7 +14,7 @@ from weft.compiler.build import toolchain
 
 @pytest.fixture(params=["-O2", "-O3"])
 def level(request, monkeypatch):
-    """As programs are built, and as somebody may build exported C. gcc 12 at -O3: see c_kernel.ROLLED."""
+    """As programs are built, and as somebody may build exported C. gcc 12 at -O3: see c_loops.ROLLED."""
     if request.param == "-O3":
         monkeypatch.setattr(toolchain, "program_flags", lambda chain: ("-O3",))
 

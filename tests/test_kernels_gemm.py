@@ -19,7 +19,7 @@ LANES = {"f32": 16}
 EXPORT = """
 void x_gemm_{d}(int64_t m, int64_t n, int64_t k, {t} *a, int64_t ars, int64_t acs, {t} *b, int64_t brs, int64_t bcs,
                 {t} *c, int64_t crs, int64_t ccs, int threads, void *work) {{
-  weft_gemm_{d}(m, n, k, a, ars, acs, b, brs, bcs, c, crs, ccs, threads > 0 ? weft_parallel_for : 0, threads, work);
+  weft_gemm_{d}(m, n, k, a, ars, acs, b, brs, bcs, c, crs, ccs, threads > 0 ? weft_parallel_for : 0, threads, work, 0, 0);
 }}
 int64_t x_workspace_{d}(int64_t m, int64_t n, int64_t k, int threads) {{ return weft_gemm_workspace_{d}(m, n, k, threads); }}
 void x_dot_{d}(int64_t n, {t} *x, int64_t incx, {t} *y, int64_t incy, {t} *out) {{

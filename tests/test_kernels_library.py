@@ -32,8 +32,8 @@ of_indices = pytest.mark.parametrize("w", WIDE)
 
 # name -> how it is called: p pointer, n int64, i int, f function pointer; the result after a colon
 ANY = {"sort": "ppnnp", "argsort": "ppnnp", "nonzero_count": "pn:n", "nonzero": "pipp", "scatter": "ppippnnnnip"}
-SUMS = {"gemm": "nnnpnnpnnpnnfip", "gemm_workspace": "nnni:n", "gemv": "nnpnnpnpnfi", "dot": "npnpnp",
-        "cumsum": "ppnnni", "csr_dot_t_workspace": "nn:n"}  # fmt: skip
+SUMS = {"gemm": "nnnpnnpnnpnnfippp", "gemm_workspace": "nnni:n", "gemv": "nnpnnpnpnfi", "dot": "npnpnp",
+        "cumsum": "ppnnnifip", "cumsum_workspace": "nnn:n", "csr_dot_t_workspace": "nn:n"}  # fmt: skip
 SPARSE = {"csr_dot": "nnnnpppppfip", "csr_dot_t": "nnnnpppppfipp", "csr_sample": "nnnnnpppppfip"}
 LINEAR = {"cholesky": "pnp:n", "solve_triangular": "ppnniip:n"}
 SINGLE = {"csr_check_i32": "nnnppp:i", "csr_check_i64": "nnnppp:i", "grow": "pn:p", "output": "pn:p",
@@ -166,21 +166,39 @@ def test_sort(lib, d):
             assert out.tobytes() == np.take_along_axis(x, order, -1).tobytes()
 
 
+def running(x: np.ndarray) -> np.ndarray:
+    """Sums along axis 1 in the order that docs/numerics.md fixes: blocks of 1024 in parts of 128."""
+    out, carry = np.empty_like(x), None
+    for b in range(0, x.shape[1], 1024):
+        before = None
+        for p in range(b, min(b + 1024, x.shape[1]), 128):
+            part = np.cumsum(x[:, p : min(p + 128, b + 1024)], axis=1, dtype=x.dtype)
+            inside = part if before is None else before + part
+            out[:, p : p + part.shape[1]] = inside if carry is None else carry + inside
+            before = inside[:, -1:]
+        carry = before if carry is None else carry + before
+    return out
+
+
 @of_numbers
 @pytest.mark.parametrize("reverse", (0, 1))
 def test_cumsum(lib, d, reverse):
-    for shape in [(2, 5, 3), (1, 70, 1), (3, 4, 130), (0, 3, 2), (2, 0, 2), (2, 3, 0), (1, 1, 1)]:
+    shapes = [(2, 5, 3), (1, 70, 1), (3, 4, 130), (0, 3, 2), (2, 0, 2), (2, 3, 0), (1, 1, 1), (1, 5000, 1), (2, 1300, 70)]
+    for shape in [*shapes, (8, 2100, 1), (1, 1024, 1), (1, 2048, 3)]:
         x = special(d, shape, 3) if d in REAL else draw(d, shape, 3)
         w = wide(x)[:, ::-1] if reverse else wide(x)
         with np.errstate(all="ignore"):
-            want = np.cumsum(w, axis=1, dtype=w.dtype)
+            want = running(w)
         want = np.ascontiguousarray((want[:, ::-1] if reverse else want).astype(x.dtype))
         out, same = np.empty_like(x), x.copy()
-        lib(f"cumsum_{d}", x, out, *shape, reverse)
-        lib(f"cumsum_{d}", same, same, *shape, reverse)
-        np.testing.assert_array_equal(wide(out), wide(want))
-        assert (np.signbit(wide(out).real) == np.signbit(wide(want).real))[~np.isnan(wide(want))].all()
-        assert same.tobytes() == out.tobytes()
+        work = np.empty(lib(f"cumsum_workspace_{d}", *shape) + 64, "u1")
+        lib(f"cumsum_{d}", same, same, *shape, reverse, lib.pfor, 3, work)
+        for threads in (1, 2, 3):
+            lib(f"cumsum_{d}", x, out, *shape, reverse, lib.pfor, threads, work)
+            for got in (out, same):
+                np.testing.assert_array_equal(wide(got), wide(want))
+                signs = np.signbit(wide(got).real) == np.signbit(wide(want).real)
+                assert signs[~np.isnan(wide(want))].all()
 
 
 @of_all
@@ -249,9 +267,9 @@ def test_products(lib, d):
             want = wide(a) @ wide(b)
             size = np.abs(wide(a)) @ np.abs(wide(b))
         c, work = np.empty((m, n), TYPES[d]), np.empty(lib(f"gemm_workspace_{d}", m, n, k, threads) + 64, np.uint8)
-        lib(f"gemm_{d}", m, n, k, a, k, 1, b, n, 1, c, n, 1, pfor, threads, work)
+        lib(f"gemm_{d}", m, n, k, a, k, 1, b, n, 1, c, n, 1, pfor, threads, work, None, None)
         assert close(d, c, want, size)
-        lib(f"gemm_{d}", m, n, k, a, k, 1, np.ascontiguousarray(b.T), 1, k, c, n, 1, pfor, threads, work)
+        lib(f"gemm_{d}", m, n, k, a, k, 1, np.ascontiguousarray(b.T), 1, k, c, n, 1, pfor, threads, work, None, None)
         assert close(d, c, want, size)
         y, x, one = np.empty(m, TYPES[d]), np.ascontiguousarray(b[:, 0]), np.empty(1, TYPES[d])
         lib(f"gemv_{d}", m, k, a, k, 1, b, n, y, 1, pfor, threads)
@@ -426,7 +444,7 @@ def test_only_what_a_program_defines_is_exported(built):
 def test_parts_hold_what_the_header_declares():
     """The part that a call's name asks for is the header that defines the routine; the base holds the others."""
     defined = {family: set(re.findall(r"weft_lib_(\w+?)_##D", (KERNELS / f"weft_{family}.h").read_text()))
-               for family in ("products", "sparse", "places")}  # fmt: skip
+               for family in ("products", "running", "sparse", "places")}  # fmt: skip
     want = {f"{n}_{d}": (n, d) for d in TYPES for n in (*ANY, *SUMS)}
     want |= {f"{n}_{d}_{w}": (n, d) for d in NUMBERS for w in WIDE for n in SPARSE}
     for name in NAMES:

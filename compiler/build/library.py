@@ -16,7 +16,9 @@ from .cache import open_cache
 
 # Routine of kernels/weft_library.h -> the header of kernels/ that defines it, for each dtype.
 FAMILIES = {
-    **dict.fromkeys(("gemm", "gemm_workspace", "gemv", "dot", "cumsum"), "products"),
+    **dict.fromkeys(("gemm", "gemm_workspace", "gemm_batch", "gemm_batch_workspace"), "products"),
+    **dict.fromkeys(("gemv", "dot"), "products"),
+    **dict.fromkeys(("cumsum", "cumsum_workspace"), "running"),
     **dict.fromkeys(("csr_dot", "csr_dot_t", "csr_dot_t_workspace", "csr_sample"), "sparse"),
     **dict.fromkeys(("sort", "argsort", "nonzero_count", "nonzero", "scatter"), "places"),
 }

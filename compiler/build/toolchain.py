@@ -25,7 +25,7 @@ REQUIRED = ("-std=gnu11", "-O3", "-fwrapv", "-ffp-contract=off", "-fPIC")
 OPTIONAL = ("-march=native", "-mprefer-vector-width=512", "-fno-math-errno", "-fno-trapping-math")
 # Generated programs: -O2 with the whole vectorizer. What else -O3 adds is no gain for these loops, and a loss where it
 # unrolls before it vectorises (a sum of rows of two concatenated matrices took 57 us, 136 at -O3: gcc 12.2, AVX-512).
-# They are right at -O3 as well, as exported C may be built: see codegen/c_kernel.ROLLED.
+# They are right at -O3 as well, as exported C may be built: see codegen/c_loops.ROLLED.
 PROGRAM = ("-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic")
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 LIBRARIES = ("-lm", "-lpthread")

@@ -1,54 +1,40 @@
 """A loop nest -> GNU C: an argument struct, a body run over a range of outer rounds, and a function that launches it.
 
-Reductions follow the contract of docs/numerics.md: elements in row-major order of the folded axes, in blocks of
-WEFT_BLOCK, within a block in lanes (element e in lane e mod L), lanes joined by a fixed tree, blocks ascending.
+What stands inside the outer loops is printed by c_loops.py, which also says how reductions are ordered.
 """
 
 from __future__ import annotations
 
-import itertools
-
-from ...runtime.errors import InternalError
 from ..ir import lengths
 from ..ir.node import Node, build
 from ..lower.kernel import Nest
 from . import scalar
+from .c_loops import ROLLED, LoopPrinter, join, lanes, place_type
 from .expressions import Scope, Text, strip
 from .nests import acc_node, acc_type, accumulates, hoist, rounded, start_of, value_type, whole, wide
 
 GRAIN = 16384  # operations below which a chunk is not worth waking a thread for
 
-# In front of an inner loop: gcc -O3 else unrolls it before it vectorises, where its length is constant. Folds get up to
-# eight times slower by that, and what is conditional gets wrong: gcc 12 makes of neighbouring conditional loads masked
-# loads that all have the mask of the first vector (vectorizable_load, loop SLP of more than one vector). This is wrong
-# by gcc -O3 -mavx2, and right with the pragma, or with b's element read before the branch (Scope.loads_out):
-#     for (long r = 0; r < n; r++)
-#         for (long c = 0; c < 12; c++) o[r * 12 + c] = a[r * 12 + c] > 0 ? b[r * 12 + c] : 0;
-ROLLED = "#pragma GCC unroll 1"
+RECTANGLE = "int64_t i_begin, int64_t i_end, int64_t j_begin, int64_t j_end"
 
 
-def lanes(acc: Node) -> int:
-    """Lanes of a reduction, by its dtype alone whatever else shares the loop: a 64-byte vector."""
-    return 16 if acc.attr("dtype") in ("float32", "float16", "bfloat16") else 8
+class KernelPrinter(LoopPrinter):
+    """Prints one nest as C under a name.
 
+    `tile`: a weft_epilogue, run on rectangles of its two outer loops by the product that it follows.
+    """
 
-def lane(acc: Node, element: str, width: int) -> str:
-    """Where element `element + l` of a block goes, l < width: its lane is its number modulo the accumulator's lanes."""
-    own = lanes(acc)
-    return "l" if own == width else f"{element} % {own} + l"
-
-
-class KernelPrinter:
-    """Prints one nest as C under a name."""
-
-    def __init__(self, nest: Nest, name: str, in_place: bool = False):
-        self.nest, self.name, self.in_place = nest, name, in_place
+    def __init__(self, nest: Nest, name: str, in_place: bool = False, tile: bool = False):
+        super().__init__(nest, name, in_place)
+        self.tile = tile
         self.dtypes = [*nest.tensors, *nest.outputs]
 
     # The interface
 
     def signature(self) -> str:
         n = self.nest
+        if self.tile:
+            return f"static void {self.name}(void *arg, {RECTANGLE}, int worker)"
         parts = ["weft_call *call"]
         parts += [f"int64_t n{k}" for k in range(n.scalars)]
         parts += [f"const {scalar.stored_type(d)} *p{k}" for k, d in enumerate(n.tensors)]
@@ -78,6 +64,9 @@ class KernelPrinter:
     def text(self) -> str:
         out = Text()
         n = self.nest
+        if self.tile:
+            self.rectangle(out)
+            return str(out)
         out.open("typedef struct")
         for k in range(n.scalars):
             out(f"int64_t n{k};")
@@ -133,6 +122,33 @@ class KernelPrinter:
             return whole(extent, Scope(self.pointer))
         return scope[extent]
 
+    # A rectangle of two loops
+
+    def rectangle(self, out: Text) -> None:
+        """A weft_epilogue; `arg` is an array of weft_argument: scalars, then pointers."""
+        out.open(self.signature())
+        out("const weft_argument *const a = arg;")
+        out("(void)a, (void)worker;")
+        for k, d in enumerate(self.dtypes):
+            const = "const " if k < len(self.nest.tensors) else ""
+            distinct = "" if self.in_place else "restrict "
+            kind = f"{const}{scalar.stored_type(d)} *"
+            out(f"{kind}{distinct}const p{k} = ({kind})a[{self.nest.scalars + k}].p;")
+        scope = Scope(self.pointer, parameter="a[{}].n")
+        scope.loads_first, scope.loads_out = self.in_place, True
+        (rows,) = self.nest.block.inputs
+        (columns,) = rows.inputs[1:]
+        (i,), (j,) = rows.attr("index"), columns.attr("index")
+        body = list(columns.inputs[1:])
+        hoist(out, scope, body, {build("index", index=i), build("index", index=j)})
+        out.open(f"for (int64_t i{i} = i_begin; i{i} < i_end; i{i}++)")
+        inner = scope.inner()
+        inner.bind(build("index", index=i), f"i{i}")
+        hoist(out, inner, body, {build("index", index=j)})
+        self.vector_loop(out, inner, j, "j_begin", "j_end", body, "#pragma GCC ivdep", ROLLED)
+        out.close()
+        out.close()
+
     # One function over the outer loops
 
     def body(self, out: Text) -> None:
@@ -157,9 +173,10 @@ class KernelPrinter:
         scope.emit(out, list(extents[1:]))
         inner.names |= scope.names
         hoist(out, inner, statements, set(variables))
+        if len(names) == 1 and self.nest.mode == "map":
+            self.vector_loop(out, inner, names[0], "begin", "end", statements, "#pragma GCC ivdep")
+            return
         if len(names) == 1:
-            if self.nest.mode == "map":
-                out("#pragma GCC ivdep")
             out.open(f"for (int64_t i{names[0]} = begin; i{names[0]} < end; i{names[0]}++)")
             inner.bind(variables[0], f"i{names[0]}")
         else:
@@ -175,98 +192,6 @@ class KernelPrinter:
                 inner.bind(v, f"i{k}")
         self.statements(out, inner, statements)
         out.close()
-
-    def statements(self, out: Text, scope: Scope, statements: list[Node]) -> None:
-        for k, s in enumerate(statements):
-            if s.op == "store":
-                if k == 0 or statements[k - 1].op != "store":  # neighbours are printed together: they share values
-                    run = list(itertools.takewhile(lambda t: t.op == "store", statements[k:]))
-                    scope.emit(out, [v for t in run for v in t.inputs])
-                out(scope.store(s))
-            elif s.op == "loop":
-                self.stage(out, scope, s)
-            else:
-                raise InternalError(f"{s.op} is not a statement that stands alone")
-
-    def stage(self, out: Text, scope: Scope, loop: Node) -> None:
-        """An inner loop: stores, and accumulators in lanes."""
-        (k,) = loop.attr("index")
-        var = build("index", index=k)
-        body = list(loop.inputs[1:])
-        scope.emit(out, [loop.inputs[0]])
-        extent = scope[loop.inputs[0]]
-        inner = scope.inner()
-        hoist(out, inner, body, {var})
-        accs = [s for s in body if s.op == "accumulate"]
-        if not accs:
-            inner.bind(var, f"i{k}")
-            out("#pragma GCC ivdep")
-            out(ROLLED)
-            out.open(f"for (int64_t i{k} = 0; i{k} < {extent}; i{k}++)")
-            self.statements(out, inner.inner(), body)
-            out.close()
-            return
-        for a in accs:
-            out(f"{acc_type(a)} acc{a.attr('acc')} = {start_of(a)};")
-            if a.attr("fold") == "argmax":
-                out(f"{value_type(a)} best{a.attr('acc')} = {scalar.identity('argmax', wide(a.attr('dtype')))};")
-        out.open(f"for (int64_t b = 0; b < {extent}; b += WEFT_BLOCK)")
-        self.block_of(out, inner, body, accs, k, "b", f"weft_min64(b + WEFT_BLOCK, {extent})")
-        for a in accs:
-            if a.attr("fold") != "argmax":
-                out(_join(a, f"acc{a.attr('acc')}", f"lane{a.attr('acc')}[0]", "b == 0"))
-        out.close()
-        for a in accs:
-            n = a.attr("acc")
-            done = rounded(a, f"acc{n}")
-            if done != f"acc{n}":
-                out(f"acc{n} = {done};")
-            scope.bind(acc_node(a), f"acc{n}")
-
-    def block_of(
-        self, out: Text, inner: Scope, body: list[Node], accs: list[Node], k: int, start: str, stop: str
-    ) -> None:
-        """One block: full rounds of lanes, the rest, and the tree over the lanes, whose result is lane 0."""
-        folded = [a for a in accs if a.attr("fold") != "argmax"]
-        width = min(map(lanes, folded), default=1)
-        for a in folded:
-            out(f"{value_type(a)} lane{a.attr('acc')}[{lanes(a)}];")
-            ident = scalar.identity(a.attr("fold"), wide(a.attr("dtype")))
-            out(f"for (int l = 0; l < {lanes(a)}; l++) lane{a.attr('acc')}[l] = {ident};")
-        out(f"const int64_t e = {stop};")
-        out(f"int64_t j = {start};")
-        var = build("index", index=k)
-        for full in (True, False):
-            limit = f"{width}" if full else "e - j"
-            if full:
-                out.open(f"for (; j + {width} <= e; j += {width})")
-                out(ROLLED)
-            out.open(f"for (int l = 0; l < {limit}; l++)")
-            out(f"const int64_t i{k} = j + l;")
-            one = inner.inner()
-            one.bind(var, f"i{k}")
-            one.emit(out, [v for s in body for v in s.inputs])
-            for s in body:
-                if s.op == "store":
-                    out(one.store(s))
-                    continue
-                value = one[s.inputs[0]]
-                n = s.attr("acc")
-                if s.attr("fold") == "argmax":
-                    out(
-                        f"{{ const {value_type(s)} v = {strip(value)}; "
-                        f"if (i{k} == 0 || WEFT_BETTER(v, best{n})) {{ best{n} = v; acc{n} = i{k}; }} }}"
-                    )
-                else:
-                    place = f"lane{n}[{lane(s, f'(j - {start})', width)}]"
-                    out(f"{place} = {strip(scalar.fold_text(s.attr('fold'), s.attr('dtype'), place, value))};")
-            out.close()
-            if full:
-                out.close()
-        for a in folded:
-            n = a.attr("acc")
-            step = scalar.fold_text(a.attr("fold"), a.attr("dtype"), f"lane{n}[l]", f"lane{n}[l + h]")
-            out(f"for (int h = {lanes(a) // 2}; h; h /= 2) for (int l = 0; l < h; l++) lane{n}[l] = {strip(step)};")
 
     # Column reductions: lanes of whole tiles of columns
 
@@ -310,6 +235,12 @@ class KernelPrinter:
             out(inner.store(s))
         for s in fold:
             n = s.attr("acc")
+            if s.attr("fold") == "argmax":
+                out(f"const {value_type(s)} v{n} = {strip(inner[s.inputs[0]])};")
+                # As a sum: of a choice between the old and the new place gcc makes a branch around a store.
+                out(f"at{n}[0][c] += -({place_type(s)})WEFT_BETTER(v{n}, into{n}[c]) & (row{n} - at{n}[0][c]);")
+                out(f"into{n}[c] = {strip(scalar.fold_text('max', s.attr('dtype'), f'into{n}[c]', f'v{n}'))};")
+                continue
             out(
                 f"into{n}[c] = "
                 f"{strip(scalar.fold_text(s.attr('fold'), s.attr('dtype'), f'into{n}[c]', inner[s.inputs[0]]))};"
@@ -331,28 +262,41 @@ class KernelPrinter:
             self.over_columns(out, inner, last, stores)
             out.close()
             return
+        over = "for (int64_t c = 0; c < width; c++)"
         for a in accs:
-            out(f"{value_type(a)} acc{a.attr('acc')}[WEFT_TILE];")
-            out(f"for (int64_t c = 0; c < width; c++) acc{a.attr('acc')}[c] = {start_of(a)};")
+            n = a.attr("acc")
+            out(f"{acc_type(a)} acc{n}[WEFT_TILE];")
+            out(f"{over} acc{n}[c] = {start_of(a)};")
+            if a.attr("fold") == "argmax":
+                out(f"{value_type(a)} best{n}[WEFT_TILE];")
         out.open(f"for (int64_t b = 0; b < {extent}; b += WEFT_BLOCK)")
         for a in accs:
             n = a.attr("acc")
             ident = scalar.identity(a.attr("fold"), wide(a.attr("dtype")))
+            if a.attr("fold") == "argmax":  # the first of the largest, in whatever order: no lanes
+                out(f"{value_type(a)} lane{n}[1][WEFT_TILE];")
+                out(f"{place_type(a)} at{n}[1][WEFT_TILE];")
+                out(f"{over} lane{n}[0][c] = {ident}, at{n}[0][c] = 0;")
+                continue
             out(f"{value_type(a)} lane{n}[{lanes(a)}][WEFT_TILE];")
-            out(f"for (int l = 0; l < {lanes(a)}; l++) for (int64_t c = 0; c < width; c++) lane{n}[l][c] = {ident};")
+            out(f"for (int l = 0; l < {lanes(a)}; l++) {over} lane{n}[l][c] = {ident};")
         out(f"const int64_t e = weft_min64(b + WEFT_BLOCK, {extent});")
         out.open(f"for (int64_t i{k} = b; i{k} < e; i{k}++)")
         for a in accs:
             n = a.attr("acc")
-            out(f"{value_type(a)} *restrict const into{n} = lane{n}[(i{k} - b) % {lanes(a)}];")
+            row = "0" if a.attr("fold") == "argmax" else f"(i{k} - b) % {lanes(a)}"
+            out(f"{value_type(a)} *restrict const into{n} = lane{n}[{row}];")
+            if a.attr("fold") == "argmax":
+                out(f"const {place_type(a)} row{n} = ({place_type(a)})(i{k} - b);")
         self.over_columns(out, inner, last, stores, accs)
         out.close()
         for a in accs:
             n = a.attr("acc")
-            step = scalar.fold_text(a.attr("fold"), a.attr("dtype"), f"lane{n}[l][c]", f"lane{n}[l + h][c]")
-            out(f"for (int h = {lanes(a) // 2}; h; h /= 2) for (int l = 0; l < h; l++)")
-            out(f"    for (int64_t c = 0; c < width; c++) lane{n}[l][c] = {strip(step)};")
-            out(f"for (int64_t c = 0; c < width; c++) {_join(a, f'acc{n}[c]', f'lane{n}[0][c]', 'b == 0')}")
+            if a.attr("fold") != "argmax":
+                step = scalar.fold_text(a.attr("fold"), a.attr("dtype"), f"lane{n}[l][c]", f"lane{n}[l + h][c]")
+                out(f"for (int h = {lanes(a) // 2}; h; h /= 2) for (int l = 0; l < h; l++)")
+                out(f"    {over} lane{n}[l][c] = {strip(step)};")
+            out(f"{over} {join(a, '[c]', 'b')}")
         out.close()
         for a in accs:
             n = a.attr("acc")
@@ -402,26 +346,19 @@ class KernelPrinter:
         inner = scope.inner()
         hoist(out, inner, body, {var})
         if not accs:
-            inner.bind(var, f"i{k}")
-            out("#pragma GCC ivdep")
-            out.open(f"for (int64_t i{k} = begin; i{k} < end; i{k}++)")
-            self.statements(out, inner, body)
-            out.close()
+            self.vector_loop(out, inner, k, "begin", "end", body, "#pragma GCC ivdep")
             calls.append(f"call->parallel_for({extent}, {GRAIN}, call->threads, {name}, &args);")
             return part
         out.open("for (int64_t o = begin; o < end; o++)")
         out("const int64_t b = o * WEFT_BLOCK;")
-        for a in accs:
-            if a.attr("fold") == "argmax":
-                out(f"int64_t acc{a.attr('acc')} = b;")
-                out(f"{value_type(a)} best{a.attr('acc')} = {scalar.identity('argmax', wide(a.attr('dtype')))};")
         self.block_of(out, inner, body, accs, k, "b", f"weft_min64(b + WEFT_BLOCK, {extent})")
         blocks = f"(({extent} + WEFT_BLOCK - 1) / WEFT_BLOCK)"
         join: list[str] = []
         for a in accs:
             n = a.attr("acc")
             if a.attr("fold") == "argmax":
-                out(f"s{part}[o] = best{n}, s{part + 1}[o] = acc{n};")
+                self.search(out, inner, a, k, "b")
+                out(f"s{part}[o] = lane{n}[0], s{part + 1}[o] = b + at{n};")
                 join.append(
                     f"{{ int64_t best = 0; for (int64_t o = 1; o < {blocks}; o++) "
                     f"if (WEFT_BETTER(a->s{part}[o], a->s{part}[best])) "
@@ -475,11 +412,6 @@ class KernelPrinter:
             out(f"call->parallel_for(rounds, grain, call->threads, {self.name}_body, a);")
             self.statements(out, Scope(self.pointer), list(block.inputs[1:]))
         out.close()
-
-
-def _join(a: Node, acc: str, lane: str, first: str) -> str:
-    fold = strip(scalar.fold_text(a.attr("fold"), a.attr("dtype"), acc, lane))
-    return f"{acc} = {first} ? {lane} : {fold};"
 
 
 def _ceildiv(extent: Node) -> Node:

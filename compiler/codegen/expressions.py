@@ -23,7 +23,7 @@ class Text:
         self.lines.append("    " * self.depth + line if line else "")
 
     def open(self, line: str) -> None:
-        self(line + " {")
+        self(f"{line} {{".lstrip())
         self.depth += 1
 
     def close(self, tail: str = "") -> None:
@@ -54,8 +54,10 @@ class Scope:
         self.fault: str = outer.fault if outer else "fault"
         # Every load before any store, for buffers that overlap.
         self.loads_first: bool = outer.loads_first if outer else False
-        # Loads that branches of a switch need before the switch: see c_kernel.ROLLED.
+        # Loads that branches of a switch need before the switch: see c_loops.ROLLED.
         self.loads_out: bool = outer.loads_out if outer else False
+        # Whether functions are printed in their fast form, hard arguments noted in flags (scalar.HARD).
+        self.fast: bool = outer.fast if outer else False
 
     def inner(self) -> Scope:
         return Scope(self.pointer, self)
@@ -78,7 +80,11 @@ class Scope:
                 continue
             if any(i not in self.names for i in n.inputs):
                 continue
-            text = self.text(n)
+            if self.fast and ready is None and scalar.may_be_hard(n):
+                text, is_hard = scalar.fast_operation(n, [self.names[i] for i in n.inputs])
+                out(f"{scalar.hard_flag(n)} |= {is_hard};")
+            else:
+                text = self.text(n)
             simple = n.op in ("const", "index", "param") or (
                 uses.get(n, 0) <= 1 and ready is None and len(text) < MAX_INLINE and n.op not in ("checked", "load")
             )
@@ -109,6 +115,10 @@ class Scope:
                 stack.append((n, True))
                 stack.extend((i, False) for i in reversed(self.needs(n)))
         return order
+
+    def hard_flags(self, values: list[Node]) -> list[str]:
+        """The flags of those functions, not printed yet, whose fast form is wrong for some arguments."""
+        return sorted({scalar.hard_flag(n) for n in self._missing(values) if scalar.may_be_hard(n)})
 
     def _in_branches(self, todo: list[Node]) -> set[Node]:
         """What branches of switches in `todo` (inputs first) need."""
@@ -177,4 +187,3 @@ def depends_on(values: list[Node]) -> dict[Node, frozenset[Node]]:
                 own = own | out[i]
         out[n] = own
     return out
-

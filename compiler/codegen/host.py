@@ -12,6 +12,7 @@ from ..ir.dtypes import DTYPES
 from ..ir.interp.checks import SHOWN
 from ..ir.node import STEPS, Check, Node, bound_length
 from ..lower.kernel import Nest, lower_kernel
+from ..schedule.epilogue import two_loops
 from ..schedule.program import THREADS, Block, Buffer, HostProgram, Step, is_early
 from . import scalar
 from .c_kernel import KernelPrinter
@@ -45,16 +46,27 @@ class Kernels:
     def __init__(self) -> None:
         self.by_key: dict[tuple, tuple[str, KernelPrinter]] = {}  # those in use
         self.nests: dict[tuple, Nest] = {}
+        self.tiles: dict[tuple, Nest | None] = {}
 
-    def get(self, n: Node, in_place: bool = False) -> tuple[str, KernelPrinter]:
-        """Name and printer of a kernel; `in_place` is the form that may write over what it reads."""
+    def get(self, n: Node, in_place: bool = False, tile: bool = False) -> tuple[str, KernelPrinter]:
+        """Name and printer of a kernel; `in_place` is the form that may write over what it reads, `tile` the one that a
+        product runs on its rectangles."""
         key = (n.attr("body"), n.attr("layout"), n.attr("outer"))
-        nest = self.nest(n)
-        full = (*key, in_place)
+        full = (*key, in_place, tile)
         if full not in self.by_key:
             name = f"k{len(self.by_key)}"
-            self.by_key[full] = (name, KernelPrinter(nest, name, in_place))
+            nest = self.tile(n) if tile else self.nest(n)
+            assert nest is not None
+            self.by_key[full] = (name, KernelPrinter(nest, name, in_place, tile))
         return self.by_key[full]
+
+    def tile(self, n: Node) -> Nest | None:
+        """The nest of a kernel that can run by rectangles of its two loops; None where it is no such kernel."""
+        key = (n.attr("body"), n.attr("layout"), n.attr("outer"))
+        if key not in self.tiles:
+            nest = lower_kernel(n, collapse=False) if n.attr("outer") == 2 else None
+            self.tiles[key] = nest if nest is not None and two_loops(nest) else None
+        return self.tiles[key]
 
     def nest(self, n: Node) -> Nest:
         key = (n.attr("body"), n.attr("layout"), n.attr("outer"))
@@ -368,6 +380,21 @@ class HostPrinter:
     def step_routine(self, out: Text, scope: HostScope, s: Step) -> None:
         self.stop(out)
         ROUTINES[s.node.op](self, out, scope, s)
+
+    def epilogue(self, out: Text, scope: HostScope, s: Step) -> str:
+        """The last arguments of a product: the kernel that follows it, and that kernel's arguments."""
+        k = s.epilogue
+        if k is None:
+            return "NULL, NULL"
+        name, _ = self.kernels.get(k.node, k.in_place, tile=True)
+        self.calls.append((name, k))
+        numbers = [scope.get(out, x) for x in k.inputs if isinstance(x, Node)]
+        arrays = [b for b in k.inputs if isinstance(b, Buffer)] + k.outputs
+        fields = [f"{{.n = {n}}}" for n in numbers] + [f"{{.p = b{b.number}}}" for b in arrays]
+        args = f"a{self.names}_"
+        self.names += 1
+        out(f"const weft_argument {args}[] = {{{', '.join(fields)}}};")
+        return f"{name}, (void *){args}"
 
     def step_copy(self, out: Text, scope: HostScope, s: Step) -> None:
         (have,), (target,) = s.inputs, s.outputs

@@ -36,6 +36,8 @@ def lib(name: str, dtype: str) -> str:
 def dot(host, out, scope, s):
     a, b = (strided(x) for x in s.node.inputs)
     (c,) = s.outputs
+    if s.epilogue is not None:
+        host.reserve_all(out, scope, s.epilogue.outputs)
     host.reserve(out, scope, c)
     dtype = c.dtype
     left, right = s.node.inputs
@@ -71,9 +73,10 @@ def dot(host, out, scope, s):
     m = scope.get(out, left.type.axes[0])
     work = host.workspace(out, f"{lib('gemm_workspace', dtype)}({m}, {n}, {k}, call->threads)")
     (ars, acs), (brs, bcs) = strides(a), strides(b)
+    follows = host.epilogue(out, scope, s)
     out(
         f"{lib('gemm', dtype)}({m}, {n}, {k}, {pa}, {ars}, {acs}, {pb}, {brs}, {bcs}, b{c.number}, {n}, 1, "
-        f"call->parallel_for, call->threads, {work});"
+        f"call->parallel_for, call->threads, {work}, {follows});"
     )
 
 
@@ -120,7 +123,11 @@ def cumsum(host, out, scope, s):
     n = scope.get(out, x.type.axes[axis])
     after = scope.get(out, lengths.product(x.type.axes[axis + 1 :]))
     reverse = int(s.node.attr("reverse"))
-    out(f"{lib('cumsum', x.type.dtype)}(b{s.inputs[0].number}, b{dst.number}, {before}, {n}, {after}, {reverse});")
+    work = host.workspace(out, f"{lib('cumsum_workspace', x.type.dtype)}({before}, {n}, {after})")
+    out(
+        f"{lib('cumsum', x.type.dtype)}(b{s.inputs[0].number}, b{dst.number}, {before}, {n}, {after}, {reverse}, "
+        f"call->parallel_for, call->threads, {work});"
+    )
 
 
 @routine("scatter")

@@ -113,6 +113,32 @@ def operation(n: Node, args: list[str]) -> str:
     return call({"round": "rint"}.get(op, op), dtype, *args)
 
 
+# Functions whose vector form is wrong for some rare arguments: kernels/ has weft_<op>_fast_<dtype>, free of branches,
+# weft_<op>_is_hard_<dtype>, which tells those arguments, and weft_<op>_<dtype>, right for all.
+HARD = {"sin": ("f32",), "cos": ("f32",), "tan": ("f32",)}
+
+
+def may_be_hard(n: Node) -> bool:
+    """Whether a scalar operation has a fast form that is wrong for some arguments."""
+    return n.op in HARD and suffix(_held(n.type.dtype)) in HARD[n.op]
+
+
+def hard_flag(n: Node) -> str:
+    """The variable that gathers whether an argument was hard: as wide as the values, so that lanes stay as wide."""
+    return "hard8" if n.type.dtype == "float64" else "hard4"
+
+
+def fast_operation(n: Node, args: list[str]) -> tuple[str, str]:
+    """The fast form of an operation that may be hard, and the test whether it must not be used."""
+    held = _held(n.type.dtype)
+    value = call(f"{n.op}_fast", held, *args)
+    return rounded(value, n.type.dtype), call(f"{n.op}_is_hard", held, *args)
+
+
+def _held(dtype: str) -> str:
+    return "float32" if dtype in HALF else dtype
+
+
 def load(pointer: str, offset: str, dtype: str) -> str:
     if dtype in HALF:
         return f"weft_load_{suffix(dtype)}(&{pointer}[{offset}])"

@@ -51,13 +51,14 @@ class Reduction:
     final: bool  # folds over the outer loops themselves
 
 
-def lower_kernel(kernel: Node) -> Nest:
-    return _Lowering(kernel.attr("body"), kernel.attr("layout"), kernel.attr("outer")).run()
+def lower_kernel(kernel: Node, collapse: bool = True) -> Nest:
+    """The nest of a kernel; without `collapse` its outer loops stay apart, so that it can run by rectangles."""
+    return _Lowering(kernel.attr("body"), kernel.attr("layout"), kernel.attr("outer"), collapse).run()
 
 
 class _Lowering:
-    def __init__(self, body: Region, layout: tuple, outer: int):
-        self.body, self.layout, self.outer_count = body, layout, outer
+    def __init__(self, body: Region, layout: tuple, outer: int, collapse: bool):
+        self.body, self.layout, self.outer_count, self.collapse = body, layout, outer, collapse
         scalars = [p for p in body.params if p.ndim == 0 and p.type.dtype == "int64"]
         self.scalars = len(scalars)
         tensors = body.params[self.scalars :]
@@ -214,7 +215,7 @@ class _Lowering:
         for domain in dict.fromkeys(k[1] for k in order):
             alone = all(set(domain).isdisjoint(k[1]) for k in order if k[1] != domain)
             flat[domain] = self._collapse(list(domain), everything, mapping, alone)
-        kept_outer = self._collapse_outer(outer, everything, mapping)
+        kept_outer = self._collapse_outer(outer, everything, mapping) if self.collapse else outer
         rewritten = dict(zip(everything, substitute(everything, mapping), strict=True))
 
         def final(x: Node, local: dict[Node, Node] | None) -> Node:
@@ -323,9 +324,7 @@ class _Lowering:
     def _by_columns(self, last: Node, statements: list[Node]) -> bool:
         """Whether most of the memory read in reductions lies along the last outer loop rather than the inner ones."""
         loops = [s for s in statements if s.op == "loop"]
-        if any(n.op in ("draw_at", "checked") for n in topological(loops)) or any(
-            s.attr("fold") in ("argmax",) for lp in loops for s in lp.inputs[1:] if s.op == "accumulate"
-        ):
+        if any(n.op in ("draw_at", "checked") for n in topological(loops)):
             return False
         across = along = 0
         for lp in loops:
@@ -466,4 +465,3 @@ def index_roots(everything: list[Node]) -> list[Node]:
             if not inside and not isinstance(i.type, TupleType) and i.type.dtype == "int64":
                 roots.setdefault(i)
     return list(roots)
-

@@ -46,8 +46,10 @@ def _all_steps(block: Block) -> list[Step]:
     stack = [block]
     while stack:
         b = stack.pop()
-        out.extend(b.steps)
         for s in b.steps:
+            out.append(s)
+            if s.epilogue is not None:
+                out.append(s.epilogue)
             stack.extend(s.blocks)
     return out
 

@@ -19,6 +19,7 @@ from ..ir import lengths
 from ..ir.dtypes import DTYPES
 from ..ir.node import Check, Node, Region, Renumbered, build, executable, rebuild, renumber, substitute, topological
 from ..ir.types import TensorType, TupleType
+from . import epilogue
 from .affine import strided
 from .fuse import Decision, Fused, fuse
 
@@ -65,6 +66,8 @@ class Step:
     blocks: list[Block] = field(default_factory=list)
     params: list[list[Buffer]] = field(default_factory=list)  # of the regions in `blocks`
     checks: list[Check] = field(default_factory=list)  # evaluated before the step
+    epilogue: Step | None = None  # the kernel that a product runs on each finished rectangle
+    in_place: bool = False  # a kernel whose outputs may lie where its inputs do
     members: list[Member] = field(default_factory=list)  # the operations that it runs
 
 
@@ -105,8 +108,8 @@ class Body(NamedTuple):
 class Builder:
     """Builds the steps of a program and of the regions in it."""
 
-    def __init__(self, kernel_scratch, check_fused: Callable[[Region], None] | None = None):
-        self.kernel_scratch = kernel_scratch  # kernel node -> [(dtype, extent)] of its scratch arrays, and per worker?
+    def __init__(self, kernels, check_fused: Callable[[Region], None] | None = None):
+        self.kernels = kernels  # how kernels are lowered (codegen.host.Kernels): their nests and scratch arrays
         self.check_fused = check_fused  # looks at each fused region before steps are made of it
         self.buffers: list[Buffer] = []
         self.constants: list[Node] = []
@@ -199,10 +202,18 @@ class Builder:
         outer, self.current = self.current, []
         steps = self.current
         pending = list(ready.get(-1, ()))
+        follows = epilogue.pair([n for n in order if n not in self.value], self.kernels)
+        products = {kernel: product for product, kernel in follows.items()}
         for k, n in enumerate(order):
+            if n in follows:
+                pending += ready.get(k, ())
+                continue
             if n.family in ("kernel", "procedural", "control") and not any(i in self.value for i in _items(n)):
                 self.time += 1
-                step = self.step(n, wanted)
+                if n in products:
+                    step = self.product(products[n], n, wanted, epilogue.readers(products[n], order, outputs) == 1)
+                else:
+                    step = self.step(n, wanted)
                 step.checks, pending = pending, []
                 for c in step.checks:
                     for o in c.operands:
@@ -237,7 +248,8 @@ class Builder:
         steps.append(Step("copy", o, [have], [target]))
         return target
 
-    def step(self, n: Node, wanted: dict[Node, Buffer]) -> Step:
+    def step(self, n: Node, wanted: dict[Node, Buffer], outputs: list[Buffer] | None = None) -> Step:
+        """The step of a node; `outputs` where they have been made before."""
         items = _items(n)
         if n.family == "control":
             return self.control(n, items, wanted)
@@ -254,12 +266,29 @@ class Builder:
                 inputs.append(self.use(view.base))
             else:
                 inputs.append(self.memory(x))
-        outputs = self.outputs(n, items, wanted)
+        outputs = self.outputs(n, items, wanted) if outputs is None else outputs
         scratch = []
-        for dtype, size in self.kernel_scratch(n) if n.family == "kernel" else _routine_scratch(n):
+        for dtype, size in self.kernels.scratch(n) if n.family == "kernel" else _routine_scratch(n):
             scratch.append(self.temporary(TensorType(dtype, (size,))))
         kind = "kernel" if n.family == "kernel" else "routine"
         return Step(kind, n, inputs, outputs, scratch, members=self.members.get(n, []))
+
+    def product(self, n: Node, kernel: Node, wanted: dict[Node, Buffer], alone: bool) -> Step:
+        """A product and the kernel that follows it as one step; `alone`: nothing else reads the product."""
+        of_kernel = self.outputs(kernel, _items(kernel), wanted)
+        nest = self.kernels.tile(kernel)
+        shared = epilogue.stored_in(nest, kernel, n) if alone else None
+        if shared is not None:
+            wanted = {**wanted, n: of_kernel[shared]}
+        step = self.step(n, wanted)
+        step.epilogue = self.step(kernel, wanted, of_kernel)
+        step.epilogue.in_place = shared is not None
+        step.members = step.members + step.epilogue.members
+        size = lengths.product(n.type.axes)
+        for m in step.members[:1]:
+            why = "what follows the product reads each rectangle of it when it is done"
+            self.decisions.append(Decision(m.region, m.node, True, why, size, DTYPES[n.type.dtype].itemsize))
+        return step
 
     def outputs(self, n: Node, items: list[Node], wanted: dict[Node, Buffer]) -> list[Buffer]:
         types = n.type.items if isinstance(n.type, TupleType) else (n.type,)
@@ -412,7 +441,7 @@ def build_program(
     updates."""
     from .inplace import choose
 
-    b = Builder(kernels.scratch, check_fused)
+    b = Builder(kernels, check_fused)
     body = b.body(source)
     b.lengths = body.lengths
     for k, p in enumerate(source.params):

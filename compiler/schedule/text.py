@@ -38,6 +38,7 @@ def _used(blocks: list[Block], steps: list[Step]) -> set[Buffer]:
             pending += b.steps
         else:
             s = pending.pop()
+            pending += [s.epilogue] if s.epilogue is not None else []
             found.update(x for x in (*s.inputs, *s.outputs, *s.scratch) if isinstance(x, Buffer))
             found.update(x for p in s.params for x in p)
             todo += s.blocks
@@ -81,7 +82,8 @@ def _check(c: Check) -> str:
 def _step(s: Step, names: Mapping[Step, str]) -> str:
     name = names.get(s, s.node.op) if s.kind in ("kernel", "routine") else s.kind
     text = f"{name}({', '.join(map(_operand, s.inputs))})"
-    return text + (" -> " + ", ".join(f"b{b.number}" for b in s.outputs) if s.outputs else "")
+    text += " -> " + ", ".join(f"b{b.number}" for b in s.outputs) if s.outputs else ""
+    return text if s.epilogue is None else f"{text}, each rectangle then {_step(s.epilogue, names)}"
 
 
 def _operand(x: Buffer | Node) -> str:

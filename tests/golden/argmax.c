@@ -16,17 +16,30 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
         float best0 = (-WEFT_INF_f32);
         for (int64_t b = 0; b < a->n1; b += WEFT_BLOCK) {
             const int64_t e = weft_min64(b + WEFT_BLOCK, a->n1);
+            float lane0[16];
+            for (int l = 0; l < 16; l++) lane0[l] = (-WEFT_INF_f32);
             int64_t j = b;
-            for (; j + 1 <= e; j += 1) {
+            for (; j + 16 <= e; j += 16) {
                 #pragma GCC unroll 1
-                for (int l = 0; l < 1; l++) {
+                for (int l = 0; l < 16; l++) {
                     const int64_t i1 = j + l;
-                    { const float v = p0[t0 + i1]; if (i1 == 0 || WEFT_BETTER(v, best0)) { best0 = v; acc0 = i1; } }
+                    lane0[l] = weft_maximum_f32(lane0[l], p0[t0 + i1]);
                 }
             }
             for (int l = 0; l < e - j; l++) {
                 const int64_t i1 = j + l;
-                { const float v = p0[t0 + i1]; if (i1 == 0 || WEFT_BETTER(v, best0)) { best0 = v; acc0 = i1; } }
+                lane0[l] = weft_maximum_f32(lane0[l], p0[t0 + i1]);
+            }
+            for (int h = 8; h; h /= 2) for (int l = 0; l < h; l++) lane0[l] = weft_maximum_f32(lane0[l], lane0[l + h]);
+            if (b == 0 || WEFT_BETTER(lane0[0], best0)) {
+                int32_t at0 = WEFT_BLOCK;
+                for (int64_t i1 = b; i1 < e; i1++) {
+                    const float v = p0[t0 + i1];
+                    const int same = v == lane0[0] || (v != v && lane0[0] != lane0[0]);
+                    const int32_t here = same ? i1 - b : WEFT_BLOCK;
+                    at0 = here < at0 ? here : at0;
+                }
+                best0 = lane0[0], acc0 = b + at0;
             }
         }
         p1[i0] = acc0;

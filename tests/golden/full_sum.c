@@ -15,9 +15,9 @@ static void k0_stage0(void *arg, int64_t begin, int64_t end, int worker) {
     (void)a, (void)worker, (void)p0, (void)p1, (void)s1;
     for (int64_t o = begin; o < end; o++) {
         const int64_t b = o * WEFT_BLOCK;
+        const int64_t e = weft_min64(b + WEFT_BLOCK, (a->n0 * a->n1));
         double lane0[8];
         for (int l = 0; l < 8; l++) lane0[l] = 0.0;
-        const int64_t e = weft_min64(b + WEFT_BLOCK, (a->n0 * a->n1));
         int64_t j = b;
         for (; j + 8 <= e; j += 8) {
             #pragma GCC unroll 1

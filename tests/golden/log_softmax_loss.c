@@ -18,9 +18,9 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
         const int64_t t0 = a->n1 * i0;
         float acc0 = (-WEFT_INF_f32);
         for (int64_t b = 0; b < a->n1; b += WEFT_BLOCK) {
+            const int64_t e = weft_min64(b + WEFT_BLOCK, a->n1);
             float lane0[16];
             for (int l = 0; l < 16; l++) lane0[l] = (-WEFT_INF_f32);
-            const int64_t e = weft_min64(b + WEFT_BLOCK, a->n1);
             int64_t j = b;
             for (; j + 16 <= e; j += 16) {
                 #pragma GCC unroll 1
@@ -39,9 +39,9 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
         const int64_t t1 = a->n1 * i0;
         float acc1 = 0.0f;
         for (int64_t b = 0; b < a->n1; b += WEFT_BLOCK) {
+            const int64_t e = weft_min64(b + WEFT_BLOCK, a->n1);
             float lane1[16];
             for (int l = 0; l < 16; l++) lane1[l] = 0.0f;
-            const int64_t e = weft_min64(b + WEFT_BLOCK, a->n1);
             int64_t j = b;
             for (; j + 16 <= e; j += 16) {
                 #pragma GCC unroll 1
@@ -105,9 +105,9 @@ static void k1_stage0(void *arg, int64_t begin, int64_t end, int worker) {
     (void)a, (void)worker, (void)p0, (void)p1, (void)p2, (void)p3, (void)p4, (void)s1;
     for (int64_t o = begin; o < end; o++) {
         const int64_t b = o * WEFT_BLOCK;
+        const int64_t e = weft_min64(b + WEFT_BLOCK, a->n0);
         float lane0[16];
         for (int l = 0; l < 16; l++) lane0[l] = 0.0f;
-        const int64_t e = weft_min64(b + WEFT_BLOCK, a->n0);
         int64_t j = b;
         for (; j + 16 <= e; j += 16) {
             #pragma GCC unroll 1
@@ -207,9 +207,9 @@ static void k4_body(void *arg, int64_t begin, int64_t end, int worker) {
         const int64_t t0 = a->n1 * i0;
         float acc0 = 0.0f;
         for (int64_t b = 0; b < a->n1; b += WEFT_BLOCK) {
+            const int64_t e = weft_min64(b + WEFT_BLOCK, a->n1);
             float lane0[16];
             for (int l = 0; l < 16; l++) lane0[l] = 0.0f;
-            const int64_t e = weft_min64(b + WEFT_BLOCK, a->n1);
             int64_t j = b;
             for (; j + 16 <= e; j += 16) {
                 #pragma GCC unroll 1

@@ -16,9 +16,9 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
         const int64_t t0 = a->n1 * i0;
         float acc0 = (-WEFT_INF_f32);
         for (int64_t b = 0; b < a->n1; b += WEFT_BLOCK) {
+            const int64_t e = weft_min64(b + WEFT_BLOCK, a->n1);
             float lane0[16];
             for (int l = 0; l < 16; l++) lane0[l] = (-WEFT_INF_f32);
-            const int64_t e = weft_min64(b + WEFT_BLOCK, a->n1);
             int64_t j = b;
             for (; j + 16 <= e; j += 16) {
                 #pragma GCC unroll 1
@@ -37,9 +37,9 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
         const int64_t t1 = a->n1 * i0;
         float acc1 = 0.0f;
         for (int64_t b = 0; b < a->n1; b += WEFT_BLOCK) {
+            const int64_t e = weft_min64(b + WEFT_BLOCK, a->n1);
             float lane1[16];
             for (int l = 0; l < 16; l++) lane1[l] = 0.0f;
-            const int64_t e = weft_min64(b + WEFT_BLOCK, a->n1);
             int64_t j = b;
             for (; j + 16 <= e; j += 16) {
                 #pragma GCC unroll 1
