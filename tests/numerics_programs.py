@@ -11,7 +11,17 @@ from typing import Any
 
 import numpy as np
 from numerics_base import (
-    COMPLEX, DTYPES, FLOATS, HALVES, INTEGERS, LENGTHS, PROGRAMS, Data, Program, program, tensor,
+    COMPLEX,
+    DTYPES,
+    FLOATS,
+    HALVES,
+    INTEGERS,
+    LENGTHS,
+    PROGRAMS,
+    Data,
+    Program,
+    program,
+    tensor,
 )  # fmt: skip
 
 import weft
