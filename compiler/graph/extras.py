@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...runtime.errors import ArgumentError, ShapeError
+from ...runtime.errors import ArgumentError, DTypeError, ShapeError
 from ..ir import lengths
 from ..ir.dtypes import DTYPES, promote
 from . import math, shaping
@@ -269,6 +269,8 @@ def batched_dot(a: Any, b: Any) -> TensorVariable:
     a, b = as_tensor_variable(a), as_tensor_variable(b)
     if a.ndim not in (2, 3) or b.ndim not in (2, 3):
         raise ShapeError(f"batched_dot of tensors with {a.ndim} and {b.ndim} dimensions: 2 or 3 are supported")
+    if promote(a.dtype, b.dtype) == "bool":
+        raise DTypeError("batched_dot of two bool tensors; cast one of them")
     x = a.dimshuffle(0, 1, 2, "x") if a.ndim == 3 else a.dimshuffle(0, "x", 1, "x")  # type: ignore[attr-defined]
     y = b.dimshuffle(0, "x", 1, 2) if b.ndim == 3 else b.dimshuffle(0, "x", 1, "x")  # type: ignore[attr-defined]
     out = math.sum(math.mul(x, y), axis=2, dtype=promote(a.dtype, b.dtype))

@@ -78,8 +78,7 @@ erf, erfc, erfinv = (_make_float_unary(n) for n in ("erf", "erfc", "erfinv"))
 reciprocal_, floor_, ceil_, trunc_, round_ = (
     _make_float_unary(n) for n in ("reciprocal", "floor", "ceil", "trunc", "round")
 )
-maximum, minimum, arctan2 = _make_binary("maximum"), _make_binary("minimum"), _make_binary("arctan2", "atan2")
-mod = _make_binary("mod")
+maximum, minimum = _make_binary("maximum"), _make_binary("minimum")
 eq, neq, lt, le, gt, ge = (_make_binary(n, o) for n, o in zip(
     ("eq", "neq", "lt", "le", "gt", "ge"), ("eq", "ne", "lt", "le", "gt", "ge"), strict=True))  # fmt: skip
 and_, or_, xor = (_make_binary(n + "_", n) for n in ("and", "or", "xor"))
@@ -120,6 +119,21 @@ def int_div(a: Any, b: Any) -> TensorVariable:
     if a.dtype == "bool":
         a, b = cast(a, "int8"), cast(b, "int8")
     return op1("floordiv", a, b)
+
+
+def mod(a: Any, b: Any) -> TensorVariable:
+    """The remainder of `int_div`, with the sign of the divisor; 0 for an integer modulo 0."""
+    a, b = common(a, b)
+    if a.dtype == "bool":
+        a, b = cast(a, "int8"), cast(b, "int8")
+    return op1("mod", a, b)
+
+
+def arctan2(a: Any, b: Any) -> TensorVariable:
+    """The angle of the point (b, a); integers become floats first."""
+    a, b = common(a, b)
+    dtype = upgrade(a.dtype)
+    return op1("atan2", cast(a, dtype), cast(b, dtype))
 
 
 def pow(a: Any, b: Any) -> TensorVariable:
@@ -321,10 +335,12 @@ def mean(
 
 
 def var(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> TensorVariable:
-    """The mean squared distance from the mean."""
+    """The mean squared distance from the mean; real for a complex x."""
     x = as_tensor_variable(x)
     axes = normal_axes(x, axis, "var")
     centered = sub(x, mean(x, axis, keepdims=True))
+    if DTYPES[centered.dtype].kind == "c":
+        centered = abs_(centered)
     if not ddof:
         return mean(sqr(centered), axes, keepdims=keepdims)
     from .shaping import shape_i

@@ -92,6 +92,9 @@ def real_rule(
     def condition(found: Bindings, node: Node) -> bool:
         if not is_real(node) or not all(is_real(i) for i in node.inputs):
             return False
+        # What the pattern found, too: in sqr(abs(x)) only x is complex.
+        if any(isinstance(v, Node) and getattr(v.type, "dtype", "") in COMPLEX for v in found.values()):
+            return False
         return where is None or where(found, node)
 
     return rule(name, pattern, replacement, condition, licence)
