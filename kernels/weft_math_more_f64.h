@@ -217,4 +217,21 @@ WEFT_LANE double weft_cbrt_f64(double x) {
   return weft_with_sign_f64_(a < WEFT_INF_f64 ? c : a, x);
 }
 
+/* sqrt(x^2 + y^2), within an ulp and without overflow on the way: the root of the rounded sum, corrected once by what
+ * rounding took (Borges, Algorithm 1014, ACM TOMS 47, 2020). An infinity outweighs a NaN. */
+WEFT_FN double weft_hypot_f64(double x, double y) {
+  double a = weft_fabs_f64_(x), b = weft_fabs_f64_(y);
+  if (a == WEFT_INF_f64 || b == WEFT_INF_f64) return WEFT_INF_f64;
+  double big = a > b ? a : b, small = a > b ? b : a, scale = 1.0;
+  if (!(small > big * 0x1p-54)) return a + b; /* NaN too */
+  if (big > 0x1p500) scale = 0x1p-600;
+  else if (small < 0x1p-450) scale = 0x1p600;
+  big *= scale;
+  small *= scale;
+  double bb = big * big, ss = small * small, h = WEFT_LIBM(sqrt)(bb + ss), hh = h * h;
+  double off = ((hh - bb) - ss) + weft_two_product_f64_(h, h, hh);
+  off -= weft_two_product_f64_(big, big, bb) + weft_two_product_f64_(small, small, ss);
+  return (h - off / (h + h)) / scale;
+}
+
 #endif

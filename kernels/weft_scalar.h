@@ -153,6 +153,10 @@ WEFT_FN double weft_fma_f64(double a, double b, double c) { return a * b + c; }
 #endif
 
 #include "weft_math_f32.h"
+#include "weft_math_f64.h"
+#include "weft_math_more_f64.h"
+#include "weft_pow_f64.h"
+#include "weft_erf_f64.h"
 
 /* ---- lists: X(dtype, C type, unsigned type wide enough to compute in, smallest, largest, 2^bits of it) -- */
 
@@ -314,58 +318,6 @@ WEFT_UNSIGNED(WEFT_UNSIGNED_ONLY)
 WEFT_FLOAT(f32, float, f)
 WEFT_FLOAT(f64, double, )
 
-WEFT_FN double weft_pow_f64(double a, double b) { return WEFT_LIBM(pow)(a, b); }
-WEFT_FN double weft_atan2_f64(double a, double b) { return WEFT_LIBM(atan2)(a, b); }
-WEFT_FN double weft_exp_f64(double a) { return WEFT_LIBM(exp)(a); }
-WEFT_FN double weft_exp2_f64(double a) { return WEFT_LIBM(exp2)(a); }
-WEFT_FN double weft_expm1_f64(double a) { return WEFT_LIBM(expm1)(a); }
-WEFT_FN double weft_log_f64(double a) { return WEFT_LIBM(log)(a); }
-WEFT_FN double weft_log2_f64(double a) { return WEFT_LIBM(log2)(a); }
-WEFT_FN double weft_log10_f64(double a) { return WEFT_LIBM(log10)(a); }
-WEFT_FN double weft_log1p_f64(double a) { return WEFT_LIBM(log1p)(a); }
-WEFT_FN double weft_sin_f64(double a) { return WEFT_LIBM(sin)(a); }
-WEFT_FN double weft_cos_f64(double a) { return WEFT_LIBM(cos)(a); }
-WEFT_FN double weft_tan_f64(double a) { return WEFT_LIBM(tan)(a); }
-WEFT_FN double weft_sinh_f64(double a) { return WEFT_LIBM(sinh)(a); }
-WEFT_FN double weft_cosh_f64(double a) { return WEFT_LIBM(cosh)(a); }
-WEFT_FN double weft_tanh_f64(double a) { return WEFT_LIBM(tanh)(a); }
-WEFT_FN double weft_asin_f64(double a) { return WEFT_LIBM(asin)(a); }
-WEFT_FN double weft_acos_f64(double a) { return WEFT_LIBM(acos)(a); }
-WEFT_FN double weft_atan_f64(double a) { return WEFT_LIBM(atan)(a); }
-WEFT_FN double weft_asinh_f64(double a) { return WEFT_LIBM(asinh)(a); }
-WEFT_FN double weft_acosh_f64(double a) { return WEFT_LIBM(acosh)(a); }
-WEFT_FN double weft_atanh_f64(double a) { return WEFT_LIBM(atanh)(a); }
-WEFT_FN double weft_cbrt_f64(double a) { return WEFT_LIBM(cbrt)(a); }
-WEFT_FN double weft_erf_f64(double a) { return WEFT_LIBM(erf)(a); }
-WEFT_FN double weft_erfc_f64(double a) { return WEFT_LIBM(erfc)(a); }
-/* exp of -|x| never overflows, and both branches keep their last bits */
-WEFT_FN double weft_sigmoid_f64(double a) {
-  double z = weft_exp_f64(-weft_abs_f64(a));
-  return (a < 0 ? z : 1) / (1 + z);
-}
-WEFT_FN double weft_softplus_f64(double a) {
-  return (a > 0 ? a : 0) + weft_log1p_f64(weft_exp_f64(-weft_abs_f64(a)));
-}
-
-/* From a rough start (Winitzki's in the tails, the series near 0) three of Halley's steps on erf, or on erfc where 1 - a
- * is exact. */
-WEFT_FN double weft_erfinv_f64(double x) {
-  double a = weft_abs_f64(x), y;
-  if (!(a < 1.0)) return a == 1.0 ? weft_copysign_f64(WEFT_INF_f64, x) : WEFT_NAN_f64;
-  if (a < 0.5) {
-    y = a * (0.88622692545275801 + 0.23201366653465449 * a * a);
-  } else {
-    double w = weft_log_f64((1.0 - a) * (1.0 + a)), t = 4.3307467508 + 0.5 * w;
-    y = weft_sqrt_f64(weft_sqrt_f64(t * t - w / 0.147) - t);
-  }
-  for (int k = 0; k < 3; k++) {
-    double r = a < 0.5 ? weft_erf_f64(y) - a : (1.0 - a) - weft_erfc_f64(y);
-    double u = r * 0.88622692545275801 * weft_exp_f64(y * y);
-    y -= u / (1.0 + y * u);
-  }
-  return weft_copysign_f64(y, x);
-}
-
 /* ---- float16 and bfloat16: float32's operation, then one rounding ------------------------------------- */
 
 #define WEFT_HALF_UNARY(D, OP) \
@@ -411,7 +363,7 @@ WEFT_FN uint8_t weft_rint_b(uint8_t a) { return a; }
 
 /* ---- complex ------------------------------------------------------------------------------------------- */
 
-WEFT_FN double weft_abs_c128(weft_c128 z) { return WEFT_LIBM(hypot)(z.re, z.im); }
+WEFT_FN double weft_abs_c128(weft_c128 z) { return weft_hypot_f64(z.re, z.im); }
 WEFT_FN float weft_abs_c64(weft_c64 z) {
   if (weft_isinf_f32(z.re) || weft_isinf_f32(z.im)) return WEFT_INF_f32;
   return (float)weft_sqrt_f64((double)z.re * z.re + (double)z.im * z.im);
@@ -487,11 +439,11 @@ WEFT_FN weft_c128 weft_log_c128(weft_c128 z) {
   if (big > 0.5 && big < 2.0 && small < 2.0) /* near the unit circle the logarithm of |z| would cancel */
     r = 0.5 * weft_log1p_f64((big - 1.0) * (big + 1.0) + small * small);
   else if (big > 8e307 && big < WEFT_INF_f64)
-    r = weft_log_f64(WEFT_LIBM(hypot)(x * 0.5, y * 0.5)) + 0.69314718055994530942;
+    r = weft_log_f64(weft_hypot_f64(x * 0.5, y * 0.5)) + 0.69314718055994530942;
   else if (big < 1e-290) /* a denormal |z| has lost bits */
-    r = weft_log_f64(WEFT_LIBM(hypot)(x * 0x1p200, y * 0x1p200)) - 138.62943611198906;
+    r = weft_log_f64(weft_hypot_f64(x * 0x1p200, y * 0x1p200)) - 138.62943611198906;
   else
-    r = weft_log_f64(WEFT_LIBM(hypot)(x, y));
+    r = weft_log_f64(weft_hypot_f64(x, y));
   return weft_complex_c128(r, angle);
 }
 
@@ -508,7 +460,7 @@ WEFT_FN weft_c128 weft_sqrt_c128(weft_c128 z) {
   double scale = 1.0, ax = weft_abs_f64(x), ay = weft_abs_f64(y);
   if (ax > 4e307 || ay > 4e307) { x *= 0.0625; y *= 0.0625; scale = 4.0; }
   else if (ax < 1e-300 && ay < 1e-300) { x *= 0x1p108; y *= 0x1p108; scale = 0x1p-54; }
-  double t = weft_sqrt_f64((weft_abs_f64(x) + WEFT_LIBM(hypot)(x, y)) * 0.5), u = y / (t + t);
+  double t = weft_sqrt_f64((weft_abs_f64(x) + weft_hypot_f64(x, y)) * 0.5), u = y / (t + t);
   if (x >= 0) return weft_complex_c128(t * scale, u * scale);
   return weft_complex_c128(weft_abs_f64(u) * scale, weft_copysign_f64(t, y) * scale);
 }

@@ -115,7 +115,7 @@ def operation(n: Node, args: list[str]) -> str:
 
 # Functions whose vector form is wrong for some rare arguments: kernels/ has weft_<op>_fast_<dtype>, free of branches,
 # weft_<op>_is_hard_<dtype>, which tells those arguments, and weft_<op>_<dtype>, right for all.
-HARD = {"sin": ("f32",), "cos": ("f32",), "tan": ("f32",)}
+HARD = {"sin": ("f32", "f64"), "cos": ("f32", "f64"), "tan": ("f32", "f64"), "pow": ("f64",)}
 
 
 def may_be_hard(n: Node) -> bool:
