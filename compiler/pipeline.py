@@ -60,6 +60,9 @@ class Interpreted:
             storages[k].replace(value)
         return results
 
+    def set_limit(self, threads: int) -> None:
+        """NumPy has threads of its own: there is nothing to limit."""
+
 
 class Compiled:
     """Runs a compiled program; its constants are arguments that the caller does not see."""
@@ -67,6 +70,9 @@ class Compiled:
     def __init__(self, program: Program, constants: list[np.ndarray]):
         self.program, self.constants = program, constants
         self.checks = program.checks  # whether it refuses arguments that do not fit, so that Python need not look
+
+    def set_limit(self, threads: int) -> None:
+        self.program.set_limit(threads)
 
     def execute(self, arguments: Sequence[np.ndarray], storages: Sequence[Storage]) -> list[np.ndarray]:
         return self.program.execute([*arguments, *self.constants], storages)

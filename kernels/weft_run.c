@@ -148,6 +148,16 @@ static int bind(weft_frame *f) {
   return 1;
 }
 
+static __thread int32_t limit; /* of calls from this thread */
+
+int32_t weft_run_limit(int32_t threads) {
+  int32_t before = limit;
+  limit = threads < 0 ? 0 : threads;
+  return before;
+}
+
+static int32_t least(int32_t threads, int32_t most) { return most > 0 && most < threads ? most : threads; }
+
 int32_t weft_run(weft_frame *f) {
   weft_call *c = &f->call;
   int is_main = installed && pthread_equal(pthread_self(), main_thread);
@@ -164,10 +174,9 @@ int32_t weft_run(weft_frame *f) {
     f->before[2 * k + 1] = c->states[k]->spare.data;
   }
   c->stop = is_main ? &stop : &never;
-  c->threads = weft_pool_threads();
   c->check = 0;
   memset(c->values, 0, sizeof c->values);
-  c->threads = weft_pool_threads();
+  c->threads = least(least(weft_pool_threads(), f->limit), limit);
   int32_t code = f->main(c);
   for (int32_t k = 0; k < f->states; k++) {
     void *a = c->states[k]->now.data, *b = c->states[k]->spare.data, **was = &f->before[2 * k];

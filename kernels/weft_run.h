@@ -31,6 +31,7 @@ typedef struct {
     int32_t (*main)(weft_call *);
     int32_t inputs, outputs, states, segments;
     int32_t moved;      /* a state has other buffers than before the call */
+    int32_t limit;      /* most threads that calls use; 0: the pool's, or what weft_run_limit says */
     int32_t header;     /* bytes of a Python object's header */
     uintptr_t *objects; /* the address of each input's array object; 0: the caller has filled call.inputs */
     uintptr_t *descrs;  /* the dtype object that each input's array has */
@@ -43,6 +44,9 @@ void weft_frame_free(weft_frame *frame);
 
 /* Runs frame->main on frame->call. When it fails no output is left allocated. */
 int32_t weft_run(weft_frame *frame);
+
+/* Most threads that calls from this thread use from now on; 0: no limit. Returns what it was. */
+int32_t weft_run_limit(int32_t threads);
 
 /* Installs the SIGINT handler in front of the one that Python's has; `thread` is the main one (a pthread_t). Called
  * while Python's own handler is the default one. Nonzero: it is (or was already) installed. */

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from . import pool
 from .errors import ArgumentError, BoundsError, DTypeError, InternalError, OutOfMemoryError, ShapeError, WeftError
 from .state import Storage
 
@@ -120,6 +121,8 @@ class Executor(Protocol):
 
     checks: bool = False
 
+    def set_limit(self, threads: int) -> None: ...
+
     def execute(self, arguments: Sequence[np.ndarray], storages: Sequence[Storage]) -> list[np.ndarray]: ...
 
 
@@ -152,6 +155,7 @@ class CompiledFunction:
         self.outputs = outputs  # None, "one", "list" or a tuple of keys
         self.name = name
         self.recipe: Any = None  # what it is compiled of: an object with `reduce`
+        self._threads: int | None = None
         self._lock = threading.RLock()
         ordered = sorted({id(s): s for s in storages}.values(), key=lambda s: s.order)
         self._locks = [self._lock, *(s.lock for s in ordered)]
@@ -186,6 +190,18 @@ class CompiledFunction:
         if self.outputs == "list":
             return results
         return dict(zip(self.outputs, results, strict=True))
+
+    @property
+    def threads(self) -> int | None:
+        """The most threads that calls use; None: as many as the process has (WEFT_THREADS, `weft.set_threads`)."""
+        return self._threads
+
+    @threads.setter
+    def threads(self, n: int | None) -> None:
+        checked = pool.thread_count(n, str(self))
+        with self._lock:
+            self.executor.set_limit(checked)
+            self._threads = n
 
     def __getitem__(self, key: Any) -> np.ndarray:
         """The current value of an argument that the function keeps between calls, by its name or Variable: a copy."""

@@ -5,19 +5,23 @@ It is built from the files in SOURCES by whoever has a compiler; the runtime is 
 
 from __future__ import annotations
 
+import contextlib
+import operator
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from .abi import CONSTANTS, HEADERS, ffi
-from .errors import InternalError, WeftError
+from .errors import ArgumentError, InternalError, WeftError
 
 SOURCES = ("weft_pool.c", "weft_run.c")
 
 _library: Any = None
 _threads = 0  # what set_threads asked for before there was a library to tell
 _lock = threading.Lock()
+_limit = threading.local()  # .threads: of calls from a thread, for a library that is loaded later
 
 
 def load(path: str | os.PathLike) -> None:
@@ -30,6 +34,7 @@ def load(path: str | os.PathLike) -> None:
         if opened.weft_run_abi() != CONSTANTS["WEFT_ABI"]:
             raise WeftError(f"{path} was built for another version of weft's C interface; build it again")
         opened.weft_pool_set_threads(_threads)
+        opened.weft_run_limit(getattr(_limit, "threads", 0))
         _library = opened
     from . import signals
 
@@ -75,6 +80,36 @@ def threads() -> int:
     return library().weft_pool_threads()
 
 
+def thread_count(n: int | None, what: str) -> int:
+    """A number of threads as C takes it, 0 for None. Raises ArgumentError."""
+    if n is None:
+        return 0
+    try:
+        count = operator.index(n)
+    except TypeError:
+        raise ArgumentError(f"threads of {what}: {n!r} is no number of threads") from None
+    if not 1 <= count < 2**31:
+        raise ArgumentError(f"threads of {what}: {count} is no number of threads; None is for no limit")
+    return count
+
+
+@contextlib.contextmanager
+def limit_threads(n: int) -> Iterator[None]:
+    """Within it, calls from this thread use at most n threads: `with weft.limit_threads(1): f(x)`."""
+    before = getattr(_limit, "threads", 0)
+    _set_limit(thread_count(n, "weft.limit_threads"))
+    try:
+        yield
+    finally:
+        _set_limit(before)
+
+
+def _set_limit(count: int) -> None:
+    _limit.threads = count
+    if _library is not None:
+        _library.weft_run_limit(count)
+
+
 def set_threads(n: int) -> None:
     """From the next loop on; n <= 0 returns to the environment's count."""
     global _threads
@@ -84,4 +119,7 @@ def set_threads(n: int) -> None:
             _library.weft_pool_set_threads(_threads)
 
 
-__all__ = ["SOURCES", "library", "load", "loaded", "open_library", "parallel_for", "set_threads", "sources", "threads"]
+__all__ = [
+    "SOURCES", "library", "limit_threads", "load", "loaded", "open_library", "parallel_for", "set_threads", "sources",
+    "thread_count", "threads",
+]  # fmt: skip

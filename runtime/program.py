@@ -82,7 +82,7 @@ class _Frame:
         self.hosts = program.hosts
         self.held: list[Storage] = []
         self.objects = c.objects
-        c.main, c.header = program.entry, _HEADER
+        c.main, c.header, c.limit = program.entry, _HEADER, program.limit
         for k, dtype in enumerate(program.input_dtypes):
             c.descrs[k], c.ndims[k] = id(dtype), m["inputs"][k]["ndim"]
         slots = [c.call.outputs[k] for k in range(counts[1])]
@@ -131,6 +131,7 @@ class Program:
              [o["ndim"] for o in h["outputs"]])
             for f, h in zip(hosts, manifest["hosts"], strict=True)
         ]  # fmt: skip
+        self.limit = 0
         self._checks = [(c["message"], _error_class(c["error"])) for c in manifest["checks"]]
         self._frames = [_Frame(self)]
         signals.install()
@@ -188,6 +189,12 @@ class Program:
                 _in_host.discard(frame)
                 _raised.error = None
             frames.append(frame)
+
+    def set_limit(self, threads: int) -> None:
+        """The most threads that later calls use; 0: as many as the pool has."""
+        self.limit = threads
+        for frame in self._frames:
+            frame.c.limit = threads
 
     def _hold(self, frame: _Frame, storages: Sequence[Storage]) -> None:
         for s in storages:

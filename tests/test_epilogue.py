@@ -21,7 +21,7 @@ def data(*shape: int, dtype: str = "float32", seed: int = 0) -> np.ndarray:
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16", "int32", "complex64"])
 @pytest.mark.parametrize("m, k, n", [(1, 1, 1), (3, 5, 2), (100, 784, 65), (130, 33, 300), (0, 4, 3), (4, 0, 3)])
 def test_bias_and_activation(m: int, k: int, n: int, dtype: str) -> None:
-    x, w, b = T.TensorType(dtype, [False] * 2)("x"), T.TensorType(dtype, [False] * 2)("w"), T.TensorType(dtype, [False])("b")
+    x, w, b = (T.TensorType(dtype, [False] * n)(name) for name, n in (("x", 2), ("w", 2), ("b", 1)))
     out = T.dot(x, w) + b
     out = out * out if dtype == "complex64" else T.maximum(out, 1)
     f = weft.function([x, w, b], out)

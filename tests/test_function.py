@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import threading
 from collections import OrderedDict
 from typing import Any
 
@@ -138,3 +140,50 @@ def test_lengths_that_do_not_fit_are_named_with_the_shapes_of_the_call(mode: str
     with pytest.raises(ShapeError, match=r"inner lengths of dot: 2 and 3 differ") as e:
         weft.function([x], T.dot(x, w.T), mode=mode)(np.ones((4, 2)))
     assert "addbroadcast" not in str(e.value) and "x : TensorType(float64, shape=(None, None))" in str(e.value)
+
+
+def test_threads_of_a_function_of_a_block_and_of_the_process() -> None:
+    """The least of the three limits counts; the values are the same."""
+    x = T.fmatrix("x")
+    f = weft.function([x], T.exp(x), threads=2)
+    assert f.threads == 2
+    a = np.random.default_rng(0).normal(size=(300, 300)).astype("float32")
+    want = f(a).tobytes()
+    seen: list[int] = []
+    frame = f.executor.program._frames[0].c
+
+    def used() -> int:
+        assert f(a).tobytes() == want
+        return frame.call.threads
+
+    weft.set_threads(4)
+    try:
+        assert used() == 2
+        f.threads = 3
+        assert used() == 3
+        f.threads = None
+        assert used() == 4
+        with weft.limit_threads(2):
+            assert used() == 2
+            with weft.limit_threads(1):
+                assert used() == 1
+            other = threading.Thread(target=lambda: seen.append(used()))
+            other.start()
+            other.join()
+            assert seen == [4], "the limit is that of calls from one thread"
+            assert used() == 2
+        assert used() == 4
+        f.threads = 1
+        assert used() == 1
+        assert pickle.loads(pickle.dumps(weft.function([x], x, threads=1))).threads == 1
+    finally:
+        weft.set_threads(0)
+
+
+@pytest.mark.parametrize("n", [0, -1, 1.5, "two", 2**40])
+def test_no_number_of_threads(n) -> None:
+    x = T.fmatrix("x")
+    with pytest.raises(weft.ArgumentError, match="no number of threads"):
+        weft.function([x], x, threads=n)
+    with pytest.raises(weft.ArgumentError, match="no number of threads"), weft.limit_threads(n):
+        pass

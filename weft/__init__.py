@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from .runtime.errors import ShapeError as ShapeError
     from .runtime.errors import UnusedInputError as UnusedInputError
     from .runtime.errors import WeftError as WeftError
+    from .runtime.pool import limit_threads as limit_threads
+    from .runtime.pool import set_threads as set_threads
 
 __version__ = "0.1.0"
 
@@ -88,6 +90,8 @@ _NAMES: dict[str, str] = {
     "ShapeError": ".runtime.errors",
     "UnusedInputError": ".runtime.errors",
     "WeftError": ".runtime.errors",
+    "limit_threads": ".runtime.pool",
+    "set_threads": ".runtime.pool",
 }
 
 __all__ = ["__version__", *_MODULES, *_NAMES]

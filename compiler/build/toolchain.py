@@ -22,7 +22,7 @@ CANDIDATES = ("cc", "gcc", "clang")
 # The meaning of generated code rests on these: see docs/numerics.md. A compiler that lacks one is refused.
 REQUIRED = ("-std=gnu11", "-O3", "-fwrapv", "-ffp-contract=off", "-fPIC")
 # These are for speed; each is used where the compiler takes it.
-# The widest moves: lanes are filled by them, and read again as vectors of full width, which must not wait for two halves.
+# The widest moves: lanes are filled by them and read again as vectors, which must not have to wait for two halves.
 OPTIONAL = (
     "-march=native", "-mprefer-vector-width=512", "-mmove-max=512", "-mstore-max=512", "-fno-math-errno",
     "-fno-trapping-math",

@@ -148,8 +148,8 @@ class LoopPrinter:
     ) -> None:
         """One block: full rounds of lanes, the rest, and the tree over the lanes, whose result is `block`.
 
-        What follows the rounds is written to arrays of its own, never over what it is computed of: else gcc makes stores
-        under a mask of a maximum, and whoever reads those at once waits for them.
+        What follows the rounds is written to arrays of its own, never over what it is computed of: else gcc makes of a
+        maximum stores under a mask, and whoever reads those at once waits for them.
         """
         out(f"const int64_t e = {stop};")
         for a in accs:

@@ -163,8 +163,8 @@ class Scope:
     def store(self, s: Node) -> str:
         """A store statement whose inputs are in scope."""
         offset, value = s.inputs
-        guard = f"if ({self.guard}) " if self.guard else ""
-        return guard + scalar.store(self.pointer(s.attr("buffer")), strip(self[offset]), strip(self[value]), value.type.dtype)
+        text = scalar.store(self.pointer(s.attr("buffer")), strip(self[offset]), strip(self[value]), value.type.dtype)
+        return f"if ({self.guard}) {text}" if self.guard else text
 
     def __getitem__(self, n: Node) -> str:
         return self.names[n]

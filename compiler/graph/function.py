@@ -94,13 +94,15 @@ def function(
     allow_input_downcast: bool | None = None,
     profile: Any = None,
     on_unused_input: str | None = None,
+    threads: int | None = None,
 ) -> Any:
     """Compiles `outputs` (and `updates` of shared variables) as a function of `inputs`.
 
     inputs: Variables or `In`s. outputs: None, a Variable, a list, or a dict. updates: (shared, new value) pairs or a
     dict; all new values are computed from the old ones. givens: replacements of Variables. mode: None or "compile",
-    "interpret" (NumPy, the definition of meaning). Raises UnusedInputError, MissingInputError, ShapeError, DTypeError,
-    ArgumentError.
+    "interpret" (NumPy, the definition of meaning). threads: the most that calls use, later `f.threads`; for calls within a
+    `with` statement there is `weft.limit_threads`, for the process `weft.set_threads`. Raises UnusedInputError,
+    MissingInputError, ShapeError, DTypeError, ArgumentError.
     """
     inputs = _inputs(inputs, allow_input_downcast)
     updates, givens = (_pairs(p, what) for p, what in ((updates, "updates"), (givens, "givens")))
@@ -119,10 +121,11 @@ def function(
     from .pickling import Recipe
 
     made = compile_function(source, mode_name(mode))
+    made.threads = threads
     made.recipe = Recipe({
         "inputs": inputs, "outputs": outputs, "mode": mode_name(mode), "updates": updates, "givens": givens,
         "no_default_updates": no_default_updates, "name": name, "rebuild_strict": rebuild_strict,
-        "allow_input_downcast": allow_input_downcast, "on_unused_input": "ignore",
+        "allow_input_downcast": allow_input_downcast, "on_unused_input": "ignore", "threads": threads,
     })  # fmt: skip
     return made
 
