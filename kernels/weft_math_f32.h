@@ -52,15 +52,16 @@ WEFT_MATH_FN float weft_flip_f32_(float y, float x) {
 
 /* ---- exponentials ---------------------------------------------------------------------------------- */
 
-/* exp(r) - 1: [-log(2)/2, log(2)/2], 2^-28 of exp(r) */
-WEFT_MATH_FN float weft_exp_poly_f32_(float r) {
+/* (exp(r) - 1 - r) / r^2 and exp(r) - 1: [-log(2)/2, log(2)/2], 2^-28 of exp(r) */
+WEFT_MATH_FN float weft_exp_tail_f32_(float r) {
   float p = 0.0013820054f;
   p = weft_fma_f32(p, r, 0.00836868305f);
   p = weft_fma_f32(p, r, 0.0416682735f);
   p = weft_fma_f32(p, r, 0.166665211f);
   p = weft_fma_f32(p, r, 0.49999994f);
-  return weft_fma_f32(r * r, p, r);
+  return p;
 }
+WEFT_MATH_FN float weft_exp_poly_f32_(float r) { return weft_fma_f32(r * r, weft_exp_tail_f32_(r), r); }
 /* exp(r) - 1: [-log(2)/2, log(2)/2], 2^-26.1 of itself */
 WEFT_MATH_FN float weft_expm1_poly_f32_(float r) {
   float p = 0.00139378593f;
@@ -193,8 +194,8 @@ WEFT_MATH_FN float weft_cosh_f32(float x) {
 
 /* ---- logarithms ------------------------------------------------------------------------------------- */
 
-/* log(1 + f): [sqrt(1/2) - 1, sqrt(2) - 1], 2^-27.8 */
-WEFT_MATH_FN float weft_log_poly_f32_(float f) {
+/* (log(1 + f) - f) / f^2 and log(1 + f): [sqrt(1/2) - 1, sqrt(2) - 1], 2^-27.8 */
+WEFT_MATH_FN float weft_log_tail_f32_(float f) {
   float p = -0.0761903226f;
   p = weft_fma_f32(p, f, 0.129127607f);
   p = weft_fma_f32(p, f, -0.132479519f);
@@ -203,9 +204,9 @@ WEFT_MATH_FN float weft_log_poly_f32_(float f) {
   p = weft_fma_f32(p, f, 0.20002006f);
   p = weft_fma_f32(p, f, -0.250016093f);
   p = weft_fma_f32(p, f, 0.333333254f);
-  p = weft_fma_f32(p, f, -0.499999881f);
-  return weft_fma_f32(f * f, p, f);
+  return weft_fma_f32(p, f, -0.499999881f);
 }
+WEFT_MATH_FN float weft_log_poly_f32_(float f) { return weft_fma_f32(f * f, weft_log_tail_f32_(f), f); }
 
 /* x = 2^e (1 + f), for positive normal x */
 WEFT_MATH_FN float weft_log_split_f32_(float x, float *e) {
@@ -286,13 +287,18 @@ WEFT_MATH_FN float weft_log10_f32(float x) {
   return weft_log_special_f32_(x, weft_log10_join_f32_(e + d, f));
 }
 
-/* log(1 + x) + more log 2 for finite x > -1. With 1 + x about 2^e, f = 2^-e x + (2^-e - 1) rounds once, not at all for
- * e = 0. e may be 128, so four times 2^-e is used. */
-WEFT_MATH_FN float weft_log1p_core_f32_(float x, float more) {
+/* 1 + x = 2^e (1 + f) for finite x > -1. f = 2^-e x + (2^-e - 1) rounds once, not at all for e = 0. e may be 128, so
+ * *s is four times 2^-e. */
+WEFT_MATH_FN float weft_log1p_split_f32_(float x, float *e, float *s) {
   uint32_t k = weft_bits_f32(1.0f + x) - 0x3f3504f3u;
-  float s = weft_frombits_f32(0x40800000u - (k & 0xff800000u)), e = (float)((int32_t)k >> 23) + more;
-  float f = weft_fma_f32(0.25f * x, s, weft_fma_f32(0.25f, s, -1.0f));
-  return weft_fma_f32(e, WEFT_LN2_F32_, weft_log_poly_f32_(f));
+  *s = weft_frombits_f32(0x40800000u - (k & 0xff800000u));
+  *e = (float)((int32_t)k >> 23);
+  return weft_fma_f32(0.25f * x, *s, weft_fma_f32(0.25f, *s, -1.0f));
+}
+/* log(1 + x) + more log 2 */
+WEFT_MATH_FN float weft_log1p_core_f32_(float x, float more) {
+  float e, s, f = weft_log1p_split_f32_(x, &e, &s);
+  return weft_fma_f32(e + more, WEFT_LN2_F32_, weft_log_poly_f32_(f));
 }
 WEFT_MATH_FN float weft_log1p_f32(float x) {
   float y = weft_log1p_core_f32_(x, 0.0f);
@@ -321,12 +327,13 @@ WEFT_MATH_FN float weft_asinh_f32(float x) {
   y = a < WEFT_INF_f32 ? y : a;
   return a < 0.000244140625f ? x : weft_signed_f32_(y, x);
 }
-/* With t = x - 1, acosh x = log(1 + t + sqrt(2 t + t^2)) */
+/* With t = x - 1, acosh x = log(1 + t + sqrt(2 t + t^2)); what rounding this sum lost is added to f. */
 WEFT_MATH_FN float weft_acosh_f32(float x) {
-  float t = x - 1.0f;
+  float t = x - 1.0f, root = WEFT_LIBM(sqrtf)(weft_fma_f32(t, t, t + t)), w = root + t;
   int big = x > 1073741824.0f;
-  float w = t + WEFT_LIBM(sqrtf)(weft_fma_f32(t, t, t + t));
-  float y = weft_log1p_core_f32_(big ? x : w, big ? 1.0f : 0.0f);
+  float lost = big ? 0.0f : t - (w - root), e, s, f = weft_log1p_split_f32_(big ? x : w, &e, &s);
+  float y = f + weft_fma_f32(f * f, weft_log_tail_f32_(f), 0.25f * lost * s);
+  y = weft_fma_f32(e + (big ? 1.0f : 0.0f), WEFT_LN2_F32_, y);
   y = x < WEFT_INF_f32 ? y : x;
   return x < 1.0f ? WEFT_NAN_f32 : y;
 }
@@ -466,14 +473,14 @@ WEFT_MATH_FN float weft_erfc_f32(float x) {
   q = weft_fma_f32(q, u, -0.88339442f);
   float p = weft_fma_f32(q, u, 1.07400692f);
   float t = weft_fma_f32(high, -WEFT_LOG2E_F32_, magic), n = t - magic;
-  float r = weft_fma_f32(n, -WEFT_LN2_HI_F32_, -high);
-  r = weft_fma_f32(n, -WEFT_LN2_LO_F32_, r) + (lost - low);
-  float s = weft_frombits_f32(weft_bits_f32(t) << 23), g = p * d, c = weft_exp_poly_f32_(r);
+  float r = weft_fma_f32(n, -WEFT_LN2_HI_F32_, -high) + weft_fma_f32(n, -WEFT_LN2_LO_F32_, lost - low);
+  float s = weft_frombits_f32(weft_bits_f32(t) << 23), g = p * d;
   float more = d * weft_fma_f32(q, u, 1.07400692f - p); /* what rounding p lost */
 #if WEFT_FUSED_F32_
   more += weft_fma_f32(p, d, -g);
 #endif
-  g = g + weft_fma_f32(g, c, more);
+  more = weft_fma_f32(g, r * r * weft_exp_tail_f32_(r), more);
+  g = g + weft_fma_f32(g, r, more);
   g = g * s * 5.42101086e-20f; /* 2^-64 */
   g = x < 0 ? 2.0f - g : g;
   return weft_magnitude_f32_(x) >= 0.75f ? g : weft_fma_f32(-near, x, 1.0f - x); /* the latter for a NaN */
