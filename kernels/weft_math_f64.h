@@ -133,7 +133,8 @@ WEFT_LANE double weft_expm1_f64(double x) {
   double r = weft_fma_f64(k, -WEFT_LN2_LO_f64_, weft_fma_f64(k, -WEFT_LN2_HI_f64_, c));
   uint64_t m = 0x3ff0000000000000ull + (weft_mask_f64_(k > 1023.0) & 1ull << 52);
   double s = weft_frombits_f64((weft_bits_f64(t) << 52) - m);
-  double y = weft_fma_f64(weft_expm1_core_f64_(r), s, s - 1.0) * weft_frombits_f64(m);
+  double z = r * r, e = z * weft_expm1_tail_f64_(r, z); /* near k = 1, where the terms cancel, r s + (s - 1) is exact */
+  double y = weft_fma_f64(e, s, weft_fma_f64(r, s, s - 1.0)) * weft_frombits_f64(m);
   return weft_with_sign_f64_(y, x);
 }
 
@@ -219,8 +220,8 @@ WEFT_LANE double weft_log2_f64(double x) {
 WEFT_LANE double weft_log10_f64(double x) {
   WEFT_LOG_SPLIT_f64_(x, k, f)
   f = f + weft_log_tail_f64_(f);
-  double w = weft_fma_f64(k, 0x1.f79fef311f12bp-34, f * 0x1.95355baaafad3p-57);
-  return weft_log_edges_f64_(x, weft_fma_f64(f, 0x1.bcb7b1526e50ep-2, k * 0x1.34413508p-2) + w);
+  double h = weft_fma_f64(f, 0x1.bcb7b1526e50ep-2, weft_fma_f64(f, 0x1.95355baaafad3p-57, k * 0x1.34413508p-2));
+  return weft_log_edges_f64_(x, weft_fma_f64(k, 0x1.f79fef311f12bp-34, h));
 }
 
 /* 1 + x = 2^k (1 + f): f = 2^-k x + (2^-k - 1) is rounded once, and is x where k = 0. Above 2^1000 one and 2^-k would
