@@ -297,17 +297,16 @@ WEFT_LANE double weft_sin_core_f64_(double r) {
   return weft_fma_f64(c3, a, r);
 }
 
-/* r cot(r) = 1 + z P(z) on |r| <= pi/4, z = r^2, err 2^-56. */
+/* r cot(r) = 1 + z P(z) on |r| <= pi/4, z = r^2, err 2^-56. The large term comes last, alone. */
 WEFT_LANE double weft_rcot_core_f64_(double z) {
   double w = z * z;
-  double even = weft_fma_f64(-3.1007196757337534e-09, w, -2.2012476617775626e-07);
-  double odd = weft_fma_f64(-2.1039566952695724e-08, w, -2.164028489350729e-06);
-  even = weft_fma_f64(even, w, -2.1377897691150448e-05);
-  odd = weft_fma_f64(odd, w, -0.0002116401964292487);
-  even = weft_fma_f64(even, w, -0.0021164021176797183);
-  odd = weft_fma_f64(odd, w, -0.02222222222217313);
-  even = weft_fma_f64(even, w, -0.33333333333333387);
-  return weft_fma_f64(odd, z, even);
+  double a = weft_fma_f64(-2.1039566952695724e-08, w, -2.164028489350729e-06);
+  double b = weft_fma_f64(-3.1007196757337534e-09, w, -2.2012476617775626e-07);
+  a = weft_fma_f64(a, w, -0.0002116401964292487);
+  b = weft_fma_f64(b, w, -2.1377897691150448e-05);
+  a = weft_fma_f64(a, w, -0.02222222222217313);
+  b = weft_fma_f64(b, w, -0.0021164021176797183);
+  return weft_fma_f64(weft_fma_f64(b, z, a), z, -0.33333333333333387);
 }
 
 WEFT_LANE int64_t weft_sin_is_hard_f64(double x) { return !(weft_fabs_f64_(x) <= WEFT_TRIG_LIMIT_f64_); }
