@@ -133,7 +133,8 @@ WEFT_LANE double weft_expm1_f64(double x) {
   double r = weft_fma_f64(k, -WEFT_LN2_LO_f64_, weft_fma_f64(k, -WEFT_LN2_HI_f64_, c));
   uint64_t m = 0x3ff0000000000000ull + (weft_mask_f64_(k > 1023.0) & 1ull << 52);
   double s = weft_frombits_f64((weft_bits_f64(t) << 52) - m);
-  double y = weft_fma_f64(weft_expm1_core_f64_(r), s, s - 1.0) * weft_frombits_f64(m);
+  double z = r * r, e = z * weft_expm1_tail_f64_(r, z); /* near k = 1, where the terms cancel, r s + (s - 1) is exact */
+  double y = weft_fma_f64(e, s, weft_fma_f64(r, s, s - 1.0)) * weft_frombits_f64(m);
   return weft_with_sign_f64_(y, x);
 }
 
@@ -219,8 +220,8 @@ WEFT_LANE double weft_log2_f64(double x) {
 WEFT_LANE double weft_log10_f64(double x) {
   WEFT_LOG_SPLIT_f64_(x, k, f)
   f = f + weft_log_tail_f64_(f);
-  double w = weft_fma_f64(k, 0x1.f79fef311f12bp-34, f * 0x1.95355baaafad3p-57);
-  return weft_log_edges_f64_(x, weft_fma_f64(f, 0x1.bcb7b1526e50ep-2, k * 0x1.34413508p-2) + w);
+  double h = weft_fma_f64(f, 0x1.bcb7b1526e50ep-2, weft_fma_f64(f, 0x1.95355baaafad3p-57, k * 0x1.34413508p-2));
+  return weft_log_edges_f64_(x, weft_fma_f64(k, 0x1.f79fef311f12bp-34, h));
 }
 
 /* 1 + x = 2^k (1 + f): f = 2^-k x + (2^-k - 1) is rounded once, and is x where k = 0. Above 2^1000 one and 2^-k would
@@ -296,17 +297,16 @@ WEFT_LANE double weft_sin_core_f64_(double r) {
   return weft_fma_f64(c3, a, r);
 }
 
-/* r cot(r) = 1 + z P(z) on |r| <= pi/4, z = r^2, err 2^-56. */
+/* r cot(r) = 1 + z P(z) on |r| <= pi/4, z = r^2, err 2^-56. The large term comes last, alone. */
 WEFT_LANE double weft_rcot_core_f64_(double z) {
   double w = z * z;
-  double even = weft_fma_f64(-3.1007196757337534e-09, w, -2.2012476617775626e-07);
-  double odd = weft_fma_f64(-2.1039566952695724e-08, w, -2.164028489350729e-06);
-  even = weft_fma_f64(even, w, -2.1377897691150448e-05);
-  odd = weft_fma_f64(odd, w, -0.0002116401964292487);
-  even = weft_fma_f64(even, w, -0.0021164021176797183);
-  odd = weft_fma_f64(odd, w, -0.02222222222217313);
-  even = weft_fma_f64(even, w, -0.33333333333333387);
-  return weft_fma_f64(odd, z, even);
+  double a = weft_fma_f64(-2.1039566952695724e-08, w, -2.164028489350729e-06);
+  double b = weft_fma_f64(-3.1007196757337534e-09, w, -2.2012476617775626e-07);
+  a = weft_fma_f64(a, w, -0.0002116401964292487);
+  b = weft_fma_f64(b, w, -2.1377897691150448e-05);
+  a = weft_fma_f64(a, w, -0.02222222222217313);
+  b = weft_fma_f64(b, w, -0.0021164021176797183);
+  return weft_fma_f64(weft_fma_f64(b, z, a), z, -0.33333333333333387);
 }
 
 WEFT_LANE int64_t weft_sin_is_hard_f64(double x) { return !(weft_fabs_f64_(x) <= WEFT_TRIG_LIMIT_f64_); }

@@ -206,8 +206,8 @@ WEFT_LANE double weft_cbrt_f64(double x) {
   double t = weft_fma_f64(d, -0x1.5555555555555p-2, WEFT_MAGIC_f64_ + 5858043333967.0);
   double y = weft_frombits_f64(weft_bits_f64(t) << 20);
   double h = weft_fma_f64(-(y * a), y * y, 1.0);
-  double p = weft_fma_f64(0.14578849693693022, h, 0.17496476709630693);
-  p = weft_fma_f64(weft_fma_f64(p, h, 0.22221609430289452), h, 0.3333251933006405);
+  double p = weft_fma_f64(0.1457884969356126, h, 0.17481391731648607);
+  p = weft_fma_f64(weft_fma_f64(p, h, 0.22221609430290368), h, 0.3333264421732251);
   y = weft_fma_f64(y * h, p, y);
   h = weft_fma_f64(-(y * a), y * y, 1.0);
   y = weft_fma_f64(y * h, weft_fma_f64(h, 0x1.c71c71c71c71cp-3, 0x1.5555555555555p-2), y);
