@@ -1,7 +1,8 @@
 """Matrix products of kernels/ beside OpenBLAS (the package scipy-openblas32), on the same operands, in one process.
 
-One line a size: weft's rate, its ratio to OpenBLAS's, and its fraction of the fma peak measured in the same run. A turn is
-a loop of calls in C, of which the fastest counts; turns alternate, with 150 ms after one that may have left threads spinning.
+One line a size: weft's rate, its ratio to OpenBLAS's, and its fraction of the fma peak measured in the same run. A turn
+is a loop of calls in C, of which the fastest counts; turns alternate, with 150 ms after one that may have left threads
+spinning.
 """
 
 from __future__ import annotations
@@ -52,55 +53,57 @@ SOURCE = """
 #include "weft_pool.h"
 static double now(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_sec + 1e-9 * t.tv_nsec; }
 /* The fastest of the calls made in `seconds`: each timed alone, or in batches that take about 20 us. */
-#define FASTEST(CALL)                                                          \\
-  CALL;                                                                        \\
-  double start = now();                                                        \\
-  CALL;                                                                        \\
-  int batch = 1 + (int)(2e-5 / (now() - start));                               \\
-  for (double least = 1e9;;) {                                                 \\
-    double t = now();                                                          \\
-    for (int i = 0; i < batch; i++) { CALL; }                                  \\
-    double end = now(), each = (end - t) / batch;                              \\
-    least = each < least ? each : least;                                       \\
-    if (end - start > seconds) return least;                                   \\
+#define FASTEST(CALL)                                                                                             \\
+  CALL;                                                                                                           \\
+  double start = now();                                                                                           \\
+  CALL;                                                                                                           \\
+  int batch = 1 + (int)(2e-5 / (now() - start));                                                                  \\
+  for (double least = 1e9;;) {                                                                                    \\
+    double t = now();                                                                                             \\
+    for (int i = 0; i < batch; i++) { CALL; }                                                                     \\
+    double end = now(), each = (end - t) / batch;                                                                 \\
+    least = each < least ? each : least;                                                                          \\
+    if (end - start > seconds) return least;                                                                      \\
   }
-#define BENCH(D, T)                                                            \\
-  WEFT_LIB_OF_##D(WEFT_LIB_PRODUCTS)                                           \\
-  typedef void (*blas_##D)(int, int, int, int, int, int, T, const T *, int, const T *, int, T, T *, int);                \\
-  double time_weft_##D(int64_t m, int64_t k, int64_t n, void *a, int64_t ars, int64_t acs, void *b, int64_t brs,         \\
-                       int64_t bcs, void *c, int threads, void *work, double seconds) {                                  \\
-    FASTEST(weft_lib_gemm_##D(m, n, k, a, ars, acs, b, brs, bcs, c, n, 1, threads > 1 ? weft_parallel_for : 0, threads,  \\
-                              work, 0, 0))                                                                               \\
-  }                                                                                                                      \\
-  double time_blas_##D(void *gemm, int m, int k, int n, void *a, int ta, void *b, int tb, void *c, double seconds) {     \\
-    FASTEST(((blas_##D)gemm)(101, ta ? 112 : 111, tb ? 112 : 111, m, n, k, 1, a, ta ? m : k, b, tb ? k : n, 0, c, n))    \\
-  }                                                                                                                      \\
-  int64_t space_##D(int64_t m, int64_t k, int64_t n, int threads) { return weft_lib_gemm_workspace_##D(m, n, k, threads); } \\
-  typedef T probe_##D __attribute__((vector_size(WEFT_VECTOR_BYTES)));                                                   \\
-  static void probe_body_##D(void *arg, int64_t begin, int64_t end, int worker) {                                        \\
-    (void)begin, (void)end;                                                                                              \\
-    probe_##D x[12], f = (probe_##D){0} + (T)0.999, g = (probe_##D){0} + (T)1e-3;                                        \\
-    for (int j = 0; j < 12; j++) x[j] = (probe_##D){0} + (T)j;                                                           \\
-    for (int i = 0; i < 20000; i++)                                                                                      \\
-      _Pragma("GCC unroll 12") for (int j = 0; j < 12; j++)                                                              \\
-        for (int l = 0; l < (int)(WEFT_VECTOR_BYTES / sizeof(T)); l++) x[j][l] = weft_fma_##D(x[j][l], f[l], g[l]);      \\
-    for (int j = 1; j < 12; j++) x[0] += x[j];                                                                           \\
-    ((probe_##D *)arg)[worker] = x[0];                                                                                   \\
-  }                                                                                                                      \\
-  /* GFLOP/s of independent fma chains on all threads */                                                                 \\
-  static double probe_once_##D(int threads, double seconds) {                                                            \\
-    static probe_##D out[1024];                                                                                          \\
-    FASTEST(weft_parallel_for(threads, 1, threads, probe_body_##D, out))                                                 \\
-  }                                                                                                                      \\
-  double peak_##D(int threads, double seconds) {                                                                         \\
-    return threads * 20000.0 * 12 * 2 * (WEFT_VECTOR_BYTES / sizeof(T)) / probe_once_##D(threads, seconds) * 1e-9;       \\
+#define BENCH(D, T)                                                                                               \\
+  WEFT_LIB_OF_##D(WEFT_LIB_PRODUCTS)                                                                              \\
+  typedef void (*blas_##D)(int, int, int, int, int, int, T, const T *, int, const T *, int, T, T *, int);         \\
+  double time_weft_##D(int64_t m, int64_t k, int64_t n, void *a, int64_t ars, int64_t acs, void *b, int64_t brs,  \\
+                       int64_t bcs, void *c, int threads, void *work, double seconds) {                           \\
+    FASTEST(weft_lib_gemm_##D(m, n, k, a, ars, acs, b, brs, bcs, c, n, 1, threads > 1 ? weft_parallel_for : 0,    \\
+                              threads, work, 0, 0))                                                               \\
+  }                                                                                                               \\
+  double time_blas_##D(void *gemm, int m, int k, int n, void *a, int ta, void *b, int tb, void *c, double seconds) {\\
+    FASTEST(((blas_##D)gemm)(101, ta ? 112 : 111, tb ? 112 : 111, m, n, k, 1, a, ta ? m : k, b, tb ? k : n, 0, c, n))\\
+  }                                                                                                               \\
+  int64_t space_##D(int64_t m, int64_t k, int64_t n, int threads) {                                               \\
+    return weft_lib_gemm_workspace_##D(m, n, k, threads);                                                         \\
+  }                                                                                                               \\
+  typedef T probe_##D __attribute__((vector_size(WEFT_VECTOR_BYTES)));                                            \\
+  static void probe_body_##D(void *arg, int64_t begin, int64_t end, int worker) {                                 \\
+    (void)begin, (void)end;                                                                                       \\
+    probe_##D x[12], f = (probe_##D){0} + (T)0.999, g = (probe_##D){0} + (T)1e-3;                                 \\
+    for (int j = 0; j < 12; j++) x[j] = (probe_##D){0} + (T)j;                                                    \\
+    for (int i = 0; i < 20000; i++)                                                                               \\
+      _Pragma("GCC unroll 12") for (int j = 0; j < 12; j++)                                                       \\
+        for (int l = 0; l < (int)(WEFT_VECTOR_BYTES / sizeof(T)); l++) x[j][l] = weft_fma_##D(x[j][l], f[l], g[l]);\\
+    for (int j = 1; j < 12; j++) x[0] += x[j];                                                                    \\
+    ((probe_##D *)arg)[worker] = x[0];                                                                            \\
+  }                                                                                                               \\
+  /* GFLOP/s of independent fma chains on all threads */                                                          \\
+  static double probe_once_##D(int threads, double seconds) {                                                     \\
+    static probe_##D out[1024];                                                                                   \\
+    FASTEST(weft_parallel_for(threads, 1, threads, probe_body_##D, out))                                          \\
+  }                                                                                                               \\
+  double peak_##D(int threads, double seconds) {                                                                  \\
+    return threads * 20000.0 * 12 * 2 * (WEFT_VECTOR_BYTES / sizeof(T)) / probe_once_##D(threads, seconds) * 1e-9;\\
   }
 BENCH(f32, float)
 BENCH(f64, double)
 """
 DECLARATIONS = """
-double time_weft_{d}(int64_t m, int64_t k, int64_t n, void *a, int64_t ars, int64_t acs, void *b, int64_t brs, int64_t bcs,
-                     void *c, int threads, void *work, double seconds);
+double time_weft_{d}(int64_t m, int64_t k, int64_t n, void *a, int64_t ars, int64_t acs, void *b, int64_t brs,
+                     int64_t bcs, void *c, int threads, void *work, double seconds);
 double time_blas_{d}(void *gemm, int m, int k, int n, void *a, int ta, void *b, int tb, void *c, double seconds);
 int64_t space_{d}(int64_t m, int64_t k, int64_t n, int threads);
 double peak_{d}(int threads, double seconds);
@@ -113,17 +116,19 @@ class Contest:
 
     def __init__(self, flags: list[str]):
         sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-        library = importlib.import_module("weft.compiler.build.library")
+        build = importlib.import_module("weft.compiler.build.library")
         pool = Path(importlib.import_module("weft.runtime.abi").HEADERS) / "weft_pool.c"
-        path = library.compile_library([("products.c", SOURCE), ("weft_pool.c", pool.read_text())], flags=flags)
+        path = build.compile_library([("products.c", SOURCE), ("weft_pool.c", pool.read_text())], flags=flags)
         self.ffi = FFI()
         for d in TYPES:
             self.ffi.cdef(DECLARATIONS.format(d=d))
         self.ffi.cdef("void weft_pool_set_threads(int); void scipy_openblas_set_num_threads(int);")
-        self.ffi.cdef("void scipy_cblas_sgemm(void); void scipy_cblas_dgemm(void); char *scipy_openblas_get_corename(void);")
+        self.ffi.cdef("void scipy_cblas_sgemm(void); void scipy_cblas_dgemm(void);")
+        self.ffi.cdef("char *scipy_openblas_get_corename(void);")
         self.weft: Any = self.ffi.dlopen(str(path))
         found = importlib.import_module("scipy_openblas32").get_lib_dir()
-        self.blas: Any = self.ffi.dlopen(next(str(p) for p in Path(found).iterdir() if "openblas" in p.name and ".so" in p.name))
+        library = next(str(p) for p in Path(found).iterdir() if "openblas" in p.name and ".so" in p.name)
+        self.blas: Any = self.ffi.dlopen(library)
         self.gemm = {d: self.ffi.addressof(self.blas, f"scipy_cblas_{'sd'[d == 'f64']}gemm") for d in TYPES}
 
     def set_threads(self, threads: int) -> None:
@@ -149,13 +154,13 @@ class Contest:
         weft, blas = [], []
         for _ in range(rounds):
             weft.append(getattr(self.weft, f"time_weft_{d}")(
-                case.m, case.k, case.n, at[id(a)], *strides[0], at[id(b)], *strides[1], at[id(c)], threads, at[id(work)],
-                seconds,
+                case.m, case.k, case.n, at[id(a)], *strides[0], at[id(b)], *strides[1], at[id(c)], threads,
+                at[id(work)], seconds,
             ))  # fmt: skip
             time.sleep(PAUSE if threads > 1 else 0.01)
             blas.append(getattr(self.weft, f"time_blas_{d}")(
-                self.gemm[d], case.m, case.k, case.n, at[id(a)], "A" in case.transposed, at[id(b)], "B" in case.transposed,
-                at[id(other)], seconds,
+                self.gemm[d], case.m, case.k, case.n, at[id(a)], "A" in case.transposed, at[id(b)],
+                "B" in case.transposed, at[id(other)], seconds,
             ))  # fmt: skip
             time.sleep(PAUSE if threads > 1 else 0.01)
         rough = np.abs(a) @ np.abs(b) * (np.finfo(TYPES[d]).eps * case.k)
@@ -200,13 +205,16 @@ def main() -> int:
             contest.set_threads(threads)
             peak = max(contest.peak(d, threads, args.seconds) for _ in range(3))
             title = f"{d}, {threads} thread{'s' * (threads > 1)}, OpenBLAS for {core}, fma peak {peak:.0f} GFLOP/s"
-            print(f"\n### {title}\n\n| m x k x n | us | OpenBLAS | ratio | of peak |\n|---|--:|--:|--:|--:|", flush=True)
+            print(
+                f"\n### {title}\n\n| m x k x n | us | OpenBLAS | ratio | of peak |\n|---|--:|--:|--:|--:|", flush=True
+            )
             for case in cases:
                 r = contest.run(case, d, threads, args.rounds, args.seconds)
                 ratio, part = r["openblas"] / r["weft"], r["gflops"] / peak
                 short = "" if ratio >= min(case.mark, 0.9 if args.haswell else 1) else " *"
                 print(
-                    f"| {case.name} | {r['weft'] * 1e6:.2f} | {r['openblas'] * 1e6:.2f} | {ratio:.2f}{short} | {part:.2f} |",
+                    f"| {case.name} | {r['weft'] * 1e6:.2f} | {r['openblas'] * 1e6:.2f} | {ratio:.2f}{short} "
+                    f"| {part:.2f} |",
                     flush=True,
                 )
                 key = {"case": case.name, "dtype": d, "threads": threads}

@@ -8,8 +8,9 @@
  * gemv   every element has the bits of the dot product of its row.
  *
  * So neither the sizes of the other axes, strides, tiling, vector width nor threads show in a result. weft_fma_* is a
- * fused multiply-add in the fma class, a product and a sum in the no-fma class. float16, bfloat16: float chains, rounded
- * once at the end. Integers wrap, complex products are unfused. Strides count elements, and may be 0 or negative.
+ * fused multiply-add in the fma class, a product and a sum in the no-fma class. float16, bfloat16: float chains,
+ * rounded once at the end. Integers wrap, complex products are unfused. Strides count elements, and may be 0 or
+ * negative.
  *
  * weft_gemm_float.h has the products of float32, float64 and integers, weft_gemm_tile.h their innermost loops,
  * weft_gemm_plain.h those of the other types, weft_dot.h what has a vector operand.

@@ -1,20 +1,23 @@
-/* weft_gemm_float.h: products of float32, float64 and integer matrices. A template, included by weft_gemm.h for each: WEFT_T is
- * the element, WEFT_N(x) the name of x for it, WEFT_H(x) for its half vectors where WEFT_NARROW; WEFT_TILE_ROWS is 6 or 12.
+/* weft_gemm_float.h: products of float32, float64 and integer matrices. A template, included by weft_gemm.h for each:
+ * WEFT_T is the element, WEFT_N(x) the name of x for it, WEFT_H(x) for its half vectors where WEFT_NARROW;
+ * WEFT_TILE_ROWS is 6 or 12.
  *
- * C is computed in its own orientation or transposed, whichever lets B's rows be read in place; the bits are the same. The
- * threads share it as a grid of rectangles, or, where it is too small for that and k is long, they share the blocks of k
- * and the sums of the blocks are added afterwards. A rectangle is worked through by blocks of k, then by bands
- * of B's columns that stay in the second cache, then by tiles' rows of A that stay in the first, then by panels of columns.
+ * C is computed in its own orientation or transposed, whichever lets B's rows be read in place; the bits are the same.
+ * The threads share it as a grid of rectangles, or, where it is too small for that and k is long, they share the blocks
+ * of k and the sums of the blocks are added afterwards. A rectangle is worked through by blocks of k, then by bands of
+ * B's columns that stay in the second cache, then by tiles' rows of A that stay in the first, then by panels of
+ * columns.
  *
  * An operand is packed only where reading in place does not work or is slow: columns of B that are not contiguous, and
- * rows a multiple of 1 KiB apart, which fall on the same few places of a cache. Columns that fill no vector are read with
- * the ones before them, and not stored a second time.
+ * rows a multiple of 1 KiB apart, which fall on the same few places of a cache, and what is large. Columns that fill no
+ * vector are read with the ones before them, and not stored a second time.
  */
 enum {
   WEFT_N(weft_pair) = 2 * WEFT_N(weft_lanes),                        /* columns of a panel of B */
   WEFT_N(weft_band) = WEFT_GEMM_BAND / (int)sizeof(WEFT_T) / WEFT_GEMM_K, /* columns worked on at a time */
   WEFT_N(weft_line) = WEFT_GEMM_K + 16,                              /* of a packed row of A */
-  WEFT_N(weft_high) = (WEFT_TILE_ROWS + WEFT_N(weft_lanes) - 1) / WEFT_N(weft_lanes) * WEFT_N(weft_lanes), /* of a column */
+  /* of a packed column of A: whole vectors */
+  WEFT_N(weft_high) = (WEFT_TILE_ROWS + WEFT_N(weft_lanes) - 1) / WEFT_N(weft_lanes) * WEFT_N(weft_lanes),
   WEFT_N(weft_packed_a) = WEFT_N(weft_high) * WEFT_N(weft_line),     /* of a packed tile, either way */
   WEFT_N(weft_grain) = 3000 * WEFT_N(weft_lanes) * 4                 /* fmas that are worth a thread */
 };
@@ -35,7 +38,8 @@ typedef struct {
 } WEFT_N(weft_gemm_job);
 
 /* A tile that is not stored as it lies: part of its columns, or C's columns contiguous, or neither. */
-WEFT_APART void WEFT_N(weft_edge)(const WEFT_N(weft_panel) * g, int64_t rows, int64_t width, const WEFT_T *x, WEFT_T *c) {
+WEFT_APART void WEFT_N(weft_edge)(const WEFT_N(weft_panel) * g, int64_t rows, int64_t width, const WEFT_T *x,
+                                  WEFT_T *c) {
   int64_t i = 0, crs = g->crs, ccs = g->ccs;
   if (crs == 1 && ccs != 1 && g->from == 0) {
     int64_t whole = g->to / WEFT_N(weft_lanes) * WEFT_N(weft_lanes);
@@ -76,8 +80,8 @@ WEFT_APART void WEFT_N(weft_edge)(const WEFT_N(weft_panel) * g, int64_t rows, in
 #endif
 
 /* One panel of B for k elements: p[q * width + j] = b[q * brs + j * bcs], zeros beyond `lines` columns. */
-WEFT_APART void WEFT_N(weft_pack_panel)(int64_t lines, int64_t width, int64_t k, const WEFT_T *b, int64_t brs, int64_t bcs,
-                                        WEFT_T *p) {
+WEFT_APART void WEFT_N(weft_pack_panel)(int64_t lines, int64_t width, int64_t k, const WEFT_T *b, int64_t brs,
+                                        int64_t bcs, WEFT_T *p) {
   int64_t q = 0, l = 0;
   if (bcs == 1 && width == WEFT_N(weft_lanes)) {
     /* whole vectors, of which what lies beyond the columns goes into no result; not beyond the last row */
@@ -90,7 +94,8 @@ WEFT_APART void WEFT_N(weft_pack_panel)(int64_t lines, int64_t width, int64_t k,
   if (brs == 1) {
     int64_t whole = k / WEFT_N(weft_lanes) * WEFT_N(weft_lanes);
     for (; l + WEFT_N(weft_lines) <= lines; l += WEFT_N(weft_lines)) {
-      for (q = 0; q < whole; q += WEFT_N(weft_lanes)) WEFT_N(weft_four)(b + q + l * bcs, bcs, p + q * width + l, width, 0);
+      for (q = 0; q < whole; q += WEFT_N(weft_lanes))
+        WEFT_N(weft_four)(b + q + l * bcs, bcs, p + q * width + l, width, 0);
       for (; q < k; q++)
         for (int64_t u = l; u < l + WEFT_N(weft_lines); u++) p[q * width + u] = b[q + u * bcs];
     }
@@ -101,8 +106,8 @@ WEFT_APART void WEFT_N(weft_pack_panel)(int64_t lines, int64_t width, int64_t k,
   }
 }
 
-/* Whole panels of contiguous columns, their number returned in columns: some rows at a time from left to right, as memory
- * likes to be read. */
+/* Whole panels of contiguous columns, their number returned in columns: some rows at a time from left to right, as
+ * memory likes to be read. */
 WEFT_APART int64_t WEFT_N(weft_pack_band)(int64_t panels, int64_t k, const WEFT_T *b, int64_t brs, WEFT_T *p) {
   enum { pair = WEFT_N(weft_pair) };
   for (int64_t q = 0; q < k; q += 4)
@@ -123,8 +128,8 @@ WEFT_APART void WEFT_N(weft_pack_rows)(int64_t rows, int64_t k, const WEFT_T *a,
 
 /* Some tiles of an A whose columns are contiguous, each contiguous along its rows: in whole vectors, of which what lies
  * beyond the tile goes into no result, but for what lies beyond A (`there`: the rows from the first of them). */
-WEFT_APART void WEFT_N(weft_pack_columns)(int64_t tiles, int64_t low, int64_t more, int64_t there, int64_t k, const WEFT_T *a,
-                                          int64_t acs, WEFT_T *p) {
+WEFT_APART void WEFT_N(weft_pack_columns)(int64_t tiles, int64_t low, int64_t more, int64_t there, int64_t k,
+                                          const WEFT_T *a, int64_t acs, WEFT_T *p) {
   for (int64_t q = 0; q < k; q++)
     for (int64_t s = 0, i = 0; s < tiles; i += low + (s < more), s++) {
       WEFT_T *to = p + s * WEFT_N(weft_packed_a) + q * WEFT_N(weft_high);
@@ -205,7 +210,8 @@ WEFT_APART void WEFT_N(weft_gemm_range)(const WEFT_N(weft_gemm_job) * g, int64_t
         const WEFT_T *a = g->a + i * g->ars + k0 * g->acs;
         if (g->pack_a && columns) {
           if (s % WEFT_GEMM_TILES == 0)
-            WEFT_N(weft_pack_columns)(weft_least_(tiles - s, WEFT_GEMM_TILES), low, more - s, g->m - i, k, a, g->acs, scratch);
+            WEFT_N(weft_pack_columns)(weft_least_(tiles - s, WEFT_GEMM_TILES), low, more - s, g->m - i, k, a,
+                                      g->acs, scratch);
           a = scratch + s % WEFT_GEMM_TILES * WEFT_N(weft_packed_a);
           t.acs = WEFT_N(weft_high);
         } else if (g->pack_a) {
@@ -231,7 +237,8 @@ static void WEFT_N(weft_gemm_work)(void *arg, int64_t begin, int64_t end, int wo
   for (int64_t q = begin; q < end; q++) {
     int64_t i = q / g->across, j = q % g->across;
     WEFT_N(weft_gemm_range)(g, i * g->m / g->down, (i + 1) * g->m / g->down, j * units / g->across * unit,
-                            weft_least_((j + 1) * units / g->across * unit, g->n), g->scratch + worker * g->room, worker);
+                            weft_least_((j + 1) * units / g->across * unit, g->n), g->scratch + worker * g->room,
+                            worker);
   }
 }
 
@@ -248,7 +255,7 @@ static void WEFT_N(weft_gemm_partial)(void *arg, int64_t begin, int64_t end, int
   }
 }
 
-/* ---- what to do for a size: numbers here are measured, and show in no result -------------------------------------- */
+/* ---- what to do for a size: numbers here are measured, and show in no result ------------------------------------ */
 
 WEFT_FN int WEFT_N(weft_aliased)(int64_t stride) {
   int64_t bytes = (stride < 0 ? -stride : stride) * (int64_t)sizeof(WEFT_T);
@@ -293,7 +300,8 @@ WEFT_FN int64_t WEFT_N(weft_room)(int64_t m, int64_t n, int64_t k) {
 /* bytes of workspace, 64 of them for alignment */
 WEFT_FN int64_t WEFT_N(weft_gemm_workspace)(int64_t m, int64_t n, int64_t k, int threads) {
   if (m <= 0 || n <= 0 || k <= 0) return 64;
-  int64_t many = threads < 1 ? 1 : threads, r = WEFT_N(weft_rounds)(m, n, k, many), q = WEFT_N(weft_rounds)(n, m, k, many);
+  int64_t many = threads < 1 ? 1 : threads, r = WEFT_N(weft_rounds)(m, n, k, many);
+  int64_t q = WEFT_N(weft_rounds)(n, m, k, many);
   return (many * WEFT_N(weft_room)(m, n, k) + (r > q ? r : q) * m * n) * (int64_t)sizeof(WEFT_T) + 64;
 }
 
@@ -321,8 +329,8 @@ WEFT_APART void WEFT_N(weft_gemm_split_k)(WEFT_N(weft_gemm_job) g, int64_t round
 }
 
 /* Zeros, and the epilogue in pieces of C that a cache holds. */
-WEFT_APART void WEFT_N(weft_gemm_zeros)(int64_t m, int64_t n, WEFT_T *c, int64_t crs, int64_t ccs, weft_epilogue epilogue,
-                                        void *epilogue_arg) {
+WEFT_APART void WEFT_N(weft_gemm_zeros)(int64_t m, int64_t n, WEFT_T *c, int64_t crs, int64_t ccs,
+                                        weft_epilogue epilogue, void *epilogue_arg) {
   int64_t columns = weft_least_(n, WEFT_N(weft_band)), rows = WEFT_GEMM_WARM / (columns * (int64_t)sizeof(WEFT_T));
   for (int64_t i0 = 0; i0 < m; i0 += rows)
     for (int64_t j0 = 0; j0 < n; j0 += columns) {
@@ -336,7 +344,8 @@ WEFT_APART void WEFT_N(weft_gemm_zeros)(int64_t m, int64_t n, WEFT_T *c, int64_t
 /* work: weft_gemm_workspace_D(m, n, k, threads) bytes. pfor may be NULL, threads >= 1. C overlaps nothing. */
 WEFT_UNUSED void WEFT_N(weft_gemm)(int64_t m, int64_t n, int64_t k, const WEFT_T *a, int64_t ars, int64_t acs,
                                    const WEFT_T *b, int64_t brs, int64_t bcs, WEFT_T *c, int64_t crs, int64_t ccs,
-                                   weft_pfor pfor, int threads, void *work, weft_epilogue epilogue, void *epilogue_arg) {
+                                   weft_pfor pfor, int threads, void *work, weft_epilogue epilogue,
+                                   void *epilogue_arg) {
   enum { lanes = WEFT_N(weft_lanes), pair = WEFT_N(weft_pair) };
   if (m <= 0 || n <= 0) return;
   if (k <= 0) {
@@ -354,7 +363,8 @@ WEFT_UNUSED void WEFT_N(weft_gemm)(int64_t m, int64_t n, int64_t k, const WEFT_T
     s = crs, crs = ccs, ccs = s;
   }
   if (!pfor || threads < 1) threads = 1;
-  WEFT_N(weft_gemm_job) g = {m, n, k, ars, acs, brs, bcs, crs, ccs, a, b, c, 0, 0, 0, 1, 1, 0, 0, flipped, epilogue, epilogue_arg};
+  WEFT_N(weft_gemm_job) g = {m, n, k, ars, acs, brs, bcs, crs, ccs, a, b, c, 0, 0, 0, 1, 1, 0, 0, flipped,
+                             epilogue, epilogue_arg};
   g.scratch = (WEFT_T *)(((uintptr_t)work + 63) / 64 * 64);
   g.room = WEFT_N(weft_room)(m, n, k), g.room_a = WEFT_N(weft_room_a)(m, n);
   int64_t worth = (m + 3) * n * k / WEFT_N(weft_grain), use = worth < 1 ? 1 : weft_least_(worth, threads);

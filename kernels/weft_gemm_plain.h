@@ -4,7 +4,7 @@
 
 /* ---- dot products: T stored, H held and summed in, ADD and FMA on H ----------------------------------------- */
 
-#define WEFT_DOT_PLAIN(D, T, H, LOAD, STORE, ADD, FMA)                                                        \
+#define WEFT_DOT_PLAIN(D, T, H, LOAD, STORE, ADD, FMA)                                                              \
   WEFT_FN H weft_dot_held_##D(int64_t n, const T *x, int64_t incx, const T *y, int64_t incy) {                      \
     H zero = {0}, sum = {0};                                                                                        \
     for (int64_t i = 0; i < n; i += WEFT_DOT_BLOCK) {                                                               \
@@ -56,7 +56,7 @@ WEFT_GEMM_SIGNED(i16, int16_t, u16, uint16_t)
 WEFT_GEMM_SIGNED(i32, int32_t, u32, uint32_t)
 WEFT_GEMM_SIGNED(i64, int64_t, u64, uint64_t)
 
-/* ---- float16 and bfloat16: operands and product as float32, rounded when a rectangle is final ---------------------- */
+/* ---- float16 and bfloat16: operands and product as float32, rounded when a rectangle is final ------------------- */
 
 #define WEFT_GEMM_HALF(D)                                                                                           \
   WEFT_DOT_PLAIN(D, uint16_t, float, weft_load_##D, weft_store_##D, weft_add_f32, weft_fma_f32)                     \
@@ -71,8 +71,8 @@ WEFT_GEMM_SIGNED(i64, int64_t, u64, uint64_t)
       for (int64_t j = 0; j < g->width; j++) g->p[l * g->width + j] = weft_load_##D(g->x + l * g->ls + j);          \
   }                                                                                                                 \
   /* `rows` x `columns` of x at p, in x's own order where that is contiguous; the strides there */                  \
-  WEFT_APART void weft_widen_all_##D(int64_t rows, int64_t columns, const uint16_t *x, int64_t *rs, int64_t *cs, float *p,\
-                                     weft_pfor pfor, int threads) {                                                 \
+  WEFT_APART void weft_widen_all_##D(int64_t rows, int64_t columns, const uint16_t *x, int64_t *rs, int64_t *cs,    \
+                                     float *p, weft_pfor pfor, int threads) {                                       \
     int turned = *rs == 1 && *cs != 1;                                                                              \
     weft_widen_##D g = {turned ? rows : columns, turned ? *cs : *rs, x, p};                                         \
     int64_t lines = turned ? columns : rows;                                                                        \
@@ -83,7 +83,13 @@ WEFT_GEMM_SIGNED(i64, int64_t, u64, uint64_t)
     else weft_widen_work_##D(&g, 0, lines, 0);                                                                      \
     *rs = turned ? 1 : columns, *cs = turned ? rows : 1;                                                            \
   }                                                                                                                 \
-  typedef struct { int64_t n, crs, ccs; const float *held; uint16_t *c; weft_epilogue epilogue; void *arg; } weft_narrow_##D;\
+  typedef struct {                                                                                                  \
+    int64_t n, crs, ccs;                                                                                            \
+    const float *held;                                                                                              \
+    uint16_t *c;                                                                                                    \
+    weft_epilogue epilogue;                                                                                         \
+    void *arg;                                                                                                      \
+  } weft_narrow_##D;                                                                                                \
   static void weft_narrow_work_##D(void *arg, int64_t i0, int64_t i1, int64_t j0, int64_t j1, int worker) {         \
     const weft_narrow_##D *g = (const weft_narrow_##D *)arg;                                                        \
     for (int64_t i = i0; i < i1; i++) {                                                                             \
@@ -115,7 +121,7 @@ WEFT_GEMM_SIGNED(i64, int64_t, u64, uint64_t)
 WEFT_GEMM_HALF(f16)
 WEFT_GEMM_HALF(bf16)
 
-/* ---- complex: R is the type of a part, P its suffix. Products first, then sums ------------------------------------ */
+/* ---- complex: R is the type of a part, P its suffix. Products first, then sums --------------------------------- */
 
 #define WEFT_GEMM_COMPLEX(D, T, P, R)                                                                               \
   WEFT_DOT_EXACT(D, T)                                                                                              \

@@ -1,10 +1,10 @@
-/* weft_gemm_tile.h: tiles of C held in registers over one block of k. A template, included by weft_gemm_float.h once for
- * whole and once for half vectors: WEFT_T is the element, WEFT_V(x) names what belongs to the vector, WEFT_WIDE says
- * whether tiles of few rows are made wide.
+/* weft_gemm_tile.h: tiles of C held in registers over one block of k. A template, included by weft_gemm_float.h once
+ * for whole and once for half vectors: WEFT_T is the element, WEFT_V(x) names what belongs to the vector, WEFT_WIDE
+ * says whether tiles of few rows are made wide.
  *
- * A tile has `rows` rows and `vectors` vectors of columns. A is read where it lies, at any strides, a number at a time; of
- * B whole vectors, so its columns are contiguous. Rows are reached from one pointer in three: gcc runs out of registers
- * when it keeps one a row.
+ * A tile has `rows` rows and `vectors` vectors of columns. A is read where it lies, at any strides, a number at a time;
+ * of B whole vectors, so its columns are contiguous. Rows are reached from one pointer in three: gcc runs out of
+ * registers when it keeps one a row.
  */
 #define WEFT_TILE_NAME(R, W) WEFT_V(weft_tile_##R##x##W)
 
@@ -35,7 +35,8 @@ WEFT_INLINE void WEFT_V(weft_tile)(const int rows, const int vectors, const WEFT
     if (g->add)
       WEFT_UNROLL for (int i = 0; i < rows; i++)
         WEFT_UNROLL for (int v = 0; v < vectors; v++)
-          acc[i * vectors + v] = WEFT_V(weft_vadd)(WEFT_V(weft_vload)(c + i * g->crs + v * lanes), acc[i * vectors + v]);
+          acc[i * vectors + v] =
+              WEFT_V(weft_vadd)(WEFT_V(weft_vload)(c + i * g->crs + v * lanes), acc[i * vectors + v]);
     WEFT_UNROLL for (int i = 0; i < rows; i++)
       WEFT_UNROLL for (int v = 0; v < vectors; v++)
         WEFT_V(weft_vstore)(c + i * g->crs + v * lanes, acc[i * vectors + v]);
@@ -46,20 +47,20 @@ WEFT_INLINE void WEFT_V(weft_tile)(const int rows, const int vectors, const WEFT
   WEFT_N(weft_edge)(g, rows, vectors * lanes, edge, c);
 }
 
-#define WEFT_TILE(R, W)                                                                                             \
+#define WEFT_TILE_OF(R, W)                                                                                             \
   WEFT_APART void WEFT_TILE_NAME(R, W)(const WEFT_N(weft_panel) * g, const WEFT_T *a, const WEFT_T *b, WEFT_T *c) { \
     WEFT_V(weft_tile)(R, W, g, a, b, c);                                                                            \
   }
-WEFT_TILE(1, 1) WEFT_TILE(2, 1) WEFT_TILE(3, 1) WEFT_TILE(4, 1) WEFT_TILE(5, 1) WEFT_TILE(6, 1)
+WEFT_TILE_OF(1, 1) WEFT_TILE_OF(2, 1) WEFT_TILE_OF(3, 1) WEFT_TILE_OF(4, 1) WEFT_TILE_OF(5, 1) WEFT_TILE_OF(6, 1)
 #if WEFT_TILE_ROWS == 12
-WEFT_TILE(7, 1) WEFT_TILE(8, 1) WEFT_TILE(9, 1) WEFT_TILE(10, 1) WEFT_TILE(11, 1) WEFT_TILE(12, 1)
+WEFT_TILE_OF(7, 1) WEFT_TILE_OF(8, 1) WEFT_TILE_OF(9, 1) WEFT_TILE_OF(10, 1) WEFT_TILE_OF(11, 1) WEFT_TILE_OF(12, 1)
 #endif
 #if WEFT_WIDE
-WEFT_TILE(1, 2) WEFT_TILE(2, 2) WEFT_TILE(3, 2) WEFT_TILE(4, 2) WEFT_TILE(5, 2) WEFT_TILE(6, 2)
-WEFT_TILE(1, 4) WEFT_TILE(1, 8) WEFT_TILE(2, 4) WEFT_TILE(3, 4)
+WEFT_TILE_OF(1, 2) WEFT_TILE_OF(2, 2) WEFT_TILE_OF(3, 2) WEFT_TILE_OF(4, 2) WEFT_TILE_OF(5, 2) WEFT_TILE_OF(6, 2)
+WEFT_TILE_OF(1, 4) WEFT_TILE_OF(1, 8) WEFT_TILE_OF(2, 4) WEFT_TILE_OF(3, 4)
 #if WEFT_TILE_ROWS == 12
-WEFT_TILE(7, 2) WEFT_TILE(8, 2) WEFT_TILE(9, 2) WEFT_TILE(10, 2) WEFT_TILE(11, 2) WEFT_TILE(12, 2)
-WEFT_TILE(1, 16) WEFT_TILE(2, 8) WEFT_TILE(3, 8) WEFT_TILE(4, 4) WEFT_TILE(5, 4) WEFT_TILE(6, 4)
+WEFT_TILE_OF(7, 2) WEFT_TILE_OF(8, 2) WEFT_TILE_OF(9, 2) WEFT_TILE_OF(10, 2) WEFT_TILE_OF(11, 2) WEFT_TILE_OF(12, 2)
+WEFT_TILE_OF(1, 16) WEFT_TILE_OF(2, 8) WEFT_TILE_OF(3, 8) WEFT_TILE_OF(4, 4) WEFT_TILE_OF(5, 4) WEFT_TILE_OF(6, 4)
 #endif
 #endif
 
@@ -89,7 +90,7 @@ static const WEFT_V(weft_tile_fn) WEFT_V(weft_tiles)[][WEFT_TILE_ROWS + 1] = {
 #endif
 #endif
 };
-#undef WEFT_TILE
+#undef WEFT_TILE_OF
 #undef WEFT_TILES_6
 #undef WEFT_TILES_ALL
 #undef WEFT_TILE_NAME

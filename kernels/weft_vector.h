@@ -1,21 +1,20 @@
-/* weft_vector.h: vectors of float32, float64 and integers for products, and what is done with them: V a vector, T an element.
+/* weft_vector.h: vectors of float32, float64 and integers for products, and what is done with them: V a vector, T an
+ * element.
  *
- *   weft_vfma_V(a, b, c)  lane by lane what weft_fma_* is: one rounding in the fma class, a product and a sum in the other
+ *   weft_vfma_V(a, b, c)  lane by lane what weft_fma_* is: one rounding in the fma class, a product and a sum else
  *   weft_four_T(...)      turns lines into columns: 4 lines of float32, 2 of float64
  *
- * Suffixes: f32, f64: whole vectors; f32h, f64h: half as wide. With -DWEFT_SCALAR_BUILD they are arrays in plain C11, for
- * compilers without vector types: the same bits, slowly.
+ * Suffixes: f32, f64: whole vectors; f32h, f64h: half as wide. With -DWEFT_SCALAR_BUILD they are arrays in plain C11,
+ * for compilers without vector types: the same bits, slowly.
  */
 #ifndef WEFT_VECTOR_H
 #define WEFT_VECTOR_H
 #include <string.h>
 #include "weft_scalar.h"
 
-#if defined(WEFT_SCALAR_BUILD)
-enum { WEFT_VECTOR_BYTES = 32 };
-#elif defined(__AVX512F__)
+#if defined(__AVX512F__) && !defined(WEFT_SCALAR_BUILD)
 enum { WEFT_VECTOR_BYTES = 64 };
-#elif defined(__AVX__)
+#elif defined(__AVX__) && !defined(WEFT_SCALAR_BUILD)
 enum { WEFT_VECTOR_BYTES = 32 };
 #else
 enum { WEFT_VECTOR_BYTES = 16 };
@@ -23,18 +22,25 @@ enum { WEFT_VECTOR_BYTES = 16 };
 
 #if defined(__GNUC__)
 #define WEFT_UNUSED static __attribute__((unused)) /* a part of the library instantiates one dtype */
+#if defined(WEFT_SCALAR_BUILD)
+#define WEFT_INLINE static inline
+#else
 #define WEFT_INLINE static inline __attribute__((always_inline))
+#endif
 #define WEFT_APART static __attribute__((noinline, unused))
-#define WEFT_UNROLL _Pragma("GCC unroll 24")
 #else
 #define WEFT_UNUSED static inline
 #define WEFT_INLINE static inline
 #define WEFT_APART static inline
+#endif
+#if defined(__GNUC__) && !defined(WEFT_SCALAR_BUILD)
+#define WEFT_UNROLL _Pragma("GCC unroll 24")
+#else
 #define WEFT_UNROLL
 #endif
 
-/* A lane loop becomes one instruction only where the compiler vectorises straight code (a test looks for it), and takes it
- * long: 24 of them 16 lanes wide in each of 40 tiles. gcc's own names of the instructions save that. */
+/* A lane loop becomes one instruction only where the compiler vectorises straight code (a test looks for it), and takes
+ * it long: 24 of them 16 lanes wide in each of 40 tiles. gcc's own names of the instructions save that. */
 #if defined(WEFT_SCALAR_BUILD) || (!defined(__FMA__) && !defined(__FP_FAST_FMAF))
 #define WEFT_FMA_VECTOR(D, V, a, b, c) weft_vadd_##V(weft_vmul_##V(a, b), c)
 #elif defined(__GNUC__) && !defined(__clang__) && defined(__FMA__) && defined(__x86_64__)
@@ -147,7 +153,8 @@ WEFT_VECTOR_INTEGER(u64, uint64_t)
 #endif
 
 /* how many lines weft_four_* turns at a time */
-enum { weft_lines_f32 = 4, weft_lines_f64 = 2, weft_lines_u8 = 1, weft_lines_u16 = 1, weft_lines_u32 = 1, weft_lines_u64 = 1 };
+enum { weft_lines_f32 = 4, weft_lines_f64 = 2 };
+enum { weft_lines_u8 = 1, weft_lines_u16 = 1, weft_lines_u32 = 1, weft_lines_u64 = 1 };
 
 #if defined(WEFT_SHUFFLES)
 #if defined(__AVX512F__)

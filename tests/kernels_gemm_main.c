@@ -1,4 +1,4 @@
-/* Products of exactly sized operands, for the sanitizers: compared with a loop over k; ends with 1 where one differs. */
+/* Products of exactly sized operands, for the sanitizers, compared with a loop over k; ends with 1 where one differs */
 #include <stdio.h>
 #include <stdlib.h>
 #include "weft_gemm.h"
@@ -19,7 +19,8 @@ static void count(void *arg, int64_t i0, int64_t i1, int64_t j0, int64_t j1, int
     T *c = malloc((size_t)(m * n) * sizeof(T));                                                                     \
     void *work = malloc((size_t)weft_gemm_workspace_##D(m, n, k, threads));                                         \
     counter seen = {0};                                                                                             \
-    int64_t ars = ta ? 1 : k, acs = ta ? m : 1, brs = tb ? 1 : n, bcs = tb ? k : 1, crs = tc ? 1 : n, ccs = tc ? m : 1; \
+    int64_t ars = ta ? 1 : k, acs = ta ? m : 1, brs = tb ? 1 : n, bcs = tb ? k : 1;                  \
+    int64_t crs = tc ? 1 : n, ccs = tc ? m : 1;                                                                     \
     for (int64_t i = 0; i < m * k; i++) a[i] = (T)draw();                                                           \
     for (int64_t i = 0; i < k * n; i++) b[i] = (T)draw();                                                           \
     weft_gemm_##D(m, n, k, a, ars, acs, b, brs, bcs, c, crs, ccs, threads ? weft_parallel_for : 0, threads, work,   \
@@ -41,7 +42,8 @@ CHECK(i8, int8_t)
 CHECK(u32, uint32_t)
 
 int main(void) {
-  static const int sizes[][3] = {{1, 1, 1}, {1, 300, 40}, {2, 261, 9}, {4, 150, 20}, {5, 33, 513}, {12, 32, 64}, {13, 47, 30},
+  static const int sizes[][3] = {{1, 1, 1}, {1, 300, 40}, {2, 261, 9}, {4, 150, 20}, {5, 33, 513}, {12, 32, 64},
+                                 {13, 47, 30},
                                  {40, 3, 70}, {9, 9, 3000}, {26, 512, 90}, {100, 24, 512}, {31, 100, 33}, {60, 850, 33},
                                  {8, 8, 8}, {70, 10, 5}, {3, 17, 0}};
   int bad = 0;
