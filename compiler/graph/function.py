@@ -100,7 +100,7 @@ def function(
 
     inputs: Variables or `In`s. outputs: None, a Variable, a list, or a dict. updates: (shared, new value) pairs or a
     dict; all new values are computed from the old ones. givens: replacements of Variables. mode: None or "compile",
-    "interpret" (NumPy, the definition of meaning). threads: the most that calls use, later `f.threads`; for calls within a
+    "interpret" (NumPy, the definition of meaning). threads: the most that calls use, later `f.threads`; for calls in a
     `with` statement there is `weft.limit_threads`, for the process `weft.set_threads`. Raises UnusedInputError,
     MissingInputError, ShapeError, DTypeError, ArgumentError.
     """
