@@ -132,31 +132,64 @@ static void k1_stage0(void *arg, int64_t begin, int64_t end, int worker) {
         const int64_t b = o * WEFT_BLOCK;
         const int64_t e = weft_min64(b + WEFT_BLOCK, a->n0);
         float lane0[16], end0[16];
-        for (int l = 0; l < 16; l++) lane0[l] = 0.0f;
-        int64_t j = b;
-        for (; j + 16 <= e; j += 16) {
-            #pragma GCC unroll 1
-            for (int l = 0; l < 16; l++) {
-                const int64_t i0 = j + l;
-                const int64_t t0 = weft_checked(i0, a->n1, fault);
-                const int64_t t1 = weft_checked(p2[i0], a->n2, fault);
-                p3[i0] = i0;
-                lane0[l] = lane0[l] + (p0[(a->n2 * t0) + t1] - weft_log_f32(p1[t0]));
+        int32_t hard4 = 0;
+        {
+            for (int l = 0; l < 16; l++) lane0[l] = 0.0f;
+            int64_t j = b;
+            for (; j + 16 <= e; j += 16) {
+                #pragma GCC unroll 1
+                for (int l = 0; l < 16; l++) {
+                    const int64_t i0 = j + l;
+                    const int64_t t0 = weft_checked(i0, a->n1, fault);
+                    const int64_t t1 = weft_checked(p2[i0], a->n2, fault);
+                    hard4 |= weft_log_is_hard_f32(p1[t0]);
+                    p3[i0] = i0;
+                    lane0[l] = lane0[l] + (p0[(a->n2 * t0) + t1] - weft_log_fast_f32(p1[t0]));
+                }
+            }
+            if (j < e) {
+                const int rest = (int)(e - j);
+                #pragma GCC unroll 1
+                for (int l = 0; l < 16; l++) {
+                    const int64_t i0 = j + l;
+                    const int64_t t2 = (l < rest) ? weft_checked(i0, a->n1, fault) : 0;
+                    const int64_t t3 = (l < rest) ? weft_checked((l < rest) ? p2[i0] : 0, a->n2, fault) : 0;
+                    hard4 |= weft_log_is_hard_f32(((l < rest) ? p1[t2] : 0.0f));
+                    const float t4 = ((l < rest) ? p0[(a->n2 * t2) + t3] : 0.0f) - weft_log_fast_f32(((l < rest) ? p1[t2] : 0.0f));
+                    if (l < rest) p3[i0] = i0;
+                    end0[l] = lane0[l] + (l < rest ? t4 : 0.0f);
+                }
+            } else {
+                for (int l = 0; l < 16; l++) end0[l] = lane0[l];
             }
         }
-        if (j < e) {
-            const int rest = (int)(e - j);
-            #pragma GCC unroll 1
-            for (int l = 0; l < 16; l++) {
-                const int64_t i0 = j + l;
-                const int64_t t2 = (l < rest) ? weft_checked(i0, a->n1, fault) : 0;
-                const int64_t t3 = (l < rest) ? weft_checked((l < rest) ? p2[i0] : 0, a->n2, fault) : 0;
-                const float t4 = ((l < rest) ? p0[(a->n2 * t2) + t3] : 0.0f) - weft_log_f32(((l < rest) ? p1[t2] : 0.0f));
-                if (l < rest) p3[i0] = i0;
-                end0[l] = lane0[l] + (l < rest ? t4 : 0.0f);
+        if (hard4) {
+            for (int l = 0; l < 16; l++) lane0[l] = 0.0f;
+            int64_t j = b;
+            for (; j + 16 <= e; j += 16) {
+                #pragma GCC unroll 1
+                for (int l = 0; l < 16; l++) {
+                    const int64_t i0 = j + l;
+                    const int64_t t5 = weft_checked(i0, a->n1, fault);
+                    const int64_t t6 = weft_checked(p2[i0], a->n2, fault);
+                    p3[i0] = i0;
+                    lane0[l] = lane0[l] + (p0[(a->n2 * t5) + t6] - weft_log_f32(p1[t5]));
+                }
             }
-        } else {
-            for (int l = 0; l < 16; l++) end0[l] = lane0[l];
+            if (j < e) {
+                const int rest = (int)(e - j);
+                #pragma GCC unroll 1
+                for (int l = 0; l < 16; l++) {
+                    const int64_t i0 = j + l;
+                    const int64_t t7 = (l < rest) ? weft_checked(i0, a->n1, fault) : 0;
+                    const int64_t t8 = (l < rest) ? weft_checked((l < rest) ? p2[i0] : 0, a->n2, fault) : 0;
+                    const float t9 = ((l < rest) ? p0[(a->n2 * t7) + t8] : 0.0f) - weft_log_f32(((l < rest) ? p1[t7] : 0.0f));
+                    if (l < rest) p3[i0] = i0;
+                    end0[l] = lane0[l] + (l < rest ? t9 : 0.0f);
+                }
+            } else {
+                for (int l = 0; l < 16; l++) end0[l] = lane0[l];
+            }
         }
         float end0_8[8];
         for (int l = 0; l < 8; l++) end0_8[l] = end0[l] + end0[l + 8];
