@@ -203,7 +203,7 @@ def main() -> int:
     for d in args.dtypes.split(","):
         for threads in map(int, args.threads.split(",")):
             contest.set_threads(threads)
-            peak = max(contest.peak(d, threads, args.seconds) for _ in range(3))
+            peak = max(contest.peak(d, threads, args.seconds) for _ in range(8))
             title = f"{d}, {threads} thread{'s' * (threads > 1)}, OpenBLAS for {core}, fma peak {peak:.0f} GFLOP/s"
             print(
                 f"\n### {title}\n\n| m x k x n | us | OpenBLAS | ratio | of peak |\n|---|--:|--:|--:|--:|", flush=True
