@@ -189,7 +189,7 @@ WEFT_LANE double weft_atanh_f64(double x) {
   even = weft_fma_f64(even, w, 0.33333333333333054);
   odd = weft_fma_f64(odd, w, 0.2000000000021753);
   double y = weft_fma_f64(t * z, weft_fma_f64(odd, z, even), k * (0.5 * WEFT_LN2_LO_f64_));
-  y = weft_fma_f64(k, 0.5 * WEFT_LN2_HI_f64_, t) + y;
+  y = weft_head_f64_(k * (0.5 * WEFT_LN2_HI_f64_), t, y);
   uint64_t edge = 0x7ff0000000000000ull | (weft_mask_f64_(a != 1.0) & 0x0008000000000000ull);
   return weft_with_sign_f64_(a < 1.0 ? y : weft_frombits_f64(edge), x);
 }
