@@ -33,11 +33,12 @@ WEFT_LANE double weft_erf_f64(double x) {
   d = weft_fma_f64(d, v, 6.44383737482223e-05);
   d = weft_fma_f64(d, v, -0.0002091948248581136);
   p = weft_fma_f64(weft_fma_f64(d, a, c), y, weft_fma_f64(b, a, p));
-  double q = weft_fma_f64(a, 0x1.20dd750429b6dp+0, a * weft_fma_f64(a, p, 0x1.1ae3a914fed80p-56));
+  p = a * weft_fma_f64(a, p, 0x1.1ae3a914fed80p-56);
+  double q = weft_fma_f64(a, 0x1.20dd750429b6dp+0, p), ql = weft_fma_f64(a, 0x1.20dd750429b6dp+0, -q) + p;
   double t = weft_fma_f64(q, -0x1.71547652b82fep+0, WEFT_MAGIC_f64_ + 1023.0), k = t - (WEFT_MAGIC_f64_ + 1023.0);
   double r = weft_fma_f64(k, -WEFT_LN2_LO_f64_, weft_fma_f64(k, -WEFT_LN2_HI_f64_, -q));
-  double s = weft_frombits_f64(weft_bits_f64(t) << 52);
-  return weft_with_sign_f64_(weft_fma_f64(-weft_expm1_core_f64_(r), s, 1.0 - s), x);
+  double s = weft_frombits_f64(weft_bits_f64(t) << 52), z = r * r, e = weft_fma_f64(z, weft_expm1_tail_f64_(r, z), -ql);
+  return weft_with_sign_f64_(weft_fma_f64(-e, s, weft_fma_f64(-r, s, 1.0 - s)), x);
 }
 
 /* e^-a^2 H(t) / (a + 2) for a = |x| <= 28, t = (a - 2) / (a + 2) (the variable of Shepherd and Laframboise, 1981); err

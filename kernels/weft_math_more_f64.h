@@ -145,7 +145,7 @@ WEFT_LANE double weft_log_of_two_f64_(double one, double u, double l, double mor
   double f = weft_fma_f64(u, s, weft_fma_f64(one, s, -1.0)), t = l * s;
   t = t * weft_fma_f64(f, f - 1.0, 1.0); /* l / (1 + f) */
   double w = weft_fma_f64(k, WEFT_LN2_LO_f64_, weft_log_tail_f64_(f) + t);
-  return weft_fma_f64(k, WEFT_LN2_HI_f64_, f) + w;
+  return weft_head_f64_(k * WEFT_LN2_HI_f64_, f, w);
 }
 
 /* log(1 + u), u = |x| + x^2 / (1 + sqrt(1 + x^2)). Above 2^60 that is log(2 |x|), taken from 2^-64 |x|. */
@@ -189,7 +189,7 @@ WEFT_LANE double weft_atanh_f64(double x) {
   even = weft_fma_f64(even, w, 0.33333333333333054);
   odd = weft_fma_f64(odd, w, 0.2000000000021753);
   double y = weft_fma_f64(t * z, weft_fma_f64(odd, z, even), k * (0.5 * WEFT_LN2_LO_f64_));
-  y = weft_fma_f64(k, 0.5 * WEFT_LN2_HI_f64_, t) + y;
+  y = weft_head_f64_(k * (0.5 * WEFT_LN2_HI_f64_), t, y);
   uint64_t edge = 0x7ff0000000000000ull | (weft_mask_f64_(a != 1.0) & 0x0008000000000000ull);
   return weft_with_sign_f64_(a < 1.0 ? y : weft_frombits_f64(edge), x);
 }
