@@ -152,6 +152,41 @@ WEFT_FN double weft_fma_f64(double a, double b, double c) { return a * b + c; }
 #endif
 #endif
 
+/* ---- x / d from y = 1 / d, where many x share a d ------------------------------------------------------
+ *
+ * The product x y is within two units in the last place. One correction brings it within one, and the next, by
+ * Markstein's theorem (IBM J. Res. Dev. 34, 1990: y correctly rounded, the remainder exact), makes it the correctly
+ * rounded quotient: the bits of the division, at a quarter of its time. Hard are quotients for which a step could leave
+ * the range of normal numbers. Without hardware fma it is the division. */
+
+#define WEFT_QUOTIENT(D, T, I, U, SIGN, LEAST, MOST, LEAST_D, MOST_D)                                             \
+  WEFT_FN T weft_truediv_fast_##D(T x, T d, T y) {                                                                \
+    T q = x * y;                                                                                                  \
+    U sign = weft_bits_##D(q) & SIGN;                                                                             \
+    q = weft_fma_##D(weft_fma_##D(-q, d, x), y, q);                                                               \
+    q = weft_fma_##D(weft_fma_##D(-q, d, x), y, q);                                                               \
+    return weft_frombits_##D(weft_bits_##D(q) | sign); /* 0 of a negative zero */                                 \
+  }                                                                                                               \
+  WEFT_FN I weft_truediv_is_hard_##D(T x, T d, T y) {                                                             \
+    T a = weft_frombits_##D(weft_bits_##D(x) & ~SIGN), b = weft_frombits_##D(weft_bits_##D(d) & ~SIGN);           \
+    (void)y;                                                                                                      \
+    return ((a < (T)LEAST) & (a != 0)) | !(a <= (T)MOST) | !((b >= (T)LEAST_D) & (b <= (T)MOST_D));               \
+  }
+#define WEFT_QUOTIENT_PLAIN(D, T, I)                                                                              \
+  WEFT_FN T weft_truediv_fast_##D(T x, T d, T y) { (void)y; return x / d; }                                       \
+  WEFT_FN I weft_truediv_is_hard_##D(T x, T d, T y) { (void)x; (void)d; (void)y; return 0; }
+
+#if defined(__CUDACC__) || defined(__FMA__) || defined(__FP_FAST_FMAF)
+WEFT_QUOTIENT(f32, float, int32_t, uint32_t, 0x80000000u, 0x1p-76, 0x1p90, 0x1p-30, 0x1p30)
+#else
+WEFT_QUOTIENT_PLAIN(f32, float, int32_t)
+#endif
+#if defined(__CUDACC__) || defined(__FMA__) || defined(__FP_FAST_FMA)
+WEFT_QUOTIENT(f64, double, int64_t, uint64_t, 0x8000000000000000ull, 0x1p-900, 0x1p900, 0x1p-100, 0x1p100)
+#else
+WEFT_QUOTIENT_PLAIN(f64, double, int64_t)
+#endif
+
 #include "weft_math_f32.h"
 #include "weft_math_f64.h"
 #include "weft_math_more_f64.h"
