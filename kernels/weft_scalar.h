@@ -21,6 +21,12 @@
 #else
 #define WEFT_FN static inline
 #endif
+/* One that a loop calls for each element: gcc at -O2 leaves the longer ones out of line, and the loop without vectors. */
+#ifdef __CUDACC__
+#define WEFT_LANE WEFT_FN
+#else
+#define WEFT_LANE WEFT_FN __attribute__((always_inline))
+#endif
 
 #ifdef __CUDACC_RTC__
 #ifndef WEFT_OWN_STDINT
@@ -70,7 +76,7 @@ WEFT_FN double weft_frombits_f64(uint64_t u) { union { double f; uint64_t u; } v
 
 /* Adding 2^(e+13) leaves exactly the 11 bits of a float16 with exponent e; e is held at that of the
  * smallest normal, so denormals round at their fixed spacing. */
-WEFT_FN float weft_round_f16(float x) {
+WEFT_LANE float weft_round_f16(float x) {
   uint32_t u = weft_bits_f32(x), sign = u & 0x80000000u, a = u & 0x7fffffffu;
   uint32_t e = a & 0x7f800000u;
   e = e < 0x38800000u ? 0x38800000u : e;
@@ -83,14 +89,14 @@ WEFT_FN float weft_round_f16(float x) {
   return weft_frombits_f32(r | sign);
 }
 
-WEFT_FN float weft_round_bf16(float x) {
+WEFT_LANE float weft_round_bf16(float x) {
   uint32_t u = weft_bits_f32(x);
   uint32_t r = (u + 0x7fffu + ((u >> 16) & 1u)) & 0xffff0000u;
   r = (u & 0x7fffffffu) > 0x7f800000u ? (u | 0x00400000u) & 0xffff0000u : r;
   return weft_frombits_f32(r);
 }
 
-WEFT_FN float weft_load_f16(const uint16_t *p) {
+WEFT_LANE float weft_load_f16(const uint16_t *p) {
   uint32_t h = *p, a = h & 0x7fffu;
   uint32_t normal = (a << 13) + 0x38000000u;
   normal += a >= 0x7c00u ? 0x38000000u : 0u;
@@ -98,7 +104,7 @@ WEFT_FN float weft_load_f16(const uint16_t *p) {
   return weft_frombits_f32((a < 0x0400u ? tiny : normal) | (h & 0x8000u) << 16);
 }
 
-WEFT_FN void weft_store_f16(uint16_t *p, float x) {
+WEFT_LANE void weft_store_f16(uint16_t *p, float x) {
   uint32_t u = weft_bits_f32(weft_round_f16(x)), a = u & 0x7fffffffu;
   uint32_t clamped = a < 0x38800000u ? a : 0u; /* below the smallest normal */
   uint32_t tiny = (uint32_t)(int32_t)(weft_frombits_f32(clamped) * 16777216.0f);
@@ -109,12 +115,12 @@ WEFT_FN void weft_store_f16(uint16_t *p, float x) {
   *p = (uint16_t)(h | ((u >> 16) & 0x8000u));
 }
 
-WEFT_FN float weft_load_bf16(const uint16_t *p) { return weft_frombits_f32((uint32_t)*p << 16); }
-WEFT_FN void weft_store_bf16(uint16_t *p, float x) { *p = (uint16_t)(weft_bits_f32(weft_round_bf16(x)) >> 16); }
+WEFT_LANE float weft_load_bf16(const uint16_t *p) { return weft_frombits_f32((uint32_t)*p << 16); }
+WEFT_LANE void weft_store_bf16(uint16_t *p, float x) { *p = (uint16_t)(weft_bits_f32(weft_round_bf16(x)) >> 16); }
 
 /* To the float next towards zero with its last bit set when anything was lost: rounding the result again
  * to at most 22 bits equals rounding x once. */
-WEFT_FN float weft_odd_f32(double x) {
+WEFT_LANE float weft_odd_f32(double x) {
   float f = (float)x;
   double back = (double)f;
   uint32_t u = weft_bits_f32(f);
@@ -150,41 +156,6 @@ WEFT_FN double weft_fma_f64(double a, double b, double c) { return __builtin_fma
 #else
 WEFT_FN double weft_fma_f64(double a, double b, double c) { return a * b + c; }
 #endif
-#endif
-
-/* ---- x / d from y = 1 / d, where many x share a d ------------------------------------------------------
- *
- * The product x y is within two units in the last place. One correction brings it within one, and the next, by
- * Markstein's theorem (IBM J. Res. Dev. 34, 1990: y correctly rounded, the remainder exact), makes it the correctly
- * rounded quotient: the bits of the division, at a quarter of its time. Hard are quotients for which a step could leave
- * the range of normal numbers. Without hardware fma it is the division. */
-
-#define WEFT_QUOTIENT(D, T, I, U, SIGN, LEAST, MOST, LEAST_D, MOST_D)                                             \
-  WEFT_FN T weft_truediv_fast_##D(T x, T d, T y) {                                                                \
-    T q = x * y;                                                                                                  \
-    U sign = weft_bits_##D(q) & SIGN;                                                                             \
-    q = weft_fma_##D(weft_fma_##D(-q, d, x), y, q);                                                               \
-    q = weft_fma_##D(weft_fma_##D(-q, d, x), y, q);                                                               \
-    return weft_frombits_##D(weft_bits_##D(q) | sign); /* 0 of a negative zero */                                 \
-  }                                                                                                               \
-  WEFT_FN I weft_truediv_is_hard_##D(T x, T d, T y) {                                                             \
-    T a = weft_frombits_##D(weft_bits_##D(x) & ~SIGN), b = weft_frombits_##D(weft_bits_##D(d) & ~SIGN);           \
-    (void)y;                                                                                                      \
-    return ((a < (T)LEAST) & (a != 0)) | !(a <= (T)MOST) | !((b >= (T)LEAST_D) & (b <= (T)MOST_D));               \
-  }
-#define WEFT_QUOTIENT_PLAIN(D, T, I)                                                                              \
-  WEFT_FN T weft_truediv_fast_##D(T x, T d, T y) { (void)y; return x / d; }                                       \
-  WEFT_FN I weft_truediv_is_hard_##D(T x, T d, T y) { (void)x; (void)d; (void)y; return 0; }
-
-#if defined(__CUDACC__) || defined(__FMA__) || defined(__FP_FAST_FMAF)
-WEFT_QUOTIENT(f32, float, int32_t, uint32_t, 0x80000000u, 0x1p-76, 0x1p90, 0x1p-30, 0x1p30)
-#else
-WEFT_QUOTIENT_PLAIN(f32, float, int32_t)
-#endif
-#if defined(__CUDACC__) || defined(__FMA__) || defined(__FP_FAST_FMA)
-WEFT_QUOTIENT(f64, double, int64_t, uint64_t, 0x8000000000000000ull, 0x1p-900, 0x1p900, 0x1p-100, 0x1p100)
-#else
-WEFT_QUOTIENT_PLAIN(f64, double, int64_t)
 #endif
 
 #include "weft_math_f32.h"

@@ -6,7 +6,8 @@ What stands inside the outer loops is printed by c_loops.py, which also says how
 from __future__ import annotations
 
 from ..ir import lengths
-from ..ir.node import Node, build
+from ..ir.dtypes import DTYPES
+from ..ir.node import Node, build, topological
 from ..lower.kernel import Nest
 from . import scalar
 from .c_loops import ROLLED, LoopPrinter, join, lanes, place_type
@@ -14,6 +15,9 @@ from .expressions import Scope, Text, strip
 from .nests import acc_node, acc_type, accumulates, hoist, rounded, start_of, value_type, whole, wide
 
 GRAIN = 16384  # operations below which a chunk is not worth waking a thread for
+
+LINE = 64  # bytes of a line of the cache
+LONGEST_PREFETCHED = 32768  # bytes of a row: more would drive out what is being worked on
 
 RECTANGLE = "int64_t i_begin, int64_t i_end, int64_t j_begin, int64_t j_end"
 
@@ -178,6 +182,7 @@ class KernelPrinter(LoopPrinter):
             return
         if len(names) == 1:
             out.open(f"for (int64_t i{names[0]} = begin; i{names[0]} < end; i{names[0]}++)")
+            self.prefetch(out, scope, variables[0], statements)
             inner.bind(variables[0], f"i{names[0]}")
         else:
             out.open("for (int64_t o = begin; o < end; o++)")
@@ -192,6 +197,32 @@ class KernelPrinter(LoopPrinter):
                 inner.bind(v, f"i{k}")
         self.statements(out, inner, statements)
         out.close()
+
+    def prefetch(self, out: Text, scope: Scope, row: Node, statements: list[Node]) -> None:
+        """Asks for the next row while several loops work on this one: memory would rest in all but the first."""
+        loops = [s for s in statements if s.op == "loop"]
+        if len(loops) < 2:
+            return
+        along = build("index", index=loops[0].attr("index")[0])
+        rows: dict[int, Node] = {}
+        for n in topological(loops[0].inputs[1:]):
+            if n.op != "load" or n.attr("buffer") < 0 or row not in topological([n.inputs[0]]):
+                continue
+            if lengths.coefficient(n.inputs[0], along) == 1:
+                rows.setdefault(n.attr("buffer"), n)
+        here = f"i{row.attr('index')}"
+        extent = self.closed(loops[0].inputs[0])
+        for buffer, n in rows.items():
+            item = DTYPES[n.type.dtype].itemsize
+            out.open(f"if ({here} + 1 < end && {extent} <= {LONGEST_PREFETCHED // item})")
+            out.open(f"for (int64_t q = 0; q < {extent}; q += {max(LINE // item, 1)})")
+            next_row = scope.inner()
+            next_row.bind(row, f"({here} + 1)")
+            next_row.bind(along, "q")
+            next_row.emit(out, [n.inputs[0]])
+            out(f"__builtin_prefetch(&{self.pointer(buffer)}[{strip(next_row[n.inputs[0]])}]);")
+            out.close()
+            out.close()
 
     # Column reductions: lanes of whole tiles of columns
 

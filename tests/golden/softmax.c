@@ -13,6 +13,11 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
     float *restrict const s1 = a->s1 + worker * a->n1;
     (void)a, (void)worker;
     for (int64_t i0 = begin; i0 < end; i0++) {
+        if (i0 + 1 < end && a->n1 <= 8192) {
+            for (int64_t q = 0; q < a->n1; q += 16) {
+                __builtin_prefetch(&p0[(a->n1 * (i0 + 1)) + q]);
+            }
+        }
         const int64_t t0 = a->n1 * i0;
         float acc0 = (-WEFT_INF_f32);
         for (int64_t b = 0; b < a->n1; b += WEFT_BLOCK) {
