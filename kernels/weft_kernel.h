@@ -13,6 +13,7 @@
 #include "weft_random.h"
 
 #define WEFT_BLOCK 1024 /* elements of a reduction between two flushes of its lanes (docs/numerics.md) */
+#define WEFT_PART 256   /* and of a block between two flushes into its lanes */
 #define WEFT_TILE 128   /* columns of a column reduction worked on at once */
 #define WEFT_STRIP 256  /* elements after which it is asked whether an argument was hard for a fast function */
 
@@ -56,6 +57,28 @@ typedef union {
 
 WEFT_FN int64_t weft_min64(int64_t a, int64_t b) { return a < b ? a : b; }
 WEFT_FN int64_t weft_max64(int64_t a, int64_t b) { return a > b ? a : b; }
+
+/* Blocks of a sum, added with what rounding took of each addition kept apart (Knuth, TAOCP 2, 4.2.2: TwoSum): the error of
+ * a sum does not grow with the number of its blocks. `low` of an overflown sum is NaN and does not count. */
+#define WEFT_JOIN(D, T)                                        \
+    WEFT_LANE void weft_join_##D(T *sum, T *low, T x) {        \
+        T s = *sum + x, t = s - *sum;                          \
+        *low += (*sum - (s - t)) + (x - t);                    \
+        *sum = s;                                              \
+    }                                                          \
+    WEFT_LANE T weft_joined_##D(T sum, T low) { return low == low ? sum + low : sum; }
+WEFT_JOIN(f32, float)
+WEFT_JOIN(f64, double)
+#define WEFT_JOIN_PARTS(D, C, R)                                                          \
+    WEFT_LANE void weft_join_##D(C *sum, C *low, C x) {                                   \
+        weft_join_##R(&sum->re, &low->re, x.re);                                          \
+        weft_join_##R(&sum->im, &low->im, x.im);                                          \
+    }                                                                                     \
+    WEFT_LANE C weft_joined_##D(C sum, C low) {                                           \
+        return weft_complex_##D(weft_joined_##R(sum.re, low.re), weft_joined_##R(sum.im, low.im)); \
+    }
+WEFT_JOIN_PARTS(c64, weft_c64, f32)
+WEFT_JOIN_PARTS(c128, weft_c128, f64)
 
 #ifndef WEFT_DEVICE
 /* Sizes in memory. INT64_MAX stands for more than an int64 counts and stays that, whatever is done to it (no times that

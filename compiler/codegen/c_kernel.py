@@ -10,7 +10,7 @@ from ..ir.dtypes import DTYPES
 from ..ir.node import Node, build, topological
 from ..lower.kernel import Nest
 from . import scalar
-from .c_loops import ROLLED, LoopPrinter, join, lanes, place_type
+from .c_loops import ROLLED, LoopPrinter, compensated, join, joined, lanes, place_type
 from .expressions import Scope, Text, strip
 from .nests import acc_node, acc_type, accumulates, hoist, rounded, start_of, value_type, whole, wide
 
@@ -295,45 +295,58 @@ class KernelPrinter(LoopPrinter):
             return
         over = "for (int64_t c = 0; c < width; c++)"
         for a in accs:
-            n = a.attr("acc")
+            n, start = a.attr("acc"), start_of(a)
             out(f"{acc_type(a)} acc{n}[WEFT_TILE];")
-            out(f"{over} acc{n}[c] = {start_of(a)};")
+            out(f"{over} acc{n}[c] = {start};")
             if a.attr("fold") == "argmax":
                 out(f"{value_type(a)} best{n}[WEFT_TILE];")
+            if compensated(a):
+                out(f"{acc_type(a)} low{n}[WEFT_TILE];")
+                out(f"{over} low{n}[c] = {start};")
         out.open(f"for (int64_t b = 0; b < {extent}; b += WEFT_BLOCK)")
+        out(f"const int64_t e = weft_min64(b + WEFT_BLOCK, {extent});")
         for a in accs:
             n = a.attr("acc")
-            ident = scalar.identity(a.attr("fold"), wide(a.attr("dtype")))
             if a.attr("fold") == "argmax":  # the first of the largest, in whatever order: no lanes
                 out(f"{value_type(a)} lane{n}[1][WEFT_TILE];")
                 out(f"{place_type(a)} at{n}[1][WEFT_TILE];")
-                out(f"{over} lane{n}[0][c] = {ident}, at{n}[0][c] = 0;")
+                out(f"{over} lane{n}[0][c] = {self.start(a)}, at{n}[0][c] = 0;")
                 continue
-            out(f"{value_type(a)} lane{n}[{lanes(a)}][WEFT_TILE];")
-            out(f"for (int l = 0; l < {lanes(a)}; l++) {over} lane{n}[l][c] = {ident};")
-        out(f"const int64_t e = weft_min64(b + WEFT_BLOCK, {extent});")
-        out.open(f"for (int64_t i{k} = b; i{k} < e; i{k}++)")
+            out(f"{value_type(a)} lane{n}[{lanes(a)}][WEFT_TILE], all{n}[{lanes(a)}][WEFT_TILE];")
+            out(f"for (int l = 0; l < {lanes(a)}; l++) {over} all{n}[l][c] = {self.start(a)};")
+        out.open("for (int64_t p = b; p < e; p += WEFT_PART)")
+        out("const int64_t f = weft_min64(p + WEFT_PART, e);")
+        laned = [a for a in accs if a.attr("fold") != "argmax"]
+        for a in laned:
+            out(f"for (int l = 0; l < {lanes(a)}; l++) {over} lane{a.attr('acc')}[l][c] = {self.start(a)};")
+        out.open(f"for (int64_t i{k} = p; i{k} < f; i{k}++)")
         for a in accs:
             n = a.attr("acc")
-            row = "0" if a.attr("fold") == "argmax" else f"(i{k} - b) % {lanes(a)}"
+            row = "0" if a.attr("fold") == "argmax" else f"(i{k} - p) % {lanes(a)}"
             out(f"{value_type(a)} *restrict const into{n} = lane{n}[{row}];")
             if a.attr("fold") == "argmax":
                 out(f"const {place_type(a)} row{n} = ({place_type(a)})(i{k} - b);")
         self.over_columns(out, inner, last, stores, accs)
         out.close()
-        for a in accs:
+        for a in laned:
             n = a.attr("acc")
-            if a.attr("fold") != "argmax":
-                step = scalar.fold_text(a.attr("fold"), a.attr("dtype"), f"lane{n}[l][c]", f"lane{n}[l + h][c]")
-                out(f"for (int h = {lanes(a) // 2}; h; h /= 2) for (int l = 0; l < h; l++)")
-                out(f"    {over} lane{n}[l][c] = {strip(step)};")
-            out(f"{over} {join(a, f'lane{n}[0][c]', '[c]', 'b')}")
+            step = scalar.fold_text(a.attr("fold"), a.attr("dtype"), f"all{n}[l][c]", f"lane{n}[l][c]")
+            out(f"for (int l = 0; l < {lanes(a)}; l++) {over} all{n}[l][c] = {strip(step)};")
         out.close()
         for a in accs:
             n = a.attr("acc")
-            done = rounded(a, f"acc{n}[c]")
+            if a in laned:
+                step = scalar.fold_text(a.attr("fold"), a.attr("dtype"), f"all{n}[l][c]", f"all{n}[l + h][c]")
+                out(f"for (int h = {lanes(a) // 2}; h; h /= 2) for (int l = 0; l < h; l++)")
+                out(f"    {over} all{n}[l][c] = {strip(step)};")
+            block = f"all{n}[0][c]" if a in laned else f"lane{n}[0][c]"
+            out(f"{over} {join(a, block, '[c]', 'b')}")
+        out.close()
+        for a in accs:
+            n = a.attr("acc")
+            done = rounded(a, joined(a, f"acc{n}[c]", f"low{n}[c]"))
             if done != f"acc{n}[c]":
-                out(f"for (int64_t c = 0; c < width; c++) acc{n}[c] = {done};")
+                out(f"{over} acc{n}[c] = {done};")
             scope.bind(acc_node(a), f"acc{n}[c]")
 
     # Whole-tensor reductions: each stage a parallel loop over blocks, joined in order
@@ -384,13 +397,13 @@ class KernelPrinter(LoopPrinter):
         out("const int64_t b = o * WEFT_BLOCK;")
         self.block_of(out, inner, body, accs, k, "b", f"weft_min64(b + WEFT_BLOCK, {extent})")
         blocks = f"(({extent} + WEFT_BLOCK - 1) / WEFT_BLOCK)"
-        join: list[str] = []
+        ends: list[str] = []
         for a in accs:
             n = a.attr("acc")
             if a.attr("fold") == "argmax":
                 self.search(out, inner, a, k, "b")
                 out(f"s{part}[o] = block{n}, s{part + 1}[o] = b + at{n};")
-                join.append(
+                ends.append(
                     f"{{ int64_t best = 0; for (int64_t o = 1; o < {blocks}; o++) "
                     f"if (WEFT_BETTER(a->s{part}[o], a->s{part}[best])) "
                     f"best = o; a->acc{n} = a->s{part + 1}[best]; }}"
@@ -398,17 +411,22 @@ class KernelPrinter(LoopPrinter):
                 part += 2
             else:
                 out(f"s{part}[o] = block{n};")
-                fold = strip(scalar.fold_text(a.attr("fold"), a.attr("dtype"), f"a->acc{n}", f"a->s{part}[o]"))
-                join.append(f"a->acc{n} = {extent} > 0 ? a->s{part}[0] : {start_of(a)};")
-                join.append(f"for (int64_t o = 1; o < {blocks}; o++) a->acc{n} = {fold};")
-                done = rounded(a, f"a->acc{n}")
+                ends.append(f"a->acc{n} = {extent} > 0 ? a->s{part}[0] : {start_of(a)};")
+                if compensated(a):
+                    ends.append(f"{value_type(a)} low{n} = {start_of(a)};")
+                    call = scalar.call("join", wide(a.attr("dtype")), f"&a->acc{n}", f"&low{n}", f"a->s{part}[o]")
+                    ends.append(f"for (int64_t o = 1; o < {blocks}; o++) {call};")
+                else:
+                    fold = strip(scalar.fold_text(a.attr("fold"), a.attr("dtype"), f"a->acc{n}", f"a->s{part}[o]"))
+                    ends.append(f"for (int64_t o = 1; o < {blocks}; o++) a->acc{n} = {fold};")
+                done = rounded(a, joined(a, f"a->acc{n}", f"low{n}"))
                 if done != f"a->acc{n}":
-                    join.append(f"a->acc{n} = {done};")
+                    ends.append(f"a->acc{n} = {done};")
                 part += 1
             known.bind(acc_node(a), f"acc{n}")
         out.close()
         calls.append(f"call->parallel_for({blocks}, {max(GRAIN // 1024, 1)}, call->threads, {name}, &args);")
-        calls.extend(join)
+        calls.extend(ends)
         return part
 
     # The launcher

@@ -1,7 +1,8 @@
 """Statements of a loop nest -> GNU C: loops of stores, blocks of folds, strips of functions with hard arguments.
 
 Reductions follow the contract of docs/numerics.md: elements in row-major order of the folded axes, in blocks of
-WEFT_BLOCK, within a block in lanes (element e in lane e mod L), lanes joined by a fixed tree, blocks ascending.
+WEFT_BLOCK, a block in parts of WEFT_PART, a part in lanes (element e in lane e mod L); the lanes of a block's parts are
+added, then joined by a fixed tree, the blocks ascending.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import itertools
 from collections.abc import Callable
 
 from ...runtime.errors import InternalError
+from ..ir.dtypes import DTYPES
 from ..ir.node import Node, build
 from ..lower.kernel import Nest
 from . import scalar
@@ -32,6 +34,16 @@ def lanes(acc: Node) -> int:
 def fold_of(a: Node) -> str:
     """The fold of a block's lanes: an argmax is that of max, whose place is searched for afterwards."""
     return "max" if a.attr("fold") == "argmax" else a.attr("fold")
+
+
+def compensated(a: Node) -> bool:
+    """Whether blocks are joined with what rounding took of each addition kept: sums of floats."""
+    return a.attr("fold") == "sum" and DTYPES[a.attr("dtype")].kind in "fc"
+
+
+def joined(a: Node, acc: str, low: str) -> str:
+    """The value of an accumulator when all blocks are in."""
+    return scalar.call("joined", wide(a.attr("dtype")), acc, low) if compensated(a) else acc
 
 
 def place_type(acc: Node) -> str:
@@ -124,6 +136,8 @@ class LoopPrinter:
             out(f"{acc_type(a)} acc{a.attr('acc')} = {start_of(a)};")
             if a.attr("fold") == "argmax":
                 out(f"{value_type(a)} best{a.attr('acc')} = {scalar.identity('argmax', wide(a.attr('dtype')))};")
+            if compensated(a):
+                out(f"{acc_type(a)} low{a.attr('acc')} = {start_of(a)};")
         out.open(f"for (int64_t b = 0; b < {extent}; b += WEFT_BLOCK)")
         self.block_of(out, inner, body, accs, k, "b", f"weft_min64(b + WEFT_BLOCK, {extent})")
         for a in accs:
@@ -138,7 +152,7 @@ class LoopPrinter:
         out.close()
         for a in accs:
             n = a.attr("acc")
-            done = rounded(a, f"acc{n}")
+            done = rounded(a, joined(a, f"acc{n}", f"low{n}"))
             if done != f"acc{n}":
                 out(f"acc{n} = {done};")
             scope.bind(acc_node(a), f"acc{n}")
@@ -146,7 +160,8 @@ class LoopPrinter:
     def block_of(
         self, out: Text, inner: Scope, body: list[Node], accs: list[Node], k: int, start: str, stop: str
     ) -> None:
-        """One block: full rounds of lanes, the rest, and the tree over the lanes, whose result is `block`.
+        """One block: its parts, each of full rounds of lanes and the rest, the sum of their lanes, and the tree over
+        that, whose result is `block`.
 
         What follows the rounds is written to arrays of its own, never over what it is computed of: else gcc makes of a
         maximum stores under a mask, and whoever reads those at once waits for them.
@@ -154,25 +169,32 @@ class LoopPrinter:
         out(f"const int64_t e = {stop};")
         for a in accs:
             n = a.attr("acc")
-            out(f"{value_type(a)} lane{n}[{lanes(a)}], end{n}[{lanes(a)}];")
+            out(f"{value_type(a)} lane{n}[{lanes(a)}], end{n}[{lanes(a)}], all{n}[{lanes(a)}];")
         inner = inner.inner()
         flags = inner.hard_flags(values_of(body)) if not self.in_place else []
         self.declare(out, flags)
         for fast in (True, False) if flags else (False,):
             if flags:
                 out.open("" if fast else f"if ({' | '.join(flags)})")
-            for a in accs:
-                out(f"for (int l = 0; l < {lanes(a)}; l++) lane{a.attr('acc')}[l] = {self.start(a)};")
+            self.fill(out, accs, "all")
+            out.open(f"for (int64_t p = {start}; p < e; p += WEFT_PART)")
+            out("const int64_t f = weft_min64(p + WEFT_PART, e);")
+            self.fill(out, accs, "lane")
             inner.fast = fast
-            self.rounds(out, inner, body, accs, k, start)
+            self.rounds(out, inner, body, accs, k)
+            for a in accs:
+                n = a.attr("acc")
+                step = scalar.fold_text(fold_of(a), a.attr("dtype"), f"all{n}[l]", f"end{n}[l]")
+                out(f"for (int l = 0; l < {lanes(a)}; l++) all{n}[l] = {strip(step)};")
+            out.close()
             if flags:
                 out.close()
         for a in accs:
             n = a.attr("acc")
-            have, h = f"end{n}", lanes(a) // 2
+            have, h = f"all{n}", lanes(a) // 2
             while h > 1:  # each step in numbers: as a loop over h none becomes a vector
                 step = scalar.fold_text(fold_of(a), a.attr("dtype"), f"{have}[l]", f"{have}[l + {h}]")
-                have = f"end{n}_{h}"
+                have = f"all{n}_{h}"
                 out(f"{value_type(a)} {have}[{h}];")
                 out(f"for (int l = 0; l < {h}; l++) {have}[l] = {strip(step)};")
                 h //= 2
@@ -183,28 +205,32 @@ class LoopPrinter:
         """What a lane starts from."""
         return scalar.identity(a.attr("fold"), wide(a.attr("dtype")))
 
-    def rounds(self, out: Text, inner: Scope, body: list[Node], accs: list[Node], k: int, start: str) -> None:
-        """The elements of a block, `start` to e, into their lanes: the full rounds, then the rest of them."""
+    def fill(self, out: Text, accs: list[Node], name: str) -> None:
+        for a in accs:
+            out(f"for (int l = 0; l < {lanes(a)}; l++) {name}{a.attr('acc')}[l] = {self.start(a)};")
+
+    def rounds(self, out: Text, inner: Scope, body: list[Node], accs: list[Node], k: int) -> None:
+        """The elements of a part, p to f, into their lanes: the full rounds, then the rest of them."""
         width = min(map(lanes, accs))
         copies = [f"for (int l = 0; l < {lanes(a)}; l++) end{a.attr('acc')}[l] = lane{a.attr('acc')}[l];" for a in accs]
-        out(f"int64_t j = {start};")
-        out.open(f"for (; j + {width} <= e; j += {width})")
-        self.round(out, inner, body, k, start, width, "")
+        out("int64_t j = p;")
+        out.open(f"for (; j + {width} <= f; j += {width})")
+        self.round(out, inner, body, k, width, "")
         out.close()
-        out.open("if (j < e)")
+        out.open("if (j < f)")
         for a, copy in zip(accs, copies, strict=True):
             if lanes(a) > width:
                 out(copy)
-        out("const int rest = (int)(e - j);")
-        self.round(out, inner, body, k, start, width, "l < rest")  # a vector with a mask, not single elements
+        out("const int rest = (int)(f - j);")
+        self.round(out, inner, body, k, width, "l < rest")  # a vector with a mask, not single elements
         out.close(" else {")
         out.depth += 1
         for copy in copies:
             out(copy)
         out.close()
 
-    def round(self, out: Text, inner: Scope, body: list[Node], k: int, start: str, width: int, guard: str) -> None:
-        """`width` elements from j on; those beyond the block's end are kept out by the guard."""
+    def round(self, out: Text, inner: Scope, body: list[Node], k: int, width: int, guard: str) -> None:
+        """`width` elements from j on; those beyond the part's end are kept out by the guard."""
         if guard and not self.in_place and not any(s.op == "store" for s in body):
             out("#pragma GCC ivdep")  # it writes to arrays of its own
         out(ROLLED)
@@ -219,7 +245,7 @@ class LoopPrinter:
                 out(one.store(s))
                 continue
             n, value = s.attr("acc"), one[s.inputs[0]]
-            place = f"[{lane(s, f'(j - {start})', width)}]"
+            place = f"[{lane(s, '(j - p)', width)}]"
             if guard:  # what a lane started from changes nothing: lanes are never -0
                 value = f"({guard} ? {value} : {self.start(s)})"
             step = scalar.fold_text(fold_of(s), s.attr("dtype"), f"lane{n}{place}", value)
@@ -250,4 +276,7 @@ def join(a: Node, block: str, column: str, start: str) -> str:
             f"best{n}{column} = {block}, acc{n}{column} = {start} + at{n}[0]{column};"
         )
     acc = f"acc{n}{column}"
+    if compensated(a):
+        call = scalar.call("join", wide(a.attr("dtype")), f"&{acc}", f"&low{n}{column}", block)
+        return f"if ({start} == 0) {acc} = {block}; else {call};"
     return f"{acc} = {start} == 0 ? {block} : {strip(scalar.fold_text(a.attr('fold'), a.attr('dtype'), acc, block))};"

@@ -16,23 +16,31 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
         const int64_t width = weft_min64(WEFT_TILE, a->n1 - first);
         float acc0[WEFT_TILE];
         for (int64_t c = 0; c < width; c++) acc0[c] = 0.0f;
+        float low0[WEFT_TILE];
+        for (int64_t c = 0; c < width; c++) low0[c] = 0.0f;
         for (int64_t b = 0; b < a->n0; b += WEFT_BLOCK) {
-            float lane0[16][WEFT_TILE];
-            for (int l = 0; l < 16; l++) for (int64_t c = 0; c < width; c++) lane0[l][c] = 0.0f;
             const int64_t e = weft_min64(b + WEFT_BLOCK, a->n0);
-            for (int64_t i1 = b; i1 < e; i1++) {
-                float *restrict const into0 = lane0[(i1 - b) % 16];
-                #pragma GCC ivdep
-                #pragma GCC unroll 1
-                for (int64_t c = 0; c < width; c++) {
-                    const int64_t i0 = first + c;
-                    into0[c] = into0[c] + weft_sqr_f32(p0[(a->n1 * i1) + i0]);
+            float lane0[16][WEFT_TILE], all0[16][WEFT_TILE];
+            for (int l = 0; l < 16; l++) for (int64_t c = 0; c < width; c++) all0[l][c] = 0.0f;
+            for (int64_t p = b; p < e; p += WEFT_PART) {
+                const int64_t f = weft_min64(p + WEFT_PART, e);
+                for (int l = 0; l < 16; l++) for (int64_t c = 0; c < width; c++) lane0[l][c] = 0.0f;
+                for (int64_t i1 = p; i1 < f; i1++) {
+                    float *restrict const into0 = lane0[(i1 - p) % 16];
+                    #pragma GCC ivdep
+                    #pragma GCC unroll 1
+                    for (int64_t c = 0; c < width; c++) {
+                        const int64_t i0 = first + c;
+                        into0[c] = into0[c] + weft_sqr_f32(p0[(a->n1 * i1) + i0]);
+                    }
                 }
+                for (int l = 0; l < 16; l++) for (int64_t c = 0; c < width; c++) all0[l][c] = all0[l][c] + lane0[l][c];
             }
             for (int h = 8; h; h /= 2) for (int l = 0; l < h; l++)
-                for (int64_t c = 0; c < width; c++) lane0[l][c] = lane0[l][c] + lane0[l + h][c];
-            for (int64_t c = 0; c < width; c++) acc0[c] = b == 0 ? lane0[0][c] : acc0[c] + lane0[0][c];
+                for (int64_t c = 0; c < width; c++) all0[l][c] = all0[l][c] + all0[l + h][c];
+            for (int64_t c = 0; c < width; c++) if (b == 0) acc0[c] = all0[0][c]; else weft_join_f32(&acc0[c], &low0[c], all0[0][c]);
         }
+        for (int64_t c = 0; c < width; c++) acc0[c] = weft_joined_f32(acc0[c], low0[c]);
         #pragma GCC ivdep
         #pragma GCC unroll 1
         for (int64_t c = 0; c < width; c++) {

@@ -24,79 +24,91 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
         float acc0 = (-WEFT_INF_f32);
         for (int64_t b = 0; b < a->n1; b += WEFT_BLOCK) {
             const int64_t e = weft_min64(b + WEFT_BLOCK, a->n1);
-            float lane0[16], end0[16];
-            for (int l = 0; l < 16; l++) lane0[l] = (-WEFT_INF_f32);
-            int64_t j = b;
-            for (; j + 16 <= e; j += 16) {
-                #pragma GCC unroll 1
-                for (int l = 0; l < 16; l++) {
-                    const int64_t i1 = j + l;
-                    lane0[l] = weft_maximum_f32(lane0[l], p0[t0 + i1]);
+            float lane0[16], end0[16], all0[16];
+            for (int l = 0; l < 16; l++) all0[l] = (-WEFT_INF_f32);
+            for (int64_t p = b; p < e; p += WEFT_PART) {
+                const int64_t f = weft_min64(p + WEFT_PART, e);
+                for (int l = 0; l < 16; l++) lane0[l] = (-WEFT_INF_f32);
+                int64_t j = p;
+                for (; j + 16 <= f; j += 16) {
+                    #pragma GCC unroll 1
+                    for (int l = 0; l < 16; l++) {
+                        const int64_t i1 = j + l;
+                        lane0[l] = weft_maximum_f32(lane0[l], p0[t0 + i1]);
+                    }
                 }
-            }
-            if (j < e) {
-                const int rest = (int)(e - j);
-                #pragma GCC ivdep
-                #pragma GCC unroll 1
-                for (int l = 0; l < 16; l++) {
-                    const int64_t i1 = j + l;
-                    end0[l] = weft_maximum_f32(lane0[l], (l < rest ? ((l < rest) ? p0[t0 + i1] : 0.0f) : (-WEFT_INF_f32)));
+                if (j < f) {
+                    const int rest = (int)(f - j);
+                    #pragma GCC ivdep
+                    #pragma GCC unroll 1
+                    for (int l = 0; l < 16; l++) {
+                        const int64_t i1 = j + l;
+                        end0[l] = weft_maximum_f32(lane0[l], (l < rest ? ((l < rest) ? p0[t0 + i1] : 0.0f) : (-WEFT_INF_f32)));
+                    }
+                } else {
+                    for (int l = 0; l < 16; l++) end0[l] = lane0[l];
                 }
-            } else {
-                for (int l = 0; l < 16; l++) end0[l] = lane0[l];
+                for (int l = 0; l < 16; l++) all0[l] = weft_maximum_f32(all0[l], end0[l]);
             }
-            float end0_8[8];
-            for (int l = 0; l < 8; l++) end0_8[l] = weft_maximum_f32(end0[l], end0[l + 8]);
-            float end0_4[4];
-            for (int l = 0; l < 4; l++) end0_4[l] = weft_maximum_f32(end0_8[l], end0_8[l + 4]);
-            float end0_2[2];
-            for (int l = 0; l < 2; l++) end0_2[l] = weft_maximum_f32(end0_4[l], end0_4[l + 2]);
-            const float block0 = weft_maximum_f32(end0_2[0], end0_2[1]);
+            float all0_8[8];
+            for (int l = 0; l < 8; l++) all0_8[l] = weft_maximum_f32(all0[l], all0[l + 8]);
+            float all0_4[4];
+            for (int l = 0; l < 4; l++) all0_4[l] = weft_maximum_f32(all0_8[l], all0_8[l + 4]);
+            float all0_2[2];
+            for (int l = 0; l < 2; l++) all0_2[l] = weft_maximum_f32(all0_4[l], all0_4[l + 2]);
+            const float block0 = weft_maximum_f32(all0_2[0], all0_2[1]);
             acc0 = b == 0 ? block0 : weft_maximum_f32(acc0, block0);
         }
         const int64_t t1 = a->n1 * i0;
         float acc1 = 0.0f;
+        float low1 = 0.0f;
         for (int64_t b = 0; b < a->n1; b += WEFT_BLOCK) {
             const int64_t e = weft_min64(b + WEFT_BLOCK, a->n1);
-            float lane1[16], end1[16];
-            for (int l = 0; l < 16; l++) lane1[l] = 0.0f;
-            int64_t j = b;
-            for (; j + 16 <= e; j += 16) {
-                #pragma GCC unroll 1
-                for (int l = 0; l < 16; l++) {
-                    const int64_t i1 = j + l;
-                    const int64_t t2 = t1 + i1;
-                    const float t3 = p0[t2] - acc0;
-                    const float t4 = weft_exp_f32(t3);
-                    p1[t2] = t3;
-                    p2[t2] = t4;
-                    lane1[l] = lane1[l] + t4;
+            float lane1[16], end1[16], all1[16];
+            for (int l = 0; l < 16; l++) all1[l] = 0.0f;
+            for (int64_t p = b; p < e; p += WEFT_PART) {
+                const int64_t f = weft_min64(p + WEFT_PART, e);
+                for (int l = 0; l < 16; l++) lane1[l] = 0.0f;
+                int64_t j = p;
+                for (; j + 16 <= f; j += 16) {
+                    #pragma GCC unroll 1
+                    for (int l = 0; l < 16; l++) {
+                        const int64_t i1 = j + l;
+                        const int64_t t2 = t1 + i1;
+                        const float t3 = p0[t2] - acc0;
+                        const float t4 = weft_exp_f32(t3);
+                        p1[t2] = t3;
+                        p2[t2] = t4;
+                        lane1[l] = lane1[l] + t4;
+                    }
                 }
-            }
-            if (j < e) {
-                const int rest = (int)(e - j);
-                #pragma GCC unroll 1
-                for (int l = 0; l < 16; l++) {
-                    const int64_t i1 = j + l;
-                    const int64_t t5 = t1 + i1;
-                    const float t6 = ((l < rest) ? p0[t5] : 0.0f) - acc0;
-                    const float t7 = weft_exp_f32(t6);
-                    if (l < rest) p1[t5] = t6;
-                    if (l < rest) p2[t5] = t7;
-                    end1[l] = lane1[l] + (l < rest ? t7 : 0.0f);
+                if (j < f) {
+                    const int rest = (int)(f - j);
+                    #pragma GCC unroll 1
+                    for (int l = 0; l < 16; l++) {
+                        const int64_t i1 = j + l;
+                        const int64_t t5 = t1 + i1;
+                        const float t6 = ((l < rest) ? p0[t5] : 0.0f) - acc0;
+                        const float t7 = weft_exp_f32(t6);
+                        if (l < rest) p1[t5] = t6;
+                        if (l < rest) p2[t5] = t7;
+                        end1[l] = lane1[l] + (l < rest ? t7 : 0.0f);
+                    }
+                } else {
+                    for (int l = 0; l < 16; l++) end1[l] = lane1[l];
                 }
-            } else {
-                for (int l = 0; l < 16; l++) end1[l] = lane1[l];
+                for (int l = 0; l < 16; l++) all1[l] = all1[l] + end1[l];
             }
-            float end1_8[8];
-            for (int l = 0; l < 8; l++) end1_8[l] = end1[l] + end1[l + 8];
-            float end1_4[4];
-            for (int l = 0; l < 4; l++) end1_4[l] = end1_8[l] + end1_8[l + 4];
-            float end1_2[2];
-            for (int l = 0; l < 2; l++) end1_2[l] = end1_4[l] + end1_4[l + 2];
-            const float block1 = end1_2[0] + end1_2[1];
-            acc1 = b == 0 ? block1 : acc1 + block1;
+            float all1_8[8];
+            for (int l = 0; l < 8; l++) all1_8[l] = all1[l] + all1[l + 8];
+            float all1_4[4];
+            for (int l = 0; l < 4; l++) all1_4[l] = all1_8[l] + all1_8[l + 4];
+            float all1_2[2];
+            for (int l = 0; l < 2; l++) all1_2[l] = all1_4[l] + all1_4[l + 2];
+            const float block1 = all1_2[0] + all1_2[1];
+            if (b == 0) acc1 = block1; else weft_join_f32(&acc1, &low1, block1);
         }
+        acc1 = weft_joined_f32(acc1, low1);
         p3[i0] = acc1;
     }
 }
@@ -136,73 +148,83 @@ static void k1_stage0(void *arg, int64_t begin, int64_t end, int worker) {
     for (int64_t o = begin; o < end; o++) {
         const int64_t b = o * WEFT_BLOCK;
         const int64_t e = weft_min64(b + WEFT_BLOCK, a->n0);
-        float lane0[16], end0[16];
+        float lane0[16], end0[16], all0[16];
         int32_t hard4 = 0;
         {
-            for (int l = 0; l < 16; l++) lane0[l] = 0.0f;
-            int64_t j = b;
-            for (; j + 16 <= e; j += 16) {
-                #pragma GCC unroll 1
-                for (int l = 0; l < 16; l++) {
-                    const int64_t i0 = j + l;
-                    const int64_t t0 = weft_checked(i0, a->n1, fault);
-                    const int64_t t1 = weft_checked(p2[i0], a->n2, fault);
-                    hard4 |= weft_log_is_hard_f32(p1[t0]);
-                    p3[i0] = i0;
-                    lane0[l] = lane0[l] + (p0[(a->n2 * t0) + t1] - weft_log_fast_f32(p1[t0]));
+            for (int l = 0; l < 16; l++) all0[l] = 0.0f;
+            for (int64_t p = b; p < e; p += WEFT_PART) {
+                const int64_t f = weft_min64(p + WEFT_PART, e);
+                for (int l = 0; l < 16; l++) lane0[l] = 0.0f;
+                int64_t j = p;
+                for (; j + 16 <= f; j += 16) {
+                    #pragma GCC unroll 1
+                    for (int l = 0; l < 16; l++) {
+                        const int64_t i0 = j + l;
+                        const int64_t t0 = weft_checked(i0, a->n1, fault);
+                        const int64_t t1 = weft_checked(p2[i0], a->n2, fault);
+                        hard4 |= weft_log_is_hard_f32(p1[t0]);
+                        p3[i0] = i0;
+                        lane0[l] = lane0[l] + (p0[(a->n2 * t0) + t1] - weft_log_fast_f32(p1[t0]));
+                    }
                 }
-            }
-            if (j < e) {
-                const int rest = (int)(e - j);
-                #pragma GCC unroll 1
-                for (int l = 0; l < 16; l++) {
-                    const int64_t i0 = j + l;
-                    const int64_t t2 = (l < rest) ? weft_checked(i0, a->n1, fault) : 0;
-                    const int64_t t3 = (l < rest) ? weft_checked((l < rest) ? p2[i0] : 0, a->n2, fault) : 0;
-                    hard4 |= weft_log_is_hard_f32(((l < rest) ? p1[t2] : 0.0f));
-                    const float t4 = ((l < rest) ? p0[(a->n2 * t2) + t3] : 0.0f) - weft_log_fast_f32(((l < rest) ? p1[t2] : 0.0f));
-                    if (l < rest) p3[i0] = i0;
-                    end0[l] = lane0[l] + (l < rest ? t4 : 0.0f);
+                if (j < f) {
+                    const int rest = (int)(f - j);
+                    #pragma GCC unroll 1
+                    for (int l = 0; l < 16; l++) {
+                        const int64_t i0 = j + l;
+                        const int64_t t2 = (l < rest) ? weft_checked(i0, a->n1, fault) : 0;
+                        const int64_t t3 = (l < rest) ? weft_checked((l < rest) ? p2[i0] : 0, a->n2, fault) : 0;
+                        hard4 |= weft_log_is_hard_f32(((l < rest) ? p1[t2] : 0.0f));
+                        const float t4 = ((l < rest) ? p0[(a->n2 * t2) + t3] : 0.0f) - weft_log_fast_f32(((l < rest) ? p1[t2] : 0.0f));
+                        if (l < rest) p3[i0] = i0;
+                        end0[l] = lane0[l] + (l < rest ? t4 : 0.0f);
+                    }
+                } else {
+                    for (int l = 0; l < 16; l++) end0[l] = lane0[l];
                 }
-            } else {
-                for (int l = 0; l < 16; l++) end0[l] = lane0[l];
+                for (int l = 0; l < 16; l++) all0[l] = all0[l] + end0[l];
             }
         }
         if (hard4) {
-            for (int l = 0; l < 16; l++) lane0[l] = 0.0f;
-            int64_t j = b;
-            for (; j + 16 <= e; j += 16) {
-                #pragma GCC unroll 1
-                for (int l = 0; l < 16; l++) {
-                    const int64_t i0 = j + l;
-                    const int64_t t5 = weft_checked(i0, a->n1, fault);
-                    const int64_t t6 = weft_checked(p2[i0], a->n2, fault);
-                    p3[i0] = i0;
-                    lane0[l] = lane0[l] + (p0[(a->n2 * t5) + t6] - weft_log_f32(p1[t5]));
+            for (int l = 0; l < 16; l++) all0[l] = 0.0f;
+            for (int64_t p = b; p < e; p += WEFT_PART) {
+                const int64_t f = weft_min64(p + WEFT_PART, e);
+                for (int l = 0; l < 16; l++) lane0[l] = 0.0f;
+                int64_t j = p;
+                for (; j + 16 <= f; j += 16) {
+                    #pragma GCC unroll 1
+                    for (int l = 0; l < 16; l++) {
+                        const int64_t i0 = j + l;
+                        const int64_t t5 = weft_checked(i0, a->n1, fault);
+                        const int64_t t6 = weft_checked(p2[i0], a->n2, fault);
+                        p3[i0] = i0;
+                        lane0[l] = lane0[l] + (p0[(a->n2 * t5) + t6] - weft_log_f32(p1[t5]));
+                    }
                 }
-            }
-            if (j < e) {
-                const int rest = (int)(e - j);
-                #pragma GCC unroll 1
-                for (int l = 0; l < 16; l++) {
-                    const int64_t i0 = j + l;
-                    const int64_t t7 = (l < rest) ? weft_checked(i0, a->n1, fault) : 0;
-                    const int64_t t8 = (l < rest) ? weft_checked((l < rest) ? p2[i0] : 0, a->n2, fault) : 0;
-                    const float t9 = ((l < rest) ? p0[(a->n2 * t7) + t8] : 0.0f) - weft_log_f32(((l < rest) ? p1[t7] : 0.0f));
-                    if (l < rest) p3[i0] = i0;
-                    end0[l] = lane0[l] + (l < rest ? t9 : 0.0f);
+                if (j < f) {
+                    const int rest = (int)(f - j);
+                    #pragma GCC unroll 1
+                    for (int l = 0; l < 16; l++) {
+                        const int64_t i0 = j + l;
+                        const int64_t t7 = (l < rest) ? weft_checked(i0, a->n1, fault) : 0;
+                        const int64_t t8 = (l < rest) ? weft_checked((l < rest) ? p2[i0] : 0, a->n2, fault) : 0;
+                        const float t9 = ((l < rest) ? p0[(a->n2 * t7) + t8] : 0.0f) - weft_log_f32(((l < rest) ? p1[t7] : 0.0f));
+                        if (l < rest) p3[i0] = i0;
+                        end0[l] = lane0[l] + (l < rest ? t9 : 0.0f);
+                    }
+                } else {
+                    for (int l = 0; l < 16; l++) end0[l] = lane0[l];
                 }
-            } else {
-                for (int l = 0; l < 16; l++) end0[l] = lane0[l];
+                for (int l = 0; l < 16; l++) all0[l] = all0[l] + end0[l];
             }
         }
-        float end0_8[8];
-        for (int l = 0; l < 8; l++) end0_8[l] = end0[l] + end0[l + 8];
-        float end0_4[4];
-        for (int l = 0; l < 4; l++) end0_4[l] = end0_8[l] + end0_8[l + 4];
-        float end0_2[2];
-        for (int l = 0; l < 2; l++) end0_2[l] = end0_4[l] + end0_4[l + 2];
-        const float block0 = end0_2[0] + end0_2[1];
+        float all0_8[8];
+        for (int l = 0; l < 8; l++) all0_8[l] = all0[l] + all0[l + 8];
+        float all0_4[4];
+        for (int l = 0; l < 4; l++) all0_4[l] = all0_8[l] + all0_8[l + 4];
+        float all0_2[2];
+        for (int l = 0; l < 2; l++) all0_2[l] = all0_4[l] + all0_4[l + 2];
+        const float block0 = all0_2[0] + all0_2[1];
         s1[o] = block0;
     }
 }
@@ -212,7 +234,9 @@ static void k1(weft_call *call, int64_t n0, int64_t n1, int64_t n2, const float 
     k1_args *const a = &args;
     call->parallel_for(((a->n0 + WEFT_BLOCK - 1) / WEFT_BLOCK), 16, call->threads, k1_stage0, &args);
     a->acc0 = a->n0 > 0 ? a->s1[0] : 0.0f;
-    for (int64_t o = 1; o < ((a->n0 + WEFT_BLOCK - 1) / WEFT_BLOCK); o++) a->acc0 = a->acc0 + a->s1[o];
+    float low0 = 0.0f;
+    for (int64_t o = 1; o < ((a->n0 + WEFT_BLOCK - 1) / WEFT_BLOCK); o++) weft_join_f32(&a->acc0, &low0, a->s1[o]);
+    a->acc0 = weft_joined_f32(a->acc0, low0);
     p4[0] = -(a->acc0 / weft_cast_i64_f32(a->n0));
 }
 
@@ -287,38 +311,45 @@ static void k4_body(void *arg, int64_t begin, int64_t end, int worker) {
         }
         const int64_t t0 = a->n1 * i0;
         float acc0 = 0.0f;
+        float low0 = 0.0f;
         for (int64_t b = 0; b < a->n1; b += WEFT_BLOCK) {
             const int64_t e = weft_min64(b + WEFT_BLOCK, a->n1);
-            float lane0[16], end0[16];
-            for (int l = 0; l < 16; l++) lane0[l] = 0.0f;
-            int64_t j = b;
-            for (; j + 16 <= e; j += 16) {
-                #pragma GCC unroll 1
-                for (int l = 0; l < 16; l++) {
-                    const int64_t i1 = j + l;
-                    lane0[l] = lane0[l] + p0[t0 + i1];
+            float lane0[16], end0[16], all0[16];
+            for (int l = 0; l < 16; l++) all0[l] = 0.0f;
+            for (int64_t p = b; p < e; p += WEFT_PART) {
+                const int64_t f = weft_min64(p + WEFT_PART, e);
+                for (int l = 0; l < 16; l++) lane0[l] = 0.0f;
+                int64_t j = p;
+                for (; j + 16 <= f; j += 16) {
+                    #pragma GCC unroll 1
+                    for (int l = 0; l < 16; l++) {
+                        const int64_t i1 = j + l;
+                        lane0[l] = lane0[l] + p0[t0 + i1];
+                    }
                 }
-            }
-            if (j < e) {
-                const int rest = (int)(e - j);
-                #pragma GCC ivdep
-                #pragma GCC unroll 1
-                for (int l = 0; l < 16; l++) {
-                    const int64_t i1 = j + l;
-                    end0[l] = lane0[l] + (l < rest ? ((l < rest) ? p0[t0 + i1] : 0.0f) : 0.0f);
+                if (j < f) {
+                    const int rest = (int)(f - j);
+                    #pragma GCC ivdep
+                    #pragma GCC unroll 1
+                    for (int l = 0; l < 16; l++) {
+                        const int64_t i1 = j + l;
+                        end0[l] = lane0[l] + (l < rest ? ((l < rest) ? p0[t0 + i1] : 0.0f) : 0.0f);
+                    }
+                } else {
+                    for (int l = 0; l < 16; l++) end0[l] = lane0[l];
                 }
-            } else {
-                for (int l = 0; l < 16; l++) end0[l] = lane0[l];
+                for (int l = 0; l < 16; l++) all0[l] = all0[l] + end0[l];
             }
-            float end0_8[8];
-            for (int l = 0; l < 8; l++) end0_8[l] = end0[l] + end0[l + 8];
-            float end0_4[4];
-            for (int l = 0; l < 4; l++) end0_4[l] = end0_8[l] + end0_8[l + 4];
-            float end0_2[2];
-            for (int l = 0; l < 2; l++) end0_2[l] = end0_4[l] + end0_4[l + 2];
-            const float block0 = end0_2[0] + end0_2[1];
-            acc0 = b == 0 ? block0 : acc0 + block0;
+            float all0_8[8];
+            for (int l = 0; l < 8; l++) all0_8[l] = all0[l] + all0[l + 8];
+            float all0_4[4];
+            for (int l = 0; l < 4; l++) all0_4[l] = all0_8[l] + all0_8[l + 4];
+            float all0_2[2];
+            for (int l = 0; l < 2; l++) all0_2[l] = all0_4[l] + all0_4[l + 2];
+            const float block0 = all0_2[0] + all0_2[1];
+            if (b == 0) acc0 = block0; else weft_join_f32(&acc0, &low0, block0);
         }
+        acc0 = weft_joined_f32(acc0, low0);
         const int64_t t1 = a->n1 * i0;
         const float t2 = p2[i0];
         #pragma GCC ivdep

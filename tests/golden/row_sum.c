@@ -13,38 +13,45 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
     for (int64_t i0 = begin; i0 < end; i0++) {
         const int64_t t0 = a->n1 * i0;
         float acc0 = 0.0f;
+        float low0 = 0.0f;
         for (int64_t b = 0; b < a->n1; b += WEFT_BLOCK) {
             const int64_t e = weft_min64(b + WEFT_BLOCK, a->n1);
-            float lane0[16], end0[16];
-            for (int l = 0; l < 16; l++) lane0[l] = 0.0f;
-            int64_t j = b;
-            for (; j + 16 <= e; j += 16) {
-                #pragma GCC unroll 1
-                for (int l = 0; l < 16; l++) {
-                    const int64_t i1 = j + l;
-                    lane0[l] = lane0[l] + weft_sqr_f32(p0[t0 + i1]);
+            float lane0[16], end0[16], all0[16];
+            for (int l = 0; l < 16; l++) all0[l] = 0.0f;
+            for (int64_t p = b; p < e; p += WEFT_PART) {
+                const int64_t f = weft_min64(p + WEFT_PART, e);
+                for (int l = 0; l < 16; l++) lane0[l] = 0.0f;
+                int64_t j = p;
+                for (; j + 16 <= f; j += 16) {
+                    #pragma GCC unroll 1
+                    for (int l = 0; l < 16; l++) {
+                        const int64_t i1 = j + l;
+                        lane0[l] = lane0[l] + weft_sqr_f32(p0[t0 + i1]);
+                    }
                 }
-            }
-            if (j < e) {
-                const int rest = (int)(e - j);
-                #pragma GCC ivdep
-                #pragma GCC unroll 1
-                for (int l = 0; l < 16; l++) {
-                    const int64_t i1 = j + l;
-                    end0[l] = lane0[l] + (l < rest ? weft_sqr_f32(((l < rest) ? p0[t0 + i1] : 0.0f)) : 0.0f);
+                if (j < f) {
+                    const int rest = (int)(f - j);
+                    #pragma GCC ivdep
+                    #pragma GCC unroll 1
+                    for (int l = 0; l < 16; l++) {
+                        const int64_t i1 = j + l;
+                        end0[l] = lane0[l] + (l < rest ? weft_sqr_f32(((l < rest) ? p0[t0 + i1] : 0.0f)) : 0.0f);
+                    }
+                } else {
+                    for (int l = 0; l < 16; l++) end0[l] = lane0[l];
                 }
-            } else {
-                for (int l = 0; l < 16; l++) end0[l] = lane0[l];
+                for (int l = 0; l < 16; l++) all0[l] = all0[l] + end0[l];
             }
-            float end0_8[8];
-            for (int l = 0; l < 8; l++) end0_8[l] = end0[l] + end0[l + 8];
-            float end0_4[4];
-            for (int l = 0; l < 4; l++) end0_4[l] = end0_8[l] + end0_8[l + 4];
-            float end0_2[2];
-            for (int l = 0; l < 2; l++) end0_2[l] = end0_4[l] + end0_4[l + 2];
-            const float block0 = end0_2[0] + end0_2[1];
-            acc0 = b == 0 ? block0 : acc0 + block0;
+            float all0_8[8];
+            for (int l = 0; l < 8; l++) all0_8[l] = all0[l] + all0[l + 8];
+            float all0_4[4];
+            for (int l = 0; l < 4; l++) all0_4[l] = all0_8[l] + all0_8[l + 4];
+            float all0_2[2];
+            for (int l = 0; l < 2; l++) all0_2[l] = all0_4[l] + all0_4[l + 2];
+            const float block0 = all0_2[0] + all0_2[1];
+            if (b == 0) acc0 = block0; else weft_join_f32(&acc0, &low0, block0);
         }
+        acc0 = weft_joined_f32(acc0, low0);
         p1[i0] = acc0;
     }
 }

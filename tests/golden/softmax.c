@@ -22,73 +22,85 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
         float acc0 = (-WEFT_INF_f32);
         for (int64_t b = 0; b < a->n1; b += WEFT_BLOCK) {
             const int64_t e = weft_min64(b + WEFT_BLOCK, a->n1);
-            float lane0[16], end0[16];
-            for (int l = 0; l < 16; l++) lane0[l] = (-WEFT_INF_f32);
-            int64_t j = b;
-            for (; j + 16 <= e; j += 16) {
-                #pragma GCC unroll 1
-                for (int l = 0; l < 16; l++) {
-                    const int64_t i1 = j + l;
-                    lane0[l] = weft_maximum_f32(lane0[l], p0[t0 + i1]);
+            float lane0[16], end0[16], all0[16];
+            for (int l = 0; l < 16; l++) all0[l] = (-WEFT_INF_f32);
+            for (int64_t p = b; p < e; p += WEFT_PART) {
+                const int64_t f = weft_min64(p + WEFT_PART, e);
+                for (int l = 0; l < 16; l++) lane0[l] = (-WEFT_INF_f32);
+                int64_t j = p;
+                for (; j + 16 <= f; j += 16) {
+                    #pragma GCC unroll 1
+                    for (int l = 0; l < 16; l++) {
+                        const int64_t i1 = j + l;
+                        lane0[l] = weft_maximum_f32(lane0[l], p0[t0 + i1]);
+                    }
                 }
-            }
-            if (j < e) {
-                const int rest = (int)(e - j);
-                #pragma GCC ivdep
-                #pragma GCC unroll 1
-                for (int l = 0; l < 16; l++) {
-                    const int64_t i1 = j + l;
-                    end0[l] = weft_maximum_f32(lane0[l], (l < rest ? ((l < rest) ? p0[t0 + i1] : 0.0f) : (-WEFT_INF_f32)));
+                if (j < f) {
+                    const int rest = (int)(f - j);
+                    #pragma GCC ivdep
+                    #pragma GCC unroll 1
+                    for (int l = 0; l < 16; l++) {
+                        const int64_t i1 = j + l;
+                        end0[l] = weft_maximum_f32(lane0[l], (l < rest ? ((l < rest) ? p0[t0 + i1] : 0.0f) : (-WEFT_INF_f32)));
+                    }
+                } else {
+                    for (int l = 0; l < 16; l++) end0[l] = lane0[l];
                 }
-            } else {
-                for (int l = 0; l < 16; l++) end0[l] = lane0[l];
+                for (int l = 0; l < 16; l++) all0[l] = weft_maximum_f32(all0[l], end0[l]);
             }
-            float end0_8[8];
-            for (int l = 0; l < 8; l++) end0_8[l] = weft_maximum_f32(end0[l], end0[l + 8]);
-            float end0_4[4];
-            for (int l = 0; l < 4; l++) end0_4[l] = weft_maximum_f32(end0_8[l], end0_8[l + 4]);
-            float end0_2[2];
-            for (int l = 0; l < 2; l++) end0_2[l] = weft_maximum_f32(end0_4[l], end0_4[l + 2]);
-            const float block0 = weft_maximum_f32(end0_2[0], end0_2[1]);
+            float all0_8[8];
+            for (int l = 0; l < 8; l++) all0_8[l] = weft_maximum_f32(all0[l], all0[l + 8]);
+            float all0_4[4];
+            for (int l = 0; l < 4; l++) all0_4[l] = weft_maximum_f32(all0_8[l], all0_8[l + 4]);
+            float all0_2[2];
+            for (int l = 0; l < 2; l++) all0_2[l] = weft_maximum_f32(all0_4[l], all0_4[l + 2]);
+            const float block0 = weft_maximum_f32(all0_2[0], all0_2[1]);
             acc0 = b == 0 ? block0 : weft_maximum_f32(acc0, block0);
         }
         const int64_t t1 = a->n1 * i0;
         float acc1 = 0.0f;
+        float low1 = 0.0f;
         for (int64_t b = 0; b < a->n1; b += WEFT_BLOCK) {
             const int64_t e = weft_min64(b + WEFT_BLOCK, a->n1);
-            float lane1[16], end1[16];
-            for (int l = 0; l < 16; l++) lane1[l] = 0.0f;
-            int64_t j = b;
-            for (; j + 16 <= e; j += 16) {
-                #pragma GCC unroll 1
-                for (int l = 0; l < 16; l++) {
-                    const int64_t i1 = j + l;
-                    const float t2 = weft_exp_f32((p0[t1 + i1] - acc0));
-                    s1[i1] = t2;
-                    lane1[l] = lane1[l] + t2;
+            float lane1[16], end1[16], all1[16];
+            for (int l = 0; l < 16; l++) all1[l] = 0.0f;
+            for (int64_t p = b; p < e; p += WEFT_PART) {
+                const int64_t f = weft_min64(p + WEFT_PART, e);
+                for (int l = 0; l < 16; l++) lane1[l] = 0.0f;
+                int64_t j = p;
+                for (; j + 16 <= f; j += 16) {
+                    #pragma GCC unroll 1
+                    for (int l = 0; l < 16; l++) {
+                        const int64_t i1 = j + l;
+                        const float t2 = weft_exp_f32((p0[t1 + i1] - acc0));
+                        s1[i1] = t2;
+                        lane1[l] = lane1[l] + t2;
+                    }
                 }
-            }
-            if (j < e) {
-                const int rest = (int)(e - j);
-                #pragma GCC unroll 1
-                for (int l = 0; l < 16; l++) {
-                    const int64_t i1 = j + l;
-                    const float t3 = weft_exp_f32((((l < rest) ? p0[t1 + i1] : 0.0f) - acc0));
-                    if (l < rest) s1[i1] = t3;
-                    end1[l] = lane1[l] + (l < rest ? t3 : 0.0f);
+                if (j < f) {
+                    const int rest = (int)(f - j);
+                    #pragma GCC unroll 1
+                    for (int l = 0; l < 16; l++) {
+                        const int64_t i1 = j + l;
+                        const float t3 = weft_exp_f32((((l < rest) ? p0[t1 + i1] : 0.0f) - acc0));
+                        if (l < rest) s1[i1] = t3;
+                        end1[l] = lane1[l] + (l < rest ? t3 : 0.0f);
+                    }
+                } else {
+                    for (int l = 0; l < 16; l++) end1[l] = lane1[l];
                 }
-            } else {
-                for (int l = 0; l < 16; l++) end1[l] = lane1[l];
+                for (int l = 0; l < 16; l++) all1[l] = all1[l] + end1[l];
             }
-            float end1_8[8];
-            for (int l = 0; l < 8; l++) end1_8[l] = end1[l] + end1[l + 8];
-            float end1_4[4];
-            for (int l = 0; l < 4; l++) end1_4[l] = end1_8[l] + end1_8[l + 4];
-            float end1_2[2];
-            for (int l = 0; l < 2; l++) end1_2[l] = end1_4[l] + end1_4[l + 2];
-            const float block1 = end1_2[0] + end1_2[1];
-            acc1 = b == 0 ? block1 : acc1 + block1;
+            float all1_8[8];
+            for (int l = 0; l < 8; l++) all1_8[l] = all1[l] + all1[l + 8];
+            float all1_4[4];
+            for (int l = 0; l < 4; l++) all1_4[l] = all1_8[l] + all1_8[l + 4];
+            float all1_2[2];
+            for (int l = 0; l < 2; l++) all1_2[l] = all1_4[l] + all1_4[l + 2];
+            const float block1 = all1_2[0] + all1_2[1];
+            if (b == 0) acc1 = block1; else weft_join_f32(&acc1, &low1, block1);
         }
+        acc1 = weft_joined_f32(acc1, low1);
         const int64_t t4 = a->n1 * i0;
         #pragma GCC ivdep
         #pragma GCC unroll 1
