@@ -6,7 +6,7 @@ PIP := python -m pip --disable-pip-version-check --quiet
 # The wheel is checked as users get it: in a virtual environment of its own, away from the source tree.
 WHEEL := $(VENV)/wheel
 
-.PHONY: test test-all check demo bench clean
+.PHONY: test test-all check demo bench accuracy clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -35,6 +35,15 @@ bench: $(VENV)/bench.stamp
 	@mkdir -p build
 	$(BIN)/python bench/run.py --json build/bench.json
 	$(BIN)/python bench/compile_time.py --json build/compile_time.json
+	$(BIN)/python bench/products.py --json build/products.json
+	$(BIN)/python bench/functions.py --json build/functions.json
+	$(BIN)/python bench/reductions.py --json build/reductions.json
+	$(BIN)/python bench/pool.py --json build/pool.json
+
+# Errors of the elementwise functions: every float32 of those of one argument, 10^8 samples of the others.
+accuracy: $(BIN)/python
+	$(BIN)/python bench/accuracy.py --dtype float32 --full
+	$(BIN)/python bench/accuracy.py --dtype float64 --samples 100000000
 
 clean:
 	rm -rf $(VENV) build *.egg-info
