@@ -35,7 +35,9 @@ typedef int32_t (*weft_host_fn)(void *user, int32_t id, const weft_array *ins, w
 
 typedef struct {
     weft_array *inputs;
-    weft_array *outputs; /* data NULL: the function allocates (64-byte aligned, freed with free) */
+    /* data NULL, or `capacity` bytes there too few: the function allocates (64-byte aligned, freed with free) and says how
+     * much; what it does not use stays the caller's */
+    weft_array *outputs;
     weft_state **states;
     weft_segment *segments;
     weft_parallel_for_fn parallel_for;

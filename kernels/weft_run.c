@@ -11,6 +11,12 @@
 
 #include "weft_pool.h"
 
+#ifdef __linux__
+#include <malloc.h>
+#else
+#define malloc_usable_size(p) ((void)(p), (size_t)0) /* nothing is recycled */
+#endif
+
 int32_t weft_run_abi(void) { return WEFT_ABI; }
 
 /* ---- the stop flag ---- */
@@ -79,6 +85,55 @@ static int handler_is_gone(void) {
   return sigaction(SIGINT, NULL, &a) == 0 && !is_ours(&a);
 }
 
+/* ---- blocks that wait to be used again ---- */
+
+enum { LEAST_RECYCLED = 65536, MOST_BLOCKS = 64 };
+
+static struct { void *data; size_t bytes; } kept[MOST_BLOCKS]; /* the one given last stands last */
+static int blocks;
+static size_t kept_bytes;
+static pthread_mutex_t kept_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t kept_once = PTHREAD_ONCE_INIT;
+
+static void lock_kept(void) { pthread_mutex_lock(&kept_lock); }
+static void unlock_kept(void) { pthread_mutex_unlock(&kept_lock); }
+static void over_fork(void) { pthread_atfork(lock_kept, unlock_kept, unlock_kept); }
+
+static void *drop(int k) {
+  void *data = kept[k].data;
+  kept_bytes -= kept[k].bytes;
+  memmove(&kept[k], &kept[k + 1], (size_t)(--blocks - k) * sizeof *kept);
+  return data;
+}
+
+void weft_recycle(void *data) {
+  size_t bytes = data ? malloc_usable_size(data) : 0;
+  if (bytes < LEAST_RECYCLED || bytes > WEFT_RECYCLED) {
+    free(data);
+    return;
+  }
+  void *old[MOST_BLOCKS];
+  int gone = 0;
+  pthread_once(&kept_once, over_fork);
+  lock_kept();
+  while (blocks == MOST_BLOCKS || kept_bytes + bytes > WEFT_RECYCLED) old[gone++] = drop(0);
+  kept[blocks].data = data;
+  kept[blocks++].bytes = bytes;
+  kept_bytes += bytes;
+  unlock_kept();
+  while (gone) free(old[--gone]);
+}
+
+/* A kept block of at least `bytes` and not much more, or NULL. */
+static void *take(int64_t bytes) {
+  void *data = NULL;
+  lock_kept();
+  for (int k = blocks - 1; k >= 0 && !data; k--)
+    if (kept[k].bytes >= (size_t)bytes && kept[k].bytes <= (size_t)bytes + (size_t)bytes / 4) data = drop(k);
+  unlock_kept();
+  return data;
+}
+
 /* ---- frames ---- */
 
 void *weft_alloc(int64_t bytes) {
@@ -87,9 +142,10 @@ void *weft_alloc(int64_t bytes) {
 }
 
 weft_frame *weft_frame_new(int32_t inputs, int32_t outputs, int32_t states, int32_t segments) {
-  size_t words = 2 * (size_t)inputs + 3 * (size_t)states;
+  size_t words = 2 * (size_t)inputs + 3 * (size_t)states + (size_t)outputs;
   size_t bytes = sizeof(weft_frame) + ((size_t)inputs + (size_t)outputs) * sizeof(weft_array) +
-                 (size_t)segments * sizeof(weft_segment) + words * sizeof(void *) + (size_t)inputs * sizeof(int32_t);
+                 (size_t)segments * sizeof(weft_segment) + words * sizeof(void *) +
+                 ((size_t)inputs + 2 * (size_t)outputs) * sizeof(int32_t);
   weft_frame *f = calloc(1, bytes);
   if (!f) return NULL;
   f->inputs = inputs;
@@ -103,7 +159,10 @@ weft_frame *weft_frame_new(int32_t inputs, int32_t outputs, int32_t states, int3
   f->descrs = f->objects + inputs;
   f->call.states = (weft_state **)(f->descrs + inputs);
   f->before = (void **)(f->call.states + states);
-  f->ndims = (int32_t *)(f->before + 2 * states);
+  f->lent = f->before + 2 * states;
+  f->ndims = (int32_t *)(f->lent + outputs);
+  f->out_ndims = f->ndims + inputs;
+  f->out_items = f->out_ndims + outputs;
   f->call.parallel_for = weft_parallel_for;
   return f;
 }
@@ -112,6 +171,38 @@ static void free_outputs(weft_frame *f) {
   for (int32_t k = 0; k < f->outputs; k++) {
     free(f->call.outputs[k].data);
     f->call.outputs[k].data = NULL;
+  }
+}
+
+/* An output that was large the last time gets a kept block of that size. */
+static void lend(weft_frame *f) {
+  for (int32_t k = 0; k < f->outputs; k++) {
+    weft_array *slot = &f->call.outputs[k];
+    f->lent[k] = slot->capacity >= LEAST_RECYCLED ? take(slot->capacity) : NULL;
+    slot->data = f->lent[k];
+  }
+}
+
+/* Takes back what the call did not use, and what is far too large for what it wrote there. */
+static void take_back(weft_frame *f) {
+  for (int32_t k = 0; k < f->outputs; k++) {
+    weft_array *slot = &f->call.outputs[k];
+    void *lent = f->lent[k];
+    if (!lent) continue;
+    f->lent[k] = NULL;
+    if (slot->data != lent) {
+      free(lent);
+    } else {
+      int64_t bytes = f->out_items[k];
+      for (int d = 0; d < f->out_ndims[k]; d++) bytes *= slot->dims[d];
+      if (bytes >= slot->capacity - slot->capacity / 4) continue;
+      void *fitting = weft_alloc(bytes);
+      if (!fitting) continue;
+      memcpy(fitting, lent, (size_t)bytes);
+      slot->data = fitting;
+      slot->capacity = bytes;
+      weft_recycle(lent);
+    }
   }
 }
 
@@ -173,11 +264,13 @@ int32_t weft_run(weft_frame *f) {
     f->before[2 * k] = c->states[k]->now.data;
     f->before[2 * k + 1] = c->states[k]->spare.data;
   }
+  lend(f);
   c->stop = is_main ? &stop : &never;
   c->check = 0;
   memset(c->values, 0, sizeof c->values);
   c->threads = least(least(weft_pool_threads(), f->limit), limit);
   int32_t code = f->main(c);
+  take_back(f);
   for (int32_t k = 0; k < f->states; k++) {
     void *a = c->states[k]->now.data, *b = c->states[k]->spare.data, **was = &f->before[2 * k];
     if (!((a == was[0] && b == was[1]) || (a == was[1] && b == was[0]))) f->moved = 1;

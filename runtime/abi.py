@@ -56,4 +56,8 @@ def adopt_array(data, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     if nbytes == 0:
         _free(data)
         return np.empty(shape, dtype)
-    return _ndarray(shape, dtype, _buffer(_gc(data, _free), nbytes))
+    return _ndarray(shape, dtype, _buffer(_gc(data, _free if nbytes < _LARGE else recycle), nbytes))
+
+
+_LARGE = 65536  # bytes of an array whose memory is worth keeping
+recycle = _free  # how large arrays are given back: weft_recycle, once the process has its library

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from . import abi
 from .abi import CONSTANTS, HEADERS, ffi
 from .errors import ArgumentError, InternalError, WeftError
 
@@ -35,6 +36,7 @@ def load(path: str | os.PathLike) -> None:
             raise WeftError(f"{path} was built for another version of weft's C interface; build it again")
         opened.weft_pool_set_threads(_threads)
         opened.weft_run_limit(getattr(_limit, "threads", 0))
+        abi.recycle = opened.weft_recycle
         _library = opened
     from . import signals
 

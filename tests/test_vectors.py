@@ -1,4 +1,4 @@
-"""The loops of generated kernels are vector instructions: the compiler turns one scalar without a word, right but slow."""
+"""The loops of generated kernels are vectors: the compiler turns one scalar without a word, right but slow."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ CASES["middle"] = (CASES["middle"][0], lambda: T.sum(CASES["middle"][0][0], axis
 def instructions(f: Any) -> dict[str, list[str]]:
     """The instructions of each kernel function in the library of a compiled function."""
     library = compile_program(f.stages.generated.units, cc=config.cc, cache_dir=config.cache_dir)
-    listing = subprocess.run(["objdump", "-d", "--no-show-raw-insn", library], check=True, capture_output=True, text=True)
+    command = ["objdump", "-d", "--no-show-raw-insn", library]
+    listing = subprocess.run(command, check=True, capture_output=True, text=True)
     found: dict[str, list[str]] = {}
     for part in re.split(r"\n(?=[0-9a-f]+ <)", listing.stdout):
         name = re.match(r"[0-9a-f]+ <(k\d+\w*?)(?:\.\w+)*>:", part)
