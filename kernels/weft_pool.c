@@ -11,9 +11,10 @@
  * needs. Sleeping is safe by the usual order: the sleeper says so, then looks at the word; the waker writes the word,
  * then looks who sleeps (all sequentially consistent).
  *
- * To wake a sleeper costs the caller a system call. A loop not worth it runs on whoever is awake, and is added to what
- * is owed; when that is as much as many such calls, the sleepers are woken, so that neither rare small loops nor a row
- * of them lose more than a small part.
+ * To wake a sleeper costs the caller a system call, of 2 us on some machines and of 15 on others, and the sleeper comes
+ * 5 or 50 us later. A loop not worth it runs on whoever is awake and is added to what is owed; when that is worth
+ * several such calls, the sleepers are woken, so that neither rare small loops nor a row of them lose more than a part.
+ * What it takes is learned from whether those who are woken come before their chunks are taken.
  */
 #define _GNU_SOURCE
 #include "weft_pool.h"
@@ -32,7 +33,7 @@
 #endif
 
 enum { MAX_THREADS = 1024, SPIN = 4000 };
-enum { WORTH = 8, DEBT = 32 }; /* grains for which sleepers are woken: of one loop, of loops that did without them */
+enum { WORTH_LEAST = 4, WORTH_MOST = 64, DEBT = 4 };
 enum { NOTHING, CHUNK, QUIT };
 
 typedef struct {
@@ -61,7 +62,8 @@ static atomic_int sharing;          /* threads of the loop */
 static atomic_flag busy = ATOMIC_FLAG_INIT;
 static atomic_int wanted;           /* 0: not asked yet */
 static int started;                 /* threads running, the caller counted; this and the next two guarded by busy */
-static int64_t owed;                /* grains of loops whose sleepers were left asleep */
+static int64_t worth = 8;           /* grains for which a loop wakes sleepers; grows when they come too late */
+static int64_t owed;                /* grains of loops that left sleepers asleep; from DEBT * worth on they are woken */
 static weft_pool_counts counts;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t done = PTHREAD_COND_INITIALIZER;
@@ -348,8 +350,8 @@ __attribute__((destructor)) static void stop_workers(void) {
   atomic_flag_clear(&busy);
 }
 
-/* Hands out chunks 1 to t-1 of a loop of so many grains. */
-static void publish(int t, int64_t grains) {
+/* Hands out chunks 1 to t-1 of a loop of so many grains. Returns the number of workers that had to be woken. */
+static int publish(int t, int64_t grains) {
   for (int w = 1; w < t; w++) __builtin_prefetch(&workers[w], 1);
   atomic_store_explicit(&caller_cpu, processor(), memory_order_relaxed);
   atomic_store_explicit(&sharing, t, memory_order_relaxed);
@@ -359,13 +361,14 @@ static void publish(int t, int64_t grains) {
   int asleep = 0;
   for (int w = 1; w < t; w++) asleep += atomic_load(&workers[w].asleep);
   counts.loops++;
-  if (!asleep) return;
-  owed += grains < DEBT ? grains : DEBT;
-  if (grains < WORTH && owed < DEBT) return;
+  if (!asleep) return 0;
+  owed += grains < worth ? grains : worth;
+  if (grains < worth && owed < DEBT * worth) return 0;
   owed = 0;
   counts.woken += asleep;
   for (int w = 1; w < t; w++) /* the others' parents wake them */
     if (atomic_load(&workers[w].asleep) && (w == 1 || !atomic_load(&workers[w / 2].asleep))) wake(&workers[w]);
+  return asleep;
 }
 
 /* Whether a chunk's thread may be waiting for the processor that this one spins on. */
@@ -408,13 +411,19 @@ void weft_parallel_for(int64_t n, int64_t grain, int max_threads, weft_body body
     job.arg = arg;
     job.n = n;
     job.t = t;
-    publish(t, n / grain);
+    int64_t grains = n / grain;
+    int woken = publish(t, grains), taken = 0;
     run_chunk(0);
-    for (int chunk; (chunk = next_chunk(0)) > 0; counts.taken++) {
+    for (int chunk; (chunk = next_chunk(0)) > 0; taken++) {
       run_chunk(chunk);
       atomic_fetch_sub(&pending, 1);
     }
     wait_for_workers();
+    counts.taken += taken;
+    if (woken && grains >= worth) { /* did they come in time? */
+      if (2 * taken >= woken) worth = worth < WORTH_MOST ? 2 * worth : WORTH_MOST;
+      else if (worth > WORTH_LEAST) worth /= 2;
+    }
   } else {
     body(arg, 0, n, 0);
   }

@@ -12,8 +12,7 @@ from . import scalar
 from .c_loops import ROLLED, LoopPrinter, join, lanes, place_type
 from .expressions import Scope, Text, strip
 from .nests import acc_node, acc_type, accumulates, hoist, rounded, start_of, value_type, whole, wide
-
-GRAIN = 16384  # operations below which a chunk is not worth waking a thread for
+from .work import CHUNK, element_work, round_work
 
 RECTANGLE = "int64_t i_begin, int64_t i_end, int64_t j_begin, int64_t j_end"
 
@@ -347,7 +346,8 @@ class KernelPrinter(LoopPrinter):
         hoist(out, inner, body, {var})
         if not accs:
             self.vector_loop(out, inner, k, "begin", "end", body, "#pragma GCC ivdep")
-            calls.append(f"call->parallel_for({extent}, {GRAIN}, call->threads, {name}, &args);")
+            grain = 1 + CHUNK // element_work(body, k)
+            calls.append(f"call->parallel_for({extent}, {grain}, call->threads, {name}, &args);")
             return part
         out.open("for (int64_t o = begin; o < end; o++)")
         out("const int64_t b = o * WEFT_BLOCK;")
@@ -376,7 +376,8 @@ class KernelPrinter(LoopPrinter):
                 part += 1
             known.bind(acc_node(a), f"acc{n}")
         out.close()
-        calls.append(f"call->parallel_for({blocks}, {max(GRAIN // 1024, 1)}, call->threads, {name}, &args);")
+        grain = 1 + CHUNK // (1024 * element_work(body, k))
+        calls.append(f"call->parallel_for({blocks}, {grain}, call->threads, {name}, &args);")
         calls.extend(join)
         return part
 
@@ -404,11 +405,11 @@ class KernelPrinter(LoopPrinter):
             extents = [self.closed(e) for e in loop.inputs[:count]]
             if self.nest.mode == "column":
                 extents[-1] = f"(({extents[-1]} + WEFT_TILE - 1) / WEFT_TILE)"
-            work = self.closed(self.nest.work)
+            work = self.closed(round_work(self.nest))
             if self.nest.mode == "column":
                 work = f"WEFT_TILE * {work}"
             out(f"const int64_t rounds = {' * '.join(extents)};")
-            out(f"const int64_t grain = 1 + {GRAIN} / ({work} + 1);")
+            out(f"const int64_t grain = 1 + {CHUNK} / ({work} + 1);")
             out(f"call->parallel_for(rounds, grain, call->threads, {self.name}_body, a);")
             self.statements(out, Scope(self.pointer), list(block.inputs[1:]))
         out.close()
