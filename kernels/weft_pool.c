@@ -26,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #ifndef WEFT_POOL_ROOT /* tests put a file system of their own here */
@@ -39,7 +40,8 @@ enum { NOTHING, CHUNK, QUIT };
 typedef struct {
   _Alignas(128) atomic_int todo;
   atomic_int asleep;
-  atomic_int cpu; /* where the thread was when it took its last chunk */
+  atomic_int cpu;     /* where the thread was when it took its last chunk */
+  atomic_int running; /* while it has one: the system's number of the thread */
   pthread_mutex_t lock;
   pthread_cond_t wake;
   pthread_t thread;
@@ -236,24 +238,33 @@ static void wake_below(int w) {
     if (atomic_load(&workers[v].asleep) && atomic_load(&workers[v].todo) == CHUNK) wake(&workers[v]);
 }
 
-/* Systems like to put who is woken beside his waker, even with a processor idle, and there he waits for the caller to
- * leave. So a worker sleeps barred from the processor that the last loop came from, and one that finds himself on it
- * leaves; what the thread was allowed before, it is again once it runs. */
-typedef struct { int barred; cpu_set_t before, others; } place_t;
+/* ---- where threads run ---- */
 
-static void bar_caller(place_t *p) {
-  int cpu = atomic_load_explicit(&caller_cpu, memory_order_relaxed);
-  p->barred = 0;
-  if (cpu < 0 || cpu >= CPU_SETSIZE || sched_getaffinity(0, sizeof p->before, &p->before)) return;
-  p->others = p->before;
-  CPU_CLR(cpu, &p->others);
-  p->barred = CPU_COUNT(&p->others) > 0 && sched_setaffinity(0, sizeof p->others, &p->others) == 0;
+/* For a while a thread may run on some of its processors only; then again on those that it was allowed before, unless
+ * somebody has told it otherwise since. `thread` 0 is the one that asks. */
+typedef struct { int thread, moved; cpu_set_t before, meanwhile; } place_t;
+
+static void move(place_t *p) { /* to p->meanwhile, as far as that is allowed */
+  CPU_AND(&p->meanwhile, &p->meanwhile, &p->before);
+  p->moved = CPU_COUNT(&p->meanwhile) > 0 && sched_setaffinity(p->thread, sizeof p->meanwhile, &p->meanwhile) == 0;
 }
 
-static void unbar(place_t *p) {
+static void move_back(place_t *p) {
   cpu_set_t now;
-  if (p->barred && sched_getaffinity(0, sizeof now, &now) == 0 && CPU_EQUAL(&now, &p->others))
-    sched_setaffinity(0, sizeof p->before, &p->before);
+  if (p->moved && sched_getaffinity(p->thread, sizeof now, &now) == 0 && CPU_EQUAL(&now, &p->meanwhile))
+    sched_setaffinity(p->thread, sizeof p->before, &p->before);
+}
+
+/* Systems like to put who is woken beside his waker, even with a processor idle, and there he waits for the caller to
+ * leave. So a worker sleeps barred from the processor that the last loop came from, and one that finds himself on it
+ * leaves. */
+static void bar_caller(place_t *p) {
+  int cpu = atomic_load_explicit(&caller_cpu, memory_order_relaxed);
+  *p = (place_t){0};
+  if (cpu < 0 || cpu >= CPU_SETSIZE || sched_getaffinity(0, sizeof p->before, &p->before)) return;
+  p->meanwhile = p->before;
+  CPU_CLR(cpu, &p->meanwhile);
+  move(p);
 }
 
 /* 0: there is no other processor. */
@@ -262,9 +273,27 @@ static int step_aside(void) {
   if (here < 0 || here != atomic_load_explicit(&caller_cpu, memory_order_relaxed)) return 1;
   place_t p;
   bar_caller(&p);
-  unbar(&p);
-  return p.barred;
+  move_back(&p);
+  return p.moved;
 }
+
+/* A worker that is late was most likely put aside for somebody else, and the system may take milliseconds to see that
+ * the caller's processor is free: the caller lends it his before he sleeps. */
+static void lend_processor(place_t *p) {
+  int cpu = processor();
+  *p = (place_t){0};
+  if (cpu < 0 || cpu >= CPU_SETSIZE) return;
+  for (int w = 1; w < job.t; w++) {
+    p->thread = atomic_load(&workers[w].running);
+    if (p->thread && atomic_load_explicit(&workers[w].cpu, memory_order_relaxed) != cpu) {
+      CPU_SET(cpu, &p->meanwhile);
+      if (sched_getaffinity(p->thread, sizeof p->before, &p->before) == 0) move(p);
+      return;
+    }
+  }
+}
+
+/* ---- workers ---- */
 
 static int wait_for_work(worker_t *me) {
   int what;
@@ -281,7 +310,7 @@ static int wait_for_work(worker_t *me) {
   atomic_store(&me->asleep, 0);
   pthread_mutex_unlock(&me->lock);
   wake_below((int)(me - workers));
-  unbar(&place);
+  move_back(&place);
   step_aside();
   return what;
 }
@@ -289,12 +318,15 @@ static int wait_for_work(worker_t *me) {
 static void *work(void *p) {
   worker_t *me = p;
   int w = (int)(me - workers);
+  int thread = (int)syscall(SYS_gettid);
   inside = 1;
   default_float_mode();
   while (wait_for_work(me) != QUIT) {
     atomic_store_explicit(&me->cpu, processor(), memory_order_relaxed);
     for (int chunk; (chunk = next_chunk(w)) > 0;) {
+      atomic_store_explicit(&me->running, thread, memory_order_relaxed);
       run_chunk(chunk);
+      atomic_store_explicit(&me->running, 0, memory_order_relaxed);
       finish_chunk();
     }
   }
@@ -328,6 +360,7 @@ static int grow(int t) {
     atomic_store(&s->todo, NOTHING);
     atomic_store(&s->asleep, 0);
     atomic_store(&s->cpu, -1);
+    atomic_store(&s->running, 0);
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->wake, NULL);
     if (pthread_create(&s->thread, NULL, work, s)) break;
@@ -387,11 +420,14 @@ static void wait_for_workers(void) {
     relax();
   }
   counts.slept++;
+  place_t lent;
+  lend_processor(&lent);
   pthread_mutex_lock(&lock);
   atomic_store(&caller_sleeps, 1);
   while (atomic_load(&pending)) pthread_cond_wait(&done, &lock);
   atomic_store(&caller_sleeps, 0);
   pthread_mutex_unlock(&lock);
+  move_back(&lent);
 }
 
 void weft_parallel_for(int64_t n, int64_t grain, int max_threads, weft_body body, void *arg) {
