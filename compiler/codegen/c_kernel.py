@@ -6,6 +6,7 @@ What stands inside the outer loops is printed by c_loops.py, which also says how
 from __future__ import annotations
 
 from ..ir import lengths
+from ..ir.dtypes import DTYPES
 from ..ir.node import Node, build
 from ..lower.kernel import Nest
 from . import scalar
@@ -13,6 +14,8 @@ from .c_loops import ROLLED, LoopPrinter, join, lanes, place_type
 from .expressions import Scope, Text, strip
 from .nests import acc_node, acc_type, accumulates, hoist, rounded, start_of, value_type, whole, wide
 from .work import CHUNK, element_work, round_work
+
+GAP = 128  # bytes between the scratch rows of two workers
 
 RECTANGLE = "int64_t i_begin, int64_t i_end, int64_t j_begin, int64_t j_end"
 
@@ -46,7 +49,11 @@ class KernelPrinter(LoopPrinter):
     def scratch(self) -> list[tuple[str, Node]]:
         """Scratch arrays of the launcher: rows (one a worker unless the kernel is flat), then partial results."""
         out = list(self.nest.scratch)
-        if self.nest.mode == "flat":
+        if self.nest.mode != "flat":
+            # Rows of workers lie two cache lines apart: they are written and read all the time.
+            rows = out[self.nest.finals :]
+            out[self.nest.finals :] = [(d, lengths.add(n, lengths.const(GAP // DTYPES[d].itemsize))) for d, n in rows]
+        else:
             for s in self.nest.block.inputs:
                 if s.op == "loop":
                     blocks = _ceildiv(s.inputs[0])

@@ -198,7 +198,7 @@ static void k2(weft_call *call, int64_t n0, int64_t n1, float *p0) {
     k2_args args = {.n0 = n0, .n1 = n1, .p0 = p0};
     k2_args *const a = &args;
     const int64_t rounds = (a->n0 * a->n1);
-    const int64_t grain = 1 + 200000 / (9 + 1);
+    const int64_t grain = 1 + 200000 / (8 + 1);
     call->parallel_for(rounds, grain, call->threads, k2_body, a);
 }
 
@@ -221,7 +221,7 @@ static void k3(weft_call *call, int64_t n0, float *p0) {
     k3_args args = {.n0 = n0, .p0 = p0};
     k3_args *const a = &args;
     const int64_t rounds = a->n0;
-    const int64_t grain = 1 + 200000 / (16 + 1);
+    const int64_t grain = 1 + 200000 / (15 + 1);
     call->parallel_for(rounds, grain, call->threads, k3_body, a);
 }
 

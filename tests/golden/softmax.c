@@ -10,7 +10,7 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
     const k0_args *a = arg;
     const float *restrict const p0 = a->p0;
     float *restrict const p1 = a->p1;
-    float *restrict const s1 = a->s1 + worker * a->n1;
+    float *restrict const s1 = a->s1 + worker * (a->n1 + 32);
     (void)a, (void)worker;
     for (int64_t i0 = begin; i0 < end; i0++) {
         const int64_t t0 = a->n1 * i0;
