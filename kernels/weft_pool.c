@@ -1,15 +1,20 @@
 /* weft_pool.c: a fork-join pthread pool. See weft_pool.h for what it promises.
  *
- * One 64-bit word publishes a loop: its serial number and the thread count in the low bits. A worker whose index is
- * below that count takes part, and the caller waits for exactly those; a worker that is late for a loop it has no
- * share in reads nothing but the word, so the job's fields are never written while somebody reads them.
- *
- * A worker claims its chunk before it runs it. The caller, done with its own, claims those that nobody has begun: a
- * worker that the system has not scheduled is not waited for, so a busy neighbour costs what it takes and no more.
+ * Every worker watches a word of its own, `todo`. A loop of t threads sets those of workers 1 to t-1; whoever takes a
+ * word back to NOTHING has the chunk: the worker, or anybody who is done with his own. So a worker that the system has
+ * not scheduled is not waited for, and a busy neighbour costs what it takes and no more; workers that a loop has no
+ * chunk for do not hear of it and sleep. The job's fields are read only by who holds a chunk, and written only when
+ * all chunks are finished.
  *
  * Spinning alone collapses when another process holds a core, sleeping alone costs microseconds: workers and caller
- * spin some thousands of pauses, then sleep. Sleeping is safe by the usual order: the sleeper counts itself, then
- * looks at the word; the waker writes the word, then looks at the count (both sequentially consistent).
+ * spin some thousands of pauses, then sleep, and sleep at once where one would hold the processor that the other
+ * needs. Sleeping is safe by the usual order: the sleeper says so, then looks at the word; the waker writes the word,
+ * then looks who sleeps (all sequentially consistent).
+ *
+ * To wake a sleeper costs the caller a system call, of 2 us on some machines and of 15 on others, and the sleeper comes
+ * 5 or 50 us later. A loop not worth it runs on whoever is awake and is added to what is owed; when that is worth
+ * several such calls, the sleepers are woken, so that neither rare small loops nor a row of them lose more than a part.
+ * What it takes is learned from whether those who are woken come before their chunks are taken.
  */
 #define _GNU_SOURCE
 #include "weft_pool.h"
@@ -21,26 +26,48 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-enum { MAX_THREADS = 1024, SPIN = 4000, COUNT_BITS = 16, QUIT = 0xffff };
+#ifndef WEFT_POOL_ROOT /* tests put a file system of their own here */
+#define WEFT_POOL_ROOT ""
+#endif
+
+enum { MAX_THREADS = 1024, SPIN = 4000 };
+enum { WORTH_LEAST = 4, WORTH_MOST = 64, DEBT = 4 };
+enum { NOTHING, CHUNK, QUIT };
+
+typedef struct {
+  _Alignas(128) atomic_int todo;
+  atomic_int asleep;
+  atomic_int cpu;     /* where the thread was when it took its last chunk */
+  atomic_int running; /* while it has one: the system's number of the thread */
+  pthread_mutex_t lock;
+  pthread_cond_t wake;
+  pthread_t thread;
+} worker_t;
+
+static worker_t workers[MAX_THREADS]; /* worker 0 is whoever calls */
 
 static struct {
   weft_body body;
   void *arg;
   int64_t n;
+  int t;
 } job;
 
-static _Atomic uint64_t published;  /* serial << COUNT_BITS | threads of the loop */
-static _Atomic uint64_t claims[MAX_THREADS]; /* the word of the loop whose chunk w nobody has begun */
-static atomic_int pending;          /* chunks of workers that are not finished */
-static atomic_int sleepers;         /* workers on `wake` */
+static _Alignas(128) atomic_int pending; /* chunks of workers that are not finished */
+static atomic_int unbegun;          /* those of them that nobody has taken; a hint where to look */
 static atomic_int caller_sleeps;
+static _Alignas(128) atomic_int caller_cpu;
+static atomic_int sharing;          /* threads of the loop */
 static atomic_flag busy = ATOMIC_FLAG_INIT;
 static atomic_int wanted;           /* 0: not asked yet */
-static int started;                 /* threads running, the caller counted; guarded by busy */
+static int started;                 /* threads running, the caller counted; this and the next two guarded by busy */
+static int64_t worth = 8;           /* grains for which a loop wakes sleepers; grows when they come too late */
+static int64_t owed;                /* grains of loops that left sleepers asleep; from DEBT * worth on they are woken */
+static weft_pool_counts counts;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
 static pthread_cond_t done = PTHREAD_COND_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static __thread int inside;
@@ -50,6 +77,15 @@ static void relax(void) {
   __builtin_ia32_pause();
 #elif defined(__aarch64__)
   __asm__ volatile("yield");
+#endif
+}
+
+/* The processor this thread is on, -1 where the system does not tell. */
+static int processor(void) {
+#if defined(__linux__)
+  return sched_getcpu();
+#else
+  return -1;
 #endif
 }
 
@@ -91,28 +127,47 @@ static int number_in(const char *path) {
   return n;
 }
 
-/* The least quota from the process's own cgroup up to the root. */
-static int cgroup_limit(void) {
-  static const char root[] = "/sys/fs/cgroup";
+/* ceil(quota / period) of one cgroup v1 folder, 0 where it sets none */
+static int quota_of_v1(const char *folder) {
+  char path[4200];
+  snprintf(path, sizeof path, "%s/cpu.cfs_quota_us", folder);
+  int quota = number_in(path);
+  snprintf(path, sizeof path, "%s/cpu.cfs_period_us", folder);
+  int period = number_in(path);
+  return quota > 0 && period > 0 ? (int)(((int64_t)quota + period - 1) / period) : 0;
+}
+
+/* The least quota from folder root/inner up to root. */
+static int least_quota(const char *root, const char *inner, int (*quota)(const char *)) {
+  char folder[4096];
   int limit = 0;
-  char line[2048], folder[4096];
-  FILE *f = fopen("/proc/self/cgroup", "r");
-  snprintf(folder, sizeof folder, "%s", root);
-  while (f && fgets(line, sizeof line, f))
-    if (!strncmp(line, "0::", 3)) {
-      line[strcspn(line, "\n")] = 0;
-      snprintf(folder, sizeof folder, "%s%s", root, line + 3);
-    }
-  if (f) fclose(f);
-  while (strlen(folder) >= sizeof root - 1) {
-    int n = quota_of(folder);
+  snprintf(folder, sizeof folder, "%s%s", root, inner);
+  while (strlen(folder) >= strlen(root)) {
+    int n = quota(folder);
     if (n && (!limit || n < limit)) limit = n;
     *strrchr(folder, '/') = 0;
   }
-  int quota = number_in("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"); /* version 1 */
-  int period = number_in("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
-  if (quota > 0 && period > 0 && (!limit || (quota + period - 1) / period < limit)) limit = (quota + period - 1) / period;
   return limit;
+}
+
+/* The least quota of the process's own cgroups and those above them, of version 2 and 1. In a container the path may
+ * be the host's, which is not there: then what is mounted counts. */
+static int cgroup_limit(void) {
+  static const char v2[] = WEFT_POOL_ROOT "/sys/fs/cgroup", v1[] = WEFT_POOL_ROOT "/sys/fs/cgroup/cpu";
+  char line[2048], inner2[2048] = "", inner1[2048] = "";
+  FILE *f = fopen(WEFT_POOL_ROOT "/proc/self/cgroup", "r");
+  while (f && fgets(line, sizeof line, f)) {
+    line[strcspn(line, "\n")] = 0;
+    char *names = strchr(line, ':'), *path = names ? strchr(names + 1, ':') : NULL;
+    if (!path) continue;
+    *path++ = 0;
+    if (!names[1]) strcpy(inner2, path);
+    for (char *name = strtok(names + 1, ","); name; name = strtok(NULL, ","))
+      if (!strcmp(name, "cpu")) strcpy(inner1, path);
+  }
+  if (f) fclose(f);
+  int a = least_quota(v2, inner2, quota_of), b = least_quota(v1, inner1, quota_of_v1);
+  return !a || (b && b < a) ? b : a;
 }
 
 static int environment_threads(void) {
@@ -140,61 +195,153 @@ void weft_pool_set_threads(int n) {
 
 /* ---- the loop ---- */
 
-static void run_chunk(int w, int t) {
-  int64_t each = job.n / t, rest = job.n % t;
+static void run_chunk(int w) {
+  int64_t each = job.n / job.t, rest = job.n % job.t;
   int64_t begin = w * each + (w < rest ? w : rest);
   int64_t end = begin + each + (w < rest);
   job.body(job.arg, begin, end, w);
 }
 
-/* Whether chunk w of the loop published as `word` is this thread's to run. */
-static int claim(int w, uint64_t word) { return atomic_compare_exchange_strong(&claims[w], &word, 0); }
-
-static uint64_t next_loop(uint64_t seen) {
-  for (int i = 0; i < SPIN; i++) {
-    uint64_t word = atomic_load_explicit(&published, memory_order_acquire);
-    if (word != seen) return word;
-    relax();
-  }
-  pthread_mutex_lock(&lock);
-  atomic_fetch_add(&sleepers, 1);
-  uint64_t word;
-  while ((word = atomic_load(&published)) == seen) pthread_cond_wait(&wake, &lock);
-  atomic_fetch_sub(&sleepers, 1);
-  pthread_mutex_unlock(&lock);
-  return word;
+static int take(int w) {
+  int chunk = CHUNK;
+  if (atomic_load_explicit(&workers[w].todo, memory_order_relaxed) != CHUNK) return 0;
+  if (!atomic_compare_exchange_strong(&workers[w].todo, &chunk, NOTHING)) return 0;
+  atomic_fetch_sub_explicit(&unbegun, 1, memory_order_relaxed);
+  return 1;
 }
 
-static struct start { int index; uint64_t seen; pthread_t thread; } starts[MAX_THREADS];
+/* A chunk for thread w: its own, or the last that nobody has begun; 0: there is none. */
+static int next_chunk(int w) {
+  if (w && take(w)) return w;
+  if (atomic_load_explicit(&unbegun, memory_order_relaxed) <= 0) return 0;
+  for (int v = atomic_load_explicit(&sharing, memory_order_relaxed) - 1; v > 0; v--)
+    if (take(v)) return v;
+  return 0;
+}
 
-static void *work(void *p) {
-  struct start *s = p;
-  uint64_t seen = s->seen;
-  inside = 1;
-  default_float_mode();
-  for (;;) {
-    seen = next_loop(seen);
-    int t = (int)(seen & ((1u << COUNT_BITS) - 1));
-    if (t == QUIT) return NULL;
-    if (s->index >= t || !claim(s->index, seen)) continue;
-    run_chunk(s->index, t);
-    if (atomic_fetch_sub(&pending, 1) == 1 && atomic_load(&caller_sleeps)) {
-      pthread_mutex_lock(&lock);
-      pthread_cond_signal(&done);
-      pthread_mutex_unlock(&lock);
+static void finish_chunk(void) {
+  if (atomic_fetch_sub(&pending, 1) != 1 || !atomic_load(&caller_sleeps)) return;
+  pthread_mutex_lock(&lock);
+  pthread_cond_signal(&done);
+  pthread_mutex_unlock(&lock);
+}
+
+static void wake(worker_t *s) {
+  pthread_mutex_lock(&s->lock);
+  pthread_cond_signal(&s->wake);
+  pthread_mutex_unlock(&s->lock);
+}
+
+/* The sleepers that have a chunk, as a tree: each worker wakes two, if it had to be woken itself. */
+static void wake_below(int w) {
+  for (int v = w ? 2 * w : 1; v <= 2 * w + 1 && v < MAX_THREADS; v++)
+    if (atomic_load(&workers[v].asleep) && atomic_load(&workers[v].todo) == CHUNK) wake(&workers[v]);
+}
+
+/* ---- where threads run ---- */
+
+/* For a while a thread may run on some of its processors only; then again on those that it was allowed before, unless
+ * somebody has told it otherwise since. `thread` 0 is the one that asks. */
+typedef struct { int thread, moved; cpu_set_t before, meanwhile; } place_t;
+
+static void move(place_t *p) { /* to p->meanwhile, as far as that is allowed */
+  CPU_AND(&p->meanwhile, &p->meanwhile, &p->before);
+  p->moved = CPU_COUNT(&p->meanwhile) > 0 && sched_setaffinity(p->thread, sizeof p->meanwhile, &p->meanwhile) == 0;
+}
+
+static void move_back(place_t *p) {
+  cpu_set_t now;
+  if (p->moved && sched_getaffinity(p->thread, sizeof now, &now) == 0 && CPU_EQUAL(&now, &p->meanwhile))
+    sched_setaffinity(p->thread, sizeof p->before, &p->before);
+}
+
+/* Systems like to put who is woken beside his waker, even with a processor idle, and there he waits for the caller to
+ * leave. So a worker sleeps barred from the processor that the last loop came from, and one that finds himself on it
+ * leaves. */
+static void bar_caller(place_t *p) {
+  int cpu = atomic_load_explicit(&caller_cpu, memory_order_relaxed);
+  *p = (place_t){0};
+  if (cpu < 0 || cpu >= CPU_SETSIZE || sched_getaffinity(0, sizeof p->before, &p->before)) return;
+  p->meanwhile = p->before;
+  CPU_CLR(cpu, &p->meanwhile);
+  move(p);
+}
+
+/* 0: there is no other processor. */
+static int step_aside(void) {
+  int here = processor();
+  if (here < 0 || here != atomic_load_explicit(&caller_cpu, memory_order_relaxed)) return 1;
+  place_t p;
+  bar_caller(&p);
+  move_back(&p);
+  return p.moved;
+}
+
+/* A worker that is late was most likely put aside for somebody else, and the system may take milliseconds to see that
+ * the caller's processor is free: the caller lends it his before he sleeps. */
+static void lend_processor(place_t *p) {
+  int cpu = processor();
+  *p = (place_t){0};
+  if (cpu < 0 || cpu >= CPU_SETSIZE) return;
+  for (int w = 1; w < job.t; w++) {
+    p->thread = atomic_load(&workers[w].running);
+    if (p->thread && atomic_load_explicit(&workers[w].cpu, memory_order_relaxed) != cpu) {
+      CPU_SET(cpu, &p->meanwhile);
+      if (sched_getaffinity(p->thread, sizeof p->before, &p->before) == 0) move(p);
+      return;
     }
   }
+}
+
+/* ---- workers ---- */
+
+static int wait_for_work(worker_t *me) {
+  int what;
+  for (int i = 0; i < SPIN; i++) {
+    if ((what = atomic_load_explicit(&me->todo, memory_order_acquire)) != NOTHING) return what;
+    if (i % 64 == 32 && !step_aside()) break;
+    relax();
+  }
+  place_t place;
+  bar_caller(&place);
+  pthread_mutex_lock(&me->lock);
+  atomic_store(&me->asleep, 1);
+  while ((what = atomic_load(&me->todo)) == NOTHING) pthread_cond_wait(&me->wake, &me->lock);
+  atomic_store(&me->asleep, 0);
+  pthread_mutex_unlock(&me->lock);
+  wake_below((int)(me - workers));
+  move_back(&place);
+  step_aside();
+  return what;
+}
+
+static void *work(void *p) {
+  worker_t *me = p;
+  int w = (int)(me - workers);
+  int thread = (int)syscall(SYS_gettid);
+  inside = 1;
+  default_float_mode();
+  while (wait_for_work(me) != QUIT) {
+    atomic_store_explicit(&me->cpu, processor(), memory_order_relaxed);
+    for (int chunk; (chunk = next_chunk(w)) > 0;) {
+      atomic_store_explicit(&me->running, thread, memory_order_relaxed);
+      run_chunk(chunk);
+      atomic_store_explicit(&me->running, 0, memory_order_relaxed);
+      finish_chunk();
+    }
+  }
+  return NULL;
 }
 
 /* Only the forking thread lives on in the child: it starts with an empty pool. */
 static void after_fork(void) {
   started = 0;
+  owed = 0;
   atomic_flag_clear(&busy);
   atomic_store(&pending, 0);
-  atomic_store(&sleepers, 0);
+  atomic_store(&unbegun, 0);
   atomic_store(&caller_sleeps, 0);
   pthread_mutex_init(&lock, NULL);
-  pthread_cond_init(&wake, NULL);
   pthread_cond_init(&done, NULL);
 }
 
@@ -209,9 +356,13 @@ static int grow(int t) {
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
   while (started < t) {
-    struct start *s = &starts[started];
-    s->index = started;
-    s->seen = atomic_load(&published);
+    worker_t *s = &workers[started];
+    atomic_store(&s->todo, NOTHING);
+    atomic_store(&s->asleep, 0);
+    atomic_store(&s->cpu, -1);
+    atomic_store(&s->running, 0);
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->wake, NULL);
     if (pthread_create(&s->thread, NULL, work, s)) break;
     started++;
   }
@@ -219,38 +370,64 @@ static int grow(int t) {
   return started < t ? started : t;
 }
 
-static uint64_t publish(int t) {
-  uint64_t serial = (atomic_load(&published) >> COUNT_BITS) + 1, word = serial << COUNT_BITS | (uint64_t)t;
-  for (int w = 1; w < t && t != QUIT; w++) atomic_store_explicit(&claims[w], word, memory_order_relaxed);
-  atomic_store(&published, word);
-  if (atomic_load(&sleepers)) {
-    pthread_mutex_lock(&lock);
-    pthread_cond_broadcast(&wake);
-    pthread_mutex_unlock(&lock);
-  }
-  return word;
-}
-
 /* A library that is unloaded under its threads leaves them running in whatever is mapped there next: when this one
  * goes (dlclose or exit), its workers go first. A pool in use at exit is left alone. */
 __attribute__((destructor)) static void stop_workers(void) {
   if (inside || started <= 1 || atomic_flag_test_and_set(&busy)) return;
-  publish(QUIT);
-  for (int i = 1; i < started; i++) pthread_join(starts[i].thread, NULL);
+  for (int w = 1; w < started; w++) {
+    atomic_store(&workers[w].todo, QUIT);
+    wake(&workers[w]);
+  }
+  for (int w = 1; w < started; w++) pthread_join(workers[w].thread, NULL);
   started = 0;
   atomic_flag_clear(&busy);
+}
+
+/* Hands out chunks 1 to t-1 of a loop of so many grains. Returns the number of workers that had to be woken. */
+static int publish(int t, int64_t grains) {
+  for (int w = 1; w < t; w++) __builtin_prefetch(&workers[w], 1);
+  atomic_store_explicit(&caller_cpu, processor(), memory_order_relaxed);
+  atomic_store_explicit(&sharing, t, memory_order_relaxed);
+  atomic_store_explicit(&unbegun, t - 1, memory_order_relaxed);
+  atomic_store_explicit(&pending, t - 1, memory_order_relaxed);
+  for (int w = 1; w < t; w++) atomic_store(&workers[w].todo, CHUNK);
+  int asleep = 0;
+  for (int w = 1; w < t; w++) asleep += atomic_load(&workers[w].asleep);
+  counts.loops++;
+  if (!asleep) return 0;
+  owed += grains < worth ? grains : worth;
+  if (grains < worth && owed < DEBT * worth) return 0;
+  owed = 0;
+  counts.woken += asleep;
+  for (int w = 1; w < t; w++) /* the others' parents wake them */
+    if (atomic_load(&workers[w].asleep) && (w == 1 || !atomic_load(&workers[w / 2].asleep))) wake(&workers[w]);
+  return asleep;
+}
+
+/* Whether a chunk's thread may be waiting for the processor that this one spins on. */
+static int in_the_way(void) {
+  int here = processor();
+  if (here < 0) return 0;
+  for (int w = 1; w < job.t; w++)
+    if (atomic_load_explicit(&workers[w].cpu, memory_order_relaxed) == here) return 1;
+  return 0;
 }
 
 static void wait_for_workers(void) {
   for (int i = 0; i < SPIN; i++) {
     if (atomic_load_explicit(&pending, memory_order_acquire) == 0) return;
+    if (i % 64 == 32 && in_the_way()) break;
     relax();
   }
+  counts.slept++;
+  place_t lent;
+  lend_processor(&lent);
   pthread_mutex_lock(&lock);
   atomic_store(&caller_sleeps, 1);
   while (atomic_load(&pending)) pthread_cond_wait(&done, &lock);
   atomic_store(&caller_sleeps, 0);
   pthread_mutex_unlock(&lock);
+  move_back(&lent);
 }
 
 void weft_parallel_for(int64_t n, int64_t grain, int max_threads, weft_body body, void *arg) {
@@ -264,23 +441,34 @@ void weft_parallel_for(int64_t n, int64_t grain, int max_threads, weft_body body
     return;
   }
   t = grow(t);
-  job.body = body;
-  job.arg = arg;
-  job.n = n;
   inside = 1;
   if (t > 1) {
-    atomic_store(&pending, t - 1);
-    uint64_t word = publish(t);
-    run_chunk(0, t);
-    for (int w = t - 1; w > 0; w--)
-      if (claim(w, word)) {
-        run_chunk(w, t);
-        atomic_fetch_sub(&pending, 1);
-      }
+    job.body = body;
+    job.arg = arg;
+    job.n = n;
+    job.t = t;
+    int64_t grains = n / grain;
+    int woken = publish(t, grains), taken = 0;
+    run_chunk(0);
+    for (int chunk; (chunk = next_chunk(0)) > 0; taken++) {
+      run_chunk(chunk);
+      atomic_fetch_sub(&pending, 1);
+    }
     wait_for_workers();
+    counts.taken += taken;
+    if (woken && grains >= worth) { /* did they come in time? */
+      if (2 * taken >= woken) worth = worth < WORTH_MOST ? 2 * worth : WORTH_MOST;
+      else if (worth > WORTH_LEAST) worth /= 2;
+    }
   } else {
-    run_chunk(0, t);
+    body(arg, 0, n, 0);
   }
   inside = 0;
+  atomic_flag_clear(&busy);
+}
+
+void weft_pool_count(weft_pool_counts *out) {
+  while (atomic_flag_test_and_set(&busy)) relax();
+  *out = counts;
   atomic_flag_clear(&busy);
 }

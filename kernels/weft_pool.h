@@ -26,6 +26,17 @@ int weft_pool_threads(void);
 /* n <= 0 returns to the environment's count. Takes effect with the next loop. */
 void weft_pool_set_threads(int n);
 
+/* What loops on several threads have met in this process, for tests and measurements. */
+typedef struct {
+  int64_t loops; /* handed to workers */
+  int64_t taken; /* chunks that the caller ran in place of a worker that had not begun */
+  int64_t woken; /* workers that were woken from sleep */
+  int64_t slept; /* loops whose caller went to sleep before its workers were done */
+} weft_pool_counts;
+
+/* Waits for a loop of another thread; not for calls from a body. */
+void weft_pool_count(weft_pool_counts *out);
+
 #ifdef __cplusplus
 }
 #endif

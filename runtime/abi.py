@@ -30,6 +30,8 @@ ffi.cdef("""
     int weft_pool_threads(void);
     void weft_pool_set_threads(int n);
     void weft_parallel_for(int64_t n, int64_t grain, int max_threads, weft_body_fn body, void *arg);
+    typedef struct { int64_t loops, taken, woken, slept; } weft_pool_counts;
+    void weft_pool_count(weft_pool_counts *out);
     void free(void *);
 """)
 _libc = ffi.dlopen(None)

@@ -82,6 +82,13 @@ def threads() -> int:
     return library().weft_pool_threads()
 
 
+def counts() -> dict[str, int]:
+    """What loops on several threads have met so far: weft_pool_counts of kernels/weft_pool.h."""
+    out = ffi.new("weft_pool_counts *")
+    library().weft_pool_count(out)
+    return {name: getattr(out, name) for name in ("loops", "taken", "woken", "slept")}
+
+
 def thread_count(n: int | None, what: str) -> int:
     """A number of threads as C takes it, 0 for None. Raises ArgumentError."""
     if n is None:
@@ -122,6 +129,6 @@ def set_threads(n: int) -> None:
 
 
 __all__ = [
-    "SOURCES", "library", "limit_threads", "load", "loaded", "open_library", "parallel_for", "set_threads", "sources",
-    "thread_count", "threads",
+    "SOURCES", "counts", "library", "limit_threads", "load", "loaded", "open_library", "parallel_for", "set_threads",
+    "sources", "thread_count", "threads",
 ]  # fmt: skip

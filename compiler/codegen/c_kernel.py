@@ -13,8 +13,9 @@ from . import scalar
 from .c_loops import ROLLED, LoopPrinter, compensated, join, joined, lanes, place_type
 from .expressions import Scope, Text, strip
 from .nests import acc_node, acc_type, accumulates, hoist, rounded, start_of, value_type, whole, wide
+from .work import CHUNK, element_work, round_work
 
-GRAIN = 16384  # operations below which a chunk is not worth waking a thread for
+GAP = 128  # bytes between the scratch rows of two workers
 
 LINE = 64  # bytes of a line of the cache
 LONGEST_PREFETCHED = 32768  # bytes of a row: more would drive out what is being worked on
@@ -51,7 +52,11 @@ class KernelPrinter(LoopPrinter):
     def scratch(self) -> list[tuple[str, Node]]:
         """Scratch arrays of the launcher: rows (one a worker unless the kernel is flat), then partial results."""
         out = list(self.nest.scratch)
-        if self.nest.mode == "flat":
+        if self.nest.mode != "flat":
+            # Rows of workers lie two cache lines apart: they are written and read all the time.
+            rows = out[self.nest.finals :]
+            out[self.nest.finals :] = [(d, lengths.add(n, lengths.const(GAP // DTYPES[d].itemsize))) for d, n in rows]
+        else:
             for s in self.nest.block.inputs:
                 if s.op == "loop":
                     blocks = _ceildiv(s.inputs[0])
@@ -391,7 +396,8 @@ class KernelPrinter(LoopPrinter):
         hoist(out, inner, body, {var})
         if not accs:
             self.vector_loop(out, inner, k, "begin", "end", body, "#pragma GCC ivdep")
-            calls.append(f"call->parallel_for({extent}, {GRAIN}, call->threads, {name}, &args);")
+            grain = 1 + CHUNK // element_work(body, k)
+            calls.append(f"call->parallel_for({extent}, {grain}, call->threads, {name}, &args);")
             return part
         out.open("for (int64_t o = begin; o < end; o++)")
         out("const int64_t b = o * WEFT_BLOCK;")
@@ -425,7 +431,8 @@ class KernelPrinter(LoopPrinter):
                 part += 1
             known.bind(acc_node(a), f"acc{n}")
         out.close()
-        calls.append(f"call->parallel_for({blocks}, {max(GRAIN // 1024, 1)}, call->threads, {name}, &args);")
+        grain = 1 + CHUNK // (1024 * element_work(body, k))
+        calls.append(f"call->parallel_for({blocks}, {grain}, call->threads, {name}, &args);")
         calls.extend(ends)
         return part
 
@@ -453,11 +460,11 @@ class KernelPrinter(LoopPrinter):
             extents = [self.closed(e) for e in loop.inputs[:count]]
             if self.nest.mode == "column":
                 extents[-1] = f"(({extents[-1]} + WEFT_TILE - 1) / WEFT_TILE)"
-            work = self.closed(self.nest.work)
+            work = self.closed(round_work(self.nest))
             if self.nest.mode == "column":
                 work = f"WEFT_TILE * {work}"
             out(f"const int64_t rounds = {' * '.join(extents)};")
-            out(f"const int64_t grain = 1 + {GRAIN} / ({work} + 1);")
+            out(f"const int64_t grain = 1 + {CHUNK} / ({work} + 1);")
             out(f"call->parallel_for(rounds, grain, call->threads, {self.name}_body, a);")
             self.statements(out, Scope(self.pointer), list(block.inputs[1:]))
         out.close()

@@ -34,7 +34,6 @@ class Nest:
     block: Node
     scratch: list[tuple[str, Node]]  # dtype and extent of each scratch row
     mode: str  # "map", "row", "column" or "flat": how the printers run it
-    work: Node  # operations per round of the outer loops, for the grain
     checks: bool  # whether it holds `checked` indices
     body: Region = field(repr=False)
     finals: int = 0  # leading scratch arrays that hold a value an outer round, folded when all rounds are done
@@ -225,7 +224,6 @@ class _Lowering:
         outer_count = lengths.product(self.extents[v] for v in outer)
         scratch: list[tuple[str, Node]] = [(r.dtype, outer_count) for r in finals]
         rounds: list[tuple[int, Node]] = []
-        work = lengths.const(1)
         first_seen: dict[tuple[Node, Node], int] = {}
         rows: dict[tuple[Node, Node], tuple[int, Node]] = {}
         stored: dict[Node, tuple[int, Node, Node]] = {}  # values that an output already holds: first stage, loop, load
@@ -258,27 +256,22 @@ class _Lowering:
                 if v is var and first == at:
                     kept = substitute([n], later)[0] if later else n
                     body.append(build("store", var, kept, buffer=load.attr("buffer")))
-            ops = 1
             for b, o, v in ss2:
                 v2 = substitute([v], later)[0] if later else v
-                ops += len(topological([v2]))
                 body.append(build("store", o, v2, buffer=b))
             for r, v in rs2:
                 v2 = substitute([v], later)[0] if later else v
-                ops += len(topological([v2]))
                 body.append(build("accumulate", v2, acc=r.number, fold=r.fold, dtype=r.dtype))
             extent = self.extents[var]
             kind = "reduce" if rs2 else "vector"
             rounds.append((key[0], build("loop", extent, *body, index=(var.attr("index"),), kind=kind)))
-            work = lengths.add(work, lengths.scale(extent, ops))
         statements: list[tuple[int, int, Node]] = [(s, 0, n) for s, n in rounds]
         for at, b, o, v in outer_stores:
             v2 = final(v, None)
-            work = lengths.add(work, lengths.const(len(topological([v2]))))
             statements.append((at - 1, 1, build("store", final(o, None), v2, buffer=b)))
         ordered = [n for _, _, n in sorted(statements, key=lambda t: (t[0], t[1]))]
         nest = self._nest(
-            kept_outer, ordered, bool(rounds or finals), scratch, work, self._epilogue(finals, outer_count, epilogue)
+            kept_outer, ordered, bool(rounds or finals), scratch, self._epilogue(finals, outer_count, epilogue)
         )
         nest.finals = len(finals)
         return nest
@@ -298,7 +291,7 @@ class _Lowering:
         return out + [build("store", o, v, buffer=b) for b, o, v in stores]
 
     def _nest(
-        self, outer: list[Node], statements: list[Node], staged: bool, scratch: list, work: Node, epilogue: list[Node]
+        self, outer: list[Node], statements: list[Node], staged: bool, scratch: list, epilogue: list[Node]
     ) -> Nest:
         extents = [self.extents[v] for v in outer]
         names = [v.attr("index") for v in outer]
@@ -316,10 +309,9 @@ class _Lowering:
                 block = build("block", build("loop", extents[0], *statements, index=(names[0],), kind="parallel"))
             else:
                 block = build("block", build("loop", *extents[:-1], inner, index=tuple(names[:-1]), kind="parallel"))
-                work = lengths.mul(work, extents[-1])
         checks = any(n.op == "checked" for n in topological([block]))
         outputs = [o.type.dtype for o in self.body.outputs]
-        return Nest(self.scalars, self.tensors, outputs, block, scratch, mode, work, checks, self.body)
+        return Nest(self.scalars, self.tensors, outputs, block, scratch, mode, checks, self.body)
 
     def _by_columns(self, last: Node, statements: list[Node]) -> bool:
         """Whether most of the memory read in reductions lies along the last outer loop rather than the inner ones."""

@@ -41,6 +41,6 @@ static void k0(weft_call *call, int64_t n0, int64_t n1, const float *p0, const f
     k0_args args = {.n0 = n0, .n1 = n1, .p0 = p0, .p1 = p1, .p2 = p2, .p3 = p3, .p4 = p4, .p5 = p5, .p6 = p6, .p7 = p7};
     k0_args *const a = &args;
     const int64_t rounds = (a->n0 * a->n1);
-    const int64_t grain = 1 + 16384 / (42 + 1);
+    const int64_t grain = 1 + 200000 / (68 + 1);
     call->parallel_for(rounds, grain, call->threads, k0_body, a);
 }

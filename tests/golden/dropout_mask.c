@@ -25,7 +25,7 @@ static void k0(weft_call *call, int64_t n0, int64_t n1, const uint64_t *p0, cons
     k0_args args = {.n0 = n0, .n1 = n1, .p0 = p0, .p1 = p1, .p2 = p2};
     k0_args *const a = &args;
     const int64_t rounds = (a->n0 * a->n1);
-    const int64_t grain = 1 + 16384 / (14 + 1);
+    const int64_t grain = 1 + 200000 / (170 + 1);
     call->parallel_for(rounds, grain, call->threads, k0_body, a);
 }
 
@@ -50,6 +50,6 @@ static void k1(weft_call *call, const uint64_t *p0, uint64_t *p1) {
     k1_args args = {.p0 = p0, .p1 = p1};
     k1_args *const a = &args;
     const int64_t rounds = 2;
-    const int64_t grain = 1 + 16384 / (9 + 1);
+    const int64_t grain = 1 + 200000 / (30 + 1);
     call->parallel_for(rounds, grain, call->threads, k1_body, a);
 }

@@ -22,6 +22,6 @@ static void k0(weft_call *call, int64_t n0, const float *p0, const float *p1, fl
     k0_args args = {.n0 = n0, .p0 = p0, .p1 = p1, .p2 = p2};
     k0_args *const a = &args;
     const int64_t rounds = a->n0;
-    const int64_t grain = 1 + 16384 / (10 + 1);
+    const int64_t grain = 1 + 200000 / (42 + 1);
     call->parallel_for(rounds, grain, call->threads, k0_body, a);
 }

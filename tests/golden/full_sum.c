@@ -54,7 +54,7 @@ static void k0_stage0(void *arg, int64_t begin, int64_t end, int worker) {
 static void k0(weft_call *call, int64_t n0, int64_t n1, const double *p0, double *p1, double *s1) {
     k0_args args = {.n0 = n0, .n1 = n1, .p0 = p0, .p1 = p1, .s1 = s1};
     k0_args *const a = &args;
-    call->parallel_for((((a->n0 * a->n1) + WEFT_BLOCK - 1) / WEFT_BLOCK), 16, call->threads, k0_stage0, &args);
+    call->parallel_for((((a->n0 * a->n1) + WEFT_BLOCK - 1) / WEFT_BLOCK), 3, call->threads, k0_stage0, &args);
     a->acc0 = (a->n0 * a->n1) > 0 ? a->s1[0] : 0.0;
     double low0 = 0.0;
     for (int64_t o = 1; o < (((a->n0 * a->n1) + WEFT_BLOCK - 1) / WEFT_BLOCK); o++) weft_join_f64(&a->acc0, &low0, a->s1[o]);

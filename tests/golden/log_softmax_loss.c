@@ -117,7 +117,7 @@ static void k0(weft_call *call, int64_t n0, int64_t n1, const float *p0, float *
     k0_args args = {.n0 = n0, .n1 = n1, .p0 = p0, .p1 = p1, .p2 = p2, .p3 = p3};
     k0_args *const a = &args;
     const int64_t rounds = a->n0;
-    const int64_t grain = 1 + 16384 / (((a->n1 * 34) + 2) + 1);
+    const int64_t grain = 1 + 200000 / (((a->n1 * 57) + 1008) + 1);
     call->parallel_for(rounds, grain, call->threads, k0_body, a);
 }
 
@@ -232,7 +232,7 @@ static void k1_stage0(void *arg, int64_t begin, int64_t end, int worker) {
 static void k1(weft_call *call, int64_t n0, int64_t n1, int64_t n2, const float *p0, const float *p1, const int64_t *p2, int64_t *p3, float *p4, float *s1, weft_fault *fault) {
     k1_args args = {.n0 = n0, .n1 = n1, .n2 = n2, .p0 = p0, .p1 = p1, .p2 = p2, .p3 = p3, .p4 = p4, .s1 = s1, .fault = fault};
     k1_args *const a = &args;
-    call->parallel_for(((a->n0 + WEFT_BLOCK - 1) / WEFT_BLOCK), 16, call->threads, k1_stage0, &args);
+    call->parallel_for(((a->n0 + WEFT_BLOCK - 1) / WEFT_BLOCK), 2, call->threads, k1_stage0, &args);
     a->acc0 = a->n0 > 0 ? a->s1[0] : 0.0f;
     float low0 = 0.0f;
     for (int64_t o = 1; o < ((a->n0 + WEFT_BLOCK - 1) / WEFT_BLOCK); o++) weft_join_f32(&a->acc0, &low0, a->s1[o]);
@@ -260,7 +260,7 @@ static void k2(weft_call *call, int64_t n0, int64_t n1, float *p0) {
     k2_args args = {.n0 = n0, .n1 = n1, .p0 = p0};
     k2_args *const a = &args;
     const int64_t rounds = (a->n0 * a->n1);
-    const int64_t grain = 1 + 16384 / (2 + 1);
+    const int64_t grain = 1 + 200000 / (8 + 1);
     call->parallel_for(rounds, grain, call->threads, k2_body, a);
 }
 
@@ -283,7 +283,7 @@ static void k3(weft_call *call, int64_t n0, float *p0) {
     k3_args args = {.n0 = n0, .p0 = p0};
     k3_args *const a = &args;
     const int64_t rounds = a->n0;
-    const int64_t grain = 1 + 16384 / (5 + 1);
+    const int64_t grain = 1 + 200000 / (15 + 1);
     call->parallel_for(rounds, grain, call->threads, k3_body, a);
 }
 
@@ -365,6 +365,6 @@ static void k4(weft_call *call, int64_t n0, int64_t n1, const float *p0, const f
     k4_args args = {.n0 = n0, .n1 = n1, .p0 = p0, .p1 = p1, .p2 = p2, .p3 = p3};
     k4_args *const a = &args;
     const int64_t rounds = a->n0;
-    const int64_t grain = 1 + 16384 / (((a->n1 * 20) + 1) + 1);
+    const int64_t grain = 1 + 200000 / (((a->n1 * 38) + 1000) + 1);
     call->parallel_for(rounds, grain, call->threads, k4_body, a);
 }

@@ -20,6 +20,6 @@ static void k0(weft_call *call, int64_t n0, const double *p0, double *p1) {
     k0_args args = {.n0 = n0, .p0 = p0, .p1 = p1};
     k0_args *const a = &args;
     const int64_t rounds = weft_maximum_i64(0, (a->n0 + -2));
-    const int64_t grain = 1 + 16384 / (18 + 1);
+    const int64_t grain = 1 + 200000 / (59 + 1);
     call->parallel_for(rounds, grain, call->threads, k0_body, a);
 }

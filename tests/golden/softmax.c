@@ -10,7 +10,7 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
     const k0_args *a = arg;
     const float *restrict const p0 = a->p0;
     float *restrict const p1 = a->p1;
-    float *restrict const s1 = a->s1 + worker * a->n1;
+    float *restrict const s1 = a->s1 + worker * (a->n1 + 32);
     (void)a, (void)worker;
     for (int64_t i0 = begin; i0 < end; i0++) {
         if (i0 + 1 < end && a->n1 <= 8192) {
@@ -114,6 +114,6 @@ static void k0(weft_call *call, int64_t n0, int64_t n1, const float *p0, float *
     k0_args args = {.n0 = n0, .n1 = n1, .p0 = p0, .p1 = p1, .s1 = s1};
     k0_args *const a = &args;
     const int64_t rounds = a->n0;
-    const int64_t grain = 1 + 16384 / (((a->n1 * 22) + 1) + 1);
+    const int64_t grain = 1 + 200000 / (((a->n1 * 70) + 1500) + 1);
     call->parallel_for(rounds, grain, call->threads, k0_body, a);
 }

@@ -26,6 +26,6 @@ static void k0(weft_call *call, int64_t n0, int64_t n1, int64_t n2, const double
     k0_args args = {.n0 = n0, .n1 = n1, .n2 = n2, .p0 = p0, .p1 = p1};
     k0_args *const a = &args;
     const int64_t rounds = a->n2;
-    const int64_t grain = 1 + 16384 / (((a->n0 * a->n1) * 7) + 1);
+    const int64_t grain = 1 + 200000 / ((((a->n0 * a->n1) * 53) + 500) + 1);
     call->parallel_for(rounds, grain, call->threads, k0_body, a);
 }
