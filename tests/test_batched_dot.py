@@ -210,7 +210,7 @@ def test_refused_where_declared(build: Callable, error: type, match: str) -> Non
 @each_mode
 @pytest.mark.parametrize("a, b", [
     ((2, 3, 4), (3, 4, 5)), ((2, 3, 4), (2, 5, 5)), ((1, 3, 4), (2, 4, 5)), ((2, 4), (1, 4)), ((2, 4), (2, 1)),
-    ((2, 3, 1), (2, 4, 5)), ((2, 3, 4), (2, 1)),
+    ((2, 3, 1), (2, 4, 5)), ((2, 3, 4), (2, 1)), ((2, 1), (2, 4)), ((1, 4), (2, 4)), ((1, 4), (2, 4, 3)),
 ])  # fmt: skip
 def test_lengths_that_do_not_fit_at_the_call(a: tuple, b: tuple, mode: str) -> None:
     x, y = numbers(*a), numbers(*b)
