@@ -67,13 +67,20 @@ def dot(host, out, scope, s):
         )
         return
     m = scope.get(out, left.type.axes[0])
-    work = host.workspace(out, f"{lib('gemm_workspace', dtype)}({m}, {n}, {k}, call->threads)")
     (ars, acs), (brs, bcs) = strides(a), strides(b)
-    follows = host.epilogue(out, scope, s)
+    operands = f"{m}, {n}, {k}, {pa}, {ars}, {acs}, {pb}, {brs}, {bcs}"
+    if s.library:  # ours computes what the library cannot read in place
+        names = [f"cblas_{'s' if dtype == 'float32' else 'd'}gemm", "openblas_get_num_threads"]
+        names.append("openblas_set_num_threads")
+        pointers = ", ".join(host.pointer(f"scipy_{name}") for name in names)
+        out.open(f"if (!{lib('blas_gemm', dtype)}({operands}, b{c.number}, call->threads, {pointers}))")
+    work = host.workspace(out, f"{lib('gemm_workspace', dtype)}({m}, {n}, {k}, call->threads)")
     out(
-        f"{lib('gemm', dtype)}({m}, {n}, {k}, {pa}, {ars}, {acs}, {pb}, {brs}, {bcs}, b{c.number}, {n}, 1, "
-        f"call->parallel_for, call->threads, {work}, {follows});"
+        f"{lib('gemm', dtype)}({operands}, b{c.number}, {n}, 1, call->parallel_for, call->threads, {work}, "
+        f"{host.epilogue(out, scope, s)});"
     )
+    if s.library:
+        out.close()
 
 
 @routine("batched_dot")

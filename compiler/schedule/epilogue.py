@@ -11,7 +11,7 @@ are columns.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from ..ir import lengths
 from ..ir.node import Node, build, substitute, topological
@@ -21,14 +21,17 @@ PRODUCTS = {"dot": 2, "batched_dot": 3}  # the axes of a product that is made of
 STEPS = ("kernel", "procedural", "control")
 
 
-def pair(order: Sequence[Node], kernels) -> dict[Node, Node]:
-    """Product -> the kernel that runs on its rectangles, among the nodes of a block in the order they run in."""
+def pair(order: Sequence[Node], kernels, own: Container[Node]) -> dict[Node, Node]:
+    """Product -> the kernel that runs on its rectangles, among the nodes of a block in the order they run in.
+
+    Only `own` products are made of rectangles, not those of a library.
+    """
     first: dict[Node, Node] = {}
     found: dict[Node, Node] = {}
     for n in order:
         if n.family not in STEPS:
             continue
-        products = [x for x in dict.fromkeys(n.inputs) if x.ndim == PRODUCTS.get(x.op)]
+        products = [x for x in dict.fromkeys(n.inputs) if x.ndim == PRODUCTS.get(x.op) and x in own]
         mine = [x for x in products if first.setdefault(x, n) is n]
         if n.family == "kernel" and mine:
             nest = kernels.tile(n)
