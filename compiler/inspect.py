@@ -11,14 +11,14 @@ from ..runtime.errors import ArgumentError, InternalError
 from .graph.trace import Trace
 from .ir import lengths, text
 from .ir.interp import evaluate
-from .ir.node import OPS, Node, Region, topological
+from .ir.node import Node, Region, topological
 from .ir.node import region as make_region
 from .schedule.text import dump as dump_steps
 
 if TYPE_CHECKING:
     from .codegen.host import Generated
     from .pipeline import Stages
-    from .schedule.program import Member
+    from .schedule.program import Member, Step
 
 ORDINARY = ("param", "const", "dim", "length", "item")
 
@@ -102,10 +102,11 @@ class Function(CompiledFunction):
             found = (t for ms in members for m in ms for t in self.origins.of(m.region)[m.node][:4])
             traces = [t for t in found if isinstance(t, Trace)]
             out += [f"      {t}" for t in _few(traces)]
-        routines = [n.op for n in steps_of(s.program.block) if n.family in ("procedural", "control")]
+        steps = steps_of(s.program.block)
+        routines = [t.node.op for t in steps if t.node.family in ("procedural", "control")]
         if routines:
             out.append(f"  routines: {tally(routines)}")
-        library = [n for n in routines if OPS[n].library]
+        library = [f"{t.node.op} ({t.library})" for t in steps if t.library]
         if library:
             out.append(f"  library operations, outside the contract of equal bits: {tally(library)}")
         hosts = [h.name for h in generated.hosts]
@@ -168,15 +169,15 @@ def count(region: Any) -> int:
     return sum(n.op not in ORDINARY for n in region.nodes())
 
 
-def steps_of(block: Any) -> list[Node]:
-    """The nodes of all steps, those of inner blocks included."""
-    out: list[Node] = []
+def steps_of(block: Any) -> list[Step]:
+    """All steps that compute something, those of inner blocks included."""
+    out: list[Step] = []
     stack = [block]
     while stack:
         b = stack.pop()
         for s in b.steps:
             if s.kind not in ("copy", "scalar"):
-                out.append(s.node)
+                out.append(s)
             stack.extend(s.blocks)
     return out
 

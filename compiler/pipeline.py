@@ -120,7 +120,13 @@ def _compile(source: Source, region: Region, stages: Stages, run: _Driver) -> Co
     program: HostProgram = run(
         "fuse",
         lambda: build_program(
-            simplified, inputs, source.results, source.updates, kernels, lambda r: _checked(r, "kernel")
+            simplified,
+            inputs,
+            source.results,
+            source.updates,
+            kernels,
+            lambda r: _checked(r, "kernel"),
+            config.blas,
         ),
     )
     stages.program = program

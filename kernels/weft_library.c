@@ -113,6 +113,41 @@ int weft_lib_within(const int64_t *index, int64_t count, int64_t n, weft_fault *
 WEFT_LIB_CSR_CHECK(i32, int32_t)
 WEFT_LIB_CSR_CHECK(i64, int64_t)
 
+/* ---- products by a BLAS ----------------------------------------------------------------------------------------- */
+
+/* How BLAS reads a matrix: as rows of neighbours, `step` elements apart, or (1) its transpose so; -1: neither. An axis
+ * of length 1 has any stride. */
+static int weft_blas_layout(int64_t rows, int64_t columns, int64_t rs, int64_t cs, int32_t *step) {
+  for (int trans = 0; trans < 2; trans++) {
+    int64_t lines = trans ? columns : rows, length = trans ? rows : columns;
+    int64_t apart = lines == 1 ? length : trans ? cs : rs, beside = length == 1 ? 1 : trans ? rs : cs;
+    if (beside != 1 || apart < length || apart > INT32_MAX) continue;
+    *step = (int32_t)apart;
+    return trans;
+  }
+  return -1;
+}
+
+#define WEFT_LIB_BLAS(D, T)                                                                                          \
+  int weft_lib_blas_gemm_##D(int64_t m, int64_t n, int64_t k, const T *a, int64_t ars, int64_t acs, const T *b,      \
+                             int64_t brs, int64_t bcs, T *c, int threads, void *gemm, void *get_threads,             \
+                             void *set_threads) {                                                                    \
+    typedef void routine(int, int, int, int32_t, int32_t, int32_t, T, const T *, int32_t, const T *, int32_t, T, T *, \
+                         int32_t);                                                                                   \
+    enum { ROW_MAJOR = 101, PLAIN = 111 /* and transposed, 112 */ };                                                 \
+    int32_t as = 0, bs = 0;                                                                                          \
+    if (m <= 0 || n <= 0 || k <= 0 || m > INT32_MAX || n > INT32_MAX || k > INT32_MAX) return 0;                     \
+    int at = weft_blas_layout(m, k, ars, acs, &as), bt = weft_blas_layout(k, n, brs, bcs, &bs);                      \
+    if (at < 0 || bt < 0) return 0;                                                                                  \
+    if (threads < 1) threads = 1;                                                                                    \
+    if (((int (*)(void))get_threads)() != threads) ((void (*)(int))set_threads)(threads);                            \
+    ((routine *)gemm)(ROW_MAJOR, PLAIN + at, PLAIN + bt, (int32_t)m, (int32_t)n, (int32_t)k, 1, a, as, b, bs, 0, c,  \
+                      (int32_t)n);                                                                                   \
+    return 1;                                                                                                        \
+  }
+WEFT_LIB_BLAS(f32, float)
+WEFT_LIB_BLAS(f64, double)
+
 /* ---- linear algebra ------------------------------------------------------------------------------------------ */
 
 /* To Fortran a row-major matrix is its transpose: lower is upper, L L' = a is U' U = a, op(a) x = b is x' op(a)' = b'.

@@ -125,6 +125,17 @@ WEFT_LIB_NUMBERS(WEFT_LIB_DECLARE)
 #undef WEFT_LIB_DECLARE
 #undef WEFT_LIB_DECLARE_CSR
 
+/* ---- products by a BLAS with 32-bit integers ---------------------------------------------------------------------- */
+
+/* c[m, n] = a b by cblas_?gemm on `threads` threads: 1, or 0 with c as it was where BLAS cannot read the operands: a
+ * size or a stride of more than 32 bits, no axis with neighbours side by side, nothing to sum. */
+int weft_lib_blas_gemm_f32(int64_t m, int64_t n, int64_t k, const float *a, int64_t ars, int64_t acs, const float *b,
+                           int64_t brs, int64_t bcs, float *c, int threads, void *sgemm, void *get_threads,
+                           void *set_threads);
+int weft_lib_blas_gemm_f64(int64_t m, int64_t n, int64_t k, const double *a, int64_t ars, int64_t acs, const double *b,
+                           int64_t brs, int64_t bcs, double *c, int threads, void *dgemm, void *get_threads,
+                           void *set_threads);
+
 /* ---- linear algebra, by Fortran routines with 32-bit integers ---------------------------------------------------- */
 
 /* a[n, n] becomes its lower factor, the rest zero; only its lower triangle is read. 0; k when the leading minor of

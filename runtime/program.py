@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from . import errors, lapack, pool, signals
+from . import errors, lapack, openblas, pool, signals
 from .abi import CONSTANTS, MAX_NDIM, adopt_array, ffi
 from .callable import Unfit
 from .errors import InternalError, ShapeError, WeftError
@@ -105,6 +105,11 @@ class _Frame:
         self.storages = storages
 
 
+def _routine(name: str) -> int:
+    """The address of a routine of a library."""
+    return (openblas if name.startswith(openblas.PREFIX) else lapack).routine(name)
+
+
 class Program:
     """Runs a compiled library. Safe from several threads as long as each holds the locks of the storages it passes."""
 
@@ -124,7 +129,7 @@ class Program:
         self.input_dtypes = _types(manifest["inputs"])
         self.output_dtypes = _types(manifest["outputs"])
         self.state_dtypes = _types(manifest["states"])
-        self.routines = [lapack.routine(name) for name in manifest["library"]]
+        self.routines = [_routine(name) for name in manifest["library"]]
         if len(hosts) != len(manifest["hosts"]):
             listed = len(manifest["hosts"])
             raise InternalError(f"the manifest lists {listed} Python operations; {len(hosts)} were given")

@@ -52,6 +52,7 @@ class Sample(NamedTuple):
 
 
 X = np.array([[3.0, -1.0, 2.0], [0.5, 4.0, -2.5]])
+CUBE = np.stack([X, 2 - X, X * X])
 V = np.array([0.5, -1.5, 2.0, 3.5, -0.25])
 SPARSE = scipy.sparse.csr_matrix(np.array([[0, 2.0, 0], [1.0, 0, 3.0]]))
 
@@ -183,6 +184,7 @@ def indexing() -> list[Sample]:
 
 def linear() -> list[Sample]:
     a, b, v, w = matrix(0), matrix(1), vector(0), vector(1)
+    p, q = (param(k, "float64", None, None, None) for k in (0, 1))
     s = param(0, "float64", None, None, kind="csr")
     parts = [build("csr_part", s, part=k) for k in range(3)]
     back = build("csr", *parts, s.type.axes[1])
@@ -196,6 +198,12 @@ def linear() -> list[Sample]:
         Sample("dot 1 2", closed([v, b], build("dot", v, b)), [V[:2], X], [V[:2] @ X]),
         Sample("dot 2 1", closed([a, w], build("dot", a, w)), [X, V[:3]], [X @ V[:3]]),
         Sample("dot 1 1", closed([v, w], build("dot", v, w)), [V, V], [V @ V]),
+        Sample(
+            "batched_dot",
+            closed([p, q], build("batched_dot", p, q)),
+            [CUBE, CUBE.transpose(0, 2, 1).copy()],
+            [np.stack([x @ x.T for x in CUBE])],
+        ),
         Sample("cholesky", closed([a], build("cholesky", a)), [spd], [np.linalg.cholesky(spd)]),
         Sample("solve_triangular", closed([a, b], *solves), [tri, X], [np.linalg.solve(t, X) for t in given]),
         Sample("csr_part", closed([s], *parts), [SPARSE], [SPARSE.data, SPARSE.indices, SPARSE.indptr]),

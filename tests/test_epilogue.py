@@ -119,3 +119,62 @@ def test_in_a_loop_and_in_a_branch() -> None:
         want = np.tanh(want @ b + 1)
     np.testing.assert_allclose(f(a, b, 1), want, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(f(a, b, 0), np.exp(a @ b), rtol=1e-4)
+
+
+# What follows a batch of products; beside it a bias, one for each product, and a row of numbers for each row of them.
+AFTER_A_BATCH = [
+    ("bias", lambda c, b, each, rows: T.tanh(c + b), True),
+    ("bias of each product", lambda c, b, each, rows: T.tanh(c + each), True),
+    ("numbers of each row", lambda c, b, each, rows: T.maximum(c * rows, 0.5), True),
+    ("all", lambda c, b, each, rows: (c + b + each) * rows, True),
+    ("other shape", lambda c, b, each, rows: c.reshape((c.shape[0] * c.shape[1], c.shape[2])) + b, True),
+    ("transposed", lambda c, b, each, rows: c.dimshuffle(0, 2, 1) + 1, False),
+    ("last products first", lambda c, b, each, rows: c[::-1] + 1, False),
+    ("shifted", lambda c, b, each, rows: c[:, 1:] + 1, False),
+]
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 1, 1), (5, 3, 4, 2), (2, 70, 33, 90), (7, 0, 2, 3), (0, 2, 2, 3), (3, 2, 0, 4)]
+)
+@pytest.mark.parametrize("name, follow, paired", AFTER_A_BATCH)
+def test_after_a_batch(name: str, follow, paired: bool, shape: tuple[int, ...]) -> None:
+    batch, m, k, n = shape
+    x, w, c = (T.ftensor3(v) for v in "xwc")
+    biases = [T.fvector("b"), T.ftensor3("each"), T.ftensor3("rows")]
+    wide = [biases[0], T.addbroadcast(biases[1], 1), T.addbroadcast(biases[2], 0)]
+    a, b = data(batch, m, k), data(batch, k, n, seed=1)
+    rest = data(n, seed=2), data(batch, 1, n, seed=3), data(1, m, n, seed=4)
+    f = weft.function([x, w, *biases], follow(T.batched_dot(x, w), *wide), on_unused_input="ignore")
+    assert ("each rectangle then" in steps(f)) is paired
+    product = weft.function([x, w], T.batched_dot(x, w))(a, b)
+    after = weft.function([c, *biases], follow(c, *wide), on_unused_input="ignore")
+    np.testing.assert_array_equal(f(a, b, *rest), after(product, *rest))
+
+
+def test_after_a_product_of_more_axes() -> None:
+    """A tensordot is a matrix product whose rows several loops run over."""
+    x, w, b = T.ftensor3("x"), T.fmatrix("w"), T.fvector("b")
+    f = weft.function([x, w, b], T.exp(T.tensordot(x, w, 1) + b))
+    assert "each rectangle then" in steps(f)
+    args = data(4, 3, 5), data(5, 6, seed=1), data(6, seed=2)
+    np.testing.assert_allclose(f(*args), np.exp(args[0] @ args[1] + args[2]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(2, 150, 300, 100), (9, 40, 30, 70), (1, 60, 1030, 20)])
+def test_bits_of_a_batch_do_not_depend_on_threads(shape: tuple[int, ...]) -> None:
+    batch, m, k, n = shape
+    x, w, b = T.ftensor3("x"), T.ftensor3("w"), T.ftensor3("b")
+    f = weft.function([x, w, b], T.tanh(T.batched_dot(x, w) + T.addbroadcast(b, 1)))
+    assert "each rectangle then" in steps(f)
+    args = data(batch, m, k), data(batch, k, n, seed=1), data(batch, 1, n, seed=2)
+    found = []
+    try:
+        for threads in (1, 2, 3):
+            pool.set_threads(threads)
+            found.append(f(*args).tobytes())
+    finally:
+        pool.set_threads(0)
+    assert found[0] == found[1] == found[2]
+    alone = weft.function([x, w, b], T.tanh(T.batched_dot(x, w) + T.addbroadcast(b, 1)))(*(a[-1:] for a in args))
+    np.testing.assert_array_equal(alone, f(*args)[-1:])

@@ -35,7 +35,7 @@ ANY = {"sort": "ppnnp", "argsort": "ppnnp", "nonzero_count": "pn:n", "nonzero": 
 SUMS = {"gemm": "nnnpnnpnnpnnfippp", "gemm_workspace": "nnni:n", "gemv": "nnpnnpnpnfi", "dot": "npnpnp",
         "cumsum": "ppnnnifip", "cumsum_workspace": "nnn:n", "csr_dot_t_workspace": "nn:n"}  # fmt: skip
 SPARSE = {"csr_dot": "nnnnpppppfip", "csr_dot_t": "nnnnpppppfipp", "csr_sample": "nnnnnpppppfip"}
-LINEAR = {"cholesky": "pnp:n", "solve_triangular": "ppnniip:n"}
+LINEAR = {"cholesky": "pnp:n", "solve_triangular": "ppnniip:n", "blas_gemm": "nnnpnnpnnpippp:i"}
 SINGLE = {"csr_check_i32": "nnnppp:i", "csr_check_i64": "nnnppp:i", "grow": "pn:p", "output": "pn:p",
           "fp_enter": "p", "fp_leave": "p"}  # fmt: skip
 NAMES = {
@@ -397,6 +397,18 @@ def routine(lib, capi, name):
     pointer_of.restype, pointer_of.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
     capsule = capi.__pyx_capi__[name]
     return lib.ffi.cast("void *", pointer_of(capsule, name_of(capsule)))
+
+
+@pytest.mark.parametrize("d", ("f32", "f64"))
+@pytest.mark.parametrize("m, n, k, a, b", [
+    (2**31, 1, 1, (1, 1), (1, 1)), (1, 2**31, 1, (1, 1), (1, 1)), (1, 1, 2**31, (1, 1), (1, 1)),
+    (2, 2, 2, (2**31, 1), (2, 1)), (2, 2, 2, (2, 1), (1, 2**31)), (2, 2, 2, (2, 2), (2, 1)), (2, 2, 2, (1, 1), (2, 1)),
+    (2, 2, 2, (-2, 1), (2, 1)), (2, 2, 2, (2, 1), (0, 1)), (0, 2, 2, (2, 1), (2, 1)), (2, 2, 0, (1, 1), (2, 1)),
+])  # fmt: skip
+def test_what_blas_is_not_asked(lib, d, m, n, k, a, b):
+    """Sizes and strides that it cannot take: it is not called (here it could not be), and nothing is touched."""
+    none = lib.ffi.NULL
+    assert lib(f"blas_gemm_{d}", m, n, k, none, *a, none, *b, none, 1, none, none, none) == 0
 
 
 @pytest.mark.parametrize("d", ("f32", "f64"))

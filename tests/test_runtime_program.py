@@ -228,7 +228,7 @@ def test_an_interrupt_before_python_has_taken_the_outputs(build, monkeypatch):
     text = HEAD + r"""
 int32_t weft_main(weft_call *c) {
   c->outputs[0].data = get(8);
-  c->outputs[1].data = get(8 << 20); c->outputs[1].dims[0] = 1 << 20; c->outputs[1].capacity = 8 << 20; c->outputs[1].capacity = 8 << 20;
+  c->outputs[1].data = get(8 << 20); c->outputs[1].dims[0] = 1 << 20; c->outputs[1].capacity = 8 << 20;
   memset(c->outputs[1].data, 1, 8 << 20);
   return WEFT_OK;
 }"""

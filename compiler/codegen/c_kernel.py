@@ -26,7 +26,7 @@ RECTANGLE = "int64_t i_begin, int64_t i_end, int64_t j_begin, int64_t j_end"
 class KernelPrinter(LoopPrinter):
     """Prints one nest as C under a name.
 
-    `tile`: a weft_epilogue, run on rectangles of its two outer loops by the product that it follows.
+    `tile`: a weft_epilogue, run on rectangles of its rows and columns by the product that it follows.
     """
 
     def __init__(self, nest: Nest, name: str, in_place: bool = False, tile: bool = False):
@@ -131,7 +131,7 @@ class KernelPrinter(LoopPrinter):
             return whole(extent, Scope(self.pointer))
         return scope[extent]
 
-    # A rectangle of two loops
+    # A rectangle of rows and columns
 
     def rectangle(self, out: Text) -> None:
         """A weft_epilogue; `arg` is an array of weft_argument: scalars, then pointers."""
@@ -146,13 +146,16 @@ class KernelPrinter(LoopPrinter):
         scope = Scope(self.pointer, parameter="a[{}].n")
         scope.loads_first, scope.loads_out = self.in_place, True
         (rows,) = self.nest.block.inputs
-        (columns,) = rows.inputs[1:]
-        (i,), (j,) = rows.attr("index"), columns.attr("index")
+        columns = rows.inputs[-1]
+        names, (j,) = rows.attr("index"), columns.attr("index")
         body = list(columns.inputs[1:])
-        hoist(out, scope, body, {build("index", index=i), build("index", index=j)})
-        out.open(f"for (int64_t i{i} = i_begin; i{i} < i_end; i{i}++)")
+        if len(names) > 1:
+            scope.emit(out, list(rows.inputs[1 : len(names)]))
+        hoist(out, scope, body, {build("index", index=k) for k in (*names, j)})
+        counter = f"i{names[0]}" if len(names) == 1 else "o"
+        out.open(f"for (int64_t {counter} = i_begin; {counter} < i_end; {counter}++)")
         inner = scope.inner()
-        inner.bind(build("index", index=i), f"i{i}")
+        self.variables(out, inner, counter, rows)
         hoist(out, inner, body, {build("index", index=j)})
         self.vector_loop(out, inner, j, "j_begin", "j_end", body, "#pragma GCC ivdep", ROLLED)
         out.close()
@@ -185,23 +188,27 @@ class KernelPrinter(LoopPrinter):
         if len(names) == 1 and self.nest.mode == "map":
             self.vector_loop(out, inner, names[0], "begin", "end", statements, "#pragma GCC ivdep")
             return
+        counter = f"i{names[0]}" if len(names) == 1 else "o"
+        out.open(f"for (int64_t {counter} = begin; {counter} < end; {counter}++)")
         if len(names) == 1:
-            out.open(f"for (int64_t i{names[0]} = begin; i{names[0]} < end; i{names[0]}++)")
             self.prefetch(out, scope, variables[0], statements)
-            inner.bind(variables[0], f"i{names[0]}")
-        else:
-            out.open("for (int64_t o = begin; o < end; o++)")
-            rest = "o"
-            for k in range(len(names) - 1, 0, -1):
-                extent = scope[extents[k]]
-                out(f"const int64_t i{names[k]} = {rest} % {extent};")
-                out(f"const int64_t r{names[k]} = {rest} / {extent};")
-                rest = f"r{names[k]}"
-            out(f"const int64_t i{names[0]} = {rest};")
-            for k, v in zip(names, variables, strict=True):
-                inner.bind(v, f"i{k}")
+        self.variables(out, inner, counter, loop)
         self.statements(out, inner, statements)
         out.close()
+
+    def variables(self, out: Text, scope: Scope, counter: str, loop: Node) -> None:
+        """The variables of a round of loops that run as one: the counter's quotients and remainders."""
+        names = loop.attr("index")
+        rest = counter
+        for k in range(len(names) - 1, 0, -1):
+            extent = scope[loop.inputs[k]]
+            out(f"const int64_t i{names[k]} = {rest} % {extent};")
+            out(f"const int64_t r{names[k]} = {rest} / {extent};")
+            rest = f"r{names[k]}"
+        if len(names) > 1:
+            out(f"const int64_t i{names[0]} = {rest};")
+        for k in names:
+            scope.bind(build("index", index=k), f"i{k}")
 
     def prefetch(self, out: Text, scope: Scope, row: Node, statements: list[Node]) -> None:
         """Asks for the next row while several loops work on this one: memory would rest in all but the first."""

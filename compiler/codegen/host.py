@@ -12,7 +12,7 @@ from ..ir.dtypes import DTYPES
 from ..ir.interp.checks import SHOWN
 from ..ir.node import STEPS, Check, Node, bound_length
 from ..lower.kernel import Nest, lower_kernel
-from ..schedule.epilogue import two_loops
+from ..schedule.epilogue import by_rows
 from ..schedule.program import THREADS, Block, Buffer, HostProgram, Step, is_early
 from . import scalar
 from .c_kernel import KernelPrinter
@@ -61,11 +61,11 @@ class Kernels:
         return self.by_key[full]
 
     def tile(self, n: Node) -> Nest | None:
-        """The nest of a kernel that can run by rectangles of its two loops; None where it is no such kernel."""
+        """The nest of a kernel that can run by rectangles of rows and columns; None where it is no such kernel."""
         key = (n.attr("body"), n.attr("layout"), n.attr("outer"))
         if key not in self.tiles:
-            nest = lower_kernel(n, collapse=False) if n.attr("outer") == 2 else None
-            self.tiles[key] = nest if nest is not None and two_loops(nest) else None
+            nest = lower_kernel(n, collapse=False) if n.attr("outer") >= 2 else None
+            self.tiles[key] = nest if nest is not None and by_rows(nest) else None
         return self.tiles[key]
 
     def nest(self, n: Node) -> Nest:

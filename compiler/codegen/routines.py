@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
 from ..ir.node import Node, bound_length
-from ..schedule.affine import strided
+from ..schedule.affine import Strided, strided
 from ..schedule.program import Buffer, Step
 from . import scalar
 from .expressions import Text
@@ -42,14 +42,10 @@ def dot(host, out, scope, s):
     dtype = c.dtype
     left, right = s.node.inputs
 
-    def at(view, buffer: Buffer) -> str:
-        offset = scope.get(out, view.offset)
-        return f"b{buffer.number}" if offset == "0" else f"b{buffer.number} + {offset}"
-
     def strides(view) -> list[str]:
         return [scope.get(out, x) for x in view.strides]
 
-    pa, pb = at(a, s.inputs[0]), at(b, s.inputs[1])
+    pa, pb = address(out, scope, a, s.inputs[0]), address(out, scope, b, s.inputs[1])
     k = scope.get(out, left.type.axes[-1])
     if left.ndim == 1 and right.ndim == 1:
         out(f"{lib('dot', dtype)}({k}, {pa}, {strides(a)[0]}, {pb}, {strides(b)[0]}, b{c.number});")
@@ -71,13 +67,44 @@ def dot(host, out, scope, s):
         )
         return
     m = scope.get(out, left.type.axes[0])
-    work = host.workspace(out, f"{lib('gemm_workspace', dtype)}({m}, {n}, {k}, call->threads)")
     (ars, acs), (brs, bcs) = strides(a), strides(b)
-    follows = host.epilogue(out, scope, s)
+    operands = f"{m}, {n}, {k}, {pa}, {ars}, {acs}, {pb}, {brs}, {bcs}"
+    if s.library:  # ours computes what the library cannot read in place
+        names = [f"cblas_{'s' if dtype == 'float32' else 'd'}gemm", "openblas_get_num_threads"]
+        names.append("openblas_set_num_threads")
+        pointers = ", ".join(host.pointer(f"scipy_{name}") for name in names)
+        out.open(f"if (!{lib('blas_gemm', dtype)}({operands}, b{c.number}, call->threads, {pointers}))")
+    work = host.workspace(out, f"{lib('gemm_workspace', dtype)}({m}, {n}, {k}, call->threads)")
     out(
-        f"{lib('gemm', dtype)}({m}, {n}, {k}, {pa}, {ars}, {acs}, {pb}, {brs}, {bcs}, b{c.number}, {n}, 1, "
-        f"call->parallel_for, call->threads, {work}, {follows});"
+        f"{lib('gemm', dtype)}({operands}, b{c.number}, {n}, 1, call->parallel_for, call->threads, {work}, "
+        f"{host.epilogue(out, scope, s)});"
     )
+    if s.library:
+        out.close()
+
+
+@routine("batched_dot")
+def batched_dot(host, out, scope, s):
+    a, b = (strided(x) for x in s.node.inputs)
+    (c,) = s.outputs
+    if s.epilogue is not None:
+        host.reserve_all(out, scope, s.epilogue.outputs)
+    host.reserve(out, scope, c)
+    left, right = s.node.inputs
+    batch, m, k, n = (scope.get(out, x) for x in (*left.type.axes, right.type.axes[2]))
+    work = host.workspace(out, f"{lib('gemm_batch_workspace', c.dtype)}({batch}, {m}, {n}, {k}, call->threads)")
+    parts = [batch, m, n, k]
+    for view, buffer in ((a, s.inputs[0]), (b, s.inputs[1])):
+        parts += [address(out, scope, view, buffer), *(scope.get(out, x) for x in view.strides)]
+    rows = scope.get(out, lengths.mul(left.type.axes[1], right.type.axes[2]))
+    parts += [f"b{c.number}", rows, n, "1", "call->parallel_for", "call->threads", work, host.epilogue(out, scope, s)]
+    out(f"{lib('gemm_batch', c.dtype)}({', '.join(parts)});")
+
+
+def address(out: Text, scope: HostScope, view: Strided, buffer: Buffer) -> str:
+    """Where the first element of a strided operand lies."""
+    offset = scope.get(out, view.offset)
+    return f"b{buffer.number}" if offset == "0" else f"b{buffer.number} + {offset}"
 
 
 @routine("nonzero")

@@ -42,6 +42,7 @@ def c_target(op: str) -> Target | None:
 REFUSED_BY_CUDA = {
     "host_call": "Python runs on the host",
     "dot": "products are not bound to a library of the device yet",
+    "batched_dot": "products are not bound to a library of the device yet",
     "cholesky": "factorisations are not bound to a library of the device",
     "solve_triangular": "triangular systems are not bound to a library of the device",
     "scatter": "adding to equal places has no fixed order there yet",

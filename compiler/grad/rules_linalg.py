@@ -33,6 +33,16 @@ def push_dot(node: Apply, tangents: Gradients) -> Gradients:
     return [fit.add(None if s is None else m.dot(s, b), None if t is None else m.dot(a, t))]
 
 
+def _batched(a: Variable, b: Variable) -> Variable:
+    return op1("batched_dot", a, b)
+
+
+@pullback("batched_dot")
+def pull_batched_dot(node: Apply, grads: Gradients) -> Gradients:
+    (a, b), (g,) = (shaping.dimshuffle(m.conj(x), 0, 2, 1) for x in node.inputs), grads
+    return [_batched(g, b), _batched(a, g)]
+
+
 def triangle(a: Variable, lower: bool = True, k: int = 0) -> Variable:
     """a with 0 above (below) its diagonal number k."""
     i = shaping.dimshuffle(shaping.arange(shaping.shape_i(a, 0)), 0, "x")
@@ -112,7 +122,7 @@ def pull_csr_sample(node: Apply, grads: Gradients) -> Gradients:
     return [None, None, dg, db]
 
 
-@pushforward("csr_dot", "csr_dot_t", "csr_sample")
+@pushforward("batched_dot", "csr_dot", "csr_dot_t", "csr_sample")
 def push_bilinear(node: Apply, tangents: Gradients) -> Gradients:
     """Linear in each of two arguments: the sum of the operation with one of them replaced by its tangent."""
     terms = []

@@ -5,6 +5,7 @@
 | mode            | WEFT_MODE           | compile   | what `function(mode=None)` means: "compile" or "interpret"     |
 | on_unused_input | WEFT_ON_UNUSED_INPUT| raise     | "raise", "warn" or "ignore"                                    |
 | verify          | WEFT_VERIFY         | False     | check the output of every stage of the pipeline                |
+| blas            | WEFT_BLAS           | own       | whose products of float matrices: "own" or "openblas"          |
 | cc              | WEFT_CC             | (found)   | the C compiler's command                                       |
 | cache_dir       | WEFT_CACHE_DIR      | (platform)| where compiled libraries are kept                              |
 """
@@ -21,6 +22,7 @@ _FLAGS: dict[str, tuple[str, Any, tuple | None]] = {
     "mode": ("WEFT_MODE", "compile", ("compile", "interpret")),
     "on_unused_input": ("WEFT_ON_UNUSED_INPUT", "raise", ("raise", "warn", "ignore")),
     "verify": ("WEFT_VERIFY", False, (False, True)),
+    "blas": ("WEFT_BLAS", "own", ("own", "openblas")),
     "cc": ("WEFT_CC", "", None),
     "cache_dir": ("WEFT_CACHE_DIR", "", None),
 }
@@ -33,6 +35,7 @@ class Config:
     mode: str
     on_unused_input: str
     verify: bool
+    blas: str
     cc: str
     cache_dir: str
 

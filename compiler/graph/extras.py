@@ -231,54 +231,103 @@ def diff(x: Any, n: int = 1, axis: int = -1) -> TensorVariable:
 
 def tensordot(a: Any, b: Any, axes: Any = 2) -> TensorVariable:
     """The product summed over axes: the last `axes` of a with the first of b, or two lists of axes."""
-    a, b = as_tensor_variable(a), as_tensor_variable(b)
+    return _tensordot("tensordot", as_tensor_variable(a), as_tensor_variable(b), axes, 0)
+
+
+def batched_tensordot(x: Any, y: Any, axes: Any = 2) -> TensorVariable:
+    """The tensordot of x[i] and y[i] for each i: over the last `axes` of x and the first of y after the batch's, or
+    over two lists of axes, which are numbered with the batch's (0)."""
+    return _tensordot("batched_tensordot", as_tensor_variable(x), as_tensor_variable(y), axes, 1)
+
+
+def _tensordot(name: str, a: Variable, b: Variable, axes: Any, batch: int) -> TensorVariable:
+    """A matrix product, or, with one axis in front that both have (`batch`), a product of batches of matrices."""
+    if min(a.ndim, b.ndim) < batch:
+        raise ShapeError(f"{name} of tensors with {a.ndim} and {b.ndim} dimensions: the first is the batch's")
     if isinstance(axes, (int, np.integer)):
-        if not 0 <= axes <= min(a.ndim, b.ndim):
-            raise ShapeError(f"tensordot over {axes} axes of tensors with {a.ndim} and {b.ndim} dimensions")
-        left, right = list(range(a.ndim - int(axes), a.ndim)), list(range(int(axes)))
+        if not 0 <= axes <= min(a.ndim, b.ndim) - batch:
+            raise ShapeError(f"{name} over {axes} axes of tensors with {a.ndim} and {b.ndim} dimensions")
+        left, right = list(range(a.ndim - int(axes), a.ndim)), list(range(batch, batch + int(axes)))
     else:
         left, right = ([int(s)] if isinstance(s, (int, np.integer)) else [int(k) for k in s] for s in axes)
         if len(left) != len(right):
-            raise ShapeError(f"tensordot over {len(left)} axes of one and {len(right)} of the other tensor")
-        left, right = ([math.normal_axes(v, k, "tensordot")[0] for k in s] for v, s in ((a, left), (b, right)))
+            raise ShapeError(f"{name} over {len(left)} axes of one and {len(right)} of the other tensor")
+        left, right = ([math.normal_axes(v, k, name)[0] for k in s] for v, s in ((a, left), (b, right)))
         if len(set(left)) != len(left) or len(set(right)) != len(right):
-            raise ArgumentError(f"tensordot over axes {tuple(axes)}: an axis twice")
-    keep_a, keep_b = ([k for k in range(v.ndim) if k not in s] for v, s in ((a, left), (b, right)))
-    dtype = promote(a.dtype, b.dtype)
-    for k, m in zip(left, right, strict=True):
-        have, want = lengths.static(a.node.type.axes[k]), lengths.static(b.node.type.axes[m])
-        if have is not None and want is not None and have != want:
-            raise ShapeError(
-                f"tensordot: axis {k} of {a.describe()} has length {have}, axis {m} of {b.describe()} {want}"
-            )
+            raise ArgumentError(f"{name} over axes {tuple(axes)}: an axis twice")
+        if batch and 0 in (*left, *right):
+            raise ArgumentError(f"{name} over axes {tuple(axes)}: axis 0 is the batch's")
+    shared = list(range(batch))
+    keep_a, keep_b = ([k for k in range(batch, v.ndim) if k not in s] for v, s in ((a, left), (b, right)))
+    dtype = _of_product(name, a, b)
+    for k, m in zip([*shared, *left], [*shared, *right], strict=True):
+        _agree(name, a, k, b, m)
     inner = _product([shaping.shape_i(a, k) for k in left])
     rows = _product([shaping.shape_i(a, k) for k in keep_a])
     columns = _product([shaping.shape_i(b, k) for k in keep_b])
-    x = op1("reshape", op1("dimshuffle", cast(a, dtype), order=(*keep_a, *left)), rows, inner)
-    y = op1("reshape", op1("dimshuffle", cast(b, dtype), order=(*right, *keep_b)), inner, columns)
-    shape = [*(shaping.shape_i(a, k) for k in keep_a), *(shaping.shape_i(b, k) for k in keep_b)]
-    return op1("reshape", math.dot(x, y), *shape)
+    ours, theirs = ([shaping.shape_i(v, k) for k in shared] for v in (a, b))
+    x = op1("reshape", op1("dimshuffle", cast(a, dtype), order=(*shared, *keep_a, *left)), *ours, rows, inner)
+    y = op1("reshape", op1("dimshuffle", cast(b, dtype), order=(*shared, *right, *keep_b)), *theirs, inner, columns)
+    shape = [*(shaping.shape_i(a, k) for k in (*shared, *keep_a)), *(shaping.shape_i(b, k) for k in keep_b)]
+    return op1("reshape", op1("batched_dot", x, y) if batch else op1("dot", x, y), *shape)
 
 
 def _product(parts: Sequence[Variable]) -> TensorVariable:
     return math.mul(_int(1), *parts) if parts else _int(1)
 
 
+def _of_product(name: str, a: Variable, b: Variable) -> str:
+    """The dtype of a product."""
+    dtype = promote(a.dtype, b.dtype)
+    if dtype == "bool":
+        raise DTypeError(f"{name} of two bool tensors; cast one of them")
+    return dtype
+
+
+def _agree(name: str, a: Variable, k: int, b: Variable, m: int) -> None:
+    """An error where axis k of a and axis m of b are known to differ."""
+    have, want = lengths.static(a.node.type.axes[k]), lengths.static(b.node.type.axes[m])
+    if have is not None and want is not None and have != want:
+        raise ShapeError(f"{name}: axis {k} of {a.describe()} has length {have}, axis {m} of {b.describe()} {want}")
+
+
 def batched_dot(a: Any, b: Any) -> TensorVariable:
-    """The product of a[i] and b[i] for each i: matrices or vectors."""
+    """The product of a[i] and b[i] for each i: matrices or vectors as in `dot`, or one of them a scalar.
+
+    The batches are of one length: of 1, too, none stretches to the other's, unless it is one of scalars.
+    """
     a, b = as_tensor_variable(a), as_tensor_variable(b)
-    if a.ndim not in (2, 3) or b.ndim not in (2, 3):
-        raise ShapeError(f"batched_dot of tensors with {a.ndim} and {b.ndim} dimensions: 2 or 3 are supported")
-    if promote(a.dtype, b.dtype) == "bool":
-        raise DTypeError("batched_dot of two bool tensors; cast one of them")
-    x = a.dimshuffle(0, 1, 2, "x") if a.ndim == 3 else a.dimshuffle(0, "x", 1, "x")  # type: ignore[attr-defined]
-    y = b.dimshuffle(0, "x", 1, 2) if b.ndim == 3 else b.dimshuffle(0, "x", 1, "x")  # type: ignore[attr-defined]
-    out = math.sum(math.mul(x, y), axis=2, dtype=promote(a.dtype, b.dtype))
-    gone = [k for k, v in ((1, a), (2, b)) if v.ndim == 2]
-    return op1("dimshuffle", out, order=tuple(k for k in range(3) if k not in gone))
+    if not a.ndim or not b.ndim:
+        raise ShapeError(f"batched_dot of tensors with {a.ndim} and {b.ndim} dimensions: the first is the batch's")
+    if a.ndim == 1 or b.ndim == 1:
+        wide = max(a.ndim, b.ndim)
+        x, y = (shaping.shape_padright(v, wide - v.ndim) if v.ndim < wide else v for v in (a, b))
+        return math.mul(x, y)
+    inner = max(1, b.ndim - 2)
+    if a.ndim > 3 or b.ndim > 3:
+        return batched_tensordot(a, b, [[a.ndim - 1], [inner]])
+    dtype = _of_product("batched_dot", a, b)
+    _agree("batched_dot", a, 0, b, 0)
+    _agree("batched_dot", a, a.ndim - 1, b, inner)
+    if a.ndim == 3 and b.ndim == 3:
+        return op1("batched_dot", cast(a, dtype), cast(b, dtype))
+    # A product with a vector has nothing to tile, and as a sum it shares kernels. The halves sum their exact products.
+    wide = "float32" if dtype in ("float16", "bfloat16") else dtype
+    x, y = cast(a, wide), cast(b, wide)
+    for k, m in ((0, 0), (a.ndim - 1, inner)):  # an axis of length 1 would stretch
+        if x.broadcastable[k] and not y.broadcastable[m]:
+            y = shaping.addbroadcast(y, m)
+        elif y.broadcastable[m] and not x.broadcastable[k]:
+            x = shaping.addbroadcast(x, k)
+    if a.ndim == 3:
+        y = op1("dimshuffle", y, order=(0, "x", 1))
+    elif b.ndim == 3:
+        x = op1("dimshuffle", x, order=(0, 1, "x"))
+    return cast(math.sum(math.mul(x, y), axis=2 if a.ndim == 3 else 1, dtype=wide), dtype)
 
 
 __all__ = [
-    "batched_dot", "bincount", "diag", "diagonal", "diff", "eye", "identity_like", "repeat", "roll", "round", "squeeze",
-    "swapaxes", "tensordot", "tile", "to_one_hot", "trace", "tri", "tril", "triu", "unbroadcast",
+    "batched_dot", "batched_tensordot", "bincount", "diag", "diagonal", "diff", "eye", "identity_like", "repeat",
+    "roll", "round", "squeeze", "swapaxes", "tensordot", "tile", "to_one_hot", "trace", "tri", "tril", "triu",
+    "unbroadcast",
 ]  # fmt: skip

@@ -51,7 +51,7 @@ class Reduction:
 
 
 def lower_kernel(kernel: Node, collapse: bool = True) -> Nest:
-    """The nest of a kernel; without `collapse` its outer loops stay apart, so that it can run by rectangles."""
+    """The nest of a kernel; without `collapse` its last outer loop stays apart, so that it can run by rectangles."""
     return _Lowering(kernel.attr("body"), kernel.attr("layout"), kernel.attr("outer"), collapse).run()
 
 
@@ -214,7 +214,8 @@ class _Lowering:
         for domain in dict.fromkeys(k[1] for k in order):
             alone = all(set(domain).isdisjoint(k[1]) for k in order if k[1] != domain)
             flat[domain] = self._collapse(list(domain), everything, mapping, alone)
-        kept_outer = self._collapse_outer(outer, everything, mapping) if self.collapse else outer
+        split = len(outer) if self.collapse else -1
+        kept_outer = [*self._collapse_outer(outer[:split], everything, mapping), *outer[split:]]
         rewritten = dict(zip(everything, substitute(everything, mapping), strict=True))
 
         def final(x: Node, local: dict[Node, Node] | None) -> Node:

@@ -66,6 +66,7 @@ class Step:
     blocks: list[Block] = field(default_factory=list)
     params: list[list[Buffer]] = field(default_factory=list)  # of the regions in `blocks`
     checks: list[Check] = field(default_factory=list)  # evaluated before the step
+    library: str = ""  # whose routine computes it, outside the contract of equal bits
     epilogue: Step | None = None  # the kernel that a product runs on each finished rectangle
     in_place: bool = False  # a kernel whose outputs may lie where its inputs do
     members: list[Member] = field(default_factory=list)  # the operations that it runs
@@ -108,9 +109,10 @@ class Body(NamedTuple):
 class Builder:
     """Builds the steps of a program and of the regions in it."""
 
-    def __init__(self, kernels, check_fused: Callable[[Region], None] | None = None):
+    def __init__(self, kernels, check_fused: Callable[[Region], None] | None = None, blas: str = "own"):
         self.kernels = kernels  # how kernels are lowered (codegen.host.Kernels): their nests and scratch arrays
         self.check_fused = check_fused  # looks at each fused region before steps are made of it
+        self.blas = blas  # "own", or the library that products of float matrices are left to
         self.buffers: list[Buffer] = []
         self.constants: list[Node] = []
         self.value: dict[Node, Buffer] = {}  # of the block being built and those around it
@@ -202,7 +204,8 @@ class Builder:
         outer, self.current = self.current, []
         steps = self.current
         pending = list(ready.get(-1, ()))
-        follows = epilogue.pair([n for n in order if n not in self.value], self.kernels)
+        own = {n for n in order if not self.library(n)}
+        follows = epilogue.pair([n for n in order if n not in self.value], self.kernels, own)
         products = {kernel: product for product, kernel in follows.items()}
         for k, n in enumerate(order):
             if n in follows:
@@ -271,7 +274,13 @@ class Builder:
         for dtype, size in self.kernels.scratch(n) if n.family == "kernel" else _routine_scratch(n):
             scratch.append(self.temporary(TensorType(dtype, (size,))))
         kind = "kernel" if n.family == "kernel" else "routine"
-        return Step(kind, n, inputs, outputs, scratch, members=self.members.get(n, []))
+        return Step(kind, n, inputs, outputs, scratch, library=self.library(n), members=self.members.get(n, []))
+
+    def library(self, n: Node) -> str:
+        """Whose routine computes a node; "" for ours."""
+        if self.blas == "openblas" and n.op == "dot" and n.ndim == 2 and n.type.dtype in ("float32", "float64"):
+            return "OpenBLAS"
+        return n.definition.library
 
     def product(self, n: Node, kernel: Node, wanted: dict[Node, Buffer], alone: bool) -> Step:
         """A product and the kernel that follows it as one step; `alone`: nothing else reads the product."""
@@ -436,12 +445,13 @@ def build_program(
     updates: list[int],
     kernels,
     check_fused: Callable[[Region], None] | None = None,
+    blas: str = "own",
 ) -> HostProgram:
     """The host program of a function: its params are `inputs` arguments, then states; its outputs results, then
     updates."""
     from .inplace import choose
 
-    b = Builder(kernels, check_fused)
+    b = Builder(kernels, check_fused, blas)
     body = b.body(source)
     b.lengths = body.lengths
     for k, p in enumerate(source.params):

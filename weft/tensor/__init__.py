@@ -10,6 +10,7 @@ from ..compiler.grad.reverse import grad
 from ..compiler.graph import operators as _operators  # gives variables their operators
 from ..compiler.graph.extras import (
     batched_dot,
+    batched_tensordot,
     bincount,
     diag,
     diagonal,

@@ -16,6 +16,11 @@ def _(node, values, run):
     return narrow(np.dot(*map(widen, values)), node.type.dtype)
 
 
+@meaning("batched_dot")
+def _(node, values, run):
+    return narrow(np.matmul(*map(widen, values)), node.type.dtype)
+
+
 @meaning("cholesky")
 def _(node, values, run):
     (x,) = values

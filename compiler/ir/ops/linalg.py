@@ -24,6 +24,21 @@ def dot(inputs, attrs):
     return Typed(TensorType(dtype, a.type.axes[:-1] + b.type.axes[1:]), checks)
 
 
+@define("batched_dot", "procedural", strided_inputs=(0, 1))
+def batched_dot(inputs, attrs):
+    """The products of the matrices a[i] and b[i]; an axis of length 1 does not stretch."""
+    a, b = inputs
+    dense("batched_dot", a, b)
+    dtype = same_dtype("batched_dot", inputs)
+    if dtype == "bool":
+        raise DTypeError("batched_dot is not defined for bool")
+    rank("batched_dot", a, 3)
+    rank("batched_dot", b, 3)
+    checks = equal(a.type.axes[0], b.type.axes[0], "batch lengths of batched_dot")
+    checks += equal(a.type.axes[2], b.type.axes[1], "inner lengths of batched_dot")
+    return Typed(TensorType(dtype, (*a.type.axes[:2], b.type.axes[2])), checks)
+
+
 def _square(op: str, a) -> tuple[Check, ...]:
     rank(op, a, 2)
     if a.type.dtype not in ("float32", "float64"):
