@@ -30,7 +30,9 @@ def _library() -> ctypes.CDLL:
 @cache
 def routine(name: str) -> int:
     """The address of `scipy_cblas_sgemm`, ...: C conventions, integers 32 bits wide."""
-    found = ctypes.cast(getattr(_library(), name, None), ctypes.c_void_p).value
+    found = getattr(_library(), name, None)
     if found is None:
         raise WeftError(f"OpenBLAS of the package scipy-openblas32 has no routine {name!r}")
-    return found
+    address = ctypes.cast(found, ctypes.c_void_p).value
+    assert address is not None
+    return address

@@ -155,8 +155,8 @@ class Grower:
         kinds = [
             (self.unary, 4), (self.binary, 8), (self.compare, 2), (self.switch, 2), (self.cast, 2), (self.reduce, 5),
             (self.shuffle, 3), (self.reshape, 3), (self.slice, 5), (self.concatenate, 2), (self.gather, 2),
-            (self.write, 4), (self.softmax, 2), (self.dot, 3), (self.cumsum, 1), (self.sort, 1), (self.arg, 1),
-            (self.alloc, 1), (self.arange, 1), (self.ints, 2),
+            (self.write, 4), (self.softmax, 2), (self.dot, 3), (self.batched, 2), (self.cumsum, 1), (self.sort, 1),
+            (self.arg, 1), (self.alloc, 1), (self.arange, 1), (self.ints, 2),
         ]  # fmt: skip
         make = self.rng.choices([k for k, _ in kinds], [w for _, w in kinds])[0]
         text = make()
@@ -458,6 +458,21 @@ class Grower:
         if fits and self.rng.random() < 0.7:
             return f"!T.dot({a.name}, {self.rng.choice(fits).name})"
         return f"!T.dot({a.name}, {a.name}.T)"
+
+    def batched(self) -> str | None:
+        """A product of batches: of a value with another, or with itself, its axes in some order."""
+        a = self.pick("f", "i", least=2)
+        if a is None or a.ndim > 3:
+            return None
+        n, k = a.array.shape[0], a.array.shape[-1]
+        fits = [w for w in self.values if w.kind in "fi" and w.ndim in (2, 3) and w.array.shape[:2] == (n, k)]
+        if fits and self.rng.random() < 0.7:
+            return f"!T.batched_dot({a.name}, {self.rng.choice(fits).name})"
+        if a.ndim == 2:
+            return f"!T.batched_dot({a.name}, {a.name})"
+        pair = [a.name, f"{a.name}.dimshuffle(0, 2, 1)"]
+        self.rng.shuffle(pair)
+        return f"!T.batched_dot({', '.join(pair)})"
 
     def cumsum(self) -> str | None:
         v = self.pick(least=1)

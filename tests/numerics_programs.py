@@ -281,7 +281,10 @@ def _(d: Data) -> Program:
 @program("dot batched")
 def _(d: Data) -> Program:
     a, b = T.ftensor3("a"), T.ftensor3("b")
-    outs = [T.batched_dot(a, b), T.sum(T.batched_dot(a, b) * 0.5, 0), T.tensordot(a, b, [[0, 2], [0, 1]])]
+    c = T.batched_dot(a, b)
+    outs = [c, T.sum(T.batched_dot(a, b) * 0.5, 0), T.tensordot(a, b, [[0, 2], [0, 1]])]
+    outs += [T.batched_dot(c.dimshuffle(0, 2, 1), a[::-1]), T.batched_dot(c, b[:, 0]), T.batched_dot(a[:, 0], a[:, 1])]
+    outs += [T.tanh(T.batched_dot(a * 2, b) + T.sum(b, 1, keepdims=True))]
     shapes = ((1, 2, 3, 4), (6, 30, 520, 18))
     return Program([a, b], outs, [(d.array(n, i, k), d.array(n, k, j)) for n, i, k, j in shapes])
 

@@ -34,7 +34,7 @@ def lib(name: str, dtype: str) -> str:
 
 @routine("dot")
 def dot(host, out, scope, s):
-    a, b = (strided(x) for x in s.node.inputs)
+    a, b = operands_of(s)
     (c,) = s.outputs
     if s.epilogue is not None:
         host.reserve_all(out, scope, s.epilogue.outputs)
@@ -85,7 +85,7 @@ def dot(host, out, scope, s):
 
 @routine("batched_dot")
 def batched_dot(host, out, scope, s):
-    a, b = (strided(x) for x in s.node.inputs)
+    a, b = operands_of(s)
     (c,) = s.outputs
     if s.epilogue is not None:
         host.reserve_all(out, scope, s.epilogue.outputs)
@@ -99,6 +99,12 @@ def batched_dot(host, out, scope, s):
     rows = scope.get(out, lengths.mul(left.type.axes[1], right.type.axes[2]))
     parts += [f"b{c.number}", rows, n, "1", "call->parallel_for", "call->threads", work, host.epilogue(out, scope, s)]
     out(f"{lib('gemm_batch', c.dtype)}({', '.join(parts)});")
+
+
+def operands_of(s: Step) -> list[Strided]:
+    """How the operands of a product lie in memory."""
+    found = [strided(x) for x in s.node.inputs]
+    return [x for x in found if x is not None]
 
 
 def address(out: Text, scope: HostScope, view: Strided, buffer: Buffer) -> str:
