@@ -10,20 +10,22 @@ from ..ir.dtypes import DTYPES
 from ..ir.node import Node, build, topological
 from ..lower.kernel import Nest
 from . import scalar
-from .c_loops import ROLLED, LoopPrinter, compensated, join, joined, lanes, place_type
+from .c_columns import TILE, ColumnPrinter
+from .c_loops import ROLLED, compensated, joined
 from .expressions import Scope, Text, strip
-from .nests import acc_node, acc_type, accumulates, hoist, rounded, start_of, value_type, whole, wide
+from .nests import acc_node, acc_type, accumulates, hoist, rounded, start_of, value_type, wide
 from .work import CHUNK, element_work, round_work
 
 GAP = 128  # bytes between the scratch rows of two workers
 
+JOINED = 64  # tiles of columns whose joining is worth another thread
 LINE = 64  # bytes of a line of the cache
 LONGEST_PREFETCHED = 32768  # bytes of a row: more would drive out what is being worked on
 
 RECTANGLE = "int64_t i_begin, int64_t i_end, int64_t j_begin, int64_t j_end"
 
 
-class KernelPrinter(LoopPrinter):
+class KernelPrinter(ColumnPrinter):
     """Prints one nest as C under a name.
 
     `tile`: a weft_epilogue, run on rectangles of its rows and columns by the product that it follows.
@@ -65,10 +67,10 @@ class KernelPrinter(LoopPrinter):
                             out.append((wide(a.attr("dtype")), blocks))
                             if a.attr("fold") == "argmax":
                                 out.append(("int64", blocks))
+        fold = self.fold_alone()
+        if fold is not None:
+            out += [(wide(a.attr("dtype")), lengths.scale(self.column_blocks(), TILE)) for a in fold.inputs[1:]]
         return out
-
-    def pointer(self, buffer: int) -> str:
-        return f"p{buffer}" if buffer >= 0 else f"s{-buffer}"
 
     def text(self) -> str:
         out = Text()
@@ -95,6 +97,13 @@ class KernelPrinter(LoopPrinter):
         out()
         if n.mode == "flat":
             self.flat(out)
+        elif self.fold_alone() is not None:
+            for part in (self.blocks_of_columns, self.join_columns):
+                scope = self.prologue(out, f"{self.name}_{part.__name__.split('_')[0]}")
+                part(out, scope, n.block.inputs[0])
+                out.close()
+                out()
+            self.launch_columns(out)
         else:
             self.body(out)
             self.launch(out)
@@ -110,26 +119,18 @@ class KernelPrinter(LoopPrinter):
             distinct = "" if self.in_place else "restrict "
             out(f"{const}{scalar.stored_type(d)} *{distinct}const p{k} = a->p{k};")
         for k, (d, extent) in enumerate(self.scratch(), 1):
-            offset = "" if n.mode == "flat" or k <= n.finals else f" + worker * {self.closed(extent)}"
+            offset = "" if n.mode in ("flat", "column") or k <= n.finals else f" + worker * {self.closed(extent)}"
             out(f"{scalar.stored_type(d)} *restrict const s{k} = a->s{k}{offset};")
         if n.checks:
             out("weft_fault *const fault = a->fault;")
-        used = [f"(void)p{k}" for k in range(len(self.dtypes))] if n.mode == "flat" or n.finals else []
-        used += [f"(void)s{k}" for k in range(1, len(self.scratch()) + 1)] if n.mode == "flat" else []
+        parts = n.mode in ("flat", "column")
+        used = [f"(void)p{k}" for k in range(len(self.dtypes))] if parts or n.finals else []
+        used += [f"(void)s{k}" for k in range(1, len(self.scratch()) + 1)] if parts else []
         out(", ".join(["(void)a, (void)worker", *used]) + ";")
         scope = Scope(self.pointer)
         scope.loads_first = self.in_place
         scope.loads_out = True  # gcc takes branches with loads for masked loads: see ROLLED
         return scope
-
-    def closed(self, extent: Node) -> str:
-        """A length in terms of the arguments, outside any loop."""
-        scope = Scope(self.pointer)
-        quiet = Text()
-        scope.emit(quiet, [extent])
-        if quiet.lines:  # an expression too long to stand inline is printed again, whole
-            return whole(extent, Scope(self.pointer))
-        return scope[extent]
 
     # A rectangle of rows and columns
 
@@ -236,131 +237,6 @@ class KernelPrinter(LoopPrinter):
             out.close()
             out.close()
 
-    # Column reductions: lanes of whole tiles of columns
-
-    def columns(self, out: Text, scope: Scope, loop: Node) -> None:
-        names = loop.attr("index")
-        extents, statements = loop.inputs[: len(names)], list(loop.inputs[len(names) :])
-        last = names[-1]
-        variables = [build("index", index=k) for k in names]
-        inner = scope.inner()
-        hoist(out, inner, statements, set(variables))
-        out(f"const int64_t tiles = ({self.closed(extents[-1])} + WEFT_TILE - 1) / WEFT_TILE;")
-        out.open("for (int64_t o = begin; o < end; o++)")
-        out("const int64_t first = o % tiles * WEFT_TILE;")
-        out(f"const int64_t width = weft_min64(WEFT_TILE, {self.closed(extents[-1])} - first);")
-        rest = "(o / tiles)"
-        for k in range(len(names) - 2, 0, -1):
-            out(f"const int64_t i{names[k]} = {rest} % {self.closed(extents[k])};")
-            out(f"const int64_t r{names[k]} = {rest} / {self.closed(extents[k])};")
-            rest = f"r{names[k]}"
-        if len(names) > 1:
-            out(f"const int64_t i{names[0]} = {rest};")
-        for k, v in zip(names[:-1], variables[:-1], strict=True):
-            inner.bind(v, f"i{k}")
-        for s in statements:
-            if s.op == "store":
-                self.over_columns(out, inner, last, [s])
-            else:
-                self.column_stage(out, inner, s, last)
-        out.close()
-
-    def over_columns(self, out: Text, scope: Scope, last: int, stores: list[Node], fold: list[Node] = ()) -> None:  # type: ignore[assignment]
-        """A loop over the tile's columns around stores (and folds into lane k of each column)."""
-        out("#pragma GCC ivdep")
-        out(ROLLED)
-        out.open("for (int64_t c = 0; c < width; c++)")
-        out(f"const int64_t i{last} = first + c;")
-        inner = scope.inner()
-        inner.bind(build("index", index=last), f"i{last}")
-        inner.emit(out, [v for s in (*stores, *fold) for v in s.inputs])
-        for s in stores:
-            out(inner.store(s))
-        for s in fold:
-            n = s.attr("acc")
-            if s.attr("fold") == "argmax":
-                out(f"const {value_type(s)} v{n} = {strip(inner[s.inputs[0]])};")
-                # As a sum: of a choice between the old and the new place gcc makes a branch around a store.
-                out(f"at{n}[0][c] += -({place_type(s)})WEFT_BETTER(v{n}, into{n}[c]) & (row{n} - at{n}[0][c]);")
-                out(f"into{n}[c] = {strip(scalar.fold_text('max', s.attr('dtype'), f'into{n}[c]', f'v{n}'))};")
-                continue
-            out(
-                f"into{n}[c] = "
-                f"{strip(scalar.fold_text(s.attr('fold'), s.attr('dtype'), f'into{n}[c]', inner[s.inputs[0]]))};"
-            )
-        out.close()
-
-    def column_stage(self, out: Text, scope: Scope, loop: Node, last: int) -> None:
-        (k,) = loop.attr("index")
-        var = build("index", index=k)
-        body = list(loop.inputs[1:])
-        accs = [s for s in body if s.op == "accumulate"]
-        stores = [s for s in body if s.op == "store"]
-        scope.emit(out, [loop.inputs[0]])
-        extent = scope[loop.inputs[0]]
-        inner = scope.inner()
-        inner.bind(var, f"i{k}")
-        if not accs:
-            out.open(f"for (int64_t i{k} = 0; i{k} < {extent}; i{k}++)")
-            self.over_columns(out, inner, last, stores)
-            out.close()
-            return
-        over = "for (int64_t c = 0; c < width; c++)"
-        for a in accs:
-            n, start = a.attr("acc"), start_of(a)
-            out(f"{acc_type(a)} acc{n}[WEFT_TILE];")
-            out(f"{over} acc{n}[c] = {start};")
-            if a.attr("fold") == "argmax":
-                out(f"{value_type(a)} best{n}[WEFT_TILE];")
-            if compensated(a):
-                out(f"{acc_type(a)} low{n}[WEFT_TILE];")
-                out(f"{over} low{n}[c] = {start};")
-        out.open(f"for (int64_t b = 0; b < {extent}; b += WEFT_BLOCK)")
-        out(f"const int64_t e = weft_min64(b + WEFT_BLOCK, {extent});")
-        for a in accs:
-            n = a.attr("acc")
-            if a.attr("fold") == "argmax":  # the first of the largest, in whatever order: no lanes
-                out(f"{value_type(a)} lane{n}[1][WEFT_TILE];")
-                out(f"{place_type(a)} at{n}[1][WEFT_TILE];")
-                out(f"{over} lane{n}[0][c] = {self.start(a)}, at{n}[0][c] = 0;")
-                continue
-            out(f"{value_type(a)} lane{n}[{lanes(a)}][WEFT_TILE], all{n}[{lanes(a)}][WEFT_TILE];")
-            out(f"for (int l = 0; l < {lanes(a)}; l++) {over} all{n}[l][c] = {self.start(a)};")
-        out.open("for (int64_t p = b; p < e; p += WEFT_PART)")
-        out("const int64_t f = weft_min64(p + WEFT_PART, e);")
-        laned = [a for a in accs if a.attr("fold") != "argmax"]
-        for a in laned:
-            out(f"for (int l = 0; l < {lanes(a)}; l++) {over} lane{a.attr('acc')}[l][c] = {self.start(a)};")
-        out.open(f"for (int64_t i{k} = p; i{k} < f; i{k}++)")
-        for a in accs:
-            n = a.attr("acc")
-            row = "0" if a.attr("fold") == "argmax" else f"(i{k} - p) % {lanes(a)}"
-            out(f"{value_type(a)} *restrict const into{n} = lane{n}[{row}];")
-            if a.attr("fold") == "argmax":
-                out(f"const {place_type(a)} row{n} = ({place_type(a)})(i{k} - b);")
-        self.over_columns(out, inner, last, stores, accs)
-        out.close()
-        for a in laned:
-            n = a.attr("acc")
-            step = scalar.fold_text(a.attr("fold"), a.attr("dtype"), f"all{n}[l][c]", f"lane{n}[l][c]")
-            out(f"for (int l = 0; l < {lanes(a)}; l++) {over} all{n}[l][c] = {strip(step)};")
-        out.close()
-        for a in accs:
-            n = a.attr("acc")
-            if a in laned:
-                step = scalar.fold_text(a.attr("fold"), a.attr("dtype"), f"all{n}[l][c]", f"all{n}[l + h][c]")
-                out(f"for (int h = {lanes(a) // 2}; h; h /= 2) for (int l = 0; l < h; l++)")
-                out(f"    {over} all{n}[l][c] = {strip(step)};")
-            block = f"all{n}[0][c]" if a in laned else f"lane{n}[0][c]"
-            out(f"{over} {join(a, block, '[c]', 'b')}")
-        out.close()
-        for a in accs:
-            n = a.attr("acc")
-            done = rounded(a, joined(a, f"acc{n}[c]", f"low{n}[c]"))
-            if done != f"acc{n}[c]":
-                out(f"{over} acc{n}[c] = {done};")
-            scope.bind(acc_node(a), f"acc{n}[c]")
-
     # Whole-tensor reductions: each stage a parallel loop over blocks, joined in order
 
     def flat(self, out: Text) -> None:
@@ -453,6 +329,24 @@ class KernelPrinter(LoopPrinter):
         if n.checks:
             fields.append(".fault = fault")
         return ", ".join(fields) or "0"
+
+    def launch_columns(self, out: Text) -> None:
+        loop, fold = self.nest.block.inputs[0], self.fold_alone()
+        assert fold is not None
+        out.open(self.signature())
+        out(f"{self.name}_args args = {{{self.arguments()}}};")
+        out(f"{self.name}_args *const a = &args;")
+        count = len(loop.attr("index"))
+        extents = [self.closed(e) for e in loop.inputs[:count]]
+        extents[-1] = f"(({extents[-1]} + WEFT_TILE - 1) / WEFT_TILE)"
+        rows = self.closed(fold.inputs[0])
+        out(f"const int64_t rounds = {' * '.join(extents)}, blocks = ({rows} + WEFT_BLOCK - 1) / WEFT_BLOCK;")
+        work = f"WEFT_TILE * {self.closed(round_work(self.nest))}"
+        out(f"const int64_t grain = 1 + {CHUNK} / ({work} + 1) * (blocks ? blocks : 1);")
+        out(f"call->parallel_for(rounds * blocks, grain, call->threads, {self.name}_blocks, a);")
+        out(f"call->parallel_for(rounds, {JOINED}, call->threads, {self.name}_join, a);")
+        self.statements(out, Scope(self.pointer), list(self.nest.block.inputs[1:]))
+        out.close()
 
     def launch(self, out: Text) -> None:
         out.open(self.signature())

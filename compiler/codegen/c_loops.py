@@ -16,7 +16,7 @@ from ..ir.node import Node, build
 from ..lower.kernel import Nest
 from . import scalar
 from .expressions import Scope, Text, strip
-from .nests import acc_node, acc_type, hoist, rounded, start_of, value_type, values_of, wide
+from .nests import acc_node, acc_type, hoist, rounded, start_of, value_type, values_of, whole, wide
 
 # In front of an inner loop: gcc -O3 else unrolls it before it vectorises, where its length is constant. Folds get up to
 # eight times slower by that, and what is conditional gets wrong: gcc 12 makes of neighbouring conditional loads masked
@@ -62,6 +62,18 @@ class LoopPrinter:
 
     def __init__(self, nest: Nest, name: str, in_place: bool):
         self.nest, self.name, self.in_place = nest, name, in_place
+
+    def pointer(self, buffer: int) -> str:
+        return f"p{buffer}" if buffer >= 0 else f"s{-buffer}"
+
+    def closed(self, extent: Node) -> str:
+        """A length in terms of the arguments, outside any loop."""
+        scope = Scope(self.pointer)
+        quiet = Text()
+        scope.emit(quiet, [extent])
+        if quiet.lines:  # an expression too long to stand inline is printed again, whole
+            return whole(extent, Scope(self.pointer))
+        return scope[extent]
 
     def statements(self, out: Text, scope: Scope, statements: list[Node]) -> None:
         for k, s in enumerate(statements):

@@ -84,7 +84,7 @@ class Kernels:
             return []
         mapping = dict(zip(n.attr("body").params, n.inputs, strict=True))
         sizes = [lengths.normal(s) for s in substitute([e for _, e in found], mapping)]
-        if nest.mode != "flat":
+        if nest.mode not in ("flat", "column"):
             shared = nest.finals
             sizes = sizes[:shared] + [lengths.mul(s, THREADS) for s in sizes[shared:]]
         return [(d, s) for (d, _), s in zip(found, sizes, strict=True)]

@@ -3,14 +3,54 @@ typedef struct {
     int64_t n1;
     const float *p0;
     float *p1;
+    float *s1;
 } k0_args;
 
-static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
+static void k0_blocks(void *arg, int64_t begin, int64_t end, int worker) {
     const k0_args *a = arg;
     const float *restrict const p0 = a->p0;
     float *restrict const p1 = a->p1;
-    (void)a, (void)worker;
+    float *restrict const s1 = a->s1;
+    (void)a, (void)worker, (void)p0, (void)p1, (void)s1;
     const int64_t tiles = (a->n1 + WEFT_TILE - 1) / WEFT_TILE;
+    const int64_t blocks = (a->n0 + WEFT_BLOCK - 1) / WEFT_BLOCK;
+    for (int64_t u = begin; u < end; u++) {
+        const int64_t o = u / blocks, b = u % blocks * WEFT_BLOCK;
+        const int64_t first = o % tiles * WEFT_TILE;
+        const int64_t width = weft_min64(WEFT_TILE, a->n1 - first);
+        const int64_t e = weft_min64(b + WEFT_BLOCK, a->n0);
+        int used16 = 1; /* lanes that a block of few rows reaches: the others would add nothing */
+        while (used16 < 16 && used16 < e - b) used16 *= 2;
+        float lane0[16][WEFT_TILE], all0[16][WEFT_TILE];
+        for (int l = 0; l < used16; l++) for (int64_t c = 0; c < width; c++) all0[l][c] = 0.0f;
+        for (int64_t p = b; p < e; p += WEFT_PART) {
+            const int64_t f = weft_min64(p + WEFT_PART, e);
+            for (int l = 0; l < used16; l++) for (int64_t c = 0; c < width; c++) lane0[l][c] = 0.0f;
+            for (int64_t i1 = p; i1 < f; i1++) {
+                float *restrict const into0 = lane0[(i1 - p) % 16];
+                #pragma GCC ivdep
+                #pragma GCC unroll 1
+                for (int64_t c = 0; c < width; c++) {
+                    const int64_t i0 = first + c;
+                    into0[c] = into0[c] + weft_sqr_f32(p0[(a->n1 * i1) + i0]);
+                }
+            }
+            for (int l = 0; l < used16; l++) for (int64_t c = 0; c < width; c++) all0[l][c] = all0[l][c] + lane0[l][c];
+        }
+        for (int h = used16 / 2; h; h /= 2) for (int l = 0; l < h; l++)
+            for (int64_t c = 0; c < width; c++) all0[l][c] = all0[l][c] + all0[l + h][c];
+        for (int64_t c = 0; c < width; c++) s1[u * WEFT_TILE + c] = all0[0][c];
+    }
+}
+
+static void k0_join(void *arg, int64_t begin, int64_t end, int worker) {
+    const k0_args *a = arg;
+    const float *restrict const p0 = a->p0;
+    float *restrict const p1 = a->p1;
+    float *restrict const s1 = a->s1;
+    (void)a, (void)worker, (void)p0, (void)p1, (void)s1;
+    const int64_t tiles = (a->n1 + WEFT_TILE - 1) / WEFT_TILE;
+    const int64_t blocks = (a->n0 + WEFT_BLOCK - 1) / WEFT_BLOCK;
     for (int64_t o = begin; o < end; o++) {
         const int64_t first = o % tiles * WEFT_TILE;
         const int64_t width = weft_min64(WEFT_TILE, a->n1 - first);
@@ -18,27 +58,8 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
         for (int64_t c = 0; c < width; c++) acc0[c] = 0.0f;
         float low0[WEFT_TILE];
         for (int64_t c = 0; c < width; c++) low0[c] = 0.0f;
-        for (int64_t b = 0; b < a->n0; b += WEFT_BLOCK) {
-            const int64_t e = weft_min64(b + WEFT_BLOCK, a->n0);
-            float lane0[16][WEFT_TILE], all0[16][WEFT_TILE];
-            for (int l = 0; l < 16; l++) for (int64_t c = 0; c < width; c++) all0[l][c] = 0.0f;
-            for (int64_t p = b; p < e; p += WEFT_PART) {
-                const int64_t f = weft_min64(p + WEFT_PART, e);
-                for (int l = 0; l < 16; l++) for (int64_t c = 0; c < width; c++) lane0[l][c] = 0.0f;
-                for (int64_t i1 = p; i1 < f; i1++) {
-                    float *restrict const into0 = lane0[(i1 - p) % 16];
-                    #pragma GCC ivdep
-                    #pragma GCC unroll 1
-                    for (int64_t c = 0; c < width; c++) {
-                        const int64_t i0 = first + c;
-                        into0[c] = into0[c] + weft_sqr_f32(p0[(a->n1 * i1) + i0]);
-                    }
-                }
-                for (int l = 0; l < 16; l++) for (int64_t c = 0; c < width; c++) all0[l][c] = all0[l][c] + lane0[l][c];
-            }
-            for (int h = 8; h; h /= 2) for (int l = 0; l < h; l++)
-                for (int64_t c = 0; c < width; c++) all0[l][c] = all0[l][c] + all0[l + h][c];
-            for (int64_t c = 0; c < width; c++) if (b == 0) acc0[c] = all0[0][c]; else weft_join_f32(&acc0[c], &low0[c], all0[0][c]);
+        for (int64_t b = 0; b < blocks; b++) {
+            for (int64_t c = 0; c < width; c++) if (b == 0) acc0[c] = s1[(o * blocks + b) * WEFT_TILE + c]; else weft_join_f32(&acc0[c], &low0[c], s1[(o * blocks + b) * WEFT_TILE + c]);
         }
         for (int64_t c = 0; c < width; c++) acc0[c] = weft_joined_f32(acc0[c], low0[c]);
         #pragma GCC ivdep
@@ -50,10 +71,11 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
     }
 }
 
-static void k0(weft_call *call, int64_t n0, int64_t n1, const float *p0, float *p1) {
-    k0_args args = {.n0 = n0, .n1 = n1, .p0 = p0, .p1 = p1};
+static void k0(weft_call *call, int64_t n0, int64_t n1, const float *p0, float *p1, float *s1) {
+    k0_args args = {.n0 = n0, .n1 = n1, .p0 = p0, .p1 = p1, .s1 = s1};
     k0_args *const a = &args;
-    const int64_t rounds = ((a->n1 + WEFT_TILE - 1) / WEFT_TILE);
-    const int64_t grain = 1 + 200000 / (WEFT_TILE * ((a->n0 * 13) + 8) + 1);
-    call->parallel_for(rounds, grain, call->threads, k0_body, a);
+    const int64_t rounds = ((a->n1 + WEFT_TILE - 1) / WEFT_TILE), blocks = (a->n0 + WEFT_BLOCK - 1) / WEFT_BLOCK;
+    const int64_t grain = 1 + 200000 / (WEFT_TILE * ((a->n0 * 13) + 8) + 1) * (blocks ? blocks : 1);
+    call->parallel_for(rounds * blocks, grain, call->threads, k0_blocks, a);
+    call->parallel_for(rounds, 64, call->threads, k0_join, a);
 }

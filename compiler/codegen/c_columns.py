@@ -1,0 +1,237 @@
+"""Folds of columns -> GNU C: as many columns at once as lie side by side in memory, each with lanes of its own.
+
+Where a kernel is one fold and what follows it, the blocks of a column are units of a parallel loop, so that few columns
+keep all threads busy; their results are joined in order afterwards, as in the other form.
+"""
+
+from __future__ import annotations
+
+from ..ir import lengths
+from ..ir.dtypes import DTYPES
+from ..ir.node import Node, build
+from . import scalar
+from .c_loops import ROLLED, LoopPrinter, compensated, join, joined, lanes, place_type
+from .expressions import Scope, Text, strip
+from .nests import acc_node, acc_type, hoist, rounded, start_of, value_type
+
+OVER = "for (int64_t c = 0; c < width; c++)"
+TILE = 128  # WEFT_TILE of kernels/weft_kernel.h
+
+
+def used(a: Node) -> str:
+    """How many lanes take part in a block; all of them where one that holds its first value is not without effect."""
+    if a.attr("fold") == "prod" and DTYPES[a.attr("dtype")].kind == "c":  # inf * (1 + 0i) is NaN
+        return str(lanes(a))
+    return f"used{lanes(a)}"
+
+
+class ColumnPrinter(LoopPrinter):
+    """Prints nests in mode "column"."""
+
+    def fold_alone(self) -> Node | None:
+        """The fold of a nest that is one fold of columns by lanes and stores of what comes of it."""
+        if self.nest.mode != "column":
+            return None
+        (outer,) = self.nest.block.inputs
+        loops = [s for s in outer.inputs if s.op == "loop"]
+        if len(loops) != 1 or not all(s.op == "accumulate" and s.attr("fold") != "argmax" for s in loops[0].inputs[1:]):
+            return None
+        return loops[0]
+
+    def column_blocks(self) -> Node:
+        """How many blocks the columns of such a nest have, all tiles of them."""
+        (outer,) = self.nest.block.inputs
+        fold = self.fold_alone()
+        assert fold is not None
+        extents = outer.inputs[: len(outer.attr("index"))]
+        tiles = lengths.ceildiv(extents[-1], TILE)
+        return lengths.product([*extents[:-1], tiles, lengths.ceildiv(fold.inputs[0], 1024)])
+
+    def columns(self, out: Text, scope: Scope, loop: Node) -> None:
+        inner = self.hoist_columns(out, scope, loop, self.column_statements(loop))
+        out.open("for (int64_t o = begin; o < end; o++)")
+        last = self.tile_of_columns(out, inner, loop)
+        for s in self.column_statements(loop):
+            if s.op == "store":
+                self.over_columns(out, inner, last, [s])
+            else:
+                self.column_stage(out, inner, s, last)
+        out.close()
+
+    def blocks_of_columns(self, out: Text, scope: Scope, loop: Node) -> None:
+        """A unit is a block of a tile of columns; its result goes to scratch."""
+        fold = self.fold_alone()
+        assert fold is not None
+        accs = list(fold.inputs[1:])
+        inner = self.hoist_columns(out, scope, loop, [fold])
+        extent = self.closed(fold.inputs[0])
+        out(f"const int64_t blocks = ({extent} + WEFT_BLOCK - 1) / WEFT_BLOCK;")
+        out.open("for (int64_t u = begin; u < end; u++)")
+        out("const int64_t o = u / blocks, b = u % blocks * WEFT_BLOCK;")
+        last = self.tile_of_columns(out, inner, loop)
+        self.column_block(out, inner, fold, [], last, extent)
+        for k, a in enumerate(accs, 1):
+            out(f"{OVER} s{k}[u * WEFT_TILE + c] = all{a.attr('acc')}[0][c];")
+        out.close()
+
+    def join_columns(self, out: Text, scope: Scope, loop: Node) -> None:
+        """What the blocks of each tile left is joined in order, and what follows the fold is stored."""
+        fold = self.fold_alone()
+        assert fold is not None
+        accs = list(fold.inputs[1:])
+        stores = [s for s in self.column_statements(loop) if s.op == "store"]
+        inner = self.hoist_columns(out, scope, loop, stores)
+        extent = self.closed(fold.inputs[0])
+        out(f"const int64_t blocks = ({extent} + WEFT_BLOCK - 1) / WEFT_BLOCK;")
+        out.open("for (int64_t o = begin; o < end; o++)")
+        last = self.tile_of_columns(out, inner, loop)
+        self.column_accumulators(out, accs)
+        out.open("for (int64_t b = 0; b < blocks; b++)")
+        for k, a in enumerate(accs, 1):
+            out(f"{OVER} {join(a, f's{k}[(o * blocks + b) * WEFT_TILE + c]', '[c]', 'b')}")
+        out.close()
+        self.column_results(out, inner, accs)
+        for s in stores:
+            self.over_columns(out, inner, last, [s])
+        out.close()
+
+    def column_statements(self, loop: Node) -> list[Node]:
+        return list(loop.inputs[len(loop.attr("index")) :])
+
+    def hoist_columns(self, out: Text, scope: Scope, loop: Node, statements: list[Node]) -> Scope:
+        """What does not change from tile to tile, and how many tiles there are."""
+        inner = scope.inner()
+        hoist(out, inner, statements, {build("index", index=k) for k in loop.attr("index")})
+        count = len(loop.attr("index"))
+        out(f"const int64_t tiles = ({self.closed(loop.inputs[count - 1])} + WEFT_TILE - 1) / WEFT_TILE;")
+        return inner
+
+    def tile_of_columns(self, out: Text, inner: Scope, loop: Node) -> int:
+        """Binds the outer variables of round `o`, but the last, whose number it gives: the tile's columns are `width`
+        from `first` on."""
+        names = loop.attr("index")
+        extents = loop.inputs[: len(names)]
+        out("const int64_t first = o % tiles * WEFT_TILE;")
+        out(f"const int64_t width = weft_min64(WEFT_TILE, {self.closed(extents[-1])} - first);")
+        rest = "(o / tiles)"
+        for k in range(len(names) - 2, 0, -1):
+            out(f"const int64_t i{names[k]} = {rest} % {self.closed(extents[k])};")
+            out(f"const int64_t r{names[k]} = {rest} / {self.closed(extents[k])};")
+            rest = f"r{names[k]}"
+        if len(names) > 1:
+            out(f"const int64_t i{names[0]} = {rest};")
+        for k in names[:-1]:
+            inner.bind(build("index", index=k), f"i{k}")
+        return names[-1]
+
+    def over_columns(self, out: Text, scope: Scope, last: int, stores: list[Node], fold: list[Node] = ()) -> None:  # type: ignore[assignment]
+        """A loop over the tile's columns around stores (and folds into lane k of each column)."""
+        out("#pragma GCC ivdep")
+        out(ROLLED)
+        out.open(OVER)
+        out(f"const int64_t i{last} = first + c;")
+        inner = scope.inner()
+        inner.bind(build("index", index=last), f"i{last}")
+        inner.emit(out, [v for s in (*stores, *fold) for v in s.inputs])
+        for s in stores:
+            out(inner.store(s))
+        for s in fold:
+            n = s.attr("acc")
+            if s.attr("fold") == "argmax":
+                out(f"const {value_type(s)} v{n} = {strip(inner[s.inputs[0]])};")
+                # As a sum: of a choice between the old and the new place gcc makes a branch around a store.
+                out(f"at{n}[0][c] += -({place_type(s)})WEFT_BETTER(v{n}, into{n}[c]) & (row{n} - at{n}[0][c]);")
+                out(f"into{n}[c] = {strip(scalar.fold_text('max', s.attr('dtype'), f'into{n}[c]', f'v{n}'))};")
+                continue
+            out(
+                f"into{n}[c] = "
+                f"{strip(scalar.fold_text(s.attr('fold'), s.attr('dtype'), f'into{n}[c]', inner[s.inputs[0]]))};"
+            )
+        out.close()
+
+    def column_stage(self, out: Text, scope: Scope, loop: Node, last: int) -> None:
+        (k,) = loop.attr("index")
+        body = list(loop.inputs[1:])
+        accs = [s for s in body if s.op == "accumulate"]
+        stores = [s for s in body if s.op == "store"]
+        scope.emit(out, [loop.inputs[0]])
+        extent = scope[loop.inputs[0]]
+        if not accs:
+            inner = scope.inner()
+            inner.bind(build("index", index=k), f"i{k}")
+            out.open(f"for (int64_t i{k} = 0; i{k} < {extent}; i{k}++)")
+            self.over_columns(out, inner, last, stores)
+            out.close()
+            return
+        self.column_accumulators(out, accs)
+        out.open(f"for (int64_t b = 0; b < {extent}; b += WEFT_BLOCK)")
+        self.column_block(out, scope, loop, stores, last, extent)
+        for a in accs:
+            n = a.attr("acc")
+            block = f"lane{n}[0][c]" if a.attr("fold") == "argmax" else f"all{n}[0][c]"
+            out(f"{OVER} {join(a, block, '[c]', 'b')}")
+        out.close()
+        self.column_results(out, scope, accs)
+
+    def column_accumulators(self, out: Text, accs: list[Node]) -> None:
+        for a in accs:
+            n, start = a.attr("acc"), start_of(a)
+            out(f"{acc_type(a)} acc{n}[WEFT_TILE];")
+            out(f"{OVER} acc{n}[c] = {start};")
+            if a.attr("fold") == "argmax":
+                out(f"{value_type(a)} best{n}[WEFT_TILE];")
+            if compensated(a):
+                out(f"{acc_type(a)} low{n}[WEFT_TILE];")
+                out(f"{OVER} low{n}[c] = {start};")
+
+    def column_results(self, out: Text, scope: Scope, accs: list[Node]) -> None:
+        for a in accs:
+            n = a.attr("acc")
+            done = rounded(a, joined(a, f"acc{n}[c]", f"low{n}[c]"))
+            if done != f"acc{n}[c]":
+                out(f"{OVER} acc{n}[c] = {done};")
+            scope.bind(acc_node(a), f"acc{n}[c]")
+
+    def column_block(self, out: Text, scope: Scope, loop: Node, stores: list[Node], last: int, extent: str) -> None:
+        """The block from `b` on of a tile of columns: its result for each column is `all[0]` (argmax: `lane[0]`)."""
+        (k,) = loop.attr("index")
+        accs = [s for s in loop.inputs[1:] if s.op == "accumulate"]
+        inner = scope.inner()
+        inner.bind(build("index", index=k), f"i{k}")
+        out(f"const int64_t e = weft_min64(b + WEFT_BLOCK, {extent});")
+        for width in sorted({lanes(a) for a in accs if a.attr("fold") != "argmax" and used(a)[0] == "u"}):
+            out(f"int used{width} = 1; /* lanes that a block of few rows reaches: the others would add nothing */")
+            out(f"while (used{width} < {width} && used{width} < e - b) used{width} *= 2;")
+        for a in accs:
+            n = a.attr("acc")
+            if a.attr("fold") == "argmax":  # the first of the largest, in whatever order: no lanes
+                out(f"{value_type(a)} lane{n}[1][WEFT_TILE];")
+                out(f"{place_type(a)} at{n}[1][WEFT_TILE];")
+                out(f"{OVER} lane{n}[0][c] = {self.start(a)}, at{n}[0][c] = 0;")
+                continue
+            out(f"{value_type(a)} lane{n}[{lanes(a)}][WEFT_TILE], all{n}[{lanes(a)}][WEFT_TILE];")
+            out(f"for (int l = 0; l < {used(a)}; l++) {OVER} all{n}[l][c] = {self.start(a)};")
+        out.open("for (int64_t p = b; p < e; p += WEFT_PART)")
+        out("const int64_t f = weft_min64(p + WEFT_PART, e);")
+        laned = [a for a in accs if a.attr("fold") != "argmax"]
+        for a in laned:
+            out(f"for (int l = 0; l < {used(a)}; l++) {OVER} lane{a.attr('acc')}[l][c] = {self.start(a)};")
+        out.open(f"for (int64_t i{k} = p; i{k} < f; i{k}++)")
+        for a in accs:
+            n = a.attr("acc")
+            row = "0" if a.attr("fold") == "argmax" else f"(i{k} - p) % {lanes(a)}"
+            out(f"{value_type(a)} *restrict const into{n} = lane{n}[{row}];")
+            if a.attr("fold") == "argmax":
+                out(f"const {place_type(a)} row{n} = ({place_type(a)})(i{k} - b);")
+        self.over_columns(out, inner, last, stores, accs)
+        out.close()
+        for a in laned:
+            n = a.attr("acc")
+            step = scalar.fold_text(a.attr("fold"), a.attr("dtype"), f"all{n}[l][c]", f"lane{n}[l][c]")
+            out(f"for (int l = 0; l < {used(a)}; l++) {OVER} all{n}[l][c] = {strip(step)};")
+        out.close()
+        for a in laned:
+            n = a.attr("acc")
+            step = scalar.fold_text(a.attr("fold"), a.attr("dtype"), f"all{n}[l][c]", f"all{n}[l + h][c]")
+            out(f"for (int h = {used(a)} / 2; h; h /= 2) for (int l = 0; l < h; l++)")
+            out(f"    {OVER} all{n}[l][c] = {strip(step)};")
