@@ -151,9 +151,8 @@ def test_under_the_thread_sanitizer(planted: bool, tmp_path: Path) -> None:
     if not os.path.isabs(found):
         pytest.skip("no thread sanitizer")
     code = """
-import os, subprocess
+import os
 os.environ.pop("LD_PRELOAD")  # the compiler runs without it
-subprocess._USE_VFORK = False  # after a vfork the sanitizer looks away in the parent, whose memory the child shares
 from weft.compiler.build import library, toolchain
 toolchain.REQUIRED = tuple("-O1" if f == "-O3" else f for f in toolchain.REQUIRED)
 toolchain.OPTIONAL = ()
@@ -165,7 +164,7 @@ if PLANTED:
     from cffi import FFI
     ffi = FFI()
     ffi.cdef("int64_t race(void);")
-    ffi.dlopen(str(library.compile_library([("race.c", test_threads.RACE)]))).race()
+    ffi.dlopen(str(library.compile_library([("race.c", test_threads.RACE)], cc=os.environ["WEFT_CC"]))).race()
 print("went", test_threads.pool.counts()["loops"] > 0)
 """.replace("PLANTED", str(planted))
     said = child(
