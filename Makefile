@@ -35,6 +35,7 @@ bench: $(VENV)/bench.stamp
 	@mkdir -p build
 	$(BIN)/python bench/run.py --json build/bench.json
 	$(BIN)/python bench/compile_time.py --json build/compile_time.json
+	$(BIN)/python bench/pool.py --json build/pool.json
 
 clean:
 	rm -rf $(VENV) build *.egg-info
