@@ -150,7 +150,8 @@ def c_loops(times: int) -> list[dict[str, Any]]:
             for threads in best:
                 best[threads] = min(best[threads], lib.fastest(pfor, times, steps, threads))
         rows.append({"work_us": work, "us": best, "ratio": best[2] / best[1]})
-        print(f"C loop of {work:5.1f} us: 1 thread {best[1]:7.2f}, 2 threads {best[2]:7.2f}, ratio {rows[-1]['ratio']:.2f}")
+        ratio = rows[-1]["ratio"]
+        print(f"C loop of {work:5.1f} us: 1 thread {best[1]:7.2f}, 2 threads {best[2]:7.2f}, ratio {ratio:.2f}")
     return rows
 
 
@@ -187,7 +188,8 @@ def functions(seconds: float, sizes: tuple[int, ...], only: str) -> list[dict[st
             rows.append({"case": name, "size": size, "us": best, "ratio": ratio})
             marked = "  <-- slower" if ratio > MARK else ""
             print(
-                f"{name:15s} of {size:8d}: 1 thread {best[1]:8.2f} us, 2 threads {best[2]:8.2f}, ratio {ratio:.2f}{marked}",
+                f"{name:15s} of {size:8d}: 1 thread {best[1]:8.2f} us, 2 threads {best[2]:8.2f}, "
+                f"ratio {ratio:.2f}{marked}",
                 flush=True,
             )
     return rows
@@ -226,7 +228,8 @@ def small_steps(size: int = 30_000, loops: int = 20) -> Callable[[], Any]:
 @contextlib.contextmanager
 def neighbour(cpu: int | None) -> Iterator[int]:
     """Another process that never waits: on one CPU, or wherever the system puts it."""
-    code = "import os, sys\nif len(sys.argv) > 1: os.sched_setaffinity(0, [int(sys.argv[1])])\nprint(flush=True)\nwhile 1: pass"
+    code = "import os, sys\nif len(sys.argv) > 1: os.sched_setaffinity(0, [int(sys.argv[1])])\n"
+    code += "print(flush=True)\nwhile 1: pass"
     process = subprocess.Popen(
         [sys.executable, "-c", code, *([] if cpu is None else [str(cpu)])], stdout=subprocess.PIPE
     )

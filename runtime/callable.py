@@ -7,7 +7,9 @@ after any error every shared variable is as it was.
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,7 +18,7 @@ import numpy as np
 
 from . import pool
 from .errors import ArgumentError, BoundsError, DTypeError, InternalError, OutOfMemoryError, ShapeError, WeftError
-from .state import Storage
+from .state import Storage, free_in_child
 
 
 @dataclass
@@ -157,6 +159,7 @@ class CompiledFunction:
         self.recipe: Any = None  # what it is compiled of: an object with `reduce`
         self._threads: int | None = None
         self._lock = threading.RLock()
+        _all.add(self)
         ordered = sorted({id(s): s for s in storages}.values(), key=lambda s: s.order)
         self._locks = [self._lock, *(s.lock for s in ordered)]
         plain = all(
@@ -310,3 +313,15 @@ class CompiledFunction:
     def __repr__(self) -> str:
         labels = ", ".join(a.label for a in self.arguments) or "no arguments"
         return f"<weft function{' ' + self.name if self.name else ''} of {labels}>"
+
+
+_all: weakref.WeakSet[CompiledFunction] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for f in list(_all):
+        free_in_child(f._lock)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -21,7 +21,7 @@ from . import errors, lapack, openblas, pool, signals
 from .abi import CONSTANTS, MAX_NDIM, adopt_array, ffi
 from .callable import Unfit
 from .errors import InternalError, ShapeError, WeftError
-from .state import Storage
+from .state import LOST, Storage, lost
 
 OK, CHECK, NO_MEMORY, STOPPED, HOST_RAISED = range(5)
 _STALE, _HANDLER, _ARGUMENT = (CONSTANTS[f"WEFT_RUN_{n}"] for n in ("STALE", "HANDLER", "ARGUMENT"))
@@ -156,7 +156,7 @@ class Program:
         try:
             if storages is not frame.storages:
                 frame.attach(storages)
-            if _in_host or self.hosts:
+            if _in_host or lost or self.hosts:
                 self._hold(frame, storages)
             objects, k = frame.objects, 0
             if _HEADER:
@@ -205,6 +205,8 @@ class Program:
 
     def _hold(self, frame: _Frame, storages: Sequence[Storage]) -> None:
         for s in storages:
+            if s.lost:
+                raise WeftError(f"{self.name}: {LOST}")
             if s.held:
                 raise WeftError(
                     f"{self.name} uses a shared variable of the function whose Python operation calls it; a call "

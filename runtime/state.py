@@ -7,7 +7,9 @@ never see half of the updates of a call.
 from __future__ import annotations
 
 import itertools
+import os
 import threading
+import weakref
 
 import numpy as np
 
@@ -15,6 +17,11 @@ from .abi import MAX_NDIM, adopt, ffi
 from .errors import WeftError
 
 _orders = itertools.count()
+_all: weakref.WeakSet[Storage] = weakref.WeakSet()
+LOST = (
+    "the process was forked while another thread ran a function on this shared variable, so its value is not known in "
+    "the child; set it (set_value), or fork while no function runs on it"
+)
 
 
 class Storage:
@@ -24,10 +31,12 @@ class Storage:
         self.lock = threading.RLock()
         self.order = next(_orders)
         self.held = False  # a function that runs a Python operation just now uses the buffers
+        self.lost = False  # in a forked child: some thread of the parent was at work on the value
         self.struct = ffi.new("weft_state *")
         self._owned: dict[int, np.ndarray] = {}
         self.dtype = value.dtype
         self.replace(value)
+        _all.add(self)
 
     def replace(self, value: np.ndarray) -> None:
         """Makes `value` (C-contiguous, aligned) the current one; the caller no longer owns it."""
@@ -41,6 +50,9 @@ class Storage:
                     "a Python operation may not set a shared variable of the function that runs it; make the new value "
                     "one of the function's updates, or set it after the call"
                 )
+            if self.lost:  # the pointers may be half swapped; the buffers stay with the child
+                self.struct.now, self.struct.spare = ffi.new("weft_state *").now, ffi.new("weft_state *").spare
+                self.lost = False
             now = self.struct.now
             keep = {self.struct.spare.data: None}
             self._owned = {a: v for a, v in self._owned.items() if ffi.cast("void *", a) in keep}
@@ -63,6 +75,8 @@ class Storage:
     def array(self) -> np.ndarray:
         """The current value, not a copy."""
         with self.lock:
+            if self.lost:
+                raise WeftError(LOST)
             now = self.struct.now
             address = int(ffi.cast("uintptr_t", now.data))
             shape = tuple(now.dims[a] for a in range(self.ndim))
@@ -93,3 +107,24 @@ class Storage:
                     self._owned[address] = adopt(slot.data, slot.capacity)
         if len(self._owned) > len(live):
             self._owned = {a: v for a, v in self._owned.items() if a in live}
+
+
+def free_in_child(lock: threading.RLock) -> bool:  # type: ignore[valid-type]
+    """In a forked child: makes a lock that a thread of the parent held free again. Whether one did."""
+    if lock.acquire(blocking=False):  # type: ignore[attr-defined]
+        lock.release()  # type: ignore[attr-defined]
+        return False
+    lock._at_fork_reinit()  # type: ignore[attr-defined]
+    return True
+
+
+def _after_fork() -> None:
+    for s in list(_all):
+        if free_in_child(s.lock):
+            s.lost, s.held = True, False
+            lost.append(s.order)
+
+
+lost: list[int] = []  # in a child: not empty once a value was lost
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
