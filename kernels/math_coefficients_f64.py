@@ -143,6 +143,7 @@ FITS: dict[str, tuple[tuple[Real, Real, mpf, mpf, int], int]] = {
         ),
         18,
     ),
+    "log_quotient": ((*odd(lambda s: 2 * mp.atanh(s), mpf(2)), mpf(0), ((3 - 2 * ROOT) * mpf("1.00001")) ** 2, 12), 6),
     "sin": ((*odd(mp.sin, mpf(1)), mpf(0), (mp.pi / 2 * mpf("1.00001")) ** 2, 12), 7),
     "rcot": (
         (
