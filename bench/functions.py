@@ -2,11 +2,11 @@
 
     python bench/functions.py --dtype float32 --functions exp,log --json functions.json --markdown functions.md
 
-One thread; 16,384 elements, so that all lies in the caches; the contestants take turns, and the fastest of many rounds
 One thread; 16,384 elements, so that all lies in the caches; contestants take turns, and the fastest of many rounds
-256 bits, and runs as they do: functions of `HARD` in compiler/codegen/scalar.py by their fast form over strips of 256
-elements, and the complete one again where an argument was hard. libmvec, which allows itself 4 ulp, is called through
-gcc's `simd` attribute at the same vector width, where this C library has it; libm one element at a time.
+counts. weft is compiled as its generated programs are (flags of compiler/build/toolchain.py), with vectors of 512 and
+of 256 bits, and runs as they do: functions of `HARD` in compiler/codegen/scalar.py by their fast form over strips of
+256 elements, and the complete one again where an argument was hard. libmvec, which allows itself 4 ulp, is called
+through gcc's `simd` attribute at the same width, where this C library has it; libm one element at a time.
 """
 
 from __future__ import annotations
