@@ -351,17 +351,18 @@ WEFT_LANE double weft_less_pi_f64_(double x, double k) {
 #endif
 }
 
-/* x - k pi/2 in two parts. */
-WEFT_LANE double weft_less_half_pi_f64_(double x, double k, double *low) {
+/* x - k pi/2 as the result less *less. The second part of pi/2 has 25 bits: its product with k is exact, as is the first
+ * difference. Zeros keep their sign: what is subtracted is +0. */
+WEFT_LANE double weft_less_half_pi_f64_(double x, double k, double *less) {
 #if WEFT_HAS_FMA_F64_
-  double a = weft_fma_f64(k, -0x1.921fb54442d18p+0, x), b = k * 0x1.1a62633145c07p-54, h = a - b;
-  double c = weft_fma_f64(k, -0x1.f1976b7ed8fbcp-110, weft_fma_f64(k, 0x1.1a62633145c07p-54, -b));
+  double a = weft_fma_f64(k, -0x1.921fb54442d18p+0, x), h = weft_fma_f64(k, -0x1.1a62630000000p-54, a);
+  double r = weft_fma_f64(k, -0x1.8a2e03707344ap-81, h);
+  *less = weft_fma_f64(k, 0x1.8a2e03707344ap-81, r - h) + weft_fma_f64(k, 0x1.1a62630000000p-54, h - a);
 #else
   double a = (x - k * 0x1.921fb54p+0) - k * 0x1.10b461p-30, b = k * 0x1.a62633p-58, h = a - b;
-  double c = k * 0x1.45c06e0e68948p-86;
+  double d = ((h - a) + b) + k * 0x1.45c06e0e68948p-86, r = h - d;
+  *less = (r - h) + d;
 #endif
-  double d = ((a - h) - b) - c, r = h + d;
-  *low = (h - r) + d;
   return r;
 }
 
@@ -412,25 +413,20 @@ WEFT_LANE double weft_cos_fast_f64(double x) {
   return weft_frombits_f64(weft_bits_f64(-y) ^ (weft_bits_f64(t) << 63));
 }
 
-/* tan(r + l + k pi/2): n / d is r / Q or -Q / r with Q = r cot r = c + cl, and the last bits of both to first order. */
-WEFT_LANE double weft_tan_of_f64_(double r, double l, uint64_t k) {
-  double z = r * r, p = weft_rcot_core_f64_(z), c = weft_fma_f64(p, z, 1.0), cl = weft_fma_f64(p, z, 1.0 - c);
-  uint64_t odd = (uint64_t)0 - (k & 1u), swap = (weft_bits_f64(r) ^ weft_bits_f64(c)) & odd, sign = k << 63;
-  uint64_t n = weft_bits_f64(r) ^ swap ^ sign, d = weft_bits_f64(c) ^ swap;
-  double y = weft_frombits_f64(n) / weft_frombits_f64(d);
-  swap = (weft_bits_f64(l) ^ weft_bits_f64(cl)) & odd;
-  double rest = weft_frombits_f64(weft_bits_f64(l) ^ swap);
-  rest = weft_fma_f64(weft_frombits_f64(weft_bits_f64(-y) ^ sign), weft_frombits_f64(weft_bits_f64(cl) ^ swap), rest);
-  rest = rest * weft_fma_f64(weft_fma_f64(z, 0.17, 0.33), z, 1.0);
-  uint64_t one = 0x3ff0000000000000ull;
-  return weft_fma_f64(weft_frombits_f64(((weft_bits_f64(y) ^ one) & odd) ^ one), rest, y);
+/* tan(r - less + k pi/2): r / Q or -Q / r with Q = r cot r, then by its derivative 1 + tan^2. What rounding took from Q
+ * is, in r, r / (Q^2 + r^2) times as much, about r times. */
+WEFT_LANE double weft_tan_of_f64_(double r, double less, uint64_t k) {
+  double z = r * r, p = weft_rcot_core_f64_(z), q = weft_fma_f64(p, z, 1.0);
+  less = weft_fma_f64(weft_fma_f64(p, z, 1.0 - q), r, less);
+  uint64_t swap = (weft_bits_f64(r) ^ weft_bits_f64(q)) & ((uint64_t)0 - (k & 1u));
+  double y = weft_frombits_f64(weft_bits_f64(r) ^ swap ^ k << 63) / weft_frombits_f64(weft_bits_f64(q) ^ swap);
+  return weft_fma_f64(less, weft_fma_f64(-y, y, -1.0), y); /* gcc takes -(a b + c) for -a b - c: another zero */
 }
 
 WEFT_LANE double weft_tan_fast_f64(double x) {
-  double l, t = weft_fma_f64(x, 0x1.45f306dc9c883p-1, WEFT_MAGIC_f64_);
-  double r = weft_less_half_pi_f64_(x, t - WEFT_MAGIC_f64_, &l);
-  double y = weft_tan_of_f64_(r, l, weft_bits_f64(t));
-  return x == 0.0 ? x : y;
+  double less, t = weft_fma_f64(x, 0x1.45f306dc9c883p-1, WEFT_MAGIC_f64_);
+  double r = weft_less_half_pi_f64_(x, t - WEFT_MAGIC_f64_, &less);
+  return weft_tan_of_f64_(r, less, weft_bits_f64(t));
 }
 
 /* |x| + n pi/2 as k p + r, |r| <= p/2, where p is pi (turns = 1) or pi/2 (turns = 2): returns r, what rounding took
@@ -506,7 +502,7 @@ WEFT_FN double weft_tan_f64(double x) {
   double l;
   if (!weft_tan_is_hard_f64(x)) return weft_tan_fast_f64(x);
   if (!(weft_fabs_f64_(x) < WEFT_INF_f64)) return WEFT_NAN_f64;
-  double r = weft_far_remainder_f64_(x, 0, 2, &k, &l), y = weft_tan_of_f64_(r, l, k);
+  double r = weft_far_remainder_f64_(x, 0, 2, &k, &l), y = weft_tan_of_f64_(r, -l, k);
   return x < 0.0 ? -y : y;
 }
 
