@@ -118,7 +118,7 @@ def operation(n: Node, args: list[str]) -> str:
 # sin, cos and tan, results of pow near the ends of the range, zeros, denormals, infinities and NaN of a logarithm.
 HARD = {
     **dict.fromkeys(("sin", "cos", "tan", "log", "log2", "log10", "exp2"), ("f32", "f64")),
-    **dict.fromkeys(("exp", "expm1", "log1p", "pow"), ("f64",)),
+    **dict.fromkeys(("exp", "expm1", "log1p", "erfc", "pow"), ("f64",)),
 }
 
 
