@@ -131,9 +131,8 @@ def log_weight(n: int) -> Callable[[Real], Real]:
 
 
 def logarithm(base: Real) -> Callable[[Real], Real]:
-    """log(1 + f) / (base f) - what float32 makes of 1 / base"""
-    taken = mpf(float(np.float32(float(1 / base))))
-    return lambda f: mp.log1p(f) / (base * f) - taken if abs(f) > mpf(10) ** -15 else 1 / base - taken
+    """log(1 + f) / (base f)"""
+    return lambda f: mp.log1p(f) / (base * f) if abs(f) > mpf(10) ** -15 else 1 / base
 
 
 def logarithm_weight(base: Real) -> Callable[[Real], Real]:
@@ -146,8 +145,8 @@ FITS = [
         lambda x: abs(x) if x else mpf(0), -HALF_LN2, HALF_LN2, 5),
     Fit("exp2: (2^r - 1) / r", tail(lambda x: mpf(2) ** x, [1], 1, LN2), lambda x: abs(x), -0.5, 0.5, 6),
     Fit("log: (log(1+f) - f) / f^2", tail(mp.log1p, [0, 1], 2, -mpf(1) / 2), log_weight(2), LOW, HIGH, 9),
-    Fit("log2: log2(1+f) / f less its first constant", logarithm(LN2), logarithm_weight(LN2), LOW, HIGH, 9),
-    Fit("log10: log10(1+f) / f less its first constant", logarithm(LN10), logarithm_weight(LN10), LOW, HIGH, 9),
+    Fit("log2: log2(1+f) / f", logarithm(LN2), logarithm_weight(LN2), LOW, HIGH, 9),
+    Fit("log10: log10(1+f) / f", logarithm(LN10), logarithm_weight(LN10), LOW, HIGH, 9),
     Fit("sin on [0, pi/4]", odd(mp.sin, -mpf(1) / 6), odd_weight(mp.sin), 0, (PI / 4 * mpf("1.002")) ** 2, 3),
     Fit("cos on [0, pi/4]: (cos(sqrt z) - 1 + z / 2) / z^2",
         lambda z: (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z**2 if z > mpf(10) ** -14 else mpf(1) / 24,

@@ -5,7 +5,7 @@
  * values are float and int32_t (pow: double), so lanes keep one width. No function of the C library is called but
  * those that are one instruction (fabs, sqrt, rint).
  *
- * sin, cos, tan, log, log2, log10 and exp2 are three functions each: weft_sin_fast_f32 is right where
+ * sin, cos, tan, log, log2, log10, log1p and exp2 are three functions each: weft_sin_fast_f32 is right where
  * weft_sin_is_hard_f32 is 0; weft_sin_f32 is right everywhere, and has the bits of the fast one where that serves.
  * Only the complete sin, cos and tan have branches. Hard for a logarithm is what is 0, below 0,
  * denormal, infinite or NaN.
@@ -160,11 +160,9 @@ WEFT_MATH_FN float weft_sigmoid_f32(float x) {
  * powers of two. For n = 0 sinh a = S exactly. Here c = C - 1 and s = S; e and f are 2^n / 4 and 2^-n / 4, as n
  * may be 129. */
 typedef struct { float c, s, e, f; } weft_hyperbolic_f32_;
-WEFT_MATH_FN weft_hyperbolic_f32_ weft_sinhcosh_f32_(float x) {
+WEFT_MATH_FN weft_hyperbolic_f32_ weft_sinhcosh_f32_(float a) {
   const float magic = WEFT_MAGIC_F32_ + 125.0f;
   weft_hyperbolic_f32_ h;
-  float a = weft_magnitude_f32_(x);
-  a = a > 89.5f ? 89.5f : a;
   float t = weft_fma_f32(a, WEFT_LOG2E_F32_, magic), n = t - magic;
   float r = weft_fma_f32(n, -WEFT_LN2_HI_F32_, a);
   r = weft_fma_f32(n, -WEFT_LN2_LO_F32_, r);
@@ -183,12 +181,14 @@ WEFT_MATH_FN weft_hyperbolic_f32_ weft_sinhcosh_f32_(float x) {
   return h;
 }
 WEFT_MATH_FN float weft_sinh_f32(float x) {
-  weft_hyperbolic_f32_ h = weft_sinhcosh_f32_(x);
+  float a = weft_magnitude_f32_(x);
+  weft_hyperbolic_f32_ h = weft_sinhcosh_f32_(weft_at_most_f32_(a, 89.5f));
   float d = h.e - h.f, y = 2.0f * (d + weft_fma_f32(h.s, h.e + h.f, h.c * d));
-  return weft_magnitude_f32_(x) < 0.000244140625f ? x : weft_signed_f32_(y, x);
+  return weft_bits_f32(a) - 0x39800000u > 0x46000000u ? x : weft_signed_f32_(y, x); /* below 2^-12, and NaN */
 }
 WEFT_MATH_FN float weft_cosh_f32(float x) {
-  weft_hyperbolic_f32_ h = weft_sinhcosh_f32_(x);
+  float a = weft_magnitude_f32_(x);
+  weft_hyperbolic_f32_ h = weft_sinhcosh_f32_(a > 89.5f ? 89.5f : a);
   return 2.0f * (h.e + weft_fma_f32(h.s, h.e - h.f, weft_fma_f32(h.c, h.e + h.f, h.f)));
 }
 
@@ -241,42 +241,40 @@ WEFT_MATH_FN float weft_log_f32(float x) {
   return weft_log_special_f32_(x, weft_fma_f32(e + d, WEFT_LN2_F32_, weft_log_poly_f32_(f)));
 }
 
-/* log2(1 + f): [sqrt(1/2) - 1, sqrt(2) - 1], 2^-25.2, what 1 / log 2 as a float lacks being the polynomial's
- * constant */
-WEFT_MATH_FN float weft_log2_poly_f32_(float f) {
-  float p = 0.125914067f;
-  p = weft_fma_f32(p, f, -0.20728898f);
-  p = weft_fma_f32(p, f, 0.21568805f);
-  p = weft_fma_f32(p, f, -0.238937855f);
-  p = weft_fma_f32(p, f, 0.287918895f);
-  p = weft_fma_f32(p, f, -0.360704303f);
-  p = weft_fma_f32(p, f, 0.480910569f);
-  p = weft_fma_f32(p, f, -0.721347332f);
-  p = weft_fma_f32(p, f, -1.80130293e-08f);
-  return weft_fma_f32(f, WEFT_LOG2E_F32_, f * p);
+/* e + log2(1 + f): [sqrt(1/2) - 1, sqrt(2) - 1], 2^-25.1 */
+WEFT_MATH_FN float weft_log2_join_f32_(float e, float f) {
+  float p = 0.125784263f;
+  p = weft_fma_f32(p, f, -0.206773013f);
+  p = weft_fma_f32(p, f, 0.215494812f);
+  p = weft_fma_f32(p, f, -0.239017203f);
+  p = weft_fma_f32(p, f, 0.287952363f);
+  p = weft_fma_f32(p, f, -0.360700488f);
+  p = weft_fma_f32(p, f, 0.48090899f);
+  p = weft_fma_f32(p, f, -0.721347392f);
+  p = weft_fma_f32(p, f, WEFT_LOG2E_F32_);
+  return weft_fma_f32(p, f, e);
 }
 WEFT_MATH_FN float weft_log2_fast_f32(float x) {
   float e, f = weft_log_split_f32_(x, &e);
-  return e + weft_log2_poly_f32_(f);
+  return weft_log2_join_f32_(e, f);
 }
 WEFT_MATH_FN float weft_log2_f32(float x) {
   float d, e, f = weft_log_split_f32_(weft_normal_f32_(x, &d), &e);
-  return weft_log_special_f32_(x, (e + d) + weft_log2_poly_f32_(f));
+  return weft_log_special_f32_(x, weft_log2_join_f32_(e + d, f));
 }
 
-/* e log10(2) + log10(1 + f), the latter in the same manner: 2^-25.2; log10(2) in two parts, the first times e exact */
+/* e log10(2) + log10(1 + f), the latter in the same manner: 2^-24.4; log10(2) in two parts, the first times e exact */
 WEFT_MATH_FN float weft_log10_join_f32_(float e, float f) {
-  float p = 0.0378940739f;
-  p = weft_fma_f32(p, f, -0.0623995513f);
-  p = weft_fma_f32(p, f, 0.0649328306f);
-  p = weft_fma_f32(p, f, -0.0719280764f);
-  p = weft_fma_f32(p, f, 0.0866717622f);
-  p = weft_fma_f32(p, f, -0.108582743f);
-  p = weft_fma_f32(p, f, 0.144768521f);
-  p = weft_fma_f32(p, f, -0.217147186f);
-  p = weft_fma_f32(p, f, -2.13232383e-08f);
-  p = weft_fma_f32(f, 0.434294492f, weft_fma_f32(f, p, e * 4.60503907e-06f));
-  return weft_fma_f32(e, 0.301025391f, p);
+  float p = 0.0357985683f;
+  p = weft_fma_f32(p, f, -0.0625459626f);
+  p = weft_fma_f32(p, f, 0.0657481775f);
+  p = weft_fma_f32(p, f, -0.0719540194f);
+  p = weft_fma_f32(p, f, 0.086595431f);
+  p = weft_fma_f32(p, f, -0.108579777f);
+  p = weft_fma_f32(p, f, 0.144770607f);
+  p = weft_fma_f32(p, f, -0.217147231f);
+  p = weft_fma_f32(p, f, 0.434294462f);
+  return weft_fma_f32(e, 0.301025391f, weft_fma_f32(f, p, e * 4.60503907e-06f));
 }
 WEFT_MATH_FN float weft_log10_fast_f32(float x) {
   float e, f = weft_log_split_f32_(x, &e);
@@ -299,6 +297,13 @@ WEFT_MATH_FN float weft_log1p_split_f32_(float x, float *e, float *s) {
 WEFT_MATH_FN float weft_log1p_core_f32_(float x, float more) {
   float e, s, f = weft_log1p_split_f32_(x, &e, &s);
   return weft_fma_f32(e + more, WEFT_LN2_F32_, weft_log_poly_f32_(f));
+}
+WEFT_MATH_FN int32_t weft_log1p_is_hard_f32(float x) { return !((x > -1.0f) & (x < 8.5070592e+37f)); }
+WEFT_MATH_FN float weft_log1p_fast_f32(float x) {
+  uint32_t k = weft_bits_f32(1.0f + x) - 0x3f3504f3u;
+  float s = weft_frombits_f32(0x3f800000u - (k & 0xff800000u)), f = weft_fma_f32(x, s, s - 1.0f);
+  float y = weft_fma_f32((float)((int32_t)k >> 23), WEFT_LN2_F32_, weft_log_poly_f32_(f));
+  return weft_signed_f32_(y, x); /* a zero's */
 }
 WEFT_MATH_FN float weft_log1p_f32(float x) {
   float y = weft_log1p_core_f32_(x, 0.0f);

@@ -164,11 +164,11 @@ WEFT_MATH_FN float weft_atan_poly_f32_(float t) {
 }
 /* Above 1 by atan a = pi/2 + atan(-1 / a) */
 WEFT_MATH_FN float weft_atan_f32(float x) {
-  float a = weft_magnitude_f32_(x);
-  int above = a > 1.0f;
-  float t = above ? -1.0f / a : a, p = weft_atan_poly_f32_(t);
-  float y = ((above ? 1.57079637f : 0.0f) + t) + (p - (above ? 4.37113883e-08f : 0.0f));
-  return weft_signed_f32_(y, x);
+  uint32_t u = weft_bits_f32(x) & 0x7fffffffu, one = 0x3f800000u, above = (uint32_t)((int32_t)(one - u) >> 31);
+  float t = weft_frombits_f32(u < one ? u : one) / weft_frombits_f32(u < one ? one : u);
+  t = weft_frombits_f32(weft_bits_f32(t) | (above & 0x80000000u));
+  float y = weft_frombits_f32(above & 0x3fc90fdbu) + t; /* pi/2 = 1.57079637 - 4.37113883e-08 */
+  return weft_signed_f32_(y + (weft_atan_poly_f32_(t) - weft_frombits_f32(above & 0x333bbd2eu)), x);
 }
 WEFT_MATH_FN float weft_atan2_f32(float y, float x) {
   float a = weft_magnitude_f32_(y), b = weft_magnitude_f32_(x);

@@ -117,8 +117,8 @@ def operation(n: Node, args: list[str]) -> str:
 # weft_<op>_is_hard_<dtype>, which tells those arguments, and weft_<op>_<dtype>, right for all. Hard are huge arguments of
 # sin, cos and tan, results of pow near the ends of the range, zeros, denormals, infinities and NaN of a logarithm.
 HARD = {
-    **dict.fromkeys(("sin", "cos", "tan", "log", "log2", "log10", "exp2"), ("f32", "f64")),
-    **dict.fromkeys(("exp", "expm1", "log1p", "erfc", "pow"), ("f64",)),
+    **dict.fromkeys(("sin", "cos", "tan", "log", "log2", "log10", "log1p", "exp2"), ("f32", "f64")),
+    **dict.fromkeys(("exp", "expm1", "erfc", "pow"), ("f64",)),
 }
 
 
