@@ -108,9 +108,9 @@ def erf_small(z: Real) -> Real:
 
 
 def erfc_scaled(t: Real) -> Real:
-    """erfc(a) exp(a^2) (a + 3) for a = 3 (1 + t) / (1 - t)"""
-    a = 3 * (1 + t) / (1 - t)
-    return mp.erfc(a) * mp.exp(a * a) * (a + 3)
+    """erfc(a) exp(a^2) (a + 9/4) for a = 9/4 (1 + t) / (1 - t)"""
+    a = mpf("2.25") * (1 + t) / (1 - t)
+    return mp.erfc(a) * mp.exp(a * a) * (a + mpf("2.25"))
 
 
 def erfinv_of(w: Real) -> Real:
@@ -164,8 +164,7 @@ FITS = [
         0, mpf("0.93") ** 2, 6),
     Fit("erf above: -log(1 - erf a)", lambda a: -mp.log(mp.erfc(a)), lambda a: mp.erfc(a) / mp.erf(a),
         mpf("0.93"), 3.95, 7),
-    Fit("erfc on [0.74, 10.1]", erfc_scaled, lambda t: 1 / erfc_scaled(t), mpf("-2.26") / mpf("3.74"),
-        mpf("7.1") / mpf("13.1"), 9),
+    Fit("erfc on [0, 10.1]", erfc_scaled, lambda t: 1 / erfc_scaled(t), -1, mpf("7.85") / mpf("12.35"), 10),
     Fit("erfinv, w - 2.5", lambda v: erfinv_of(v + mpf("2.5")), lambda v: 1 / erfinv_of(v + mpf("2.5")), -2.5, 2.51, 9),
     Fit("erfinv, sqrt(w) - 3", lambda v: erfinv_of((v + 3) ** 2), lambda v: 1 / erfinv_of((v + 3) ** 2), -0.77, 1, 9),
     Fit("pow: log2(1+f)/f in double", tail(lambda x: mp.log1p(x) / LN2, [0], 1, 1 / LN2),

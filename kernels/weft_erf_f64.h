@@ -57,10 +57,12 @@ WEFT_LANE double weft_erfc_core_f64_(double e, double magic, double *scale) {
   d = weft_fma_f64(d, v, 0.00013637016940124344);
   d = weft_fma_f64(d, v, 0.0008722276148027967);
   a = weft_fma_f64(weft_fma_f64(d, t, c), y, weft_fma_f64(b, t, a));
-  a = weft_fma_f64(a, t, 0.6048271853139682);
+  double g = a;
+  a = weft_fma_f64(g, t, 0.6048271853139682);
   b = weft_fma_f64(a, t, -0.8913045951727667);
   c = weft_fma_f64(b, t, 1.075941130265829);
-  d = weft_fma_f64(a, t, -0.8913045951727667 - b); /* what b lost, then what c did */
+  d = weft_fma_f64(g, t, 0.6048271853139682 - a); /* what a lost, then what b and c did */
+  d = weft_fma_f64(d, t, weft_fma_f64(a, t, -0.8913045951727667 - b));
   d = weft_fma_f64(d, t, weft_fma_f64(b, t, 1.075941130265829 - c));
   double h = f * c, hl = weft_fma_f64(f, d, weft_fma_f64(f, c, -h));
   double m = weft_fma_f64(q, -0x1.71547652b82fep+0, magic), k = m - magic;

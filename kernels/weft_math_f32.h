@@ -5,7 +5,7 @@
  * values are float and int32_t (pow: double), so lanes keep one width. No function of the C library is called but
  * those that are one instruction (fabs, sqrt, rint).
  *
- * sin, cos, tan, log, log2, log10, log1p and exp2 are three functions each: weft_sin_fast_f32 is right where
+ * sin, cos, tan, log, log2, log10, log1p, exp2 and erfc are three functions each: weft_sin_fast_f32 is right where
  * weft_sin_is_hard_f32 is 0; weft_sin_f32 is right everywhere, and has the bits of the fast one where that serves.
  * Only the complete sin, cos and tan have branches. Hard for a logarithm is what is 0, below 0,
  * denormal, infinite or NaN.
@@ -453,42 +453,58 @@ WEFT_MATH_FN float weft_erf_f32(float x) {
   return weft_signed_f32_(a >= 0.93f ? q : p, x); /* p for a NaN */
 }
 
-/* 1 - erf(x) up to 0.75. Above exp(-a^2) P(u) / (a + 3) with u = (a - 3) / (a + 3) = 1 - 6 / (a + 3) (a form of
- * Schonfelder, Chebyshev expansions for the error and related functions, 1978); erfc(-a) = 2 - erfc(a). What
- * rounding lost in a^2 and in 1 / (a + 3) goes into the argument of exp, where 1 + t is exp(t) for such small t. */
-WEFT_MATH_FN float weft_erfc_f32(float x) {
-  const float magic = WEFT_MAGIC_F32_ + 191.0f; /* 127 + 64 */
-  float near = weft_erf_poly_f32_(x * x), a = weft_at_most_f32_(weft_magnitude_f32_(x), 10.1f), high = a * a;
-  float sum = a + 3.0f, d = 1.0f / sum, lost = -d * (a - (sum - 3.0f));
+/* exp(-a^2) H(t) / (a + 9/4) for 0 <= a <= 10.1 with t = (a - 9/4) / (a + 9/4) = 1 - (9/2) / (a + 9/4) (a form of
+ * Schonfelder, Chebyshev expansions for the error and related functions, 1978), without 2^n; *scale - magic is n. What
+ * rounding lost in a^2, t (by -H' / H, nearly 0.7) and 1 / (a + 9/4) goes into the argument of exp, where 1 + l is
+ * exp(l) for such small l. */
+WEFT_MATH_FN float weft_erfc_core_f32_(float a, float magic, float *scale) {
+  float high = a * a, sum = a + 2.25f, d = 1.0f / sum, lost = -d * (a - (sum - 2.25f)), p = d * 4.5f, t = 1.0f - p;
 #if WEFT_FUSED_F32_
   float low = weft_fma_f32(a, a, -high);
   lost += weft_fma_f32(-d, sum, 1.0f);
+  float more_p = weft_fma_f32(d, 4.5f, -p);
 #else
+  float dh = weft_frombits_f32(weft_bits_f32(d) & 0xfffff000u), dl = d - dh;
+  float sh = weft_frombits_f32(weft_bits_f32(sum) & 0xfffff000u), sl = sum - sh;
+  lost += ((1.0f - dh * sh) - (dh * sl + dl * sh)) - dl * sl;
+  float more_p = (d * 4.0f - p) + d * 0.5f;
   float head = weft_frombits_f32(weft_bits_f32(a) & 0xfffff000u), tail = a - head;
   float low = ((head * head - high) + 2.0f * head * tail) + tail * tail;
 #endif
-  float u = weft_fma_f32(-6.0f * d, lost, weft_fma_f32(-6.0f, d, 1.0f));
-  float q = -0.000417305506f; /* [0.74, 10.1], 2^-26.9 */
-  q = weft_fma_f32(q, u, 0.00285415351f);
-  q = weft_fma_f32(q, u, -0.00126186165f);
-  q = weft_fma_f32(q, u, -0.0267881975f);
-  q = weft_fma_f32(q, u, 0.11953494f);
-  q = weft_fma_f32(q, u, -0.310470134f);
-  q = weft_fma_f32(q, u, 0.590227962f);
-  q = weft_fma_f32(q, u, -0.88339442f);
-  float p = weft_fma_f32(q, u, 1.07400692f);
-  float t = weft_fma_f32(high, -WEFT_LOG2E_F32_, magic), n = t - magic;
-  float r = weft_fma_f32(n, -WEFT_LN2_HI_F32_, -high) + weft_fma_f32(n, -WEFT_LN2_LO_F32_, lost - low);
-  float s = weft_frombits_f32(weft_bits_f32(t) << 23), g = p * d;
-  float more = d * weft_fma_f32(q, u, 1.07400692f - p); /* what rounding p lost */
+  lost = weft_fma_f32(weft_fma_f32(p, lost, more_p), 0.7f, lost);
+  float q = 0.000165640435f; /* [0, 10.1], 2^-26.1 */
+  q = weft_fma_f32(q, t, 6.76883137e-05f);
+  q = weft_fma_f32(q, t, -0.00154995814f);
+  q = weft_fma_f32(q, t, -0.000780633476f);
+  q = weft_fma_f32(q, t, 0.011633859f);
+  q = weft_fma_f32(q, t, -0.0036145011f);
+  q = weft_fma_f32(q, t, -0.101207629f);
+  q = weft_fma_f32(q, t, 0.371517569f);
+  q = weft_fma_f32(q, t, -0.751959085f);
+  float h = weft_fma_f32(q, t, 1.03989267f), g = h * d;
+  float more = d * weft_fma_f32(q, t, 1.03989267f - h); /* what rounding h lost */
 #if WEFT_FUSED_F32_
-  more += weft_fma_f32(p, d, -g);
+  more += weft_fma_f32(h, d, -g);
 #endif
-  more = weft_fma_f32(g, r * r * weft_exp_tail_f32_(r), more);
-  g = g + weft_fma_f32(g, r, more);
-  g = g * s * 5.42101086e-20f; /* 2^-64 */
-  g = x < 0 ? 2.0f - g : g;
-  return weft_magnitude_f32_(x) >= 0.75f ? g : weft_fma_f32(-near, x, 1.0f - x); /* the latter for a NaN */
+  float m = weft_fma_f32(high, -WEFT_LOG2E_F32_, magic), n = m - magic;
+  float r = weft_fma_f32(n, -WEFT_LN2_HI_F32_, -high) + weft_fma_f32(n, -WEFT_LN2_LO_F32_, lost - low);
+  *scale = m;
+  return g + weft_fma_f32(g, r, weft_fma_f32(g, r * r * weft_exp_tail_f32_(r), more));
+}
+/* g, or 2 - g where x is negative */
+WEFT_MATH_FN float weft_erfc_side_f32_(float g, float x) {
+  uint32_t sign = weft_bits_f32(x) & 0x80000000u;
+  return weft_frombits_f32(weft_bits_f32(g) | sign) + (1.0f - weft_frombits_f32(sign | 0x3f800000u));
+}
+WEFT_MATH_FN int32_t weft_erfc_is_hard_f32(float x) { return !(x <= 9.0f); } /* a denormal result, or nearly */
+WEFT_MATH_FN float weft_erfc_fast_f32(float x) {
+  float m, g = weft_erfc_core_f32_(weft_at_most_f32_(weft_magnitude_f32_(x), 9.0f), WEFT_MAGIC_F32_, &m);
+  return weft_erfc_side_f32_(weft_frombits_f32(weft_bits_f32(g) + (weft_bits_f32(m) << 23)), x);
+}
+WEFT_MATH_FN float weft_erfc_f32(float x) {
+  float a = weft_magnitude_f32_(x), m, g = weft_erfc_core_f32_(a > 10.1f ? 10.1f : a, WEFT_MAGIC_F32_ + 191.0f, &m);
+  float s = weft_frombits_f32(weft_bits_f32(m) << 23); /* 2^(n + 64) */
+  return weft_erfc_side_f32_(g * s * 5.42101086e-20f, x);
 }
 
 /* x times a polynomial in w = -log((1 - x) (1 + x)), and from 5 on in sqrt(w) (Giles, Approximating the erfinv

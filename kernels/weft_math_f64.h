@@ -351,8 +351,8 @@ WEFT_LANE double weft_less_pi_f64_(double x, double k) {
 #endif
 }
 
-/* x - k pi/2 as the result less *less. The second part of pi/2 has 25 bits: its product with k is exact, as is the first
- * difference. Zeros keep their sign: what is subtracted is +0. */
+/* x - k pi/2 as the result less *less. The second part of pi/2 has 25 bits: its product with k is exact, as is the
+ * first difference. Zeros keep their sign: what is subtracted is +0. */
 WEFT_LANE double weft_less_half_pi_f64_(double x, double k, double *less) {
 #if WEFT_HAS_FMA_F64_
   double a = weft_fma_f64(k, -0x1.921fb54442d18p+0, x), h = weft_fma_f64(k, -0x1.1a62630000000p-54, a);
