@@ -98,12 +98,16 @@ WEFT_LANE double weft_scale_f64_(double y, double t, double x, double small) {
   return y * weft_frombits_f64((weft_bits_f64(t) << 52) - m) * weft_frombits_f64(m);
 }
 
-/* e^x = 2^k (1 + expm1(r)), where that is normal: k goes into the exponent. */
-WEFT_LANE int64_t weft_exp_is_hard_f64(double x) { return -(int64_t)!(weft_fabs_f64_(x) <= 708.0); }
+/* e^x = 2^k (1 + expm1(r)), where that is normal: k goes into the exponent. Below -746 it is 0, and not hard: -infinity
+ * is what masks are made of. */
+WEFT_LANE int64_t weft_exp_is_hard_f64(double x) {
+  return -(int64_t)(!(x <= 708.0) | ((x > -746.0) & !(x >= -708.0)));
+}
 WEFT_LANE double weft_exp_fast_f64(double x) {
   double t = weft_fma_f64(x, 0x1.71547652b82fep+0, WEFT_MAGIC_f64_), k = t - WEFT_MAGIC_f64_;
   double r = weft_fma_f64(k, -WEFT_LN2_LO_f64_, weft_fma_f64(k, -WEFT_LN2_HI_f64_, x));
-  return weft_times_two_to_f64_(1.0 + weft_expm1_core_f64_(r), t);
+  double y = weft_times_two_to_f64_(1.0 + weft_expm1_core_f64_(r), t);
+  return weft_masked_f64_(weft_mask_f64_(x >= -708.0), y);
 }
 
 /* e^x for x <= 710 and NaN. What is computed below -746 does not matter. */
@@ -145,7 +149,7 @@ WEFT_LANE double weft_exp2_f64(double x) {
 }
 
 /* 2^k (e^r - 1) + (2^k - 1). Near k = 1, where the terms cancel, r 2^k + (2^k - 1) is exact. */
-WEFT_LANE int64_t weft_expm1_is_hard_f64(double x) { return weft_exp_is_hard_f64(x); }
+WEFT_LANE int64_t weft_expm1_is_hard_f64(double x) { return -(int64_t)!(weft_fabs_f64_(x) <= 708.0); }
 WEFT_LANE double weft_expm1_fast_f64(double x) {
   double t = weft_fma_f64(x, 0x1.71547652b82fep+0, WEFT_MAGIC_f64_ + 1023.0), k = t - (WEFT_MAGIC_f64_ + 1023.0);
   double r = weft_fma_f64(k, -WEFT_LN2_LO_f64_, weft_fma_f64(k, -WEFT_LN2_HI_f64_, x));

@@ -134,8 +134,8 @@ WEFT_LANE double weft_acos_f64(double x) {
   double e = weft_frombits_f64(up - less), i = weft_frombits_f64(~far & down), p = e + i, m = e - i;           \
   double scale = weft_frombits_f64(0x3ff0000000000000ull + less);
 
-WEFT_LANE int64_t weft_sinh_is_hard_f64(double x) { return weft_exp_is_hard_f64(x); }
-WEFT_LANE int64_t weft_cosh_is_hard_f64(double x) { return weft_exp_is_hard_f64(x); }
+WEFT_LANE int64_t weft_sinh_is_hard_f64(double x) { return weft_expm1_is_hard_f64(x); }
+WEFT_LANE int64_t weft_cosh_is_hard_f64(double x) { return weft_expm1_is_hard_f64(x); }
 WEFT_LANE double weft_sinh_fast_f64(double x) {
   WEFT_HYPERBOLIC_FAST_f64_(x)
   return weft_with_sign_f64_(m + weft_fma_f64(s, p, c * m), x);
