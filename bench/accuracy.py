@@ -30,7 +30,7 @@ UNARY = [
 ]  # fmt: skip
 BINARY = ["pow", "atan2"]
 # float32 functions with a fast form: `sin_fast` checks that form, completed where it is hard, and that the two agree.
-FAST = ["sin", "cos", "tan", "log", "log2", "log10", "exp2"]
+FAST = ["sin", "cos", "tan", "log", "log2", "log10", "log1p", "exp2", "erfc"]
 FLAGS = ("-std=gnu11", "-O3", "-fwrapv", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")
 PROGRAM = ("-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic")
 CLASSES = {
@@ -61,7 +61,7 @@ def build(dtype: str, kind: str, folder: Path, cc: str) -> Path:
     included.write_text(prelude([dtype]))
     command = [
         *cc.split(), *FLAGS, *PROGRAM, *CLASSES[kind], f'-DPRELUDE="{included}"', "-I", str(KERNELS),
-        str(HERE / f"accuracy_{dtype}.c"), "-o", str(target), "-lmvec", "-lm",
+        str(HERE / f"accuracy_{dtype}.c"), "-o", str(target), *(("-lquadmath",) if dtype == "f64" else ()), "-lmvec", "-lm",
     ]  # fmt: skip
     subprocess.run(command, check=True)
     return target

@@ -59,7 +59,7 @@ static inline double erfinv(double v) {
 #define UNARY(X)                                                                                                \
   X(exp) X(exp2) X(expm1) X(log) X(log2) X(log10) X(log1p) X(tanh) X(sigmoid) X(softplus) X(erf) X(erfc) X(erfinv) \
   X(sin) X(cos) X(tan) X(asin) X(acos) X(atan) X(sinh) X(cosh) X(asinh) X(acosh) X(atanh) X(cbrt)
-#define FAST(X) X(sin) X(cos) X(tan) X(log) X(log2) X(log10) X(exp2)
+#define FAST(X) X(sin) X(cos) X(tan) X(log) X(log2) X(log10) X(log1p) X(exp2) X(erfc)
 #define BINARY(X) X(pow) X(atan2)
 
 #define LOOP1(NAME)                                                                                             \

@@ -108,9 +108,9 @@ def erf_small(z: Real) -> Real:
 
 
 def erfc_scaled(t: Real) -> Real:
-    """erfc(a) exp(a^2) (a + 3) for a = 3 (1 + t) / (1 - t)"""
-    a = 3 * (1 + t) / (1 - t)
-    return mp.erfc(a) * mp.exp(a * a) * (a + 3)
+    """erfc(a) exp(a^2) (a + 9/4) for a = 9/4 (1 + t) / (1 - t)"""
+    a = mpf("2.25") * (1 + t) / (1 - t)
+    return mp.erfc(a) * mp.exp(a * a) * (a + mpf("2.25"))
 
 
 def erfinv_of(w: Real) -> Real:
@@ -131,9 +131,8 @@ def log_weight(n: int) -> Callable[[Real], Real]:
 
 
 def logarithm(base: Real) -> Callable[[Real], Real]:
-    """log(1 + f) / (base f) - what float32 makes of 1 / base"""
-    taken = mpf(float(np.float32(float(1 / base))))
-    return lambda f: mp.log1p(f) / (base * f) - taken if abs(f) > mpf(10) ** -15 else 1 / base - taken
+    """log(1 + f) / (base f)"""
+    return lambda f: mp.log1p(f) / (base * f) if abs(f) > mpf(10) ** -15 else 1 / base
 
 
 def logarithm_weight(base: Real) -> Callable[[Real], Real]:
@@ -146,8 +145,8 @@ FITS = [
         lambda x: abs(x) if x else mpf(0), -HALF_LN2, HALF_LN2, 5),
     Fit("exp2: (2^r - 1) / r", tail(lambda x: mpf(2) ** x, [1], 1, LN2), lambda x: abs(x), -0.5, 0.5, 6),
     Fit("log: (log(1+f) - f) / f^2", tail(mp.log1p, [0, 1], 2, -mpf(1) / 2), log_weight(2), LOW, HIGH, 9),
-    Fit("log2: log2(1+f) / f less its first constant", logarithm(LN2), logarithm_weight(LN2), LOW, HIGH, 9),
-    Fit("log10: log10(1+f) / f less its first constant", logarithm(LN10), logarithm_weight(LN10), LOW, HIGH, 9),
+    Fit("log2: log2(1+f) / f", logarithm(LN2), logarithm_weight(LN2), LOW, HIGH, 9),
+    Fit("log10: log10(1+f) / f", logarithm(LN10), logarithm_weight(LN10), LOW, HIGH, 9),
     Fit("sin on [0, pi/4]", odd(mp.sin, -mpf(1) / 6), odd_weight(mp.sin), 0, (PI / 4 * mpf("1.002")) ** 2, 3),
     Fit("cos on [0, pi/4]: (cos(sqrt z) - 1 + z / 2) / z^2",
         lambda z: (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z**2 if z > mpf(10) ** -14 else mpf(1) / 24,
@@ -165,8 +164,7 @@ FITS = [
         0, mpf("0.93") ** 2, 6),
     Fit("erf above: -log(1 - erf a)", lambda a: -mp.log(mp.erfc(a)), lambda a: mp.erfc(a) / mp.erf(a),
         mpf("0.93"), 3.95, 7),
-    Fit("erfc on [0.74, 10.1]", erfc_scaled, lambda t: 1 / erfc_scaled(t), mpf("-2.26") / mpf("3.74"),
-        mpf("7.1") / mpf("13.1"), 9),
+    Fit("erfc on [0, 10.1]", erfc_scaled, lambda t: 1 / erfc_scaled(t), -1, mpf("7.85") / mpf("12.35"), 10),
     Fit("erfinv, w - 2.5", lambda v: erfinv_of(v + mpf("2.5")), lambda v: 1 / erfinv_of(v + mpf("2.5")), -2.5, 2.51, 9),
     Fit("erfinv, sqrt(w) - 3", lambda v: erfinv_of((v + 3) ** 2), lambda v: 1 / erfinv_of((v + 3) ** 2), -0.77, 1, 9),
     Fit("pow: log2(1+f)/f in double", tail(lambda x: mp.log1p(x) / LN2, [0], 1, 1 / LN2),

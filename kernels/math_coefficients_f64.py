@@ -55,6 +55,21 @@ def remez(f: Real, weight: Real, a: mpf, b: mpf, degree: int, rounds: int) -> tu
     return best
 
 
+def one_by_one(poly: list[mpf], f: Real, weight: Real, a: mpf, b: mpf, first: int) -> list[mpf]:
+    """The `first` lowest coefficients rounded one after another, the others fitted anew (least squares) after each: they
+    take up what rounding changed."""
+    count = 4 * len(poly)
+    grid = [(a + b) / 2 - (b - a) / 2 * mp.cos(mp.pi * (i + HALF) / count) for i in range(count)]
+    values, weights = [f(x) for x in grid], [weight(x) for x in grid]
+    for n in range(1, first + 1):
+        poly[n - 1] = mpf(float(poly[n - 1]))
+        rest = [(v - mp.polyval(poly[n - 1 :: -1], x)) * w for x, v, w in zip(grid, values, weights, strict=True)]
+        basis = mp.matrix([[w * x**j for j in range(n, len(poly))] for x, w in zip(grid, weights, strict=True)])
+        found = mp.lu_solve(basis.T * basis, basis.T * mp.matrix(rest))
+        poly[n:] = list(found)
+    return poly
+
+
 def odd(f: Real, first: mpf, third: mpf | None = None) -> tuple[Real, Real]:
     """P(z), z = x^2, of f(x) = first x + x^3 P, or with a third term x^5 P; the weight that makes errors relative."""
     power, known = (3, 0) if third is None else (5, third)
@@ -98,12 +113,29 @@ def erfinv_ratio(w: mpf) -> mpf:
     return y / x
 
 
-def erfcx2(t: mpf) -> mpf:
-    """(x + 2) e^(x^2) erfc(x) with t = (x - 2) / (x + 2); far out by its asymptotic series."""
-    x = 2 * (1 + t) / (1 - t)
-    if x > 60:
-        return (x + 2) / (x * mp.sqrt(mp.pi)) * (1 - 1 / (2 * x**2) + 3 / (4 * x**4) - 15 / (8 * x**6))
-    return (x + 2) * mp.exp(x * x) * mp.erfc(x)
+CENTER = mpf("3.0625")  # at it (x + CENTER) e^(x^2) erfc(x) is a double but for 2^-57
+
+
+def argument(t: mpf) -> mpf:
+    """x where t = (x - CENTER) / (x + CENTER)"""
+    return max(CENTER * (1 + t) / (1 - t), mpf(10) ** -25)
+
+
+def erfcx_part(t: mpf) -> mpf:
+    """(x + CENTER) e^(x^2) erfc(x)"""
+    x = argument(t)
+    return (x + CENTER) * mp.exp(x * x) * mp.erfc(x)
+
+
+def erf_exponent(t: mpf) -> mpf:
+    """(-log(erfc(x)) - SLOPE x) / x^2"""
+    x = argument(t)
+    return (-mp.log(mp.erfc(x)) - SLOPE * x) / x**2
+
+
+def erf_weight(t: mpf) -> mpf:
+    x = argument(t)
+    return x**2 * mp.erfc(x) / mp.erf(x)
 
 
 def tail(low: int, high: int, middle: str) -> tuple[Real, Real, mpf, mpf, int]:
@@ -143,6 +175,7 @@ FITS: dict[str, tuple[tuple[Real, Real, mpf, mpf, int], int]] = {
         ),
         18,
     ),
+    "log_quotient": ((*odd(lambda s: 2 * mp.atanh(s), mpf(2)), mpf(0), ((3 - 2 * ROOT) * mpf("1.00001")) ** 2, 12), 6),
     "sin": ((*odd(mp.sin, mpf(1)), mpf(0), (mp.pi / 2 * mpf("1.00001")) ** 2, 12), 7),
     "rcot": (
         (
@@ -164,17 +197,8 @@ FITS: dict[str, tuple[tuple[Real, Real, mpf, mpf, int], int]] = {
         (away(lambda h: ((1 - h) ** (-mpf(1) / 3) - 1) / h), abs, -mpf("0.1021831706"), mpf("0.1021831706"), 12),
         3,
     ),
-    "erf": (
-        (
-            away(lambda x: (-mp.log(mp.erfc(x)) - SLOPE * x) / x**2),
-            away(lambda x: x**2 * mp.erfc(x) / mp.erf(x)),
-            mpf(0),
-            mpf("5.95"),
-            14,
-        ),
-        24,
-    ),
-    "erfc": ((erfcx2, lambda t: 1 / erfcx2(t), mpf(-1), mpf("25.3") / mpf("29.3"), 6), 24),
+    "erf": ((erf_exponent, erf_weight, mpf(-1), (mpf("5.95") - CENTER) / (mpf("5.95") + CENTER), 9), 15),
+    "erfc": ((erfcx_part, lambda t: 1 / erfcx_part(t), mpf(-1), (mpf("27.3") - CENTER) / (mpf("27.3") + CENTER), 8), 22),
     "erfinv": (
         (
             lambda u: erfinv_ratio(max(u + mpf("2.5"), mpf(0))),
@@ -190,11 +214,18 @@ FITS: dict[str, tuple[tuple[Real, Real, mpf, mpf, int], int]] = {
 }
 
 
+ONE_BY_ONE = ("erf", "erfc")  # what rounding each coefficient alone does would be felt
+
+
 def main(names: list[str]) -> None:
     headers = "".join(p.read_text() for p in Path(__file__).parent.glob("weft_*_f64.h"))
     for name in names or FITS:
         (f, weight, a, b, rounds), degree = FITS[name]
         poly, error = remez(f, weight, a, b, degree, rounds)
+        if name in ONE_BY_ONE:
+            poly = one_by_one(poly, f, weight, a, b, 8)
+            points = [a + (b - a) * i / 500 for i in range(501)]
+            error = max(abs(mp.polyval([mpf(float(c)) for c in poly[::-1]], x) - f(x)) * weight(x) for x in points)
         texts = [repr(float(c)) for c in poly]
         there = sum(t.lstrip("-") in headers for t in texts)
         print(f"{name}: error 2^{float(mpmath.log(error, 2)):.1f}, {there} of {len(texts)} in the headers")

@@ -5,86 +5,91 @@
 #ifndef WEFT_ERF_F64_H
 #define WEFT_ERF_F64_H
 
-/* erf(a) = 1 - e^-Q for a = |x| <= 6, Q = 2 / sqrt(pi) a + a^2 P(a) = -log(erfc(a)), which bends little; an error of Q
- * counts less and less as a grows. err 2^-55 of erf. */
+/* erf(a) = 1 - e^-Q for a = |x| <= 6, Q = 2 / sqrt(pi) a + a^2 P(t) = -log(erfc(a)), which bends little, with t =
+ * (a - 49/16) / (a + 49/16); an error of Q counts less and less as a grows. err 2^-55 of erf. */
 WEFT_LANE double weft_erf_f64(double x) {
-  double a = weft_fabs_f64_(x);
-  a = a > 6.0 ? 6.0 : a;
-  double y = a * a, v = y * y;
-  double p = weft_fma_f64(-2.8190109684612874e-17, v, -1.166135032217893e-11);
-  p = weft_fma_f64(p, v, -1.67746156719779e-08);
-  p = weft_fma_f64(p, v, 4.732568200338749e-07);
-  p = weft_fma_f64(p, v, -2.9617150762672916e-05);
-  p = weft_fma_f64(p, v, 0.001696207428415959);
-  p = weft_fma_f64(p, v, 0.6366197723675879);
-  double b = weft_fma_f64(9.294375429421288e-13, v, 4.058960493106584e-09);
-  b = weft_fma_f64(b, v, 5.596076644636773e-08);
-  b = weft_fma_f64(b, v, 3.243502921881093e-06);
-  b = weft_fma_f64(b, v, -0.0005901310313607134);
-  b = weft_fma_f64(b, v, 0.10277260330143223);
-  double c = weft_fma_f64(-5.1399204687221156e-14, v, -7.532087459200795e-10);
-  c = weft_fma_f64(c, v, -1.0342565051702304e-07);
-  c = weft_fma_f64(c, v, 3.0305429264368713e-06);
-  c = weft_fma_f64(c, v, 2.5898673712223777e-05);
-  c = weft_fma_f64(c, v, -0.01912844699543568);
-  double d = weft_fma_f64(1.761877806726064e-15, v, 1.0758028565567748e-10);
-  d = weft_fma_f64(d, v, 5.1411358849553715e-08);
-  d = weft_fma_f64(d, v, -1.9251818215895424e-06);
-  d = weft_fma_f64(d, v, 6.44383737482223e-05);
-  d = weft_fma_f64(d, v, -0.0002091948248581136);
-  p = weft_fma_f64(weft_fma_f64(d, a, c), y, weft_fma_f64(b, a, p));
-  p = a * weft_fma_f64(a, p, 0x1.1ae3a914fed80p-56);
-  double q = weft_fma_f64(a, 0x1.20dd750429b6dp+0, p), ql = weft_fma_f64(a, 0x1.20dd750429b6dp+0, -q) + p;
-  double t = weft_fma_f64(q, -0x1.71547652b82fep+0, WEFT_MAGIC_f64_ + 1023.0), k = t - (WEFT_MAGIC_f64_ + 1023.0);
+  double u = weft_fabs_f64_(x);
+  u = u > 6.0 ? 6.0 : u;
+  double t = (u - 3.0625) / (u + 3.0625), y = t * t, v = y * y;
+  double a = weft_fma_f64(-5.512828830389355e-05, v, 0.0003224109514394289);
+  a = weft_fma_f64(a, v, 0.00500758337141364);
+  a = weft_fma_f64(a, v, 0.816985249064172);
+  double b = weft_fma_f64(-5.642234776581903e-05, v, -4.854378209407642e-05);
+  b = weft_fma_f64(b, v, 0.0012348339695318748);
+  b = weft_fma_f64(b, v, 0.19010592898013565);
+  double c = weft_fma_f64(-2.1137574091123735e-05, v, -1.54272125043956e-05);
+  c = weft_fma_f64(c, v, -0.0008941981839784275);
+  c = weft_fma_f64(c, v, -0.0032475015556242487);
+  double d = weft_fma_f64(-2.934581893497015e-06, v, 5.9783168478481136e-06);
+  d = weft_fma_f64(d, v, 0.00030176752258684146);
+  d = weft_fma_f64(d, v, -0.010078529872409796);
+  a = weft_fma_f64(weft_fma_f64(d, t, c), y, weft_fma_f64(b, t, a));
+  double q = weft_fma_f64(u, 0x1.20dd750429b6dp+0, u * u * a);
+  double m = weft_fma_f64(q, -0x1.71547652b82fep+0, WEFT_MAGIC_f64_ + 1023.0), k = m - (WEFT_MAGIC_f64_ + 1023.0);
   double r = weft_fma_f64(k, -WEFT_LN2_LO_f64_, weft_fma_f64(k, -WEFT_LN2_HI_f64_, -q));
-  double s = weft_frombits_f64(weft_bits_f64(t) << 52), z = r * r, e = weft_fma_f64(z, weft_expm1_tail_f64_(r, z), -ql);
-  return weft_with_sign_f64_(weft_fma_f64(-e, s, weft_fma_f64(-r, s, 1.0 - s)), x);
+  double s = weft_frombits_f64(weft_bits_f64(m) << 52);
+  return weft_with_sign_f64_(weft_fma_f64(-s, weft_expm1_core_f64_(r), 1.0 - s), x);
 }
 
-/* e^-a^2 H(t) / (a + 2) for a = |x| <= 28, t = (a - 2) / (a + 2) (the variable of Shepherd and Laframboise, 1981); err
- * 2^-55. The square has two parts; what rounding took from H / (a + 2) comes back at the end. */
-WEFT_LANE double weft_erfc_f64(double x) {
-  double e = weft_fabs_f64_(x);
-  e = e > 28.0 ? 28.0 : e;
-  double sum = e + 2.0, less = e - 2.0, f = 1.0 / sum, t = less * f;
-  double part = sum - e, low = (e - (sum - part)) + (2.0 - part); /* what sum lost */
-  t = weft_fma_f64(weft_fma_f64(-t, low, weft_rest_f64_(less, t, sum)), f, t);
+/* e^-a^2 H(t) / (a + c) for 0 <= a <= 28, c = 49/16, t = (a - c) / (a + c) = 1 - 2 c / (a + c) (a variable of Shepherd
+ * and Laframboise, 1981); err 2^-56. Returns it without 2^k; *scale - magic is k. What rounding took from a^2, t and
+ * 1 / (a + c) goes into the argument of the exponential function, where 1 + l is e^l; what it took from H / (a + c)
+ * comes back at the end. */
+WEFT_LANE double weft_erfc_core_f64_(double e, double magic, double *scale) {
+  double sum = e + 3.0625, f = 1.0 / sum, lost = weft_fma_f64(-f, e - (sum - 3.0625), weft_rest_f64_(1.0, sum, f));
+  double p = f * 6.125, t = 1.0 - p, pl = weft_fma_f64(p, lost, weft_two_product_f64_(f, 6.125, p));
+  lost = weft_fma_f64(pl, weft_fma_f64(t, -0.5, 0.84), lost); /* the derivative of -log(H), nearly */
   double q = e * e, ql = weft_two_product_f64_(e, e, q), y = t * t, v = y * y;
-  double a = weft_fma_f64(-1.4979898296200453e-08, v, -3.2049243403811534e-07);
-  a = weft_fma_f64(a, v, 3.6484605899373656e-06);
-  a = weft_fma_f64(a, v, 3.414941494291139e-05);
-  a = weft_fma_f64(a, v, -0.0008372960542614211);
-  a = weft_fma_f64(a, v, -0.036442231506869205);
-  double b = weft_fma_f64(-5.99455022305627e-09, v, 4.464644195884922e-08);
-  b = weft_fma_f64(b, v, 2.0299810999493687e-06);
-  b = weft_fma_f64(b, v, -2.169246946872647e-05);
-  b = weft_fma_f64(b, v, -0.0006630734001856179);
-  b = weft_fma_f64(b, v, -0.02151066188913406);
-  double c = weft_fma_f64(1.1223428957870798e-07, v, -4.416843119625161e-09);
-  c = weft_fma_f64(c, v, -1.612289041771664e-05);
-  c = weft_fma_f64(c, v, 3.437135152729479e-05);
-  c = weft_fma_f64(c, v, 0.006479185067309364);
-  double d = weft_fma_f64(2.4717657775893727e-08, v, -6.157875546207713e-07);
-  d = weft_fma_f64(d, v, -1.1378474991246796e-06);
-  d = weft_fma_f64(d, v, 0.00014446996850607622);
-  d = weft_fma_f64(d, v, 0.0030906120507392136);
+  double a = weft_fma_f64(3.4780100123845564e-08, v, 4.433938360165628e-07);
+  a = weft_fma_f64(a, v, 1.4314961200091311e-05);
+  a = weft_fma_f64(a, v, 0.0030235460638951355);
+  a = weft_fma_f64(a, v, -0.3270415586354842);
+  double b = weft_fma_f64(-6.126704257571755e-09, v, -5.585791185255339e-07);
+  b = weft_fma_f64(b, v, -2.0915578734659722e-05);
+  b = weft_fma_f64(b, v, -0.0008288884457390292);
+  b = weft_fma_f64(b, v, 0.13241478541214588);
+  double c = weft_fma_f64(-5.207694739486338e-09, v, -1.3588621388403347e-07);
+  c = weft_fma_f64(c, v, -1.734927952343212e-06);
+  c = weft_fma_f64(c, v, -0.00020269202031317487);
+  c = weft_fma_f64(c, v, -0.033642825585073734);
+  double d = weft_fma_f64(-6.474823318289932e-10, v, 8.129413288505001e-08);
+  d = weft_fma_f64(d, v, 3.381071031395993e-06);
+  d = weft_fma_f64(d, v, 0.00013637016940124344);
+  d = weft_fma_f64(d, v, 0.0008722276148027967);
   a = weft_fma_f64(weft_fma_f64(d, t, c), y, weft_fma_f64(b, t, a));
-  a = weft_fma_f64(a, t, 0.279472092556049);
-  b = weft_fma_f64(a, t, -0.6871606844138106);
-  c = weft_fma_f64(b, t, 1.021582705242023);
-  d = weft_fma_f64(a, t, -0.6871606844138106 - b); /* what b lost, then what c did */
-  d = weft_fma_f64(d, t, weft_fma_f64(b, t, 1.021582705242023 - c));
+  double g = a;
+  a = weft_fma_f64(g, t, 0.6048271853139682);
+  b = weft_fma_f64(a, t, -0.8913045951727667);
+  c = weft_fma_f64(b, t, 1.075941130265829);
+  d = weft_fma_f64(g, t, 0.6048271853139682 - a); /* what a lost, then what b and c did */
+  d = weft_fma_f64(d, t, weft_fma_f64(a, t, -0.8913045951727667 - b));
+  d = weft_fma_f64(d, t, weft_fma_f64(b, t, 1.075941130265829 - c));
   double h = f * c, hl = weft_fma_f64(f, d, weft_fma_f64(f, c, -h));
-  hl = weft_fma_f64(h, weft_fma_f64(-low, f, weft_rest_f64_(1.0, sum, f)), hl);
-  double m = weft_fma_f64(q, -0x1.71547652b82fep+0, WEFT_MAGIC_f64_ + 2046.0), k = m - (WEFT_MAGIC_f64_ + 2046.0);
-  double r1 = weft_fma_f64(k, -WEFT_LN2_HI_f64_, -q), r2 = weft_fma_f64(k, -WEFT_LN2_LO_f64_, -ql), r = r1 + r2;
+  double m = weft_fma_f64(q, -0x1.71547652b82fep+0, magic), k = m - magic;
+  double r1 = weft_fma_f64(k, -WEFT_LN2_HI_f64_, -q), r2 = weft_fma_f64(k, -WEFT_LN2_LO_f64_, lost - ql), r = r1 + r2;
   y = r * r;
   y = weft_fma_f64(y, weft_expm1_tail_f64_(r, y), (r1 - r) + r2); /* e^r = 1 + r + y */
-  double g = h + weft_fma_f64(h, r, weft_fma_f64(h, y, weft_fma_f64(hl, r, hl)));
+  *scale = m;
+  return h + weft_fma_f64(h, r, weft_fma_f64(h, y, hl));
+}
+
+/* g, or where x is negative 2 - g */
+WEFT_LANE double weft_erfc_side_f64_(double g, double x) {
+  uint64_t sign = weft_bits_f64(x) & WEFT_SIGN_f64_;
+  return weft_frombits_f64(weft_bits_f64(g) | sign) + (1.0 - weft_frombits_f64(sign | 0x3ff0000000000000ull));
+}
+
+/* Hard is what gives a result that is not normal, or near that. */
+WEFT_LANE int64_t weft_erfc_is_hard_f64(double x) { return -(int64_t)!(x <= 26.5); }
+WEFT_LANE double weft_erfc_fast_f64(double x) {
+  double a = weft_fabs_f64_(x), m, g = weft_erfc_core_f64_(a > 26.5 ? 26.5 : a, WEFT_MAGIC_f64_, &m);
+  return weft_erfc_side_f64_(weft_times_two_to_f64_(g, m), x);
+}
+WEFT_LANE double weft_erfc_f64(double x) {
+  double a = weft_fabs_f64_(x), e = a > 28.0 ? 28.0 : a, m, g = weft_erfc_core_f64_(e, WEFT_MAGIC_f64_ + 2046.0, &m);
+  double q = e * e;
   g = weft_scale_f64_(g, m, -q, -700.0);
-  g = q > 760.0 ? 0.0 : g;
-  uint64_t below = (uint64_t)0 - (weft_bits_f64(x) >> 63);
-  return weft_frombits_f64(weft_bits_f64(g) | (below & WEFT_SIGN_f64_)) + weft_masked_f64_(below, 2.0);
+  return weft_erfc_side_f64_(q > 760.0 ? 0.0 : g, x);
 }
 
 /* x F(w) with w = -log(1 - x^2): polynomials in w - 2.5 where w <= 5, and in sqrt(w) up to 15 and beyond (pieces as in

@@ -5,7 +5,7 @@
  * values are float and int32_t (pow: double), so lanes keep one width. No function of the C library is called but
  * those that are one instruction (fabs, sqrt, rint).
  *
- * sin, cos, tan, log, log2, log10 and exp2 are three functions each: weft_sin_fast_f32 is right where
+ * sin, cos, tan, log, log2, log10, log1p, exp2 and erfc are three functions each: weft_sin_fast_f32 is right where
  * weft_sin_is_hard_f32 is 0; weft_sin_f32 is right everywhere, and has the bits of the fast one where that serves.
  * Only the complete sin, cos and tan have branches. Hard for a logarithm is what is 0, below 0,
  * denormal, infinite or NaN.
@@ -160,11 +160,9 @@ WEFT_MATH_FN float weft_sigmoid_f32(float x) {
  * powers of two. For n = 0 sinh a = S exactly. Here c = C - 1 and s = S; e and f are 2^n / 4 and 2^-n / 4, as n
  * may be 129. */
 typedef struct { float c, s, e, f; } weft_hyperbolic_f32_;
-WEFT_MATH_FN weft_hyperbolic_f32_ weft_sinhcosh_f32_(float x) {
+WEFT_MATH_FN weft_hyperbolic_f32_ weft_sinhcosh_f32_(float a) {
   const float magic = WEFT_MAGIC_F32_ + 125.0f;
   weft_hyperbolic_f32_ h;
-  float a = weft_magnitude_f32_(x);
-  a = a > 89.5f ? 89.5f : a;
   float t = weft_fma_f32(a, WEFT_LOG2E_F32_, magic), n = t - magic;
   float r = weft_fma_f32(n, -WEFT_LN2_HI_F32_, a);
   r = weft_fma_f32(n, -WEFT_LN2_LO_F32_, r);
@@ -183,12 +181,14 @@ WEFT_MATH_FN weft_hyperbolic_f32_ weft_sinhcosh_f32_(float x) {
   return h;
 }
 WEFT_MATH_FN float weft_sinh_f32(float x) {
-  weft_hyperbolic_f32_ h = weft_sinhcosh_f32_(x);
+  float a = weft_magnitude_f32_(x);
+  weft_hyperbolic_f32_ h = weft_sinhcosh_f32_(weft_at_most_f32_(a, 89.5f));
   float d = h.e - h.f, y = 2.0f * (d + weft_fma_f32(h.s, h.e + h.f, h.c * d));
-  return weft_magnitude_f32_(x) < 0.000244140625f ? x : weft_signed_f32_(y, x);
+  return weft_bits_f32(a) - 0x39800000u > 0x46000000u ? x : weft_signed_f32_(y, x); /* below 2^-12, and NaN */
 }
 WEFT_MATH_FN float weft_cosh_f32(float x) {
-  weft_hyperbolic_f32_ h = weft_sinhcosh_f32_(x);
+  float a = weft_magnitude_f32_(x);
+  weft_hyperbolic_f32_ h = weft_sinhcosh_f32_(a > 89.5f ? 89.5f : a);
   return 2.0f * (h.e + weft_fma_f32(h.s, h.e - h.f, weft_fma_f32(h.c, h.e + h.f, h.f)));
 }
 
@@ -241,42 +241,40 @@ WEFT_MATH_FN float weft_log_f32(float x) {
   return weft_log_special_f32_(x, weft_fma_f32(e + d, WEFT_LN2_F32_, weft_log_poly_f32_(f)));
 }
 
-/* log2(1 + f): [sqrt(1/2) - 1, sqrt(2) - 1], 2^-25.2, what 1 / log 2 as a float lacks being the polynomial's
- * constant */
-WEFT_MATH_FN float weft_log2_poly_f32_(float f) {
-  float p = 0.125914067f;
-  p = weft_fma_f32(p, f, -0.20728898f);
-  p = weft_fma_f32(p, f, 0.21568805f);
-  p = weft_fma_f32(p, f, -0.238937855f);
-  p = weft_fma_f32(p, f, 0.287918895f);
-  p = weft_fma_f32(p, f, -0.360704303f);
-  p = weft_fma_f32(p, f, 0.480910569f);
-  p = weft_fma_f32(p, f, -0.721347332f);
-  p = weft_fma_f32(p, f, -1.80130293e-08f);
-  return weft_fma_f32(f, WEFT_LOG2E_F32_, f * p);
+/* e + log2(1 + f): [sqrt(1/2) - 1, sqrt(2) - 1], 2^-25.1 */
+WEFT_MATH_FN float weft_log2_join_f32_(float e, float f) {
+  float p = 0.125784263f;
+  p = weft_fma_f32(p, f, -0.206773013f);
+  p = weft_fma_f32(p, f, 0.215494812f);
+  p = weft_fma_f32(p, f, -0.239017203f);
+  p = weft_fma_f32(p, f, 0.287952363f);
+  p = weft_fma_f32(p, f, -0.360700488f);
+  p = weft_fma_f32(p, f, 0.48090899f);
+  p = weft_fma_f32(p, f, -0.721347392f);
+  p = weft_fma_f32(p, f, WEFT_LOG2E_F32_);
+  return weft_fma_f32(p, f, e);
 }
 WEFT_MATH_FN float weft_log2_fast_f32(float x) {
   float e, f = weft_log_split_f32_(x, &e);
-  return e + weft_log2_poly_f32_(f);
+  return weft_log2_join_f32_(e, f);
 }
 WEFT_MATH_FN float weft_log2_f32(float x) {
   float d, e, f = weft_log_split_f32_(weft_normal_f32_(x, &d), &e);
-  return weft_log_special_f32_(x, (e + d) + weft_log2_poly_f32_(f));
+  return weft_log_special_f32_(x, weft_log2_join_f32_(e + d, f));
 }
 
-/* e log10(2) + log10(1 + f), the latter in the same manner: 2^-25.2; log10(2) in two parts, the first times e exact */
+/* e log10(2) + log10(1 + f), the latter in the same manner: 2^-24.4; log10(2) in two parts, the first times e exact */
 WEFT_MATH_FN float weft_log10_join_f32_(float e, float f) {
-  float p = 0.0378940739f;
-  p = weft_fma_f32(p, f, -0.0623995513f);
-  p = weft_fma_f32(p, f, 0.0649328306f);
-  p = weft_fma_f32(p, f, -0.0719280764f);
-  p = weft_fma_f32(p, f, 0.0866717622f);
-  p = weft_fma_f32(p, f, -0.108582743f);
-  p = weft_fma_f32(p, f, 0.144768521f);
-  p = weft_fma_f32(p, f, -0.217147186f);
-  p = weft_fma_f32(p, f, -2.13232383e-08f);
-  p = weft_fma_f32(f, 0.434294492f, weft_fma_f32(f, p, e * 4.60503907e-06f));
-  return weft_fma_f32(e, 0.301025391f, p);
+  float p = 0.0357985683f;
+  p = weft_fma_f32(p, f, -0.0625459626f);
+  p = weft_fma_f32(p, f, 0.0657481775f);
+  p = weft_fma_f32(p, f, -0.0719540194f);
+  p = weft_fma_f32(p, f, 0.086595431f);
+  p = weft_fma_f32(p, f, -0.108579777f);
+  p = weft_fma_f32(p, f, 0.144770607f);
+  p = weft_fma_f32(p, f, -0.217147231f);
+  p = weft_fma_f32(p, f, 0.434294462f);
+  return weft_fma_f32(e, 0.301025391f, weft_fma_f32(f, p, e * 4.60503907e-06f));
 }
 WEFT_MATH_FN float weft_log10_fast_f32(float x) {
   float e, f = weft_log_split_f32_(x, &e);
@@ -299,6 +297,13 @@ WEFT_MATH_FN float weft_log1p_split_f32_(float x, float *e, float *s) {
 WEFT_MATH_FN float weft_log1p_core_f32_(float x, float more) {
   float e, s, f = weft_log1p_split_f32_(x, &e, &s);
   return weft_fma_f32(e + more, WEFT_LN2_F32_, weft_log_poly_f32_(f));
+}
+WEFT_MATH_FN int32_t weft_log1p_is_hard_f32(float x) { return !((x > -1.0f) & (x < 8.5070592e+37f)); }
+WEFT_MATH_FN float weft_log1p_fast_f32(float x) {
+  uint32_t k = weft_bits_f32(1.0f + x) - 0x3f3504f3u;
+  float s = weft_frombits_f32(0x3f800000u - (k & 0xff800000u)), f = weft_fma_f32(x, s, s - 1.0f);
+  float y = weft_fma_f32((float)((int32_t)k >> 23), WEFT_LN2_F32_, weft_log_poly_f32_(f));
+  return weft_signed_f32_(y, x); /* a zero's */
 }
 WEFT_MATH_FN float weft_log1p_f32(float x) {
   float y = weft_log1p_core_f32_(x, 0.0f);
@@ -448,42 +453,58 @@ WEFT_MATH_FN float weft_erf_f32(float x) {
   return weft_signed_f32_(a >= 0.93f ? q : p, x); /* p for a NaN */
 }
 
-/* 1 - erf(x) up to 0.75. Above exp(-a^2) P(u) / (a + 3) with u = (a - 3) / (a + 3) = 1 - 6 / (a + 3) (a form of
- * Schonfelder, Chebyshev expansions for the error and related functions, 1978); erfc(-a) = 2 - erfc(a). What
- * rounding lost in a^2 and in 1 / (a + 3) goes into the argument of exp, where 1 + t is exp(t) for such small t. */
-WEFT_MATH_FN float weft_erfc_f32(float x) {
-  const float magic = WEFT_MAGIC_F32_ + 191.0f; /* 127 + 64 */
-  float near = weft_erf_poly_f32_(x * x), a = weft_at_most_f32_(weft_magnitude_f32_(x), 10.1f), high = a * a;
-  float sum = a + 3.0f, d = 1.0f / sum, lost = -d * (a - (sum - 3.0f));
+/* exp(-a^2) H(t) / (a + 9/4) for 0 <= a <= 10.1 with t = (a - 9/4) / (a + 9/4) = 1 - (9/2) / (a + 9/4) (a form of
+ * Schonfelder, Chebyshev expansions for the error and related functions, 1978), without 2^n; *scale - magic is n. What
+ * rounding lost in a^2, t (by -H' / H, nearly 0.7) and 1 / (a + 9/4) goes into the argument of exp, where 1 + l is
+ * exp(l) for such small l. */
+WEFT_MATH_FN float weft_erfc_core_f32_(float a, float magic, float *scale) {
+  float high = a * a, sum = a + 2.25f, d = 1.0f / sum, lost = -d * (a - (sum - 2.25f)), p = d * 4.5f, t = 1.0f - p;
 #if WEFT_FUSED_F32_
   float low = weft_fma_f32(a, a, -high);
   lost += weft_fma_f32(-d, sum, 1.0f);
+  float more_p = weft_fma_f32(d, 4.5f, -p);
 #else
+  float dh = weft_frombits_f32(weft_bits_f32(d) & 0xfffff000u), dl = d - dh;
+  float sh = weft_frombits_f32(weft_bits_f32(sum) & 0xfffff000u), sl = sum - sh;
+  lost += ((1.0f - dh * sh) - (dh * sl + dl * sh)) - dl * sl;
+  float more_p = (d * 4.0f - p) + d * 0.5f;
   float head = weft_frombits_f32(weft_bits_f32(a) & 0xfffff000u), tail = a - head;
   float low = ((head * head - high) + 2.0f * head * tail) + tail * tail;
 #endif
-  float u = weft_fma_f32(-6.0f * d, lost, weft_fma_f32(-6.0f, d, 1.0f));
-  float q = -0.000417305506f; /* [0.74, 10.1], 2^-26.9 */
-  q = weft_fma_f32(q, u, 0.00285415351f);
-  q = weft_fma_f32(q, u, -0.00126186165f);
-  q = weft_fma_f32(q, u, -0.0267881975f);
-  q = weft_fma_f32(q, u, 0.11953494f);
-  q = weft_fma_f32(q, u, -0.310470134f);
-  q = weft_fma_f32(q, u, 0.590227962f);
-  q = weft_fma_f32(q, u, -0.88339442f);
-  float p = weft_fma_f32(q, u, 1.07400692f);
-  float t = weft_fma_f32(high, -WEFT_LOG2E_F32_, magic), n = t - magic;
-  float r = weft_fma_f32(n, -WEFT_LN2_HI_F32_, -high) + weft_fma_f32(n, -WEFT_LN2_LO_F32_, lost - low);
-  float s = weft_frombits_f32(weft_bits_f32(t) << 23), g = p * d;
-  float more = d * weft_fma_f32(q, u, 1.07400692f - p); /* what rounding p lost */
+  lost = weft_fma_f32(weft_fma_f32(p, lost, more_p), 0.7f, lost);
+  float q = 0.000165640435f; /* [0, 10.1], 2^-26.1 */
+  q = weft_fma_f32(q, t, 6.76883137e-05f);
+  q = weft_fma_f32(q, t, -0.00154995814f);
+  q = weft_fma_f32(q, t, -0.000780633476f);
+  q = weft_fma_f32(q, t, 0.011633859f);
+  q = weft_fma_f32(q, t, -0.0036145011f);
+  q = weft_fma_f32(q, t, -0.101207629f);
+  q = weft_fma_f32(q, t, 0.371517569f);
+  q = weft_fma_f32(q, t, -0.751959085f);
+  float h = weft_fma_f32(q, t, 1.03989267f), g = h * d;
+  float more = d * weft_fma_f32(q, t, 1.03989267f - h); /* what rounding h lost */
 #if WEFT_FUSED_F32_
-  more += weft_fma_f32(p, d, -g);
+  more += weft_fma_f32(h, d, -g);
 #endif
-  more = weft_fma_f32(g, r * r * weft_exp_tail_f32_(r), more);
-  g = g + weft_fma_f32(g, r, more);
-  g = g * s * 5.42101086e-20f; /* 2^-64 */
-  g = x < 0 ? 2.0f - g : g;
-  return weft_magnitude_f32_(x) >= 0.75f ? g : weft_fma_f32(-near, x, 1.0f - x); /* the latter for a NaN */
+  float m = weft_fma_f32(high, -WEFT_LOG2E_F32_, magic), n = m - magic;
+  float r = weft_fma_f32(n, -WEFT_LN2_HI_F32_, -high) + weft_fma_f32(n, -WEFT_LN2_LO_F32_, lost - low);
+  *scale = m;
+  return g + weft_fma_f32(g, r, weft_fma_f32(g, r * r * weft_exp_tail_f32_(r), more));
+}
+/* g, or 2 - g where x is negative */
+WEFT_MATH_FN float weft_erfc_side_f32_(float g, float x) {
+  uint32_t sign = weft_bits_f32(x) & 0x80000000u;
+  return weft_frombits_f32(weft_bits_f32(g) | sign) + (1.0f - weft_frombits_f32(sign | 0x3f800000u));
+}
+WEFT_MATH_FN int32_t weft_erfc_is_hard_f32(float x) { return !(x <= 9.0f); } /* a denormal result, or nearly */
+WEFT_MATH_FN float weft_erfc_fast_f32(float x) {
+  float m, g = weft_erfc_core_f32_(weft_at_most_f32_(weft_magnitude_f32_(x), 9.0f), WEFT_MAGIC_F32_, &m);
+  return weft_erfc_side_f32_(weft_frombits_f32(weft_bits_f32(g) + (weft_bits_f32(m) << 23)), x);
+}
+WEFT_MATH_FN float weft_erfc_f32(float x) {
+  float a = weft_magnitude_f32_(x), m, g = weft_erfc_core_f32_(a > 10.1f ? 10.1f : a, WEFT_MAGIC_F32_ + 191.0f, &m);
+  float s = weft_frombits_f32(weft_bits_f32(m) << 23); /* 2^(n + 64) */
+  return weft_erfc_side_f32_(g * s * 5.42101086e-20f, x);
 }
 
 /* x times a polynomial in w = -log((1 - x) (1 + x)), and from 5 on in sqrt(w) (Giles, Approximating the erfinv

@@ -86,11 +86,28 @@ WEFT_LANE double weft_expm1_core_f64_(double r) {
   return weft_fma_f64(z, weft_expm1_tail_f64_(r, z), r);
 }
 
+/* y 2^k, both normal, the low bits of t holding k. */
+WEFT_LANE double weft_times_two_to_f64_(double y, double t) {
+  return weft_frombits_f64(weft_bits_f64(y) + (weft_bits_f64(t) << 52));
+}
+
 /* y 2^k for y in [0.7, 1.5) and -1076 <= k <= 1024, the low bits of t holding k + 2046. Where x < small the result may
  * be denormal: there the last product takes away a factor 2^128, and rounds. Elsewhere it doubles, and overflows. */
 WEFT_LANE double weft_scale_f64_(double y, double t, double x, double small) {
   uint64_t m = 0x4000000000000000ull - (weft_mask_f64_(x < small) & 129ull << 52);
   return y * weft_frombits_f64((weft_bits_f64(t) << 52) - m) * weft_frombits_f64(m);
+}
+
+/* e^x = 2^k (1 + expm1(r)), where that is normal: k goes into the exponent. Below -746 it is 0, and not hard: -infinity
+ * is what masks are made of. */
+WEFT_LANE int64_t weft_exp_is_hard_f64(double x) {
+  return -(int64_t)(!(x <= 708.0) | ((x > -746.0) & !(x >= -708.0)));
+}
+WEFT_LANE double weft_exp_fast_f64(double x) {
+  double t = weft_fma_f64(x, 0x1.71547652b82fep+0, WEFT_MAGIC_f64_), k = t - WEFT_MAGIC_f64_;
+  double r = weft_fma_f64(k, -WEFT_LN2_LO_f64_, weft_fma_f64(k, -WEFT_LN2_HI_f64_, x));
+  double y = weft_times_two_to_f64_(1.0 + weft_expm1_core_f64_(r), t);
+  return weft_masked_f64_(weft_mask_f64_(x >= -708.0), y);
 }
 
 /* e^x for x <= 710 and NaN. What is computed below -746 does not matter. */
@@ -118,6 +135,12 @@ WEFT_LANE double weft_exp2_poly_f64_(double r) {
   return weft_fma_f64(odd, r, even);
 }
 
+WEFT_LANE int64_t weft_exp2_is_hard_f64(double x) { return -(int64_t)!(weft_fabs_f64_(x) <= 1021.0); }
+WEFT_LANE double weft_exp2_fast_f64(double x) {
+  double t = x + WEFT_MAGIC_f64_, r = x - (t - WEFT_MAGIC_f64_);
+  return weft_times_two_to_f64_(weft_fma_f64(r, weft_exp2_poly_f64_(r), 1.0), t);
+}
+
 WEFT_LANE double weft_exp2_f64(double x) {
   double c = x > 1024.0 ? 1024.0 : x;
   double t = c + (WEFT_MAGIC_f64_ + 2046.0), r = c - (t - (WEFT_MAGIC_f64_ + 2046.0));
@@ -125,7 +148,16 @@ WEFT_LANE double weft_exp2_f64(double x) {
   return c < -1076.0 ? 0.0 : y;
 }
 
-/* 2^k (e^r - 1) + (2^k - 1): beyond 710 the result is infinite, below -40 it is -1. */
+/* 2^k (e^r - 1) + (2^k - 1). Near k = 1, where the terms cancel, r 2^k + (2^k - 1) is exact. */
+WEFT_LANE int64_t weft_expm1_is_hard_f64(double x) { return -(int64_t)!(weft_fabs_f64_(x) <= 708.0); }
+WEFT_LANE double weft_expm1_fast_f64(double x) {
+  double t = weft_fma_f64(x, 0x1.71547652b82fep+0, WEFT_MAGIC_f64_ + 1023.0), k = t - (WEFT_MAGIC_f64_ + 1023.0);
+  double r = weft_fma_f64(k, -WEFT_LN2_LO_f64_, weft_fma_f64(k, -WEFT_LN2_HI_f64_, x));
+  double s = weft_frombits_f64(weft_bits_f64(t) << 52), z = r * r, e = z * weft_expm1_tail_f64_(r, z);
+  return weft_with_sign_f64_(weft_fma_f64(e, s, weft_fma_f64(r, s, s - 1.0)), x);
+}
+
+/* Beyond 710 the result is infinite, below -40 it is -1. */
 WEFT_LANE double weft_expm1_f64(double x) {
   double c = x > 710.0 ? 710.0 : x;
   c = c < -40.0 ? -40.0 : c;
@@ -133,7 +165,7 @@ WEFT_LANE double weft_expm1_f64(double x) {
   double r = weft_fma_f64(k, -WEFT_LN2_LO_f64_, weft_fma_f64(k, -WEFT_LN2_HI_f64_, c));
   uint64_t m = 0x3ff0000000000000ull + (weft_mask_f64_(k > 1023.0) & 1ull << 52);
   double s = weft_frombits_f64((weft_bits_f64(t) << 52) - m);
-  double z = r * r, e = z * weft_expm1_tail_f64_(r, z); /* near k = 1, where the terms cancel, r s + (s - 1) is exact */
+  double z = r * r, e = z * weft_expm1_tail_f64_(r, z);
   double y = weft_fma_f64(e, s, weft_fma_f64(r, s, s - 1.0)) * weft_frombits_f64(m);
   return weft_with_sign_f64_(y, x);
 }
@@ -203,29 +235,86 @@ WEFT_LANE double weft_log_edges_f64_(double x, double y) {
   return x <= 0.0 ? weft_frombits_f64(low) : y;
 }
 
+/* The same with a quotient: log(1 + f) = f - g with g = s (f - R), s = f / (2 + f), R = log((1 + s) / (1 - s)) / s - 2,
+ * err 2^-58 (Ng's form, fdlibm, 1993): *s is set, f - R returned. The division takes the time of 16 operations of the
+ * multipliers, but beside them. */
+WEFT_LANE double weft_log_quotient_f64_(double f, double *s) {
+  double t = f / (2.0 + f), z = t * t, w = z * z;
+  double even = weft_fma_f64(0.1481035991928788, w, 0.1818357096819301);
+  double odd = weft_fma_f64(0.15313179799751777, w, 0.22222199101204287);
+  even = weft_fma_f64(even, w, 0.28571428729193304);
+  odd = weft_fma_f64(odd, w, 0.3999999999952018);
+  even = weft_fma_f64(even, w, 0.666666666666671);
+  *s = t;
+  return weft_fma_f64(-z, weft_fma_f64(odd, z, even), f);
+}
+
+/* x = 2^k (1 + f) for normal x > 0. */
+#define WEFT_LOG_SPLIT_FAST_f64_(x, k, f)                                                                     \
+  uint64_t u = weft_bits_f64(x) + 0x00095f619980c433ull;                                                      \
+  double k = weft_frombits_f64((u >> 52) | 0x4330000000000000ull) - (0x1p52 + 1023.0);                        \
+  double f = weft_frombits_f64((u & 0x000fffffffffffffull) + 0x3fe6a09e667f3bcdull) - 1.0;
+
+/* Not positive and normal: one comparison of signed numbers. */
+WEFT_LANE int64_t weft_log_is_hard_f64(double x) {
+  return -(int64_t)((int64_t)(weft_bits_f64(x) + 0x7ff0000000000000ull) >= -0x0020000000000000ll);
+}
+WEFT_LANE int64_t weft_log2_is_hard_f64(double x) { return weft_log_is_hard_f64(x); }
+WEFT_LANE int64_t weft_log10_is_hard_f64(double x) { return weft_log_is_hard_f64(x); }
+
+WEFT_LANE double weft_log_join_f64_(double k, double f) {
+  double s, g = weft_log_quotient_f64_(f, &s);
+  return weft_fma_f64(k, WEFT_LN2_HI_f64_, f) + weft_fma_f64(-s, g, k * WEFT_LN2_LO_f64_);
+}
+WEFT_LANE double weft_log_fast_f64(double x) {
+  WEFT_LOG_SPLIT_FAST_f64_(x, k, f)
+  return weft_log_join_f64_(k, f);
+}
 WEFT_LANE double weft_log_f64(double x) {
   WEFT_LOG_SPLIT_f64_(x, k, f)
-  double w = weft_fma_f64(k, WEFT_LN2_LO_f64_, weft_log_tail_f64_(f));
-  return weft_log_edges_f64_(x, weft_fma_f64(k, WEFT_LN2_HI_f64_, f) + w);
+  return weft_log_edges_f64_(x, weft_log_join_f64_(k, f));
 }
 
-/* (f + w) times a constant of two parts. */
+/* log(1 + f) times a constant of two parts. */
+WEFT_LANE double weft_log2_join_f64_(double k, double f) {
+  double s, g = weft_log_quotient_f64_(f, &s);
+  f = weft_fma_f64(-s, g, f);
+  return weft_fma_f64(f, 0x1.71547652b82fep+0, weft_fma_f64(f, 0x1.777d0ffda0d24p-56, k));
+}
+WEFT_LANE double weft_log2_fast_f64(double x) {
+  WEFT_LOG_SPLIT_FAST_f64_(x, k, f)
+  return weft_log2_join_f64_(k, f);
+}
 WEFT_LANE double weft_log2_f64(double x) {
   WEFT_LOG_SPLIT_f64_(x, k, f)
-  f = f + weft_log_tail_f64_(f);
-  double y = weft_fma_f64(f, 0x1.71547652b82fep+0, weft_fma_f64(f, 0x1.777d0ffda0d24p-56, k));
-  return weft_log_edges_f64_(x, y);
+  return weft_log_edges_f64_(x, weft_log2_join_f64_(k, f));
 }
 
+WEFT_LANE double weft_log10_join_f64_(double k, double f) {
+  double s, g = weft_log_quotient_f64_(f, &s);
+  f = weft_fma_f64(-s, g, f);
+  double h = weft_fma_f64(f, 0x1.bcb7b1526e50ep-2, weft_fma_f64(f, 0x1.95355baaafad3p-57, k * 0x1.34413508p-2));
+  return weft_fma_f64(k, 0x1.f79fef311f12bp-34, h);
+}
+WEFT_LANE double weft_log10_fast_f64(double x) {
+  WEFT_LOG_SPLIT_FAST_f64_(x, k, f)
+  return weft_log10_join_f64_(k, f);
+}
 WEFT_LANE double weft_log10_f64(double x) {
   WEFT_LOG_SPLIT_f64_(x, k, f)
-  f = f + weft_log_tail_f64_(f);
-  double h = weft_fma_f64(f, 0x1.bcb7b1526e50ep-2, weft_fma_f64(f, 0x1.95355baaafad3p-57, k * 0x1.34413508p-2));
-  return weft_log_edges_f64_(x, weft_fma_f64(k, 0x1.f79fef311f12bp-34, h));
+  return weft_log_edges_f64_(x, weft_log10_join_f64_(k, f));
 }
 
-/* 1 + x = 2^k (1 + f): f = 2^-k x + (2^-k - 1) is rounded once, and is x where k = 0. Above 2^1000 one and 2^-k would
- * be lost: there x is taken 2^-64 times. */
+/* 1 + x = 2^k (1 + f): f = 2^-k x + (2^-k - 1) is rounded once, and is x where k = 0. */
+WEFT_LANE int64_t weft_log1p_is_hard_f64(double x) { return -(int64_t)!((x > -1.0) & (x <= 0x1p1000)); }
+WEFT_LANE double weft_log1p_fast_f64(double x) {
+  uint64_t u = weft_bits_f64(1.0 + x) + 0x00095f619980c433ull;
+  double k = weft_frombits_f64((u >> 52) | 0x4330000000000000ull) - (0x1p52 + 1023.0);
+  double s = weft_frombits_f64(0x7fe0000000000000ull - (u & 0x7ff0000000000000ull));
+  return weft_with_sign_f64_(weft_log_join_f64_(k, weft_fma_f64(x, s, s - 1.0)), x);
+}
+
+/* Above 2^1000 one and 2^-k would be lost: there x is taken 2^-64 times. */
 WEFT_LANE double weft_log1p_f64(double x) {
   uint64_t huge = weft_mask_f64_(x > 0x1p1000);
   double v = x * weft_frombits_f64(0x3ff0000000000000ull - (huge & 64ull << 52));
@@ -233,8 +322,7 @@ WEFT_LANE double weft_log1p_f64(double x) {
   double k = weft_frombits_f64((u >> 52) | 0x4330000000000000ull) - (0x1p52 + 1023.0) + weft_masked_f64_(huge, 64.0);
   double s = weft_frombits_f64(0x7fe0000000000000ull - (u & 0x7ff0000000000000ull));
   double f = weft_fma_f64(v, s, s - 1.0);
-  double w = weft_fma_f64(k, WEFT_LN2_LO_f64_, weft_log_tail_f64_(f));
-  double y = weft_with_sign_f64_(weft_fma_f64(k, WEFT_LN2_HI_f64_, f) + w, x);
+  double y = weft_with_sign_f64_(weft_log_join_f64_(k, f), x);
   uint64_t low = 0xfff0000000000000ull | (weft_mask_f64_(x < -1.0) & 0x0008000000000000ull);
   y = x < WEFT_INF_f64 ? y : x;
   return x <= -1.0 ? weft_frombits_f64(low) : y;
@@ -245,7 +333,8 @@ WEFT_LANE double weft_softplus_f64(double x) {
   double z = weft_exp_low_f64_(-weft_fabs_f64_(x));
   uint64_t upper = weft_mask_f64_(z > 0.41421356237309503);
   double h = weft_masked_f64_(upper, 0.5), f = weft_fma_f64(z, 1.0 - h, -h);
-  double y = f + weft_log_tail_f64_(f) + weft_masked_f64_(upper, 0x1.62e42fefa39efp-1);
+  double s, g = weft_log_quotient_f64_(f, &s);
+  double y = weft_fma_f64(-s, g, f) + weft_masked_f64_(upper, 0x1.62e42fefa39efp-1);
   return y + (x > 0.0 ? x : 0.0);
 }
 
@@ -266,17 +355,18 @@ WEFT_LANE double weft_less_pi_f64_(double x, double k) {
 #endif
 }
 
-/* x - k pi/2 in two parts. */
-WEFT_LANE double weft_less_half_pi_f64_(double x, double k, double *low) {
+/* x - k pi/2 as the result less *less. The second part of pi/2 has 25 bits: its product with k is exact, as is the
+ * first difference. Zeros keep their sign: what is subtracted is +0. */
+WEFT_LANE double weft_less_half_pi_f64_(double x, double k, double *less) {
 #if WEFT_HAS_FMA_F64_
-  double a = weft_fma_f64(k, -0x1.921fb54442d18p+0, x), b = k * 0x1.1a62633145c07p-54, h = a - b;
-  double c = weft_fma_f64(k, -0x1.f1976b7ed8fbcp-110, weft_fma_f64(k, 0x1.1a62633145c07p-54, -b));
+  double a = weft_fma_f64(k, -0x1.921fb54442d18p+0, x), h = weft_fma_f64(k, -0x1.1a62630000000p-54, a);
+  double r = weft_fma_f64(k, -0x1.8a2e03707344ap-81, h);
+  *less = weft_fma_f64(k, 0x1.8a2e03707344ap-81, r - h) + weft_fma_f64(k, 0x1.1a62630000000p-54, h - a);
 #else
   double a = (x - k * 0x1.921fb54p+0) - k * 0x1.10b461p-30, b = k * 0x1.a62633p-58, h = a - b;
-  double c = k * 0x1.45c06e0e68948p-86;
+  double d = ((h - a) + b) + k * 0x1.45c06e0e68948p-86, r = h - d;
+  *less = (r - h) + d;
 #endif
-  double d = ((a - h) - b) - c, r = h + d;
-  *low = (h - r) + d;
   return r;
 }
 
@@ -327,25 +417,20 @@ WEFT_LANE double weft_cos_fast_f64(double x) {
   return weft_frombits_f64(weft_bits_f64(-y) ^ (weft_bits_f64(t) << 63));
 }
 
-/* tan(r + l + k pi/2): n / d is r / Q or -Q / r with Q = r cot r = c + cl, and the last bits of both to first order. */
-WEFT_LANE double weft_tan_of_f64_(double r, double l, uint64_t k) {
-  double z = r * r, p = weft_rcot_core_f64_(z), c = weft_fma_f64(p, z, 1.0), cl = weft_fma_f64(p, z, 1.0 - c);
-  uint64_t odd = (uint64_t)0 - (k & 1u), swap = (weft_bits_f64(r) ^ weft_bits_f64(c)) & odd, sign = k << 63;
-  uint64_t n = weft_bits_f64(r) ^ swap ^ sign, d = weft_bits_f64(c) ^ swap;
-  double y = weft_frombits_f64(n) / weft_frombits_f64(d);
-  swap = (weft_bits_f64(l) ^ weft_bits_f64(cl)) & odd;
-  double rest = weft_frombits_f64(weft_bits_f64(l) ^ swap);
-  rest = weft_fma_f64(weft_frombits_f64(weft_bits_f64(-y) ^ sign), weft_frombits_f64(weft_bits_f64(cl) ^ swap), rest);
-  rest = rest * weft_fma_f64(weft_fma_f64(z, 0.17, 0.33), z, 1.0);
-  uint64_t one = 0x3ff0000000000000ull;
-  return weft_fma_f64(weft_frombits_f64(((weft_bits_f64(y) ^ one) & odd) ^ one), rest, y);
+/* tan(r - less + k pi/2): r / Q or -Q / r with Q = r cot r, then by its derivative 1 + tan^2. What rounding took from Q
+ * is, in r, r / (Q^2 + r^2) times as much, about r times. */
+WEFT_LANE double weft_tan_of_f64_(double r, double less, uint64_t k) {
+  double z = r * r, p = weft_rcot_core_f64_(z), q = weft_fma_f64(p, z, 1.0);
+  less = weft_fma_f64(weft_fma_f64(p, z, 1.0 - q), r, less);
+  uint64_t swap = (weft_bits_f64(r) ^ weft_bits_f64(q)) & ((uint64_t)0 - (k & 1u));
+  double y = weft_frombits_f64(weft_bits_f64(r) ^ swap ^ k << 63) / weft_frombits_f64(weft_bits_f64(q) ^ swap);
+  return weft_fma_f64(less, weft_fma_f64(-y, y, -1.0), y); /* gcc takes -(a b + c) for -a b - c: another zero */
 }
 
 WEFT_LANE double weft_tan_fast_f64(double x) {
-  double l, t = weft_fma_f64(x, 0x1.45f306dc9c883p-1, WEFT_MAGIC_f64_);
-  double r = weft_less_half_pi_f64_(x, t - WEFT_MAGIC_f64_, &l);
-  double y = weft_tan_of_f64_(r, l, weft_bits_f64(t));
-  return x == 0.0 ? x : y;
+  double less, t = weft_fma_f64(x, 0x1.45f306dc9c883p-1, WEFT_MAGIC_f64_);
+  double r = weft_less_half_pi_f64_(x, t - WEFT_MAGIC_f64_, &less);
+  return weft_tan_of_f64_(r, less, weft_bits_f64(t));
 }
 
 /* |x| + n pi/2 as k p + r, |r| <= p/2, where p is pi (turns = 1) or pi/2 (turns = 2): returns r, what rounding took
@@ -421,7 +506,7 @@ WEFT_FN double weft_tan_f64(double x) {
   double l;
   if (!weft_tan_is_hard_f64(x)) return weft_tan_fast_f64(x);
   if (!(weft_fabs_f64_(x) < WEFT_INF_f64)) return WEFT_NAN_f64;
-  double r = weft_far_remainder_f64_(x, 0, 2, &k, &l), y = weft_tan_of_f64_(r, l, k);
+  double r = weft_far_remainder_f64_(x, 0, 2, &k, &l), y = weft_tan_of_f64_(r, -l, k);
   return x < 0.0 ? -y : y;
 }
 

@@ -104,11 +104,8 @@ WEFT_LANE double weft_acos_f64(double x) {
 
 /* ---- sinh, cosh ------------------------------------------------------------------------------------ */
 
-/* With |x| = k ln 2 + r: sinh(r) = s, err 2^-60, and cosh(r) = 1 + c, err 2^-55; p = (2^k + 2^-k) / 2 and m = (2^k -
- * 2^-k) / 2, both without 2^-k and divided by `scale` above 40: k may be 1026. */
-#define WEFT_HYPERBOLIC_f64_(x)                                                                                \
-  double a = weft_fabs_f64_(x);                                                                                \
-  a = a > 711.0 ? 711.0 : a;                                                                                   \
+/* With a = |x| = k ln 2 + r: sinh(r) = s, err 2^-60, and cosh(r) = 1 + c, err 2^-55. */
+#define WEFT_HYPERBOLIC_f64_                                                                                   \
   double t = weft_fma_f64(a, 0x1.71547652b82fep+0, WEFT_MAGIC_f64_ + 1022.0), k = t - (WEFT_MAGIC_f64_ + 1022.0); \
   double r = weft_fma_f64(k, -WEFT_LN2_LO_f64_, weft_fma_f64(k, -WEFT_LN2_HI_f64_, a)), z = r * r, w = z * z;  \
   double s = weft_fma_f64(2.5110049749480845e-08, z, 2.7557242337109845e-06);                                  \
@@ -120,18 +117,41 @@ WEFT_LANE double weft_acos_f64(double x) {
   s = weft_fma_f64(s, z, 0.16666666666666674);                                                                 \
   c = weft_fma_f64(w, c, z * 0.5);                                                                             \
   s = weft_fma_f64(r * z, s, r);                                                                               \
+  uint64_t up = weft_bits_f64(t) << 52, down = 0x7fc0000000000000ull - up;
+
+/* p = (2^k + 2^-k) / 2 and m = (2^k - 2^-k) / 2; where that is far from the range's end. */
+#define WEFT_HYPERBOLIC_FAST_f64_(x)                                                                           \
+  double a = weft_fabs_f64_(x);                                                                                \
+  WEFT_HYPERBOLIC_f64_                                                                                         \
+  double e = weft_frombits_f64(up), i = weft_frombits_f64(down), p = e + i, m = e - i;
+
+/* The same everywhere: above 40 without 2^-k and divided by `scale`; k may be 1026. */
+#define WEFT_HYPERBOLIC_WHOLE_f64_(x)                                                                          \
+  double a = weft_fabs_f64_(x);                                                                                \
+  a = a > 711.0 ? 711.0 : a;                                                                                   \
+  WEFT_HYPERBOLIC_f64_                                                                                         \
   uint64_t far = weft_mask_f64_(a > 40.0), less = far & 8ull << 52;                                            \
-  uint64_t up = (weft_bits_f64(t) << 52) - less, down = 0x7fc0000000000000ull - (weft_bits_f64(t) << 52);      \
-  double e = weft_frombits_f64(up), i = weft_frombits_f64(~far & down), p = e + i, m = e - i;                  \
+  double e = weft_frombits_f64(up - less), i = weft_frombits_f64(~far & down), p = e + i, m = e - i;           \
   double scale = weft_frombits_f64(0x3ff0000000000000ull + less);
 
+WEFT_LANE int64_t weft_sinh_is_hard_f64(double x) { return weft_expm1_is_hard_f64(x); }
+WEFT_LANE int64_t weft_cosh_is_hard_f64(double x) { return weft_expm1_is_hard_f64(x); }
+WEFT_LANE double weft_sinh_fast_f64(double x) {
+  WEFT_HYPERBOLIC_FAST_f64_(x)
+  return weft_with_sign_f64_(m + weft_fma_f64(s, p, c * m), x);
+}
+WEFT_LANE double weft_cosh_fast_f64(double x) {
+  WEFT_HYPERBOLIC_FAST_f64_(x)
+  return p + weft_fma_f64(s, m, c * p);
+}
+
 WEFT_LANE double weft_sinh_f64(double x) {
-  WEFT_HYPERBOLIC_f64_(x)
+  WEFT_HYPERBOLIC_WHOLE_f64_(x)
   return weft_with_sign_f64_((m + weft_fma_f64(s, p, c * m)) * scale, x);
 }
 
 WEFT_LANE double weft_cosh_f64(double x) {
-  WEFT_HYPERBOLIC_f64_(x)
+  WEFT_HYPERBOLIC_WHOLE_f64_(x)
   return (p + weft_fma_f64(s, m, c * p)) * scale;
 }
 

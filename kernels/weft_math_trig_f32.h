@@ -164,24 +164,23 @@ WEFT_MATH_FN float weft_atan_poly_f32_(float t) {
 }
 /* Above 1 by atan a = pi/2 + atan(-1 / a) */
 WEFT_MATH_FN float weft_atan_f32(float x) {
-  float a = weft_magnitude_f32_(x);
-  int above = a > 1.0f;
-  float t = above ? -1.0f / a : a, p = weft_atan_poly_f32_(t);
-  float y = ((above ? 1.57079637f : 0.0f) + t) + (p - (above ? 4.37113883e-08f : 0.0f));
-  return weft_signed_f32_(y, x);
+  uint32_t u = weft_bits_f32(x) & 0x7fffffffu, one = 0x3f800000u, above = (uint32_t)((int32_t)(one - u) >> 31);
+  float t = weft_frombits_f32(u < one ? u : one) / weft_frombits_f32(u < one ? one : u);
+  t = weft_frombits_f32(weft_bits_f32(t) | (above & 0x80000000u));
+  float y = weft_frombits_f32(above & 0x3fc90fdbu) + t; /* pi/2 = 1.57079637 - 4.37113883e-08 */
+  return weft_signed_f32_(y + (weft_atan_poly_f32_(t) - weft_frombits_f32(above & 0x333bbd2eu)), x);
 }
 WEFT_MATH_FN float weft_atan2_f32(float y, float x) {
-  float a = weft_magnitude_f32_(y), b = weft_magnitude_f32_(x);
-  int above = a > b;
-  uint32_t left = weft_bits_f32(x) & 0x80000000u;
-  float low = above ? b : a, high = above ? a : b;
-  high = high == 0 ? 1.0f : high;
+  uint32_t u = weft_bits_f32(y) & 0x7fffffffu, v = weft_bits_f32(x) & 0x7fffffffu;
+  uint32_t above = (uint32_t)((int32_t)(v - u) >> 31), left = (uint32_t)((int32_t)weft_bits_f32(x) >> 31);
+  uint32_t greater = u < v ? v : u;
+  float low = weft_frombits_f32(u < v ? u : v), high = weft_frombits_f32(greater > 1u ? greater : 1u); /* not 0 */
   float t = low == high ? 1.0f : low / high; /* also for two infinities */
-  t = weft_frombits_f32(weft_bits_f32(t) ^ left ^ (above ? 0x80000000u : 0u));
-  float p = weft_atan_poly_f32_(t), far = left ? 3.14159274f : 0.0f, rest = left ? 8.74227766e-08f : 0.0f;
-  far = above ? 1.57079637f : far;
-  rest = above ? 4.37113883e-08f : rest;
-  return weft_flip_f32_((far + t) + (p - rest), y);
+  t = weft_frombits_f32(weft_bits_f32(t) ^ ((left ^ above) & 0x80000000u));
+  left &= ~above; /* pi = 3.14159274 - 8.74227766e-08 there, its half where above */
+  float far = weft_frombits_f32((above & 0x3fc90fdbu) | (left & 0x40490fdbu));
+  float rest = weft_frombits_f32((above & 0x333bbd2eu) | (left & 0x33bbbd2eu));
+  return weft_flip_f32_((far + t) + (weft_atan_poly_f32_(t) - rest), y);
 }
 
 #endif

@@ -202,7 +202,7 @@ def test_fast_and_complete_agree_where_nothing_is_hard(folder, name, kind):
     assert 0 < hard.sum() < x.size
     same = (fast.view(np.uint32) == complete.view(np.uint32)) | (np.isnan(fast) & np.isnan(complete))
     assert np.all(same | hard), x[~(same | hard)][:5]
-    assert not hard[(np.abs(x) > 1e-3) & (x > 0) & (x < 100)].any()  # usual arguments are not
+    assert not hard[(np.abs(x) > 1e-3) & (x > 0) & (x < (9 if name == "erfc" else 100))].any()  # usual arguments
 
 
 @pytest.mark.parametrize("build", [b for b in BUILDS if b not in FIRST.values()])
