@@ -61,7 +61,8 @@ def build(dtype: str, kind: str, folder: Path, cc: str) -> Path:
     included.write_text(prelude([dtype]))
     command = [
         *cc.split(), *FLAGS, *PROGRAM, *CLASSES[kind], f'-DPRELUDE="{included}"', "-I", str(KERNELS),
-        str(HERE / f"accuracy_{dtype}.c"), "-o", str(target), *(("-lquadmath",) if dtype == "f64" else ()), "-lmvec", "-lm",
+        str(HERE / f"accuracy_{dtype}.c"), "-o", str(target), *(("-lquadmath",) if dtype == "f64" else ()),
+        "-lmvec", "-lm",
     ]  # fmt: skip
     subprocess.run(command, check=True)
     return target
