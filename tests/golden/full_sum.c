@@ -17,25 +17,52 @@ static void k0_stage0(void *arg, int64_t begin, int64_t end, int worker) {
         const int64_t b = o * WEFT_BLOCK;
         const int64_t e = weft_min64(b + WEFT_BLOCK, (a->n0 * a->n1));
         double lane0[8], end0[8];
-        for (int l = 0; l < 8; l++) lane0[l] = 0.0;
-        int64_t j = b;
-        for (; j + 8 <= e; j += 8) {
-            #pragma GCC unroll 1
-            for (int l = 0; l < 8; l++) {
-                const int64_t i2 = j + l;
-                lane0[l] = lane0[l] + weft_exp_f64(p0[i2]);
+        int64_t hard8 = 0;
+        {
+            for (int l = 0; l < 8; l++) lane0[l] = 0.0;
+            int64_t j = b;
+            for (; j + 8 <= e; j += 8) {
+                #pragma GCC unroll 1
+                for (int l = 0; l < 8; l++) {
+                    const int64_t i2 = j + l;
+                    hard8 |= weft_exp_is_hard_f64(p0[i2]);
+                    lane0[l] = lane0[l] + weft_exp_fast_f64(p0[i2]);
+                }
+            }
+            if (j < e) {
+                const int rest = (int)(e - j);
+                #pragma GCC ivdep
+                #pragma GCC unroll 1
+                for (int l = 0; l < 8; l++) {
+                    const int64_t i2 = j + l;
+                    hard8 |= weft_exp_is_hard_f64(((l < rest) ? p0[i2] : 0.0));
+                    end0[l] = lane0[l] + (l < rest ? weft_exp_fast_f64(((l < rest) ? p0[i2] : 0.0)) : 0.0);
+                }
+            } else {
+                for (int l = 0; l < 8; l++) end0[l] = lane0[l];
             }
         }
-        if (j < e) {
-            const int rest = (int)(e - j);
-            #pragma GCC ivdep
-            #pragma GCC unroll 1
-            for (int l = 0; l < 8; l++) {
-                const int64_t i2 = j + l;
-                end0[l] = lane0[l] + (l < rest ? weft_exp_f64(((l < rest) ? p0[i2] : 0.0)) : 0.0);
+        if (hard8) {
+            for (int l = 0; l < 8; l++) lane0[l] = 0.0;
+            int64_t j = b;
+            for (; j + 8 <= e; j += 8) {
+                #pragma GCC unroll 1
+                for (int l = 0; l < 8; l++) {
+                    const int64_t i2 = j + l;
+                    lane0[l] = lane0[l] + weft_exp_f64(p0[i2]);
+                }
             }
-        } else {
-            for (int l = 0; l < 8; l++) end0[l] = lane0[l];
+            if (j < e) {
+                const int rest = (int)(e - j);
+                #pragma GCC ivdep
+                #pragma GCC unroll 1
+                for (int l = 0; l < 8; l++) {
+                    const int64_t i2 = j + l;
+                    end0[l] = lane0[l] + (l < rest ? weft_exp_f64(((l < rest) ? p0[i2] : 0.0)) : 0.0);
+                }
+            } else {
+                for (int l = 0; l < 8; l++) end0[l] = lane0[l];
+            }
         }
         double end0_4[4];
         for (int l = 0; l < 4; l++) end0_4[l] = end0[l] + end0[l + 4];
