@@ -38,6 +38,7 @@ WEFT_LANE double weft_erf_f64(double x) {
 WEFT_LANE double weft_erfc_core_f64_(double e, double magic, double *scale) {
   double sum = e + 3.0625, f = 1.0 / sum, lost = weft_fma_f64(-f, e - (sum - 3.0625), weft_rest_f64_(1.0, sum, f));
   double p = f * 6.125, t = 1.0 - p, pl = weft_fma_f64(p, lost, weft_two_product_f64_(f, 6.125, p));
+  pl = pl + (p - (1.0 - t));
   lost = weft_fma_f64(pl, weft_fma_f64(t, -0.5, 0.84), lost); /* the derivative of -log(H), nearly */
   double q = e * e, ql = weft_two_product_f64_(e, e, q), y = t * t, v = y * y;
   double a = weft_fma_f64(3.4780100123845564e-08, v, 4.433938360165628e-07);

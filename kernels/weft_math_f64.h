@@ -101,7 +101,7 @@ WEFT_LANE double weft_scale_f64_(double y, double t, double x, double small) {
 /* e^x = 2^k (1 + expm1(r)), where that is normal: k goes into the exponent. Below -746 it is 0, and not hard: -infinity
  * is what masks are made of. */
 WEFT_LANE int64_t weft_exp_is_hard_f64(double x) {
-  return -(int64_t)(!(x <= 708.0) | ((x > -746.0) & !(x >= -708.0)));
+  return -(int64_t)((!(x <= 708.0)) | ((x > -746.0) & (!(x >= -708.0))));
 }
 WEFT_LANE double weft_exp_fast_f64(double x) {
   double t = weft_fma_f64(x, 0x1.71547652b82fep+0, WEFT_MAGIC_f64_), k = t - WEFT_MAGIC_f64_;
