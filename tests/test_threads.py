@@ -452,7 +452,7 @@ static void hold_workers(void *p, int64_t begin, int64_t end, int worker) {
 int chunks_of_the_caller(int times, int *workers) {
   caller = 1;
   begun = 0;
-  weft_parallel_for(4, 1, 4, hold_workers, 0); /* workers are there */
+  weft_parallel_for(4000, 1, 4, hold_workers, 0); /* workers are there: work enough to wake them */
   by_caller = by_worker = 0;
   for (int k = 0; k < times; k++) weft_parallel_for(4, 1, 4, count, 0);
   *workers = by_worker;
@@ -463,7 +463,7 @@ int64_t woken_by(int times, int grains) {
   weft_pool_counts a, b;
   caller = 1;
   begun = 0;
-  weft_parallel_for(4, 1, 4, hold_workers, 0);
+  weft_parallel_for(4000, 1, 4, hold_workers, 0);
   weft_pool_count(&a);
   for (int k = 0; k < times; k++) {
     struct timespec t = {0, 5000000};
