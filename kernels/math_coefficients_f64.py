@@ -56,8 +56,8 @@ def remez(f: Real, weight: Real, a: mpf, b: mpf, degree: int, rounds: int) -> tu
 
 
 def one_by_one(poly: list[mpf], f: Real, weight: Real, a: mpf, b: mpf, first: int) -> list[mpf]:
-    """The `first` lowest coefficients rounded one after another, the others fitted anew (least squares) after each: they
-    take up what rounding changed."""
+    """The `first` lowest coefficients rounded one after another, the others fitted anew (least squares) after each:
+    they take up what rounding changed."""
     count = 4 * len(poly)
     grid = [(a + b) / 2 - (b - a) / 2 * mp.cos(mp.pi * (i + HALF) / count) for i in range(count)]
     values, weights = [f(x) for x in grid], [weight(x) for x in grid]
@@ -198,7 +198,10 @@ FITS: dict[str, tuple[tuple[Real, Real, mpf, mpf, int], int]] = {
         3,
     ),
     "erf": ((erf_exponent, erf_weight, mpf(-1), (mpf("5.95") - CENTER) / (mpf("5.95") + CENTER), 9), 15),
-    "erfc": ((erfcx_part, lambda t: 1 / erfcx_part(t), mpf(-1), (mpf("27.3") - CENTER) / (mpf("27.3") + CENTER), 8), 22),
+    "erfc": (
+        (erfcx_part, lambda t: 1 / erfcx_part(t), mpf(-1), (mpf("27.3") - CENTER) / (mpf("27.3") + CENTER), 8),
+        22,
+    ),
     "erfinv": (
         (
             lambda u: erfinv_ratio(max(u + mpf("2.5"), mpf(0))),
