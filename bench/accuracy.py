@@ -59,10 +59,10 @@ def build(dtype: str, kind: str, folder: Path, cc: str) -> Path:
     """The program of bench/accuracy_<dtype>.c for a class of machines."""
     target, included = folder / f"accuracy_{dtype}_{kind}", folder / f"prelude_{dtype}.h"
     included.write_text(prelude([dtype]))
+    quad = ("-lquadmath",) if dtype == "f64" else ()
     command = [
         *cc.split(), *FLAGS, *PROGRAM, *CLASSES[kind], f'-DPRELUDE="{included}"', "-I", str(KERNELS),
-        str(HERE / f"accuracy_{dtype}.c"), "-o", str(target), *(("-lquadmath",) if dtype == "f64" else ()),
-        "-lmvec", "-lm",
+        str(HERE / f"accuracy_{dtype}.c"), "-o", str(target), *quad, "-lmvec", "-lm",
     ]  # fmt: skip
     subprocess.run(command, check=True)
     return target

@@ -5,13 +5,14 @@
  * become vectors; no integer is converted to a double or back (AVX2 cannot): adding WEFT_MAGIC_f64_ to |x| < 2^51
  * rounds it to an integer, which the low bits of the sum hold. A name with an underscore at its end is private.
  *
- * sin, cos, tan and pow come as three: weft_sin_fast_f64, which vectorises; weft_sin_is_hard_f64, nonzero where the
- * fast one is not to be used; weft_sin_f64, right everywhere, with the bits of the fast one wherever that serves.
+ * sin, cos, tan, sinh, cosh, pow, erfc, the exponentials and the logarithms come as three: weft_sin_fast_f64, free of
+ * branches; weft_sin_is_hard_f64, nonzero where the fast one is not to be used; weft_sin_f64, right everywhere, with
+ * the bits of the fast one wherever that serves.
  *
  * Without a fused multiply-add weft_fma_f64 rounds twice. What has to be exact uses constants with zeros at their ends
  * (Cody and Waite, Software Manual for the Elementary Functions, 1980) or weft_two_product_f64_ (Dekker 1971).
  * Polynomials are minimax by Remez' exchange, from math_coefficients_f64.py; "err" is their largest relative error on
- * the interval. docs/accuracy_f64.md holds the errors of the functions.
+ * the interval. docs/accuracy.md holds the errors of the functions.
  */
 #ifndef WEFT_MATH_F64_H
 #define WEFT_MATH_F64_H

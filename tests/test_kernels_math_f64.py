@@ -24,7 +24,8 @@ UNARY = [
     "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "cbrt", "erf", "erfc", "erfinv",
 ]  # fmt: skip
 BINARY = ["pow", "atan2"]
-HARD = ["exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sinh", "cosh", "erfc", "sin", "cos", "tan", "pow"]  # those of a fast and a complete form
+# those of a fast and a complete form
+HARD = ["exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sinh", "cosh", "erfc", "sin", "cos", "tan", "pow"]
 BOUND = {"sigmoid": 4, "softplus": 4, "erfinv": 4}
 NAN, INF, TINY, MOST = math.nan, math.inf, 5e-324, sys.float_info.max
 
