@@ -480,9 +480,9 @@ WEFT_MATH_FN float weft_erfc_core_f32_(float a, float magic, float *scale) {
   q = weft_fma_f32(q, t, -0.0036145011f);
   q = weft_fma_f32(q, t, -0.101207629f);
   q = weft_fma_f32(q, t, 0.371517569f);
-  q = weft_fma_f32(q, t, -0.751959085f);
-  float h = weft_fma_f32(q, t, 1.03989267f), g = h * d;
-  float more = d * weft_fma_f32(q, t, 1.03989267f - h); /* what rounding h lost */
+  float b = weft_fma_f32(q, t, -0.751959085f), h = weft_fma_f32(b, t, 1.03989267f), g = h * d;
+  q = weft_fma_f32(q, t, -0.751959085f - b); /* what rounding b and h lost */
+  float more = d * weft_fma_f32(q, t, weft_fma_f32(b, t, 1.03989267f - h));
 #if WEFT_FUSED_F32_
   more += weft_fma_f32(h, d, -g);
 #endif
