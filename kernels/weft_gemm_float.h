@@ -316,7 +316,7 @@ WEFT_APART void WEFT_N(weft_gemm_split_k)(WEFT_N(weft_gemm_job) g, int64_t round
     g.k = weft_least_(k - k0, rounds * WEFT_GEMM_K);
     g.a = a + k0 * g.acs, g.b = b + k0 * g.brs;
     int64_t blocks = (g.k + WEFT_GEMM_K - 1) / WEFT_GEMM_K;
-    pfor(blocks, 1, threads, WEFT_N(weft_gemm_partial), &g);
+    pfor(blocks, 0, threads, WEFT_N(weft_gemm_partial), &g);
     for (int64_t q = 0; q < blocks; q++)
       for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j++) {
@@ -378,7 +378,7 @@ WEFT_UNUSED void WEFT_N(weft_gemm)(int64_t m, int64_t n, int64_t k, const WEFT_T
   if (rounds > 1)
     WEFT_N(weft_gemm_split_k)(g, rounds, g.scratch + use * g.room, pfor, (int)use);
   else if (g.down * g.across > 1)
-    pfor(g.down * g.across, 1, (int)use, WEFT_N(weft_gemm_work), &g);
+    pfor(g.down * g.across, 0, (int)use, WEFT_N(weft_gemm_work), &g);
   else
     WEFT_N(weft_gemm_range)(&g, 0, m, 0, n, g.scratch, 0);
 }

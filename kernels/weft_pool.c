@@ -26,7 +26,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #ifndef WEFT_POOL_ROOT /* tests put a file system of their own here */
@@ -41,7 +40,6 @@ typedef struct {
   _Alignas(128) atomic_int todo;
   atomic_int asleep;
   atomic_int cpu;     /* where the thread was when it took its last chunk */
-  atomic_int running; /* while it has one: the system's number of the thread */
   pthread_mutex_t lock;
   pthread_cond_t wake;
   pthread_t thread;
@@ -59,7 +57,6 @@ static struct {
 static _Alignas(128) atomic_int pending; /* chunks of workers that are not finished */
 static atomic_int unbegun;          /* those of them that nobody has taken; a hint where to look */
 static atomic_int caller_sleeps;
-static _Alignas(128) atomic_int caller_cpu;
 static atomic_int sharing;          /* threads of the loop */
 static atomic_flag busy = ATOMIC_FLAG_INIT;
 static atomic_int wanted;           /* 0: not asked yet */
@@ -238,95 +235,32 @@ static void wake_below(int w) {
     if (atomic_load(&workers[v].asleep) && atomic_load(&workers[v].todo) == CHUNK) wake(&workers[v]);
 }
 
-/* ---- where threads run ---- */
-
-/* For a while a thread may run on some of its processors only; then again on those that it was allowed before, unless
- * somebody has told it otherwise since. `thread` 0 is the one that asks. */
-typedef struct { int thread, moved; cpu_set_t before, meanwhile; } place_t;
-
-static void move(place_t *p) { /* to p->meanwhile, as far as that is allowed */
-  CPU_AND(&p->meanwhile, &p->meanwhile, &p->before);
-  p->moved = CPU_COUNT(&p->meanwhile) > 0 && sched_setaffinity(p->thread, sizeof p->meanwhile, &p->meanwhile) == 0;
-}
-
-static void move_back(place_t *p) {
-  cpu_set_t now;
-  if (p->moved && sched_getaffinity(p->thread, sizeof now, &now) == 0 && CPU_EQUAL(&now, &p->meanwhile))
-    sched_setaffinity(p->thread, sizeof p->before, &p->before);
-}
-
-/* Systems like to put who is woken beside his waker, even with a processor idle, and there he waits for the caller to
- * leave. So a worker sleeps barred from the processor that the last loop came from, and one that finds himself on it
- * leaves. */
-static void bar_caller(place_t *p) {
-  int cpu = atomic_load_explicit(&caller_cpu, memory_order_relaxed);
-  *p = (place_t){0};
-  if (cpu < 0 || cpu >= CPU_SETSIZE || sched_getaffinity(0, sizeof p->before, &p->before)) return;
-  p->meanwhile = p->before;
-  CPU_CLR(cpu, &p->meanwhile);
-  move(p);
-}
-
-/* 0: there is no other processor. */
-static int step_aside(void) {
-  int here = processor();
-  if (here < 0 || here != atomic_load_explicit(&caller_cpu, memory_order_relaxed)) return 1;
-  place_t p;
-  bar_caller(&p);
-  move_back(&p);
-  return p.moved;
-}
-
-/* A worker that is late was most likely put aside for somebody else, and the system may take milliseconds to see that
- * the caller's processor is free: the caller lends it his before he sleeps. */
-static void lend_processor(place_t *p) {
-  int cpu = processor();
-  *p = (place_t){0};
-  if (cpu < 0 || cpu >= CPU_SETSIZE) return;
-  for (int w = 1; w < job.t; w++) {
-    p->thread = atomic_load(&workers[w].running);
-    if (p->thread && atomic_load_explicit(&workers[w].cpu, memory_order_relaxed) != cpu) {
-      CPU_SET(cpu, &p->meanwhile);
-      if (sched_getaffinity(p->thread, sizeof p->before, &p->before) == 0) move(p);
-      return;
-    }
-  }
-}
-
 /* ---- workers ---- */
 
 static int wait_for_work(worker_t *me) {
   int what;
   for (int i = 0; i < SPIN; i++) {
     if ((what = atomic_load_explicit(&me->todo, memory_order_acquire)) != NOTHING) return what;
-    if (i % 64 == 32 && !step_aside()) break;
     relax();
   }
-  place_t place;
-  bar_caller(&place);
   pthread_mutex_lock(&me->lock);
   atomic_store(&me->asleep, 1);
   while ((what = atomic_load(&me->todo)) == NOTHING) pthread_cond_wait(&me->wake, &me->lock);
   atomic_store(&me->asleep, 0);
   pthread_mutex_unlock(&me->lock);
   wake_below((int)(me - workers));
-  move_back(&place);
-  step_aside();
   return what;
 }
 
 static void *work(void *p) {
   worker_t *me = p;
   int w = (int)(me - workers);
-  int thread = (int)syscall(SYS_gettid);
   inside = 1;
   default_float_mode();
   while (wait_for_work(me) != QUIT) {
     atomic_store_explicit(&me->cpu, processor(), memory_order_relaxed);
     for (int chunk; (chunk = next_chunk(w)) > 0;) {
-      atomic_store_explicit(&me->running, thread, memory_order_relaxed);
       run_chunk(chunk);
-      atomic_store_explicit(&me->running, 0, memory_order_relaxed);
       finish_chunk();
     }
   }
@@ -360,7 +294,6 @@ static int grow(int t) {
     atomic_store(&s->todo, NOTHING);
     atomic_store(&s->asleep, 0);
     atomic_store(&s->cpu, -1);
-    atomic_store(&s->running, 0);
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->wake, NULL);
     if (pthread_create(&s->thread, NULL, work, s)) break;
@@ -386,7 +319,6 @@ __attribute__((destructor)) static void stop_workers(void) {
 /* Hands out chunks 1 to t-1 of a loop of so many grains. Returns the number of workers that had to be woken. */
 static int publish(int t, int64_t grains) {
   for (int w = 1; w < t; w++) __builtin_prefetch(&workers[w], 1);
-  atomic_store_explicit(&caller_cpu, processor(), memory_order_relaxed);
   atomic_store_explicit(&sharing, t, memory_order_relaxed);
   atomic_store_explicit(&unbegun, t - 1, memory_order_relaxed);
   atomic_store_explicit(&pending, t - 1, memory_order_relaxed);
@@ -420,19 +352,17 @@ static void wait_for_workers(void) {
     relax();
   }
   counts.slept++;
-  place_t lent;
-  lend_processor(&lent);
   pthread_mutex_lock(&lock);
   atomic_store(&caller_sleeps, 1);
   while (atomic_load(&pending)) pthread_cond_wait(&done, &lock);
   atomic_store(&caller_sleeps, 0);
   pthread_mutex_unlock(&lock);
-  move_back(&lent);
 }
 
 void weft_parallel_for(int64_t n, int64_t grain, int max_threads, weft_body body, void *arg) {
   if (n <= 0) return;
-  if (grain < 1) grain = 1;
+  const int heavy = grain < 1;
+  if (heavy) grain = 1;
   int t = weft_pool_threads();
   if (max_threads > 0 && max_threads < t) t = max_threads;
   if (n / grain < t) t = n / grain < 1 ? 1 : (int)(n / grain);
@@ -447,7 +377,7 @@ void weft_parallel_for(int64_t n, int64_t grain, int max_threads, weft_body body
     job.arg = arg;
     job.n = n;
     job.t = t;
-    int64_t grains = n / grain;
+    int64_t grains = heavy ? INT64_MAX : n / grain;
     int woken = publish(t, grains), taken = 0;
     run_chunk(0);
     for (int chunk; (chunk = next_chunk(0)) > 0; taken++) {

@@ -16,8 +16,9 @@ extern "C" {
 #endif
 
 /* body(arg, begin, end, worker) over [0, n), `worker` the number of the chunk. No chunk is smaller than grain (where n
- * allows); max_threads <= 0 means no limit but the pool's. Runs serially, as worker 0, when called from inside a
- * body or while another thread uses the pool. Returns when all is done. */
+ * allows), and a loop of few grains may not be worth waking threads for; grain 0: each item is worth a thread.
+ * max_threads <= 0 means no limit but the pool's. Runs serially, as worker 0, when called from inside a body or while
+ * another thread uses the pool. Returns when all is done. */
 void weft_parallel_for(int64_t n, int64_t grain, int max_threads, weft_body body, void *arg);
 
 /* The thread count: set, or WEFT_THREADS, or OMP_NUM_THREADS, or what affinity and cgroup allow. */
