@@ -22,7 +22,7 @@ from .affine import strided
 from .outline import outline
 from .uses import ONE, OPAQUE, Labels, is_one, operand_labels
 
-MAX_COST = 25.0  # functions a kernel, each some 30 instructions in it; C compilers are superlinear in a loop body's length
+MAX_COST = 25.0  # functions a kernel, some 30 instructions each; C compilers are superlinear in a loop body's length
 CHEAP_COST = 0.2
 MAX_STORES = 128
 MAX_SIBLINGS = 16  # stores of a kernel that unrelated values of the same domain join
