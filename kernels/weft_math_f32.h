@@ -24,36 +24,29 @@
 #define WEFT_FUSED_F32_ 0
 #endif
 
-/* Inlined whatever their size: a call would keep the loop around it from becoming vectors. */
-#ifdef __CUDACC__
-#define WEFT_MATH_FN WEFT_FN
-#else
-#define WEFT_MATH_FN WEFT_FN __attribute__((always_inline))
-#endif
-
 #define WEFT_MAGIC_F32_ 12582912.0f /* 1.5 * 2^23: t = x + it holds rint(x) in its low bits, t - it is rint(x) */
 #define WEFT_LN2_HI_F32_ 0.693115234f /* 12 bits: times an exponent exact */
 #define WEFT_LN2_LO_F32_ 3.19461833e-05f
 #define WEFT_LOG2E_F32_ 1.44269502f
 
-WEFT_MATH_FN float weft_magnitude_f32_(float x) { return weft_frombits_f32(weft_bits_f32(x) & 0x7fffffffu); }
+WEFT_LANE float weft_magnitude_f32_(float x) { return weft_frombits_f32(weft_bits_f32(x) & 0x7fffffffu); }
 /* y >= 0 (or NaN) with the sign of x */
-WEFT_MATH_FN float weft_signed_f32_(float y, float x) {
+WEFT_LANE float weft_signed_f32_(float y, float x) {
   return weft_frombits_f32(weft_bits_f32(y) | (weft_bits_f32(x) & 0x80000000u));
 }
 /* the smaller of y >= 0 and a constant; a constant for a NaN. The compilers make one instruction of it. */
-WEFT_MATH_FN float weft_at_most_f32_(float y, float most) {
+WEFT_LANE float weft_at_most_f32_(float y, float most) {
   uint32_t u = weft_bits_f32(y), m = weft_bits_f32(most);
   return weft_frombits_f32(u < m ? u : m);
 }
-WEFT_MATH_FN float weft_flip_f32_(float y, float x) {
+WEFT_LANE float weft_flip_f32_(float y, float x) {
   return weft_frombits_f32(weft_bits_f32(y) ^ (weft_bits_f32(x) & 0x80000000u));
 }
 
 /* ---- exponentials ---------------------------------------------------------------------------------- */
 
 /* (exp(r) - 1 - r) / r^2 and exp(r) - 1: [-log(2)/2, log(2)/2], 2^-28 of exp(r) */
-WEFT_MATH_FN float weft_exp_tail_f32_(float r) {
+WEFT_LANE float weft_exp_tail_f32_(float r) {
   float p = 0.0013820054f;
   p = weft_fma_f32(p, r, 0.00836868305f);
   p = weft_fma_f32(p, r, 0.0416682735f);
@@ -61,9 +54,9 @@ WEFT_MATH_FN float weft_exp_tail_f32_(float r) {
   p = weft_fma_f32(p, r, 0.49999994f);
   return p;
 }
-WEFT_MATH_FN float weft_exp_poly_f32_(float r) { return weft_fma_f32(r * r, weft_exp_tail_f32_(r), r); }
+WEFT_LANE float weft_exp_poly_f32_(float r) { return weft_fma_f32(r * r, weft_exp_tail_f32_(r), r); }
 /* exp(r) - 1: [-log(2)/2, log(2)/2], 2^-26.1 of itself */
-WEFT_MATH_FN float weft_expm1_poly_f32_(float r) {
+WEFT_LANE float weft_expm1_poly_f32_(float r) {
   float p = 0.00139378593f;
   p = weft_fma_f32(p, r, 0.00836654566f);
   p = weft_fma_f32(p, r, 0.0416664369f);
@@ -73,12 +66,12 @@ WEFT_MATH_FN float weft_expm1_poly_f32_(float r) {
 }
 
 /* y 2^n for t = n + 254 + WEFT_MAGIC_F32_, n between -252 and 253, by two factors: 2^n itself may be no float */
-WEFT_MATH_FN float weft_scale_f32_(float y, float t) {
+WEFT_LANE float weft_scale_f32_(float y, float t) {
   uint32_t u = weft_bits_f32(t), h = u >> 1;
   return y * weft_frombits_f32(h << 23) * weft_frombits_f32((u - h) << 23);
 }
 
-WEFT_MATH_FN float weft_exp_f32(float x) {
+WEFT_LANE float weft_exp_f32(float x) {
   float t = weft_fma_f32(x, WEFT_LOG2E_F32_, WEFT_MAGIC_F32_ + 254.0f);
   float n = t - (WEFT_MAGIC_F32_ + 254.0f);
   float r = weft_fma_f32(n, -WEFT_LN2_HI_F32_, x);
@@ -89,7 +82,7 @@ WEFT_MATH_FN float weft_exp_f32(float x) {
 }
 
 /* 2^r, |r| <= 1/2: 2^-28 */
-WEFT_MATH_FN float weft_exp2_poly_f32_(float r) {
+WEFT_LANE float weft_exp2_poly_f32_(float r) {
   float p = 0.000154628637f;
   p = weft_fma_f32(p, r, 0.00133909856f);
   p = weft_fma_f32(p, r, 0.00961806253f);
@@ -98,12 +91,12 @@ WEFT_MATH_FN float weft_exp2_poly_f32_(float r) {
   p = weft_fma_f32(p, r, 0.693147182f);
   return weft_fma_f32(p, r, 1.0f);
 }
-WEFT_MATH_FN int32_t weft_exp2_is_hard_f32(float x) { return weft_magnitude_f32_(x) > 125.0f; }
-WEFT_MATH_FN float weft_exp2_fast_f32(float x) {
+WEFT_LANE int32_t weft_exp2_is_hard_f32(float x) { return weft_magnitude_f32_(x) > 125.0f; }
+WEFT_LANE float weft_exp2_fast_f32(float x) {
   float t = x + (WEFT_MAGIC_F32_ + 127.0f), r = x - (t - (WEFT_MAGIC_F32_ + 127.0f));
   return weft_exp2_poly_f32_(r) * weft_frombits_f32(weft_bits_f32(t) << 23);
 }
-WEFT_MATH_FN float weft_exp2_f32(float x) {
+WEFT_LANE float weft_exp2_f32(float x) {
   float t = x + (WEFT_MAGIC_F32_ + 254.0f), r = x - (t - (WEFT_MAGIC_F32_ + 254.0f));
   float y = weft_scale_f32_(weft_exp2_poly_f32_(r), t);
   y = x > 129.0f ? WEFT_INF_f32 : y;
@@ -111,7 +104,7 @@ WEFT_MATH_FN float weft_exp2_f32(float x) {
 }
 
 /* exp(x) for x between -105 and 0; 2^64 times it is always a normal float */
-WEFT_MATH_FN float weft_exp_negative_f32_(float x) {
+WEFT_LANE float weft_exp_negative_f32_(float x) {
   const float magic = WEFT_MAGIC_F32_ + 191.0f; /* 127 + 64 */
   float t = weft_fma_f32(x, WEFT_LOG2E_F32_, magic), n = t - magic;
   float r = weft_fma_f32(n, -WEFT_LN2_HI_F32_, x);
@@ -120,7 +113,7 @@ WEFT_MATH_FN float weft_exp_negative_f32_(float x) {
   return weft_fma_f32(weft_exp_poly_f32_(r), s, s) * 5.42101086e-20f; /* 2^-64 */
 }
 
-WEFT_MATH_FN float weft_expm1_f32(float x) {
+WEFT_LANE float weft_expm1_f32(float x) {
   const float magic = WEFT_MAGIC_F32_ + 126.0f; /* half of 2^n: n may be 128 */
   float a = x < -18.0f ? -18.0f : x;
   float t = weft_fma_f32(a, WEFT_LOG2E_F32_, magic), n = t - magic;
@@ -133,7 +126,7 @@ WEFT_MATH_FN float weft_expm1_f32(float x) {
 }
 
 /* Up to 0.55 a polynomial, above 1 - 2 / (exp(2a) + 1), where errors of exp count half and less */
-WEFT_MATH_FN float weft_tanh_f32(float x) {
+WEFT_LANE float weft_tanh_f32(float x) {
   const float magic = WEFT_MAGIC_F32_ + 127.0f;
   float a = weft_magnitude_f32_(x), z = a * a;
   float p = -0.0062428494f; /* [0, 0.55], 2^-29 */
@@ -149,7 +142,7 @@ WEFT_MATH_FN float weft_tanh_f32(float x) {
   return weft_signed_f32_(a >= 0.55f ? q : p, x); /* p for a NaN */
 }
 
-WEFT_MATH_FN float weft_sigmoid_f32(float x) {
+WEFT_LANE float weft_sigmoid_f32(float x) {
   float a = weft_magnitude_f32_(x);
   float z = weft_exp_negative_f32_(a > 105.0f ? -105.0f : -a);
   return (x < 0 ? z : 1.0f) / (1.0f + z);
@@ -160,7 +153,7 @@ WEFT_MATH_FN float weft_sigmoid_f32(float x) {
  * powers of two. For n = 0 sinh a = S exactly. Here c = C - 1 and s = S; e and f are 2^n / 4 and 2^-n / 4, as n
  * may be 129. */
 typedef struct { float c, s, e, f; } weft_hyperbolic_f32_;
-WEFT_MATH_FN weft_hyperbolic_f32_ weft_sinhcosh_f32_(float a) {
+WEFT_LANE weft_hyperbolic_f32_ weft_sinhcosh_f32_(float a) {
   const float magic = WEFT_MAGIC_F32_ + 125.0f;
   weft_hyperbolic_f32_ h;
   float t = weft_fma_f32(a, WEFT_LOG2E_F32_, magic), n = t - magic;
@@ -180,13 +173,13 @@ WEFT_MATH_FN weft_hyperbolic_f32_ weft_sinhcosh_f32_(float a) {
   h.f = weft_frombits_f32((uint32_t)(down > 0 ? down : 0));
   return h;
 }
-WEFT_MATH_FN float weft_sinh_f32(float x) {
+WEFT_LANE float weft_sinh_f32(float x) {
   float a = weft_magnitude_f32_(x);
   weft_hyperbolic_f32_ h = weft_sinhcosh_f32_(weft_at_most_f32_(a, 89.5f));
   float d = h.e - h.f, y = 2.0f * (d + weft_fma_f32(h.s, h.e + h.f, h.c * d));
   return weft_bits_f32(a) - 0x39800000u > 0x46000000u ? x : weft_signed_f32_(y, x); /* below 2^-12, and NaN */
 }
-WEFT_MATH_FN float weft_cosh_f32(float x) {
+WEFT_LANE float weft_cosh_f32(float x) {
   float a = weft_magnitude_f32_(x);
   weft_hyperbolic_f32_ h = weft_sinhcosh_f32_(a > 89.5f ? 89.5f : a);
   return 2.0f * (h.e + weft_fma_f32(h.s, h.e - h.f, weft_fma_f32(h.c, h.e + h.f, h.f)));
@@ -195,7 +188,7 @@ WEFT_MATH_FN float weft_cosh_f32(float x) {
 /* ---- logarithms ------------------------------------------------------------------------------------- */
 
 /* (log(1 + f) - f) / f^2 and log(1 + f): [sqrt(1/2) - 1, sqrt(2) - 1], 2^-27.8 */
-WEFT_MATH_FN float weft_log_tail_f32_(float f) {
+WEFT_LANE float weft_log_tail_f32_(float f) {
   float p = -0.0761903226f;
   p = weft_fma_f32(p, f, 0.129127607f);
   p = weft_fma_f32(p, f, -0.132479519f);
@@ -206,43 +199,43 @@ WEFT_MATH_FN float weft_log_tail_f32_(float f) {
   p = weft_fma_f32(p, f, 0.333333254f);
   return weft_fma_f32(p, f, -0.499999881f);
 }
-WEFT_MATH_FN float weft_log_poly_f32_(float f) { return weft_fma_f32(f * f, weft_log_tail_f32_(f), f); }
+WEFT_LANE float weft_log_poly_f32_(float f) { return weft_fma_f32(f * f, weft_log_tail_f32_(f), f); }
 
 /* x = 2^e (1 + f), for positive normal x */
-WEFT_MATH_FN float weft_log_split_f32_(float x, float *e) {
+WEFT_LANE float weft_log_split_f32_(float x, float *e) {
   uint32_t u = weft_bits_f32(x), k = u - 0x3f3504f3u; /* sqrt(1/2) */
   *e = (float)((int32_t)k >> 23);
   return weft_frombits_f32(u - (k & 0xff800000u)) - 1.0f;
 }
 /* x made normal: times 2^23 if it is denormal; *e is what to add to the exponent */
-WEFT_MATH_FN float weft_normal_f32_(float x, float *e) {
+WEFT_LANE float weft_normal_f32_(float x, float *e) {
   int tiny = x < 1.17549435e-38f;
   *e = tiny ? -23.0f : 0.0f;
   return x * (tiny ? 8388608.0f : 1.0f);
 }
 /* the logarithm of 0, below 0, of infinity and NaN; y elsewhere */
-WEFT_MATH_FN float weft_log_special_f32_(float x, float y) {
+WEFT_LANE float weft_log_special_f32_(float x, float y) {
   float below = x == 0 ? -WEFT_INF_f32 : WEFT_NAN_f32;
   y = x < WEFT_INF_f32 ? y : x;
   return x <= 0 ? below : y;
 }
-WEFT_MATH_FN int32_t weft_log_is_hard_f32(float x) { return weft_bits_f32(x) - 0x00800000u >= 0x7f000000u; }
-WEFT_MATH_FN int32_t weft_log2_is_hard_f32(float x) { return weft_log_is_hard_f32(x); }
-WEFT_MATH_FN int32_t weft_log10_is_hard_f32(float x) { return weft_log_is_hard_f32(x); }
+WEFT_LANE int32_t weft_log_is_hard_f32(float x) { return weft_bits_f32(x) - 0x00800000u >= 0x7f000000u; }
+WEFT_LANE int32_t weft_log2_is_hard_f32(float x) { return weft_log_is_hard_f32(x); }
+WEFT_LANE int32_t weft_log10_is_hard_f32(float x) { return weft_log_is_hard_f32(x); }
 
 /* One float serves for log 2: it lies within 2^-28 of it. */
 #define WEFT_LN2_F32_ 0.693147182f
-WEFT_MATH_FN float weft_log_fast_f32(float x) {
+WEFT_LANE float weft_log_fast_f32(float x) {
   float e, f = weft_log_split_f32_(x, &e);
   return weft_fma_f32(e, WEFT_LN2_F32_, weft_log_poly_f32_(f));
 }
-WEFT_MATH_FN float weft_log_f32(float x) {
+WEFT_LANE float weft_log_f32(float x) {
   float d, e, f = weft_log_split_f32_(weft_normal_f32_(x, &d), &e);
   return weft_log_special_f32_(x, weft_fma_f32(e + d, WEFT_LN2_F32_, weft_log_poly_f32_(f)));
 }
 
 /* e + log2(1 + f): [sqrt(1/2) - 1, sqrt(2) - 1], 2^-25.1 */
-WEFT_MATH_FN float weft_log2_join_f32_(float e, float f) {
+WEFT_LANE float weft_log2_join_f32_(float e, float f) {
   float p = 0.125784263f;
   p = weft_fma_f32(p, f, -0.206773013f);
   p = weft_fma_f32(p, f, 0.215494812f);
@@ -254,17 +247,17 @@ WEFT_MATH_FN float weft_log2_join_f32_(float e, float f) {
   p = weft_fma_f32(p, f, WEFT_LOG2E_F32_);
   return weft_fma_f32(p, f, e);
 }
-WEFT_MATH_FN float weft_log2_fast_f32(float x) {
+WEFT_LANE float weft_log2_fast_f32(float x) {
   float e, f = weft_log_split_f32_(x, &e);
   return weft_log2_join_f32_(e, f);
 }
-WEFT_MATH_FN float weft_log2_f32(float x) {
+WEFT_LANE float weft_log2_f32(float x) {
   float d, e, f = weft_log_split_f32_(weft_normal_f32_(x, &d), &e);
   return weft_log_special_f32_(x, weft_log2_join_f32_(e + d, f));
 }
 
 /* e log10(2) + log10(1 + f), the latter in the same manner: 2^-24.4; log10(2) in two parts, the first times e exact */
-WEFT_MATH_FN float weft_log10_join_f32_(float e, float f) {
+WEFT_LANE float weft_log10_join_f32_(float e, float f) {
   float p = 0.0357985683f;
   p = weft_fma_f32(p, f, -0.0625459626f);
   p = weft_fma_f32(p, f, 0.0657481775f);
@@ -276,36 +269,36 @@ WEFT_MATH_FN float weft_log10_join_f32_(float e, float f) {
   p = weft_fma_f32(p, f, 0.434294462f);
   return weft_fma_f32(e, 0.301025391f, weft_fma_f32(f, p, e * 4.60503907e-06f));
 }
-WEFT_MATH_FN float weft_log10_fast_f32(float x) {
+WEFT_LANE float weft_log10_fast_f32(float x) {
   float e, f = weft_log_split_f32_(x, &e);
   return weft_log10_join_f32_(e, f);
 }
-WEFT_MATH_FN float weft_log10_f32(float x) {
+WEFT_LANE float weft_log10_f32(float x) {
   float d, e, f = weft_log_split_f32_(weft_normal_f32_(x, &d), &e);
   return weft_log_special_f32_(x, weft_log10_join_f32_(e + d, f));
 }
 
 /* 1 + x = 2^e (1 + f) for finite x > -1. f = 2^-e x + (2^-e - 1) rounds once, not at all for e = 0. e may be 128, so
  * *s is four times 2^-e. */
-WEFT_MATH_FN float weft_log1p_split_f32_(float x, float *e, float *s) {
+WEFT_LANE float weft_log1p_split_f32_(float x, float *e, float *s) {
   uint32_t k = weft_bits_f32(1.0f + x) - 0x3f3504f3u;
   *s = weft_frombits_f32(0x40800000u - (k & 0xff800000u));
   *e = (float)((int32_t)k >> 23);
   return weft_fma_f32(0.25f * x, *s, weft_fma_f32(0.25f, *s, -1.0f));
 }
 /* log(1 + x) + more log 2 */
-WEFT_MATH_FN float weft_log1p_core_f32_(float x, float more) {
+WEFT_LANE float weft_log1p_core_f32_(float x, float more) {
   float e, s, f = weft_log1p_split_f32_(x, &e, &s);
   return weft_fma_f32(e + more, WEFT_LN2_F32_, weft_log_poly_f32_(f));
 }
-WEFT_MATH_FN int32_t weft_log1p_is_hard_f32(float x) { return !((x > -1.0f) & (x < 8.5070592e+37f)); }
-WEFT_MATH_FN float weft_log1p_fast_f32(float x) {
+WEFT_LANE int32_t weft_log1p_is_hard_f32(float x) { return !((x > -1.0f) & (x < 8.5070592e+37f)); }
+WEFT_LANE float weft_log1p_fast_f32(float x) {
   uint32_t k = weft_bits_f32(1.0f + x) - 0x3f3504f3u;
   float s = weft_frombits_f32(0x3f800000u - (k & 0xff800000u)), f = weft_fma_f32(x, s, s - 1.0f);
   float y = weft_fma_f32((float)((int32_t)k >> 23), WEFT_LN2_F32_, weft_log_poly_f32_(f));
   return weft_signed_f32_(y, x); /* a zero's */
 }
-WEFT_MATH_FN float weft_log1p_f32(float x) {
+WEFT_LANE float weft_log1p_f32(float x) {
   float y = weft_log1p_core_f32_(x, 0.0f);
   y = x < WEFT_INF_f32 ? y : x;
   y = x <= -1.0f ? (x < -1.0f ? WEFT_NAN_f32 : -WEFT_INF_f32) : y;
@@ -313,7 +306,7 @@ WEFT_MATH_FN float weft_log1p_f32(float x) {
 }
 
 /* log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|)) */
-WEFT_MATH_FN float weft_softplus_f32(float x) {
+WEFT_LANE float weft_softplus_f32(float x) {
   float a = weft_magnitude_f32_(x);
   float z = weft_exp_negative_f32_(a > 105.0f ? -105.0f : -a);
   int above = z > 0.41421356f;
@@ -324,7 +317,7 @@ WEFT_MATH_FN float weft_softplus_f32(float x) {
 }
 
 /* With w = x + x^2 / (1 + sqrt(1 + x^2)), asinh x = log(1 + w); above 2^30 log(x) + log(2). */
-WEFT_MATH_FN float weft_asinh_f32(float x) {
+WEFT_LANE float weft_asinh_f32(float x) {
   float a = weft_magnitude_f32_(x), z = a * a;
   int big = a > 1073741824.0f;
   float w = a + z / (1.0f + WEFT_LIBM(sqrtf)(1.0f + z));
@@ -333,7 +326,7 @@ WEFT_MATH_FN float weft_asinh_f32(float x) {
   return a < 0.000244140625f ? x : weft_signed_f32_(y, x);
 }
 /* With t = x - 1, acosh x = log(1 + t + sqrt(2 t + t^2)); what rounding this sum lost is added to f. */
-WEFT_MATH_FN float weft_acosh_f32(float x) {
+WEFT_LANE float weft_acosh_f32(float x) {
   float t = x - 1.0f, root = WEFT_LIBM(sqrtf)(weft_fma_f32(t, t, t + t)), w = root + t;
   int big = x > 1073741824.0f;
   float lost = big ? 0.0f : t - (w - root), e, s, f = weft_log1p_split_f32_(big ? x : w, &e, &s);
@@ -345,7 +338,7 @@ WEFT_MATH_FN float weft_acosh_f32(float x) {
 
 /* With E = 2^e at most 1.7 times away from (1 + a) / (1 - a), s = ((1 + a) - E (1 - a)) / ((1 + a) + E (1 - a)):
  * atanh a = e log(2) / 2 + atanh s. For e = 0 s is a. */
-WEFT_MATH_FN float weft_atanh_f32(float x) {
+WEFT_LANE float weft_atanh_f32(float x) {
   float a = weft_magnitude_f32_(x), u = 1.0f + a, v = 1.0f - a;
   uint32_t k = (weft_bits_f32(u) - weft_bits_f32(v) + 0x00200000u) & 0xff800000u;
   float scaled = weft_frombits_f32(weft_bits_f32(v) + k); /* E (1 - a) */
@@ -367,7 +360,7 @@ WEFT_MATH_FN float weft_atanh_f32(float x) {
 /* ---- powers ----------------------------------------------------------------------------------------- */
 
 /* exp2(y log2 x) with the logarithm and the product in double: their error is far below what float shows. */
-WEFT_MATH_FN float weft_pow_f32(float x, float y) {
+WEFT_LANE float weft_pow_f32(float x, float y) {
   float a = weft_magnitude_f32_(x), d, e, f = weft_log_split_f32_(weft_normal_f32_(a, &d), &e);
   e = a < WEFT_INF_f32 ? e + d : a;
   e = a == 0 ? -WEFT_INF_f32 : e;
@@ -400,7 +393,7 @@ WEFT_MATH_FN float weft_pow_f32(float x, float y) {
 
 /* |x| = 2^(3k) M, M between 1/2 and 4: z, a polynomial times 1, 2^(1/3) or 2^(-1/3), is M^(-1/3) to 2^-14.7, M z^2 the
  * cube root to 2^-13.7, and a step of Newton with the residual M - y^3 gives the rest. */
-WEFT_MATH_FN float weft_cbrt_f32(float x) {
+WEFT_LANE float weft_cbrt_f32(float x) {
   float a = weft_magnitude_f32_(x);
   int tiny = a < 1.17549435e-38f;
   uint32_t u = weft_bits_f32(a * (tiny ? 16777216.0f : 1.0f));
@@ -426,7 +419,7 @@ WEFT_MATH_FN float weft_cbrt_f32(float x) {
 /* ---- the error function ----------------------------------------------------------------------------- */
 
 /* erf(x) / x - 1, z = x^2: [0, 0.93], 2^-25.8 */
-WEFT_MATH_FN float weft_erf_poly_f32_(float z) {
+WEFT_LANE float weft_erf_poly_f32_(float z) {
   float p = -0.000595897087f;
   p = weft_fma_f32(p, z, 0.00498725241f);
   p = weft_fma_f32(p, z, -0.0267629158f);
@@ -435,7 +428,7 @@ WEFT_MATH_FN float weft_erf_poly_f32_(float z) {
   return weft_fma_f32(p, z, 0.128379151f);
 }
 /* Up to 0.93 by that, above 1 - exp(-P(x)) */
-WEFT_MATH_FN float weft_erf_f32(float x) {
+WEFT_LANE float weft_erf_f32(float x) {
   const float magic = WEFT_MAGIC_F32_ + 127.0f;
   float a = weft_magnitude_f32_(x), p = weft_fma_f32(weft_erf_poly_f32_(a * a), a, a);
   float b = weft_at_most_f32_(a, 3.95f), q = -0.000194787252f; /* [0.93, 3.95], 2^-29 */
@@ -457,7 +450,7 @@ WEFT_MATH_FN float weft_erf_f32(float x) {
  * Schonfelder, Chebyshev expansions for the error and related functions, 1978), without 2^n; *scale - magic is n. What
  * rounding lost in a^2, t (by -H' / H, nearly 0.7) and 1 / (a + 9/4) goes into the argument of exp, where 1 + l is
  * exp(l) for such small l. */
-WEFT_MATH_FN float weft_erfc_core_f32_(float a, float magic, float *scale) {
+WEFT_LANE float weft_erfc_core_f32_(float a, float magic, float *scale) {
   float high = a * a, sum = a + 2.25f, d = 1.0f / sum, lost = -d * (a - (sum - 2.25f)), p = d * 4.5f, t = 1.0f - p;
 #if WEFT_FUSED_F32_
   float low = weft_fma_f32(a, a, -high);
@@ -492,16 +485,16 @@ WEFT_MATH_FN float weft_erfc_core_f32_(float a, float magic, float *scale) {
   return g + weft_fma_f32(g, r, weft_fma_f32(g, r * r * weft_exp_tail_f32_(r), more));
 }
 /* g, or 2 - g where x is negative */
-WEFT_MATH_FN float weft_erfc_side_f32_(float g, float x) {
+WEFT_LANE float weft_erfc_side_f32_(float g, float x) {
   uint32_t sign = weft_bits_f32(x) & 0x80000000u;
   return weft_frombits_f32(weft_bits_f32(g) | sign) + (1.0f - weft_frombits_f32(sign | 0x3f800000u));
 }
-WEFT_MATH_FN int32_t weft_erfc_is_hard_f32(float x) { return !(x <= 9.0f); } /* a denormal result, or nearly */
-WEFT_MATH_FN float weft_erfc_fast_f32(float x) {
+WEFT_LANE int32_t weft_erfc_is_hard_f32(float x) { return !(x <= 9.0f); } /* a denormal result, or nearly */
+WEFT_LANE float weft_erfc_fast_f32(float x) {
   float m, g = weft_erfc_core_f32_(weft_at_most_f32_(weft_magnitude_f32_(x), 9.0f), WEFT_MAGIC_F32_, &m);
   return weft_erfc_side_f32_(weft_frombits_f32(weft_bits_f32(g) + (weft_bits_f32(m) << 23)), x);
 }
-WEFT_MATH_FN float weft_erfc_f32(float x) {
+WEFT_LANE float weft_erfc_f32(float x) {
   float a = weft_magnitude_f32_(x), m, g = weft_erfc_core_f32_(a > 10.1f ? 10.1f : a, WEFT_MAGIC_F32_ + 191.0f, &m);
   float s = weft_frombits_f32(weft_bits_f32(m) << 23); /* 2^(n + 64) */
   return weft_erfc_side_f32_(g * s * 5.42101086e-20f, x);
@@ -509,7 +502,7 @@ WEFT_MATH_FN float weft_erfc_f32(float x) {
 
 /* x times a polynomial in w = -log((1 - x) (1 + x)), and from 5 on in sqrt(w) (Giles, Approximating the erfinv
  * function, 2011). */
-WEFT_MATH_FN float weft_erfinv_f32(float x) {
+WEFT_LANE float weft_erfinv_f32(float x) {
   float e, f = weft_log_split_f32_((1.0f - x) * (1.0f + x), &e);
   float w = -weft_fma_f32(e, WEFT_LN2_F32_, weft_log_poly_f32_(f));
   float v = w - 2.5f, p = 2.81257115e-08f; /* [0, 5], 2^-23.3 */

@@ -23,15 +23,6 @@
 #define WEFT_HAS_FMA_F64_ 0
 #endif
 
-/* A function of one lane: in its loop always, or the loop would not become vectors. */
-#ifndef WEFT_LANE
-#ifdef __CUDACC__
-#define WEFT_LANE WEFT_FN
-#else
-#define WEFT_LANE WEFT_FN __attribute__((always_inline))
-#endif
-#endif
-
 #define WEFT_MAGIC_f64_ 0x1.8p52
 #define WEFT_SIGN_f64_ 0x8000000000000000ull
 #define WEFT_LN2_HI_f64_ 0x1.62e42feep-1 /* 32 bits: times an integer of 21 bits it is exact */

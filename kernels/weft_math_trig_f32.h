@@ -12,12 +12,12 @@
 #if WEFT_FUSED_F32_
 #define WEFT_SIN_LIMIT_F32_ 65536.0f
 #define WEFT_TAN_LIMIT_F32_ 6000.0f
-WEFT_MATH_FN float weft_quarter_f32_(float n, float x) {
+WEFT_LANE float weft_quarter_f32_(float n, float x) {
   x = weft_fma_f32(n, -1.57079625f, x);
   x = weft_fma_f32(n, -7.54978942e-08f, x);
   return weft_fma_f32(n, -5.39030253e-15f, x);
 }
-WEFT_MATH_FN float weft_two_parts_f32_(float n, float x, float *rest) {
+WEFT_LANE float weft_two_parts_f32_(float n, float x, float *rest) {
   x = weft_fma_f32(n, -1.57079625f, x);
   float r = weft_fma_f32(n, -7.54953362e-08f, x);
   *rest = weft_fma_f32(n, -2.56334407e-12f, weft_fma_f32(n, -7.54953362e-08f, x - r));
@@ -26,20 +26,20 @@ WEFT_MATH_FN float weft_two_parts_f32_(float n, float x, float *rest) {
 #else
 #define WEFT_SIN_LIMIT_F32_ 6000.0f
 #define WEFT_TAN_LIMIT_F32_ 6000.0f
-WEFT_MATH_FN float weft_two_parts_f32_(float n, float x, float *rest) {
+WEFT_LANE float weft_two_parts_f32_(float n, float x, float *rest) {
   x = (x - n * 1.5703125f) - n * 0.000483751297f;
   float p = n * 7.54953362e-08f, r = x - p;
   *rest = ((x - r) - p) - n * 2.56328292e-12f;
   return r;
 }
-WEFT_MATH_FN float weft_quarter_f32_(float n, float x) {
+WEFT_LANE float weft_quarter_f32_(float n, float x) {
   float rest, r = weft_two_parts_f32_(n, x, &rest);
   return r + rest;
 }
 #endif
 
 /* r between -pi/4 and pi/4, of a quadrant counted in the low bits of k: sin(r + k pi/2) */
-WEFT_MATH_FN float weft_sin_poly_f32_(float r, uint32_t k) {
+WEFT_LANE float weft_sin_poly_f32_(float r, uint32_t k) {
   float z = r * r, s = -0.000195078843f, c = 2.44321018e-05f; /* sin r: 2^-27.8; cos r: 2^-33 */
   s = weft_fma_f32(s, z, 0.00833210628f);
   s = weft_fma_f32(s, z, -0.166666538f);
@@ -51,7 +51,7 @@ WEFT_MATH_FN float weft_sin_poly_f32_(float r, uint32_t k) {
   return weft_frombits_f32(weft_bits_f32(k & 1u ? c : s) ^ ((k << 30) & 0x80000000u));
 }
 /* tan(r + rest + k pi/2), r between -pi/4 and pi/4: 2^-25.7 */
-WEFT_MATH_FN float weft_tan_poly_f32_(float r, float rest, uint32_t k) {
+WEFT_LANE float weft_tan_poly_f32_(float r, float rest, uint32_t k) {
   float z = r * r, p = 0.00940335169f;
   p = weft_fma_f32(p, z, 0.00309088826f);
   p = weft_fma_f32(p, z, 0.0244472288f);
@@ -63,24 +63,24 @@ WEFT_MATH_FN float weft_tan_poly_f32_(float r, float rest, uint32_t k) {
   return k & 1u ? weft_fma_f32(q, q * ((r - t) + p), q) : t; /* -1 / (t + d) is q + q^2 d */
 }
 
-WEFT_MATH_FN float weft_sin_fast_f32(float x) {
+WEFT_LANE float weft_sin_fast_f32(float x) {
   float a = weft_magnitude_f32_(x), t = weft_fma_f32(a, 0.636619747f, WEFT_MAGIC_F32_); /* 2/pi */
   return weft_flip_f32_(weft_sin_poly_f32_(weft_quarter_f32_(t - WEFT_MAGIC_F32_, a), weft_bits_f32(t)), x);
 }
-WEFT_MATH_FN float weft_cos_fast_f32(float x) {
+WEFT_LANE float weft_cos_fast_f32(float x) {
   float a = weft_magnitude_f32_(x), t = weft_fma_f32(a, 0.636619747f, WEFT_MAGIC_F32_);
   return weft_sin_poly_f32_(weft_quarter_f32_(t - WEFT_MAGIC_F32_, a), weft_bits_f32(t) + 1u);
 }
-WEFT_MATH_FN float weft_tan_fast_f32(float x) {
+WEFT_LANE float weft_tan_fast_f32(float x) {
   float a = weft_magnitude_f32_(x), t = weft_fma_f32(a, 0.636619747f, WEFT_MAGIC_F32_);
   float rest, r = weft_two_parts_f32_(t - WEFT_MAGIC_F32_, a, &rest);
   return weft_flip_f32_(weft_tan_poly_f32_(r, rest, weft_bits_f32(t)), x);
 }
-WEFT_MATH_FN int32_t weft_sin_is_hard_f32(float x) {
+WEFT_LANE int32_t weft_sin_is_hard_f32(float x) {
   return weft_magnitude_f32_(x) > WEFT_SIN_LIMIT_F32_;
 }
-WEFT_MATH_FN int32_t weft_cos_is_hard_f32(float x) { return weft_sin_is_hard_f32(x); }
-WEFT_MATH_FN int32_t weft_tan_is_hard_f32(float x) { return weft_magnitude_f32_(x) > WEFT_TAN_LIMIT_F32_; }
+WEFT_LANE int32_t weft_cos_is_hard_f32(float x) { return weft_sin_is_hard_f32(x); }
+WEFT_LANE int32_t weft_tan_is_hard_f32(float x) { return weft_magnitude_f32_(x) > WEFT_TAN_LIMIT_F32_; }
 
 /* |x| = r + k pi/2, k mod 4, for finite |x| >= 4096: the 24 bits of x times those 96 bits of 1/pi that count (Payne and
  * Hanek, Radian reduction for trigonometric functions, 1983). */
@@ -123,7 +123,7 @@ WEFT_FN float weft_tan_f32(float x) {
 /* ---- inverse trigonometric functions ------------------------------------------------------------------ */
 
 /* asin(s) - s, z = s^2: [0, 1/2], 2^-27.6 */
-WEFT_MATH_FN float weft_asin_poly_f32_(float s, float z) {
+WEFT_LANE float weft_asin_poly_f32_(float s, float z) {
   float p = 0.0421583056f;
   p = weft_fma_f32(p, z, 0.0241847783f);
   p = weft_fma_f32(p, z, 0.0454691499f);
@@ -132,7 +132,7 @@ WEFT_MATH_FN float weft_asin_poly_f32_(float s, float z) {
   return s * z * p;
 }
 /* Above 1/2 by asin a = pi/2 - 2 asin(sqrt((1 - a) / 2)) */
-WEFT_MATH_FN float weft_asin_f32(float x) {
+WEFT_LANE float weft_asin_f32(float x) {
   float a = weft_magnitude_f32_(x), h = weft_fma_f32(a, -0.5f, 0.5f);
   int above = a > 0.5f;
   float z = above ? h : a * a, s = above ? WEFT_LIBM(sqrtf)(h) : a, p = weft_asin_poly_f32_(s, z);
@@ -140,7 +140,7 @@ WEFT_MATH_FN float weft_asin_f32(float x) {
   y += lost - (p + p + 4.37113883e-08f);
   return weft_signed_f32_(above ? y : s + p, x);
 }
-WEFT_MATH_FN float weft_acos_f32(float x) {
+WEFT_LANE float weft_acos_f32(float x) {
   float a = weft_magnitude_f32_(x), h = weft_fma_f32(a, -0.5f, 0.5f);
   int above = a > 0.5f;
   float z = above ? h : a * a, s = above ? WEFT_LIBM(sqrtf)(h) : x, p = weft_asin_poly_f32_(s, z);
@@ -150,7 +150,7 @@ WEFT_MATH_FN float weft_acos_f32(float x) {
 }
 
 /* atan(t) - t: [0, 1], 2^-28 */
-WEFT_MATH_FN float weft_atan_poly_f32_(float t) {
+WEFT_LANE float weft_atan_poly_f32_(float t) {
   float z = t * t, p = -0.00178265269f;
   p = weft_fma_f32(p, z, 0.0108681899f);
   p = weft_fma_f32(p, z, -0.0310964305f);
@@ -163,14 +163,14 @@ WEFT_MATH_FN float weft_atan_poly_f32_(float t) {
   return t * z * p;
 }
 /* Above 1 by atan a = pi/2 + atan(-1 / a) */
-WEFT_MATH_FN float weft_atan_f32(float x) {
+WEFT_LANE float weft_atan_f32(float x) {
   uint32_t u = weft_bits_f32(x) & 0x7fffffffu, one = 0x3f800000u, above = (uint32_t)((int32_t)(one - u) >> 31);
   float t = weft_frombits_f32(u < one ? u : one) / weft_frombits_f32(u < one ? one : u);
   t = weft_frombits_f32(weft_bits_f32(t) | (above & 0x80000000u));
   float y = weft_frombits_f32(above & 0x3fc90fdbu) + t; /* pi/2 = 1.57079637 - 4.37113883e-08 */
   return weft_signed_f32_(y + (weft_atan_poly_f32_(t) - weft_frombits_f32(above & 0x333bbd2eu)), x);
 }
-WEFT_MATH_FN float weft_atan2_f32(float y, float x) {
+WEFT_LANE float weft_atan2_f32(float y, float x) {
   uint32_t u = weft_bits_f32(y) & 0x7fffffffu, v = weft_bits_f32(x) & 0x7fffffffu;
   uint32_t above = (uint32_t)((int32_t)(v - u) >> 31), left = (uint32_t)((int32_t)weft_bits_f32(x) >> 31);
   uint32_t greater = u < v ? v : u;
