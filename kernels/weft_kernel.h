@@ -14,6 +14,7 @@
 
 #define WEFT_BLOCK 1024 /* elements of a reduction between two flushes of its lanes (docs/numerics.md) */
 #define WEFT_PART 256   /* and of a block between two flushes into its lanes */
+#define WEFT_SHIFT 16   /* consecutive elements, at each of four places in a block, whose mean is its shift */
 #define WEFT_TILE 128   /* columns of a column reduction worked on at once */
 #define WEFT_STRIP 256  /* elements after which it is asked whether an argument was hard for a fast function */
 
@@ -79,6 +80,23 @@ WEFT_JOIN(f64, double)
     }
 WEFT_JOIN_PARTS(c64, weft_c64, f32)
 WEFT_JOIN_PARTS(c128, weft_c128, f64)
+
+/* Sums of squared deviations from the mean. A block of n elements x is read about a shift that lies among them: d is the sum
+ * of x - shift, s that of its squares. Blocks, each with its mean shift + step, are joined as by Chan, Golub and LeVeque
+ * ("Updating formulae and a pairwise algorithm for computing sample variances", 1979); the mean so far is mean + rest, `sum`
+ * and `low` are as above. What overflowed is infinite, what holds an infinity or NaN is NaN: as sum((x - mean) ** 2). */
+#define WEFT_DEVSQ(D, T, MOST)                                                                          \
+    WEFT_LANE T weft_devsq_block_##D(T d, T s, T n) {                                                   \
+        T c = d * (d / n), m = s - (c < MOST ? c : MOST);                                               \
+        return (m > 0 ? m : 0) + (d - d);                                                               \
+    }                                                                                                   \
+    WEFT_LANE void weft_devsq_join_##D(T *sum, T *low, T *mean, T *rest, T m, T shift, T step, T before, T n) { \
+        T w = n / (before + n), gap = (shift - *mean) + (step - *rest);                                 \
+        weft_join_##D(mean, rest, gap * w);                                                             \
+        weft_join_##D(sum, low, m + gap * (gap * (before * w)));                                        \
+    }
+WEFT_DEVSQ(f32, float, 0x1.fffffep127f)
+WEFT_DEVSQ(f64, double, 0x1.fffffffffffffp1023)
 
 #ifndef WEFT_DEVICE
 /* Sizes in memory. INT64_MAX stands for more than an int64 counts and stays that, whatever is done to it (no times that

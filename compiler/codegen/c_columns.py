@@ -10,9 +10,10 @@ from ..ir import lengths
 from ..ir.dtypes import DTYPES
 from ..ir.node import Node, build
 from . import scalar
-from .c_loops import ROLLED, LoopPrinter, compensated, join, joined, lanes, place_type
+from .c_loops import ROLLED, LoopPrinter, place_type
 from .expressions import Scope, Text, strip
 from .nests import acc_node, acc_type, hoist, rounded, start_of, value_type
+from .tracks import SAMPLES, Track, finish, join, joined, joining, lanes, parts, shifted, tracks
 
 OVER = "for (int64_t c = 0; c < width; c++)"
 TILE = 128  # WEFT_TILE of kernels/weft_kernel.h
@@ -70,8 +71,8 @@ class ColumnPrinter(LoopPrinter):
         out("const int64_t o = u / blocks, b = u % blocks * WEFT_BLOCK;")
         last = self.tile_of_columns(out, inner, loop)
         self.column_block(out, inner, fold, [], last, extent)
-        for k, a in enumerate(accs, 1):
-            out(f"{OVER} s{k}[u * WEFT_TILE + c] = all{a.attr('acc')}[0][c];")
+        for k, left in enumerate((x for a in accs for x in left_by(a)), 1):
+            out(f"{OVER} s{k}[u * WEFT_TILE + c] = {left};")
         out.close()
 
     def join_columns(self, out: Text, scope: Scope, loop: Node) -> None:
@@ -87,8 +88,12 @@ class ColumnPrinter(LoopPrinter):
         last = self.tile_of_columns(out, inner, loop)
         self.column_accumulators(out, accs)
         out.open("for (int64_t b = 0; b < blocks; b++)")
-        for k, a in enumerate(accs, 1):
-            out(f"{OVER} {join(a, f's{k}[(o * blocks + b) * WEFT_TILE + c]', '[c]', 'b')}")
+        k, start = 1, "b * WEFT_BLOCK"
+        for a in accs:
+            left = [f"s{k + m}[(o * blocks + b) * WEFT_TILE + c]" for m in range(len(parts(a)))]
+            count = f"weft_min64(WEFT_BLOCK, {extent} - {start})"
+            out(f"{OVER} {join(a, left, '[c]', start if shifted(a) else 'b', count)}")
+            k += len(left)
         out.close()
         self.column_results(out, inner, accs)
         for s in stores:
@@ -143,10 +148,10 @@ class ColumnPrinter(LoopPrinter):
                 out(f"at{n}[0][c] += -({place_type(s)})WEFT_BETTER(v{n}, into{n}[c]) & (row{n} - at{n}[0][c]);")
                 out(f"into{n}[c] = {strip(scalar.fold_text('max', s.attr('dtype'), f'into{n}[c]', f'v{n}'))};")
                 continue
-            out(
-                f"into{n}[c] = "
-                f"{strip(scalar.fold_text(s.attr('fold'), s.attr('dtype'), f'into{n}[c]', inner[s.inputs[0]]))};"
-            )
+            if shifted(s):
+                out(f"const {value_type(s)} d{n} = {inner[s.inputs[0]]} - shift{n}[c];")
+            for t in tracks([s]):
+                out(f"into{t.name}[c] = {t.step(f'into{t.name}[c]', t.value or inner[s.inputs[0]])};")
         out.close()
 
     def column_stage(self, out: Text, scope: Scope, loop: Node, last: int) -> None:
@@ -167,9 +172,7 @@ class ColumnPrinter(LoopPrinter):
         out.open(f"for (int64_t b = 0; b < {extent}; b += WEFT_BLOCK)")
         self.column_block(out, scope, loop, stores, last, extent)
         for a in accs:
-            n = a.attr("acc")
-            block = f"lane{n}[0][c]" if a.attr("fold") == "argmax" else f"all{n}[0][c]"
-            out(f"{OVER} {join(a, block, '[c]', 'b')}")
+            out(f"{OVER} {join(a, left_by(a), '[c]', 'b', 'e - b')}")
         out.close()
         self.column_results(out, scope, accs)
 
@@ -178,11 +181,9 @@ class ColumnPrinter(LoopPrinter):
             n, start = a.attr("acc"), start_of(a)
             out(f"{acc_type(a)} acc{n}[WEFT_TILE];")
             out(f"{OVER} acc{n}[c] = {start};")
-            if a.attr("fold") == "argmax":
-                out(f"{value_type(a)} best{n}[WEFT_TILE];")
-            if compensated(a):
-                out(f"{acc_type(a)} low{n}[WEFT_TILE];")
-                out(f"{OVER} low{n}[c] = {start};")
+            for kind, name, first in joining(a, start):
+                out(f"{kind} {name}[WEFT_TILE];")
+                out(f"{OVER} {name}[c] = {first};")
 
     def column_results(self, out: Text, scope: Scope, accs: list[Node]) -> None:
         for a in accs:
@@ -207,31 +208,83 @@ class ColumnPrinter(LoopPrinter):
             if a.attr("fold") == "argmax":  # the first of the largest, in whatever order: no lanes
                 out(f"{value_type(a)} lane{n}[1][WEFT_TILE];")
                 out(f"{place_type(a)} at{n}[1][WEFT_TILE];")
-                out(f"{OVER} lane{n}[0][c] = {self.start(a)}, at{n}[0][c] = 0;")
+                out(f"{OVER} lane{n}[0][c] = {start_of_lane(a)}, at{n}[0][c] = 0;")
                 continue
-            out(f"{value_type(a)} lane{n}[{lanes(a)}][WEFT_TILE], all{n}[{lanes(a)}][WEFT_TILE];")
-            out(f"for (int l = 0; l < {used(a)}; l++) {OVER} all{n}[l][c] = {self.start(a)};")
+            for t in tracks([a]):
+                out(f"{t.type} lane{t.name}[{t.lanes}][WEFT_TILE], all{t.name}[{t.lanes}][WEFT_TILE];")
+                out(f"for (int l = 0; l < {used(a)}; l++) {OVER} all{t.name}[l][c] = {t.start};")
+        self.column_shifts(out, inner, [a for a in accs if shifted(a)], k, last)
         out.open("for (int64_t p = b; p < e; p += WEFT_PART)")
         out("const int64_t f = weft_min64(p + WEFT_PART, e);")
-        laned = [a for a in accs if a.attr("fold") != "argmax"]
-        for a in laned:
-            out(f"for (int l = 0; l < {used(a)}; l++) {OVER} lane{a.attr('acc')}[l][c] = {self.start(a)};")
+        laned = tracks([a for a in accs if a.attr("fold") != "argmax"])
+        for t in laned:
+            out(f"for (int l = 0; l < {used(t.acc)}; l++) {OVER} lane{t.name}[l][c] = {t.start};")
         out.open(f"for (int64_t i{k} = p; i{k} < f; i{k}++)")
         for a in accs:
             n = a.attr("acc")
             row = "0" if a.attr("fold") == "argmax" else f"(i{k} - p) % {lanes(a)}"
-            out(f"{value_type(a)} *restrict const into{n} = lane{n}[{row}];")
+            for t in tracks([a]):
+                out(f"{t.type} *restrict const into{t.name} = lane{t.name}[{row}];")
             if a.attr("fold") == "argmax":
                 out(f"const {place_type(a)} row{n} = ({place_type(a)})(i{k} - b);")
         self.over_columns(out, inner, last, stores, accs)
         out.close()
-        for a in laned:
-            n = a.attr("acc")
-            step = scalar.fold_text(a.attr("fold"), a.attr("dtype"), f"all{n}[l][c]", f"lane{n}[l][c]")
-            out(f"for (int l = 0; l < {used(a)}; l++) {OVER} all{n}[l][c] = {strip(step)};")
+        for t in laned:
+            step = t.step(f"all{t.name}[l][c]", f"lane{t.name}[l][c]")
+            out(f"for (int l = 0; l < {used(t.acc)}; l++) {OVER} all{t.name}[l][c] = {step};")
         out.close()
-        for a in laned:
+        for t in laned:
+            self.column_tree(out, t, f"all{t.name}", used(t.acc))
+        for a in filter(shifted, accs):
             n = a.attr("acc")
-            step = scalar.fold_text(a.attr("fold"), a.attr("dtype"), f"all{n}[l][c]", f"all{n}[l + h][c]")
-            out(f"for (int h = {used(a)} / 2; h; h /= 2) for (int l = 0; l < h; l++)")
-            out(f"    {OVER} all{n}[l][c] = {strip(step)};")
+            out(f"{OVER} {{ {' '.join(finish(a, f'all{n}[0][c]', f'all{n}d[0][c]', 'e - b'))} }}")
+
+    def column_tree(self, out: Text, t: Track, have: str, width: str) -> None:
+        out(f"for (int h = {width} / 2; h; h /= 2) for (int l = 0; l < h; l++)")
+        out(f"    {OVER} {have}[l][c] = {t.step(f'{have}[l][c]', f'{have}[l + h][c]')};")
+
+    def column_shifts(self, out: Text, inner: Scope, accs: list[Node], k: int, last: int) -> None:
+        """`shift` of each column: as LoopPrinter.shifts."""
+        if not accs:
+            return
+        out("const int many = e - b >= WEFT_SHIFT;")
+        out("const int64_t far = many ? (e - b - WEFT_SHIFT) / 3 : 0;")
+        for a in accs:
+            n, t = a.attr("acc"), value_type(a)
+            out(f"const {t} each{n} = many ? ({t}){1 / SAMPLES} : 1;")
+            out(f"{t} some{n}[2 * WEFT_SHIFT][WEFT_TILE];")
+            out(f"for (int l = 0; l < (many ? 2 * WEFT_SHIFT : 1); l++) {OVER} some{n}[l][c] = 0;")
+        out.open("for (int r = 0; r < (many ? 4 * WEFT_SHIFT : 1); r++)")
+        out("const int q = r / WEFT_SHIFT, l = r % WEFT_SHIFT;")
+        out(f"const int64_t i{k} = b + q * far + l;")
+        for a in accs:
+            n = a.attr("acc")
+            out(f"{value_type(a)} *restrict const into{n} = some{n}[q / 2 * WEFT_SHIFT + l];")
+        out("#pragma GCC ivdep")
+        out(ROLLED)
+        out.open(OVER)
+        out(f"const int64_t i{last} = first + c;")
+        one = inner.inner()
+        one.bind(build("index", index=last), f"i{last}")
+        one.emit(out, [v for a in accs for v in a.inputs])
+        for a in accs:
+            n = a.attr("acc")
+            out(f"into{n}[c] += {one[a.inputs[0]]} * each{n};")
+        out.close()
+        out.close()
+        for a in accs:
+            n = a.attr("acc")
+            self.column_tree(out, tracks([a])[1], f"some{n}", "(many ? 2 * WEFT_SHIFT : 1)")
+            out(f"const {value_type(a)} *const shift{n} = some{n}[0];")
+
+
+def start_of_lane(a: Node) -> str:
+    return tracks([a])[0].start
+
+
+def left_by(a: Node) -> list[str]:
+    """What a block leaves of an accumulator of each column, as `parts` lists it."""
+    n = a.attr("acc")
+    if a.attr("fold") == "argmax":
+        return [f"lane{n}[0][c]", f"at{n}[0][c]"]
+    return [f"all{n}[0][c]", *([f"shift{n}[c]", f"all{n}d[0][c]"] if shifted(a) else [])]

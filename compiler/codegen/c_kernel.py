@@ -11,9 +11,10 @@ from ..ir.node import Node, build, topological
 from ..lower.kernel import Nest
 from . import scalar
 from .c_columns import TILE, ColumnPrinter
-from .c_loops import ROLLED, compensated, joined
+from .c_loops import ROLLED, left_by
 from .expressions import Scope, Text, strip
 from .nests import acc_node, acc_type, accumulates, hoist, rounded, start_of, value_type, wide
+from .tracks import compensated, join, joined, joining, parts, shifted
 from .work import CHUNK, element_work, round_work
 
 GAP = 128  # bytes between the scratch rows of two workers
@@ -64,12 +65,11 @@ class KernelPrinter(ColumnPrinter):
                     blocks = _ceildiv(s.inputs[0])
                     for a in s.inputs[1:]:
                         if a.op == "accumulate":
-                            out.append((wide(a.attr("dtype")), blocks))
-                            if a.attr("fold") == "argmax":
-                                out.append(("int64", blocks))
+                            out += [(d, blocks) for d in parts(a)]
         fold = self.fold_alone()
         if fold is not None:
-            out += [(wide(a.attr("dtype")), lengths.scale(self.column_blocks(), TILE)) for a in fold.inputs[1:]]
+            columns = lengths.scale(self.column_blocks(), TILE)
+            out += [(d, columns) for a in fold.inputs[1:] for d in parts(a)]
         return out
 
     def text(self) -> str:
@@ -299,9 +299,16 @@ class KernelPrinter(ColumnPrinter):
                 )
                 part += 2
             else:
-                out(f"s{part}[o] = block{n};")
+                for m, left in enumerate(left_by(a)):
+                    out(f"s{part + m}[o] = {left};")
                 ends.append(f"a->acc{n} = {extent} > 0 ? a->s{part}[0] : {start_of(a)};")
-                if compensated(a):
+                if shifted(a):
+                    ends += [f"{kind} {name} = {value};" for kind, name, value in joining(a, start_of(a))]
+                    left = [f"a->s{part + m}[o]" for m in range(len(parts(a)))]
+                    first, acc = "o * WEFT_BLOCK", f"a->acc{n}"
+                    step = join(a, left, "", first, f"weft_min64(WEFT_BLOCK, {extent} - {first})", acc)
+                    ends.append(f"for (int64_t o = 0; o < {blocks}; o++) {step}")
+                elif compensated(a):
                     ends.append(f"{value_type(a)} low{n} = {start_of(a)};")
                     call = scalar.call("join", wide(a.attr("dtype")), f"&a->acc{n}", f"&low{n}", f"a->s{part}[o]")
                     ends.append(f"for (int64_t o = 1; o < {blocks}; o++) {call};")
@@ -311,7 +318,7 @@ class KernelPrinter(ColumnPrinter):
                 done = rounded(a, joined(a, f"a->acc{n}", f"low{n}"))
                 if done != f"a->acc{n}":
                     ends.append(f"a->acc{n} = {done};")
-                part += 1
+                part += len(parts(a))
             known.bind(acc_node(a), f"acc{n}")
         out.close()
         grain = 1 + CHUNK // (1024 * element_work(body, k))

@@ -11,12 +11,12 @@ import itertools
 from collections.abc import Callable
 
 from ...runtime.errors import InternalError
-from ..ir.dtypes import DTYPES
 from ..ir.node import Node, build
 from ..lower.kernel import Nest
 from . import scalar
 from .expressions import Scope, Text, strip
 from .nests import acc_node, acc_type, hoist, rounded, start_of, value_type, values_of, whole, wide
+from .tracks import SAMPLES, Track, finish, join, joined, joining, lanes, shifted, tracks
 
 # In front of an inner loop: gcc -O3 else unrolls it before it vectorises, where its length is constant. Folds get up to
 # eight times slower by that, and what is conditional gets wrong: gcc 12 makes of neighbouring conditional loads masked
@@ -26,35 +26,15 @@ from .nests import acc_node, acc_type, hoist, rounded, start_of, value_type, val
 #         for (long c = 0; c < 12; c++) o[r * 12 + c] = a[r * 12 + c] > 0 ? b[r * 12 + c] : 0;
 ROLLED = "#pragma GCC unroll 1"
 
-def lanes(acc: Node) -> int:
-    """Lanes of a reduction, by its dtype alone whatever else shares the loop: a 64-byte vector."""
-    return 16 if acc.attr("dtype") in ("float32", "float16", "bfloat16") else 8
-
-
-def fold_of(a: Node) -> str:
-    """The fold of a block's lanes: an argmax is that of max, whose place is searched for afterwards."""
-    return "max" if a.attr("fold") == "argmax" else a.attr("fold")
-
-
-def compensated(a: Node) -> bool:
-    """Whether blocks are joined with what rounding took of each addition kept: sums of floats."""
-    return a.attr("fold") == "sum" and DTYPES[a.attr("dtype")].kind in "fc"
-
-
-def joined(a: Node, acc: str, low: str) -> str:
-    """The value of an accumulator when all blocks are in."""
-    return scalar.call("joined", wide(a.attr("dtype")), acc, low) if compensated(a) else acc
-
 
 def place_type(acc: Node) -> str:
     """The C type of an argmax's place within a block of a column: as wide as its values, so that lanes are."""
     return "int64_t" if value_type(acc) in ("double", "int64_t", "uint64_t") else "int32_t"
 
 
-def lane(acc: Node, element: str, width: int) -> str:
-    """Where element `element + l` of a block goes, l < width: its lane is its number modulo the accumulator's lanes."""
-    own = lanes(acc)
-    return "l" if own == width else f"{element} % {own} + l"
+def lane(t: Track, element: str, width: int) -> str:
+    """Where element `element + l` of a block goes, l < width: its lane is its number modulo the track's lanes."""
+    return "l" if t.lanes == width else f"{element} % {t.lanes} + l"
 
 
 class LoopPrinter:
@@ -146,10 +126,8 @@ class LoopPrinter:
             return
         for a in accs:
             out(f"{acc_type(a)} acc{a.attr('acc')} = {start_of(a)};")
-            if a.attr("fold") == "argmax":
-                out(f"{value_type(a)} best{a.attr('acc')} = {scalar.identity('argmax', wide(a.attr('dtype')))};")
-            if compensated(a):
-                out(f"{acc_type(a)} low{a.attr('acc')} = {start_of(a)};")
+            for kind, name, first in joining(a, start_of(a)):
+                out(f"{kind} {name} = {first};")
         out.open(f"for (int64_t b = 0; b < {extent}; b += WEFT_BLOCK)")
         self.block_of(out, inner, body, accs, k, "b", f"weft_min64(b + WEFT_BLOCK, {extent})")
         for a in accs:
@@ -160,7 +138,7 @@ class LoopPrinter:
                 out(f"best{n} = block{n}, acc{n} = b + at{n};")
                 out.close()
             else:
-                out(join(a, f"block{n}", "", "b"))
+                out(join(a, left_by(a), "", "b", "e - b"))
         out.close()
         for a in accs:
             n = a.attr("acc")
@@ -179,59 +157,102 @@ class LoopPrinter:
         maximum stores under a mask, and whoever reads those at once waits for them.
         """
         out(f"const int64_t e = {stop};")
-        for a in accs:
-            n = a.attr("acc")
-            out(f"{value_type(a)} lane{n}[{lanes(a)}], end{n}[{lanes(a)}], all{n}[{lanes(a)}];")
+        laned = tracks(accs)
+        for t in laned:
+            out(f"{t.type} lane{t.name}[{t.lanes}], end{t.name}[{t.lanes}], all{t.name}[{t.lanes}];")
         inner = inner.inner()
+        self.shifts(out, inner, [a for a in accs if shifted(a)], k, start)
         flags = inner.hard_flags(values_of(body)) if not self.in_place else []
         self.declare(out, flags)
         for fast in (True, False) if flags else (False,):
             if flags:
                 out.open("" if fast else f"if ({' | '.join(flags)})")
-            self.fill(out, accs, "all")
+            self.fill(out, laned, "all")
             out.open(f"for (int64_t p = {start}; p < e; p += WEFT_PART)")
             out("const int64_t f = weft_min64(p + WEFT_PART, e);")
-            self.fill(out, accs, "lane")
+            self.fill(out, laned, "lane")
             inner.fast = fast
             self.rounds(out, inner, body, accs, k)
-            for a in accs:
-                n = a.attr("acc")
-                step = scalar.fold_text(fold_of(a), a.attr("dtype"), f"all{n}[l]", f"end{n}[l]")
-                out(f"for (int l = 0; l < {lanes(a)}; l++) all{n}[l] = {strip(step)};")
+            for t in laned:
+                step = t.step(f"all{t.name}[l]", f"end{t.name}[l]")
+                out(f"for (int l = 0; l < {t.lanes}; l++) all{t.name}[l] = {step};")
             out.close()
             if flags:
                 out.close()
+        for t in laned:
+            last = self.tree(out, t, f"all{t.name}", t.lanes)
+            out(f"{'const ' if t.value is None else ''}{t.type} block{t.name} = {last};")
+        for a in filter(shifted, accs):
+            n = a.attr("acc")
+            for line in finish(a, f"block{n}", f"block{n}d", f"e - {start}"):
+                out(line)
+
+    def tree(self, out: Text, t: Track, have: str, width: int) -> str:
+        """The lanes of an array joined, each with the one half the width further."""
+        first, h = have, width // 2
+        while h > 1:  # each step in numbers: as a loop over h none becomes a vector
+            step = t.step(f"{have}[l]", f"{have}[l + {h}]")
+            have = f"{first}_{h}"
+            out(f"{t.type} {have}[{h}];")
+            out(f"for (int l = 0; l < {h}; l++) {have}[l] = {step};")
+            h //= 2
+        return t.step(f"{have}[0]", f"{have}[1]")
+
+    def shifts(self, out: Text, inner: Scope, accs: list[Node], k: int, start: str) -> None:
+        """`shift`: the mean of a block's elements at four places; of fewer than WEFT_SHIFT elements the first."""
+        if not accs:
+            return
+
+        def values(first: str) -> Scope:
+            out(f"const int64_t i{k} = {first};")
+            one = inner.inner()
+            one.bind(build("index", index=k), f"i{k}")
+            one.emit(out, [v for a in accs for v in a.inputs])
+            return one
+
+        for a in accs:
+            out(f"{value_type(a)} shift{a.attr('acc')};")
+        out.open(f"if (e - {start} >= WEFT_SHIFT)")
+        out(f"const int64_t far = (e - {start} - WEFT_SHIFT) / 3;")
+        for a in accs:
+            out(f"{value_type(a)} some{a.attr('acc')}[2 * WEFT_SHIFT];")
+            out(f"for (int l = 0; l < 2 * WEFT_SHIFT; l++) some{a.attr('acc')}[l] = 0;")
+        out.open("for (int q = 0; q < 4; q++)")
+        out("const int at = q / 2 * WEFT_SHIFT;")
+        out("#pragma GCC ivdep")
+        out(ROLLED)
+        out.open("for (int l = 0; l < WEFT_SHIFT; l++)")
+        one = values(f"{start} + q * far + l")
         for a in accs:
             n = a.attr("acc")
-            have, h = f"all{n}", lanes(a) // 2
-            while h > 1:  # each step in numbers: as a loop over h none becomes a vector
-                step = scalar.fold_text(fold_of(a), a.attr("dtype"), f"{have}[l]", f"{have}[l + {h}]")
-                have = f"all{n}_{h}"
-                out(f"{value_type(a)} {have}[{h}];")
-                out(f"for (int l = 0; l < {h}; l++) {have}[l] = {strip(step)};")
-                h //= 2
-            last = scalar.fold_text(fold_of(a), a.attr("dtype"), f"{have}[0]", f"{have}[1]")
-            out(f"const {value_type(a)} block{n} = {strip(last)};")
-
-    def start(self, a: Node) -> str:
-        """What a lane starts from."""
-        return scalar.identity(a.attr("fold"), wide(a.attr("dtype")))
-
-    def fill(self, out: Text, accs: list[Node], name: str) -> None:
+            out(f"some{n}[at + l] += {one[a.inputs[0]]} * ({value_type(a)}){1 / SAMPLES};")
+        out.close()
+        out.close()
+        for t in tracks(accs):
+            if t.name[-1] != "d":
+                out(f"shift{t.name} = {self.tree(out, t, f'some{t.name}', 2 * SAMPLES // 4)};")
+        out.close(" else {")
+        out.depth += 1
+        one = values(start)
         for a in accs:
-            out(f"for (int l = 0; l < {lanes(a)}; l++) {name}{a.attr('acc')}[l] = {self.start(a)};")
+            out(f"shift{a.attr('acc')} = {strip(one[a.inputs[0]])};")
+        out.close()
+
+    def fill(self, out: Text, laned: list[Track], name: str) -> None:
+        for t in laned:
+            out(f"for (int l = 0; l < {t.lanes}; l++) {name}{t.name}[l] = {t.start};")
 
     def rounds(self, out: Text, inner: Scope, body: list[Node], accs: list[Node], k: int) -> None:
         """The elements of a part, p to f, into their lanes: the full rounds, then the rest of them."""
-        width = min(map(lanes, accs))
-        copies = [f"for (int l = 0; l < {lanes(a)}; l++) end{a.attr('acc')}[l] = lane{a.attr('acc')}[l];" for a in accs]
+        width, laned = min(map(lanes, accs)), tracks(accs)
+        copies = [f"for (int l = 0; l < {t.lanes}; l++) end{t.name}[l] = lane{t.name}[l];" for t in laned]
         out("int64_t j = p;")
         out.open(f"for (; j + {width} <= f; j += {width})")
         self.round(out, inner, body, k, width, "")
         out.close()
         out.open("if (j < f)")
-        for a, copy in zip(accs, copies, strict=True):
-            if lanes(a) > width:
+        for t, copy in zip(laned, copies, strict=True):
+            if t.lanes > width:
                 out(copy)
         out("const int rest = (int)(f - j);")
         self.round(out, inner, body, k, width, "l < rest")  # a vector with a mask, not single elements
@@ -256,12 +277,13 @@ class LoopPrinter:
             if s.op == "store":
                 out(one.store(s))
                 continue
-            n, value = s.attr("acc"), one[s.inputs[0]]
-            place = f"[{lane(s, '(j - p)', width)}]"
-            if guard:  # what a lane started from changes nothing: lanes are never -0
-                value = f"({guard} ? {value} : {self.start(s)})"
-            step = scalar.fold_text(fold_of(s), s.attr("dtype"), f"lane{n}{place}", value)
-            out(f"{'end' if guard else 'lane'}{n}{place} = {strip(step)};")
+            if shifted(s):
+                out(f"const {value_type(s)} d{s.attr('acc')} = {one[s.inputs[0]]} - shift{s.attr('acc')};")
+            for t in tracks([s]):
+                value, place = t.value or one[s.inputs[0]], f"[{lane(t, '(j - p)', width)}]"
+                if guard:  # what a lane started from changes nothing: lanes are never -0
+                    value = f"({guard} ? {value} : {t.start})"
+                out(f"{'end' if guard else 'lane'}{t.name}{place} = {t.step(f'lane{t.name}{place}', value)};")
         out.close()
 
     def search(self, out: Text, inner: Scope, a: Node, k: int, start: str) -> None:
@@ -279,16 +301,7 @@ class LoopPrinter:
         out.close()
 
 
-def join(a: Node, block: str, column: str, start: str) -> str:
-    """The statement that adds the result of the block from `start` on to an accumulator (of a column)."""
+def left_by(a: Node) -> list[str]:
+    """What a block leaves of an accumulator, as `parts` lists it."""
     n = a.attr("acc")
-    if a.attr("fold") == "argmax":
-        return (
-            f"if ({start} == 0 || WEFT_BETTER({block}, best{n}{column})) "
-            f"best{n}{column} = {block}, acc{n}{column} = {start} + at{n}[0]{column};"
-        )
-    acc = f"acc{n}{column}"
-    if compensated(a):
-        call = scalar.call("join", wide(a.attr("dtype")), f"&{acc}", f"&low{n}{column}", block)
-        return f"if ({start} == 0) {acc} = {block}; else {call};"
-    return f"{acc} = {start} == 0 ? {block} : {strip(scalar.fold_text(a.attr('fold'), a.attr('dtype'), acc, block))};"
+    return [f"block{n}", *([f"shift{n}", f"block{n}d"] if shifted(a) else [])]

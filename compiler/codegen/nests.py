@@ -46,7 +46,7 @@ def start_of(a: Node) -> str:
 
 def rounded(a: Node, text: str) -> str:
     """The final value of an accumulator that holds `text`."""
-    return scalar.rounded(text, a.attr("dtype")) if a.attr("fold") in ("sum", "prod") else text
+    return scalar.rounded(text, a.attr("dtype")) if a.attr("fold") in ("sum", "prod", "devsq") else text
 
 
 def acc_node(a: Node) -> Node:

@@ -155,7 +155,7 @@ def store(pointer: str, offset: str, value: str, dtype: str) -> str:
     return f"{pointer}[{offset}] = {value};"
 
 
-IDENTITY = {"sum": 0, "prod": 1, "any": False, "all": True}
+IDENTITY = {"sum": 0, "devsq": 0, "prod": 1, "any": False, "all": True}
 LOWEST, HIGHEST = ("max", "argmax"), ("min",)  # folds that start from the least, the greatest value of the dtype
 JOINS = {"any": "|", "max": "|", "sum": "|", "all": "&", "min": "&", "prod": "&"}  # what the folds of bools are
 

@@ -54,7 +54,7 @@ def _of(statements: list[Node], index: int, columns: bool, outer: bool = False) 
         if s.op == "store":
             own += _moved(s.inputs[0], s.inputs[1].type.dtype, var, 2)
         else:
-            own += 2 if s.attr("fold") != "argmax" else 10
+            own += {"argmax": 10, "devsq": 6}.get(s.attr("fold"), 2)
             own += DTYPES[acc_dtype(s)].itemsize // 4
     for n, depends in depends_on(values).items():
         if outer or var in depends:

@@ -122,6 +122,23 @@ def pull_sum(node: Apply, grads: Gradients) -> Gradients:
     return [_kept(grads[0], node)]  # `reverse` stretches it along the reduced axes
 
 
+def _deviations(node: Apply) -> Variable:
+    """x - mean(x), twice."""
+    x, axes = node.inputs[0], node.op.attr("axes")
+    return m.mul(m.sub(x, m.mean(x, axes, keepdims=True)), 2)
+
+
+@pullback("devsq")
+def pull_devsq(node: Apply, grads: Gradients) -> Gradients:
+    """Deviations add up to 0, so that of the mean has no part."""
+    return [m.mul(_kept(grads[0], node), _deviations(node))]
+
+
+@pushforward("devsq")
+def push_devsq(node: Apply, tangents: Gradients) -> Gradients:
+    return [op1("sum", m.mul(tangents[0], _deviations(node)), axes=node.op.attr("axes"))]
+
+
 @pullback("max", "min", "max_and_argmax")
 def pull_extreme(node: Apply, grads: Gradients) -> Gradients:
     """Every place that holds the extreme value has the whole gradient."""

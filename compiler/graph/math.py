@@ -335,22 +335,31 @@ def mean(
 
 
 def var(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> TensorVariable:
-    """The mean squared distance from the mean; real for a complex x."""
+    """The mean squared distance from the mean, of one pass over x; real for a complex x."""
     x = as_tensor_variable(x)
     axes = normal_axes(x, axis, "var")
-    centered = sub(x, mean(x, axis, keepdims=True))
-    if DTYPES[centered.dtype].kind == "c":
-        centered = abs_(centered)
-    if not ddof:
-        return mean(sqr(centered), axes, keepdims=keepdims)
+    kind = DTYPES[x.dtype].kind
+    if kind == "c":
+        total: TensorVariable = add(*(_devsq(part(x), axes, keepdims) for part in (real, imag)))
+        dtype = total.dtype
+    else:
+        dtype = "float64" if kind in "biu" else x.dtype
+        # The sum over a half type would overflow where its mean does not.
+        total = _devsq(cast(x, "float32" if dtype in ("float16", "bfloat16") else dtype), axes, keepdims)
     from .shaping import shape_i
 
-    count: Any = constant(-ddof, dtype="int64")
-    n: Any = constant(1, dtype="int64")
+    count: Any = constant(1, dtype="int64")
     for a in axes:
-        n = mul(n, shape_i(x, a))
-    total = sum(sqr(centered), axes, keepdims=keepdims)
-    return true_div(total, cast(add(n, count), total.dtype))
+        count = mul(count, shape_i(x, a))
+    if ddof:
+        count = add(count, constant(-ddof, dtype="int64"))
+    return cast(true_div(total, cast(count, total.dtype)), dtype)
+
+
+def _devsq(x: Variable, axes: tuple[int, ...], keepdims: bool) -> TensorVariable:
+    """The sum of squared deviations from the mean."""
+    out = op1("devsq", x, axes=axes)
+    return keep_axes(out, x.ndim, axes) if keepdims else out
 
 
 def std(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> TensorVariable:

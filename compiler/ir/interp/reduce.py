@@ -28,6 +28,16 @@ for _name, _f in FOLDS.items():
     MEANING[_name] = _enter(_f)
 
 
+def devsq(x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    """The sum of squared deviations from the mean; 0 of nothing."""
+    count = math.prod(x.shape[a] for a in axes)
+    mean = np.sum(x, axis=axes, dtype=x.dtype, keepdims=True) / x.dtype.type(max(count, 1))
+    return np.sum((x - mean) ** 2, axis=axes, dtype=x.dtype)
+
+
+MEANING["devsq"] = _enter(devsq)
+
+
 def argmax(x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
     """The place of the first NaN, else of the first maximum, in the row-major flattening of the reduced axes."""
     kept = [a for a in range(x.ndim) if a not in axes]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ....runtime.errors import DTypeError, ShapeError
 from .. import lengths
-from ..dtypes import COMPLEX, DTYPES
+from ..dtypes import COMPLEX, DTYPES, REAL_FLOAT
 from ..node import Check, Typed, define
 from ..types import TensorType, TupleType, Type
 from .common import dense
@@ -16,6 +16,7 @@ REAL = frozenset(DTYPES) - COMPLEX
 REDUCE: dict[str, tuple[frozenset[str], bool]] = {
     "sum": (NUMBER, True),
     "prod": (NUMBER, True),
+    "devsq": (REAL_FLOAT, True),  # sum of squared deviations from the mean
     "max": (REAL, False),
     "min": (REAL, False),
     "any": (frozenset({"bool"}), True),
