@@ -18,8 +18,8 @@
 #define WEFT_ROW 256     // threads on a row: element e of a row belongs to thread e mod 256
 #define WEFT_COLUMNS 32  // columns a block works on at once, one a lane
 #define WEFT_DEPTH 16    // threads on a column: element e of a column belongs to warp e mod 16
-#define WEFT_PART_ROW (32 * 16)
-#define WEFT_PART_COLUMN (WEFT_COLUMNS * WEFT_DEPTH * 16)
+#define WEFT_PART_ROW (32 * 24)
+#define WEFT_PART_COLUMN (WEFT_COLUMNS * WEFT_DEPTH * 24)
 
 // A maximum with its place; `index` is -1 where nothing was seen yet.
 template <class T>
@@ -37,6 +37,23 @@ __device__ inline weft_best<T> weft_better(weft_best<T> a, weft_best<T> b) {
   return b.index < a.index ? b : a;
 }
 
+// Elements seen: how many, their mean, and their sum of squared deviations from it.
+template <class T>
+struct weft_devsq {
+  T count, mean, sum;
+};
+// Those of both (Chan, Golub and LeVeque, 1979); the same bits in either order, for both sides of a butterfly compute it.
+template <class T>
+__device__ inline weft_devsq<T> weft_devsq_both(weft_devsq<T> a, weft_devsq<T> b) {
+  if (b.count > a.count || (b.count == a.count && b.mean < a.mean)) {
+    const weft_devsq<T> c = a;
+    a = b, b = c;
+  }
+  if (b.count == 0) return a;
+  const T count = a.count + b.count, share = b.count / count, gap = b.mean - a.mean;
+  return weft_devsq<T>{count, a.mean + gap * share, a.sum + b.sum + gap * (gap * (a.count * share))};
+}
+
 template <class T>
 __device__ inline T weft_shuffle(T v, int with) {
   return (T)__shfl_xor_sync(0xffffffffu, v, with);
@@ -50,6 +67,10 @@ __device__ inline weft_c128 weft_shuffle(weft_c128 v, int with) {
 template <class T>
 __device__ inline weft_best<T> weft_shuffle(weft_best<T> v, int with) {
   return weft_best<T>{weft_shuffle(v.value, with), weft_shuffle(v.index, with)};
+}
+template <class T>
+__device__ inline weft_devsq<T> weft_shuffle(weft_devsq<T> v, int with) {
+  return weft_devsq<T>{weft_shuffle(v.count, with), weft_shuffle(v.mean, with), weft_shuffle(v.sum, with)};
 }
 
 // Over all threads: a butterfly within each warp, then warp after warp.

@@ -233,6 +233,9 @@ def reductions() -> list[Sample]:
     out += [
         Sample(f, closed([b], build(f, b, axes=(1,))), [X > 0], [getattr(np, f)(X > 0, axis=1)]) for f in ("any", "all")
     ]
+    every = ((), (0,), (1,), (0, 1))
+    squares = [np.sum((X - X.mean(axis=a, keepdims=True)) ** 2, axis=a) for a in every]
+    out.append(Sample("devsq", closed([x], *(build("devsq", x, axes=a) for a in every)), [X], squares))
     both = [*items(build("max_and_argmax", x, axes=(0, 1))), build("argmax", x, axes=(0,))]
     return [*out, Sample("argmax", closed([x], *both), [X], [np.max(X), np.argmax(X), np.argmax(X, 0)])]
 

@@ -112,6 +112,21 @@ def standard_columns(x):
     return c / T.sqrt(T.sqr(c).mean(0))
 
 
+@case("row", [[(6, 1000)], [(3, 10)], [(4, 256)], [(5, 1)]], rtol=1e-5)
+def row_variance(x):
+    return [T.var(x + 100, 1), (x - x.mean(1, keepdims=True)) / T.std(x, 1, keepdims=True)]
+
+
+@case("column", [[(300, 70)], [(3, 32)], [(1, 1)]], rtol=1e-5)
+def column_variance(x):
+    return [T.var(x + 100, 0), x.mean(0)]
+
+
+@case("flat", [[(300, 70)], [(3, 4)], [(1, 1)]], rtol=1e-5)
+def full_variance(x):
+    return [T.var(x + 100), x / T.std(x)]
+
+
 @case("row", [[(33, 20)]], rtol=1e-5)
 def softmax_of_columns(x):
     e = T.exp(x - x.max(0))

@@ -247,16 +247,19 @@ class ColumnPrinter(LoopPrinter):
         """`shift` of each column: as LoopPrinter.shifts."""
         if not accs:
             return
-        out("const int many = e - b >= WEFT_SHIFT;")
-        out("const int64_t far = many ? (e - b - WEFT_SHIFT) / 3 : 0;")
+        out("const int64_t count = e - b;")
+        out("const int taken = count >= WEFT_PART ? 4 * WEFT_SHIFT : count >= WEFT_SHIFT ? WEFT_SHIFT : 1;")
+        out("const int many = taken > WEFT_SHIFT, width_of = many ? 2 * WEFT_SHIFT : taken;")
         for a in accs:
             n, t = a.attr("acc"), value_type(a)
-            out(f"const {t} each{n} = many ? ({t}){1 / SAMPLES} : 1;")
+            out(f"const {t} share{n} = ({t})1 / taken;")
             out(f"{t} some{n}[2 * WEFT_SHIFT][WEFT_TILE];")
-            out(f"for (int l = 0; l < (many ? 2 * WEFT_SHIFT : 1); l++) {OVER} some{n}[l][c] = 0;")
-        out.open("for (int r = 0; r < (many ? 4 * WEFT_SHIFT : 1); r++)")
+            out(f"for (int l = 0; l < width_of; l++) {OVER} some{n}[l][c] = 0;")
+        out.open("for (int r = 0; r < taken; r++)")
         out("const int q = r / WEFT_SHIFT, l = r % WEFT_SHIFT;")
-        out(f"const int64_t i{k} = b + q * far + l;")
+        out(
+            f"const int64_t i{k} = b + (taken == 1 ? 0 : q * (count / 4) + count / (many ? 8 : 2) - WEFT_SHIFT / 2 + l);"
+        )
         for a in accs:
             n = a.attr("acc")
             out(f"{value_type(a)} *restrict const into{n} = some{n}[q / 2 * WEFT_SHIFT + l];")
@@ -269,12 +272,12 @@ class ColumnPrinter(LoopPrinter):
         one.emit(out, [v for a in accs for v in a.inputs])
         for a in accs:
             n = a.attr("acc")
-            out(f"into{n}[c] += {one[a.inputs[0]]} * each{n};")
+            out(f"into{n}[c] += {one[a.inputs[0]]} * share{n};")
         out.close()
         out.close()
         for a in accs:
             n = a.attr("acc")
-            self.column_tree(out, tracks([a])[1], f"some{n}", "(many ? 2 * WEFT_SHIFT : 1)")
+            self.column_tree(out, tracks([a])[1], f"some{n}", "width_of")
             out(f"const {value_type(a)} *const shift{n} = some{n}[0];")
 
 

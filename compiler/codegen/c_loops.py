@@ -199,43 +199,52 @@ class LoopPrinter:
         return t.step(f"{have}[0]", f"{have}[1]")
 
     def shifts(self, out: Text, inner: Scope, accs: list[Node], k: int, start: str) -> None:
-        """`shift`: the mean of a block's elements at four places; of fewer than WEFT_SHIFT elements the first."""
+        """`shift`: the mean of WEFT_SHIFT neighbours in the middle of each quarter of a block; of fewer than WEFT_PART
+        elements, of those in its middle; of fewer than WEFT_SHIFT its first element."""
         if not accs:
             return
 
-        def values(first: str) -> Scope:
+        def samples(loops: str, first: str, into: str, share: float) -> None:
+            if loops:
+                out("#pragma GCC ivdep")
+                out(ROLLED)
+                out.open(loops)
             out(f"const int64_t i{k} = {first};")
             one = inner.inner()
             one.bind(build("index", index=k), f"i{k}")
             one.emit(out, [v for a in accs for v in a.inputs])
-            return one
+            for a in accs:
+                value, n, t = one[a.inputs[0]], a.attr("acc"), wide(a.attr("dtype"))
+                out(f"{into.format(n)} {strip(value) if share == 1 else f'{value} * {scalar.literal(share, t)}'};")
+            if loops:
+                out.close()
 
+        each = "for (int l = 0; l < WEFT_SHIFT; l++)"
         for a in accs:
-            out(f"{value_type(a)} shift{a.attr('acc')};")
-        out.open(f"if (e - {start} >= WEFT_SHIFT)")
-        out(f"const int64_t far = (e - {start} - WEFT_SHIFT) / 3;")
-        for a in accs:
-            out(f"{value_type(a)} some{a.attr('acc')}[2 * WEFT_SHIFT];")
-            out(f"for (int l = 0; l < 2 * WEFT_SHIFT; l++) some{a.attr('acc')}[l] = 0;")
-        out.open("for (int q = 0; q < 4; q++)")
-        out("const int at = q / 2 * WEFT_SHIFT;")
-        out("#pragma GCC ivdep")
-        out(ROLLED)
-        out.open("for (int l = 0; l < WEFT_SHIFT; l++)")
-        one = values(f"{start} + q * far + l")
+            out(f"{value_type(a)} shift{a.attr('acc')}, some{a.attr('acc')}[WEFT_SHIFT];")
+        out(f"const int64_t count = e - {start};")
+        out.open("if (count >= WEFT_PART)")
         for a in accs:
             n = a.attr("acc")
-            out(f"some{n}[at + l] += {one[a.inputs[0]]} * ({value_type(a)}){1 / SAMPLES};")
+            out(f"{value_type(a)} pair{n}[2 * WEFT_SHIFT];")
+            out(f"for (int l = 0; l < 2 * WEFT_SHIFT; l++) pair{n}[l] = 0;")
+        out.open("for (int q = 0; q < 4; q++)")
+        out(f"const int64_t at = {start} + q * (count / 4) + count / 8 - WEFT_SHIFT / 2;")
+        samples(each, "at + l", "pair{0}[q / 2 * WEFT_SHIFT + l] +=", 1 / SAMPLES)
         out.close()
+        for a in accs:
+            n = a.attr("acc")
+            out(f"{each} some{n}[l] = pair{n}[l] + pair{n}[l + WEFT_SHIFT];")
+        out.close(" else if (count >= WEFT_SHIFT) {")
+        out.depth += 1
+        samples(each, f"{start} + count / 2 - WEFT_SHIFT / 2 + l", "some{0}[l] =", 4 / SAMPLES)
         out.close()
-        for t in tracks(accs):
-            if t.name[-1] != "d":
-                out(f"shift{t.name} = {self.tree(out, t, f'some{t.name}', 2 * SAMPLES // 4)};")
+        out.open("if (count >= WEFT_SHIFT)")
+        for t in tracks(accs)[1::2]:
+            out(f"shift{t.name} = {self.tree(out, t, f'some{t.name}', SAMPLES // 4)};")
         out.close(" else {")
         out.depth += 1
-        one = values(start)
-        for a in accs:
-            out(f"shift{a.attr('acc')} = {strip(one[a.inputs[0]])};")
+        samples("", start, "shift{0} =", 1)
         out.close()
 
     def fill(self, out: Text, laned: list[Track], name: str) -> None:

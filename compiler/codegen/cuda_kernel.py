@@ -27,6 +27,7 @@ from ..lower.kernel import Nest
 from . import scalar
 from .expressions import Scope, Text, depends_on, strip
 from .nests import acc_node, acc_type, hoist, rounded, start_of, value_type, values_of, whole, wide
+from .tracks import parts
 
 HEADER = '#include "weft_kernel.cuh"\n'
 
@@ -279,6 +280,8 @@ class _CudaPrinter:
             n = a.attr("acc")
             if a.attr("fold") == "argmax":
                 self.out(f"{_folded_type(a)} own{n} = {{{scalar.identity('argmax', wide(a.attr('dtype')))}, -1}};")
+            elif a.attr("fold") == "devsq":
+                self.out(f"{_folded_type(a)} own{n} = {{0, 0, 0}};")
             else:
                 self.out(f"{value_type(a)} own{n} = {start_of(a)};")
 
@@ -293,6 +296,9 @@ class _CudaPrinter:
             value, n = strip(scope[s.inputs[0]]), s.attr("acc")
             if s.attr("fold") == "argmax":
                 self.out(f"own{n} = weft_better(own{n}, {_folded_type(s)}{{{value}, i{k}}});")
+            elif s.attr("fold") == "devsq":
+                self.out(f"const {value_type(s)} x{n} = {value};")
+                self.out(f"own{n} = weft_devsq_both(own{n}, {_folded_type(s)}{{1, x{n}, x{n} - x{n}}});")
             else:
                 self.out(f"own{n} = {strip(scalar.fold_text(s.attr('fold'), s.attr('dtype'), f'own{n}', value))};")
 
@@ -301,6 +307,10 @@ class _CudaPrinter:
         n, t = a.attr("acc"), _folded_type(a)
         if a.attr("fold") == "argmax":
             self.out(f"const int64_t acc{n} = weft_max64({how}({own}, part, weft_better<{value_type(a)}>).index, 0);")
+            return
+        if a.attr("fold") == "devsq":
+            text = f"{how}({own}, part, weft_devsq_both<{value_type(a)}>).sum"
+            self.out(f"const {acc_type(a)} acc{n} = {rounded(a, text)};")
             return
         both = strip(scalar.fold_text(a.attr("fold"), a.attr("dtype"), "a", "b"))
         text = f"{how}({own}, part, []({t} a, {t} b) -> {t} {{ return {both}; }})"
@@ -316,9 +326,7 @@ class _CudaPrinter:
                 for a in s.inputs[1:] if s.op == "loop" else ():
                     if a.op == "accumulate":
                         count = _partial_count(s.inputs[0])
-                        found[a] = [(wide(a.attr("dtype")), count)]
-                        if a.attr("fold") == "argmax":
-                            found[a].append(("int64", count))
+                        found[a] = [(d, count) for d in parts(a)]
         return found
 
     def _flat(self) -> None:
@@ -384,6 +392,10 @@ class _CudaPrinter:
         if a.attr("fold") == "argmax":
             self.out(f"own{n} = weft_fold_block(own{n}, part, weft_better<{value_type(a)}>);")
             stores = f"s{places[0]}[blockIdx.x] = own{n}.value, s{places[1]}[blockIdx.x] = own{n}.index;"
+        elif a.attr("fold") == "devsq":
+            self.out(f"own{n} = weft_fold_block(own{n}, part, weft_devsq_both<{value_type(a)}>);")
+            fields = zip(places, ("count", "mean", "sum"), strict=True)
+            stores = ", ".join(f"s{p}[blockIdx.x] = own{n}.{field}" for p, field in fields) + ";"
         else:
             both = strip(scalar.fold_text(a.attr("fold"), a.attr("dtype"), "a", "b"))
             self.out(f"own{n} = weft_fold_block(own{n}, part, []({t} a, {t} b) -> {t} {{ return {both}; }});")
@@ -399,6 +411,9 @@ class _CudaPrinter:
         if a.attr("fold") == "argmax":
             part = f"{_folded_type(a)}{{s{places[0]}[o], s{places[1]}[o]}}"
             self.out(f"own{n} = weft_better(own{n}, {part});")
+        elif a.attr("fold") == "devsq":
+            part = ", ".join(f"s{p}[o]" for p in places)
+            self.out(f"own{n} = weft_devsq_both(own{n}, {_folded_type(a)}{{{part}}});")
         else:
             step = scalar.fold_text(a.attr("fold"), a.attr("dtype"), f"own{n}", f"s{places[0]}[o]")
             self.out(f"own{n} = {strip(step)};")
@@ -407,8 +422,10 @@ class _CudaPrinter:
 
 
 def _folded_type(a: Node) -> str:
-    """The type in which threads fold: an argmax carries the value with its place."""
-    return f"weft_best<{value_type(a)}>" if a.attr("fold") == "argmax" else value_type(a)
+    """The type in which threads fold: an argmax carries the value with its place, a devsq count and mean."""
+    return {"argmax": f"weft_best<{value_type(a)}>", "devsq": f"weft_devsq<{value_type(a)}>"}.get(
+        a.attr("fold"), value_type(a)
+    )
 
 
 def _blocks(rounds: Node, each: int, limit: int) -> Node:
