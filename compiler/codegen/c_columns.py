@@ -13,7 +13,7 @@ from . import scalar
 from .c_loops import ROLLED, LoopPrinter, place_type
 from .expressions import Scope, Text, strip
 from .nests import acc_node, acc_type, hoist, rounded, start_of, value_type
-from .tracks import SAMPLES, Track, finish, join, joined, joining, lanes, parts, shifted, tracks
+from .tracks import Track, finish, join, joined, joining, lanes, parts, shifted, tracks
 
 OVER = "for (int64_t c = 0; c < width; c++)"
 TILE = 128  # WEFT_TILE of kernels/weft_kernel.h
@@ -248,18 +248,18 @@ class ColumnPrinter(LoopPrinter):
         if not accs:
             return
         out("const int64_t count = e - b;")
-        out("const int taken = count >= WEFT_PART ? 4 * WEFT_SHIFT : count >= WEFT_SHIFT ? WEFT_SHIFT : 1;")
-        out("const int many = taken > WEFT_SHIFT, width_of = many ? 2 * WEFT_SHIFT : taken;")
+        out("const int many = count >= WEFT_PART, taken = many ? 4 * WEFT_SHIFT : (int)weft_min64(count, WEFT_SHIFT);")
+        out("int height = many ? 2 * WEFT_SHIFT : 1;")
+        out("while (height < taken && !many) height *= 2;")
         for a in accs:
             n, t = a.attr("acc"), value_type(a)
             out(f"const {t} share{n} = ({t})1 / taken;")
             out(f"{t} some{n}[2 * WEFT_SHIFT][WEFT_TILE];")
-            out(f"for (int l = 0; l < width_of; l++) {OVER} some{n}[l][c] = 0;")
+            out(f"for (int l = 0; l < height; l++) {OVER} some{n}[l][c] = 0;")
         out.open("for (int r = 0; r < taken; r++)")
         out("const int q = r / WEFT_SHIFT, l = r % WEFT_SHIFT;")
-        out(
-            f"const int64_t i{k} = b + (taken == 1 ? 0 : q * (count / 4) + count / (many ? 8 : 2) - WEFT_SHIFT / 2 + l);"
-        )
+        out("const int64_t middle = many ? q * (count / 4) + count / 8 : count / 2;")
+        out(f"const int64_t i{k} = b + l + (count >= WEFT_SHIFT ? middle - WEFT_SHIFT / 2 : 0);")
         for a in accs:
             n = a.attr("acc")
             out(f"{value_type(a)} *restrict const into{n} = some{n}[q / 2 * WEFT_SHIFT + l];")
@@ -277,7 +277,7 @@ class ColumnPrinter(LoopPrinter):
         out.close()
         for a in accs:
             n = a.attr("acc")
-            self.column_tree(out, tracks([a])[1], f"some{n}", "width_of")
+            self.column_tree(out, tracks([a])[1], f"some{n}", "height")
             out(f"const {value_type(a)} *const shift{n} = some{n}[0];")
 
 

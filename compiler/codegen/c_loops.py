@@ -16,7 +16,7 @@ from ..lower.kernel import Nest
 from . import scalar
 from .expressions import Scope, Text, strip
 from .nests import acc_node, acc_type, hoist, rounded, start_of, value_type, values_of, whole, wide
-from .tracks import SAMPLES, Track, finish, join, joined, joining, lanes, shifted, tracks
+from .tracks import SHIFT, Track, finish, join, joined, joining, lanes, shifted, tracks
 
 # In front of an inner loop: gcc -O3 else unrolls it before it vectorises, where its length is constant. Folds get up to
 # eight times slower by that, and what is conditional gets wrong: gcc 12 makes of neighbouring conditional loads masked
@@ -200,28 +200,27 @@ class LoopPrinter:
 
     def shifts(self, out: Text, inner: Scope, accs: list[Node], k: int, start: str) -> None:
         """`shift`: the mean of WEFT_SHIFT neighbours in the middle of each quarter of a block; of fewer than WEFT_PART
-        elements, of those in its middle; of fewer than WEFT_SHIFT its first element."""
+        elements, of those in its middle; of fewer than WEFT_SHIFT, of all."""
         if not accs:
             return
+        each = "for (int l = 0; l < WEFT_SHIFT; l++)"
 
-        def samples(loops: str, first: str, into: str, share: float) -> None:
-            if loops:
-                out("#pragma GCC ivdep")
-                out(ROLLED)
-                out.open(loops)
-            out(f"const int64_t i{k} = {first};")
+        def samples(first: str, into: str, share: str, guard: str = "") -> None:
+            out("#pragma GCC ivdep")
+            out(ROLLED)
+            out.open(each)
+            out(f"const int64_t i{k} = {first} + l;")
             one = inner.inner()
+            one.guard = guard
             one.bind(build("index", index=k), f"i{k}")
             one.emit(out, [v for a in accs for v in a.inputs])
             for a in accs:
-                value, n, t = one[a.inputs[0]], a.attr("acc"), wide(a.attr("dtype"))
-                out(f"{into.format(n)} {strip(value) if share == 1 else f'{value} * {scalar.literal(share, t)}'};")
-            if loops:
-                out.close()
+                value = f"{one[a.inputs[0]]} * (({value_type(a)})1 / {share})"
+                out(f"{into.format(a.attr('acc'))} {f'{guard} ? {value} : 0' if guard else value};")
+            out.close()
 
-        each = "for (int l = 0; l < WEFT_SHIFT; l++)"
         for a in accs:
-            out(f"{value_type(a)} shift{a.attr('acc')}, some{a.attr('acc')}[WEFT_SHIFT];")
+            out(f"{value_type(a)} some{a.attr('acc')}[WEFT_SHIFT];")
         out(f"const int64_t count = e - {start};")
         out.open("if (count >= WEFT_PART)")
         for a in accs:
@@ -230,22 +229,20 @@ class LoopPrinter:
             out(f"for (int l = 0; l < 2 * WEFT_SHIFT; l++) pair{n}[l] = 0;")
         out.open("for (int q = 0; q < 4; q++)")
         out(f"const int64_t at = {start} + q * (count / 4) + count / 8 - WEFT_SHIFT / 2;")
-        samples(each, "at + l", "pair{0}[q / 2 * WEFT_SHIFT + l] +=", 1 / SAMPLES)
+        samples("at", "pair{0}[q / 2 * WEFT_SHIFT + l] +=", f"{4 * SHIFT}")
         out.close()
         for a in accs:
             n = a.attr("acc")
             out(f"{each} some{n}[l] = pair{n}[l] + pair{n}[l + WEFT_SHIFT];")
         out.close(" else if (count >= WEFT_SHIFT) {")
         out.depth += 1
-        samples(each, f"{start} + count / 2 - WEFT_SHIFT / 2 + l", "some{0}[l] =", 4 / SAMPLES)
-        out.close()
-        out.open("if (count >= WEFT_SHIFT)")
-        for t in tracks(accs)[1::2]:
-            out(f"shift{t.name} = {self.tree(out, t, f'some{t.name}', SAMPLES // 4)};")
+        samples(f"{start} + count / 2 - WEFT_SHIFT / 2", "some{0}[l] =", f"{SHIFT}")
         out.close(" else {")
         out.depth += 1
-        samples("", start, "shift{0} =", 1)
+        samples(start, "some{0}[l] =", "(int)count", "l < count")
         out.close()
+        for t in tracks(accs)[1::2]:
+            out(f"const {t.type} shift{t.name} = {self.tree(out, t, f'some{t.name}', SHIFT)};")
 
     def fill(self, out: Text, laned: list[Track], name: str) -> None:
         for t in laned:

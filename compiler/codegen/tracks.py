@@ -16,7 +16,7 @@ from . import scalar
 from .expressions import strip
 from .nests import value_type, wide
 
-SAMPLES = 64  # elements whose mean is the shift of a block: 4 times WEFT_SHIFT
+SHIFT = 16  # WEFT_SHIFT of kernels/weft_kernel.h
 
 
 @dataclass(frozen=True)
