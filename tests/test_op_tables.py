@@ -92,7 +92,7 @@ def test_operations_of_kernels_say_how_they_read_their_operands(monkeypatch: pyt
 def test_reductions_have_folds() -> None:
     for op in (n for n in TENSOR if OPS[n].family == "reduce" and n != "max_and_argmax"):  # which is two folds
         assert scalar.identity(op, "float64")
-        if op not in ("argmax", "devsq"):  # the printers keep the best value beside its place, lanes are sums (tracks.py)
+        if op not in ("argmax", "devsq"):  # whose lanes are those of other folds: codegen/tracks.py
             assert "a" in scalar.fold_text(op, "bool" if op in ("any", "all") else "float64", "a", "b")
     with pytest.raises(InternalError, match="new"):
         scalar.identity("new", "float64")

@@ -299,8 +299,8 @@ class KernelPrinter(ColumnPrinter):
                 )
                 part += 2
             else:
-                for m, left in enumerate(left_by(a)):
-                    out(f"s{part + m}[o] = {left};")
+                for m, value in enumerate(left_by(a)):
+                    out(f"s{part + m}[o] = {value};")
                 ends.append(f"a->acc{n} = {extent} > 0 ? a->s{part}[0] : {start_of(a)};")
                 if shifted(a):
                     ends += [f"{kind} {name} = {value};" for kind, name, value in joining(a, start_of(a))]

@@ -13,9 +13,8 @@ from collections.abc import Callable
 from ...runtime.errors import InternalError
 from ..ir.node import Node, build
 from ..lower.kernel import Nest
-from . import scalar
 from .expressions import Scope, Text, strip
-from .nests import acc_node, acc_type, hoist, rounded, start_of, value_type, values_of, whole, wide
+from .nests import acc_node, acc_type, hoist, rounded, start_of, value_type, values_of, whole
 from .tracks import SHIFT, Track, finish, join, joined, joining, lanes, shifted, tracks
 
 # In front of an inner loop: gcc -O3 else unrolls it before it vectorises, where its length is constant. Folds get up to

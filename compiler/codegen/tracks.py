@@ -1,9 +1,9 @@
 """What the lanes of an `accumulate` hold: one track of the fold itself, or two for a sum of squared deviations.
 
-    devsq (docs/numerics.md)    shift = mean of some elements of the block
-                                d     = x - shift
-                                lane<n>d += d; lane<n> += d * d
-                                joined by weft_devsq_* of kernels/weft_kernel.h
+devsq (docs/numerics.md)    shift = mean of some elements of the block
+                            d     = x - shift
+                            lane<n>d += d; lane<n> += d * d
+                            joined by weft_devsq_* of kernels/weft_kernel.h
 """
 
 from __future__ import annotations
@@ -105,7 +105,8 @@ def join(a: Node, block: list[str], column: str, start: str, count: str, acc: st
         call = scalar.call("devsq_join", dtype, *(f"&{s}" for s in state), *block, f"({t})({start})", f"({t})({count})")
         return f"if ({start} == 0) {acc} = {value}, {state[2]} = {block[1]}, {state[3]} = {block[2]}; else {call};"
     if compensated(a):
-        return f"if ({start} == 0) {acc} = {value}; else {scalar.call('join', dtype, f'&{acc}', f'&low{n}{column}', value)};"
+        call = scalar.call("join", dtype, f"&{acc}", f"&low{n}{column}", value)
+        return f"if ({start} == 0) {acc} = {value}; else {call};"
     return f"{acc} = {start} == 0 ? {value} : {strip(scalar.fold_text(a.attr('fold'), a.attr('dtype'), acc, value))};"
 
 
