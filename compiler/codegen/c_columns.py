@@ -11,8 +11,8 @@ from ..ir.dtypes import DTYPES
 from ..ir.node import Node, build
 from . import scalar
 from .c_loops import ROLLED, LoopPrinter, place_type
-from .expressions import Scope, Text, strip
-from .nests import acc_node, acc_type, hoist, rounded, start_of, value_type
+from .expressions import Scope, Text, depends_on, strip
+from .nests import acc_node, acc_type, hoist, rounded, start_of, value_type, values_of
 from .tracks import Track, finish, join, joined, joining, lanes, parts, shifted, tracks
 
 OVER = "for (int64_t c = 0; c < width; c++)"
@@ -162,6 +162,7 @@ class ColumnPrinter(LoopPrinter):
         scope.emit(out, [loop.inputs[0]])
         extent = scope[loop.inputs[0]]
         if not accs:
+            self.of_columns(out, scope, stores, k, last)
             inner = scope.inner()
             inner.bind(build("index", index=k), f"i{k}")
             out.open(f"for (int64_t i{k} = 0; i{k} < {extent}; i{k}++)")
@@ -169,12 +170,55 @@ class ColumnPrinter(LoopPrinter):
             out.close()
             return
         self.column_accumulators(out, accs)
+        self.of_columns(out, scope, body, k, last)
         out.open(f"for (int64_t b = 0; b < {extent}; b += WEFT_BLOCK)")
         self.column_block(out, scope, loop, stores, last, extent)
         for a in accs:
             out(f"{OVER} {join(a, left_by(a), '[c]', 'b', 'e - b')}")
         out.close()
         self.column_results(out, scope, accs)
+
+    def of_columns(self, out: Text, scope: Scope, body: list[Node], k: int, last: int) -> None:
+        """Prints in front of a loop over rows what is costly and the same in all rows of a column: an array each."""
+        values = values_of(body)
+        depends = depends_on(values)
+        row, column = (build("index", index=i) for i in (k, last))
+        costly: dict[Node, bool] = {}
+        for n in depends:  # inputs first
+            costly[n] = n not in scope.names and (n.definition.costly or any(costly.get(i, False) for i in n.inputs))
+
+        def moves(n: Node) -> bool:
+            return costly.get(n, False) and row not in depends[n] and DTYPES[n.type.dtype].kind == "f"
+
+        found: dict[Node, None] = {}
+        stack, seen = list(reversed(values)), set(values)
+        while stack:
+            n = stack.pop()
+            if moves(n) and all(d is column or d in scope.names for d in depends[n]):
+                found.setdefault(n)
+                continue
+            fresh = [i for i in n.inputs if i in depends and i not in seen]
+            seen.update(fresh)
+            stack.extend(reversed(fresh))
+        if not found:
+            return
+        first = scope.counter[0]
+        scope.counter[0] += len(found)
+        names = {n: f"t{number}" for number, n in enumerate(found, first)}
+        for n, name in names.items():
+            out(f"{scalar.register_type(n.type.dtype)} {name}[WEFT_TILE];")
+        out("#pragma GCC ivdep")
+        out(ROLLED)
+        out.open(OVER)
+        out(f"const int64_t i{last} = first + c;")
+        one = scope.inner()
+        one.bind(column, f"i{last}")
+        one.emit(out, list(found))
+        for n, name in names.items():
+            out(f"{name}[c] = {strip(one[n])};")
+        out.close()
+        for n, name in names.items():
+            scope.bind(n, f"{name}[c]")
 
     def column_accumulators(self, out: Text, accs: list[Node]) -> None:
         for a in accs:
