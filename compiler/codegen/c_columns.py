@@ -26,6 +26,12 @@ def used(a: Node) -> str:
     return f"used{lanes(a)}"
 
 
+def begins(a: Node) -> bool:
+    """Whether the lanes of a block's first part are those of the block: joined with what lanes start from they would be
+    the same. That of a product of complex numbers is not without effect, and an argmax has no lanes."""
+    return used(a)[0] == "u" and a.attr("fold") != "argmax"
+
+
 class ColumnPrinter(LoopPrinter):
     """Prints nests in mode "column"."""
 
@@ -70,6 +76,7 @@ class ColumnPrinter(LoopPrinter):
         out.open("for (int64_t u = begin; u < end; u++)")
         out("const int64_t o = u / blocks, b = u % blocks * WEFT_BLOCK;")
         last = self.tile_of_columns(out, inner, loop)
+        self.of_columns(out, inner, accs, fold.attr("index")[0], last)
         self.column_block(out, inner, fold, [], last, extent)
         for k, left in enumerate((x for a in accs for x in left_by(a)), 1):
             out(f"{OVER} s{k}[u * WEFT_TILE + c] = {left};")
@@ -256,26 +263,32 @@ class ColumnPrinter(LoopPrinter):
                 continue
             for t in tracks([a]):
                 out(f"{t.type} lane{t.name}[{t.lanes}][WEFT_TILE], all{t.name}[{t.lanes}][WEFT_TILE];")
-                out(f"for (int l = 0; l < {used(a)}; l++) {OVER} all{t.name}[l][c] = {t.start};")
+                if not begins(a):
+                    out(f"for (int l = 0; l < {used(a)}; l++) {OVER} all{t.name}[l][c] = {t.start};")
         self.column_shifts(out, inner, [a for a in accs if shifted(a)], k, last)
         out.open("for (int64_t p = b; p < e; p += WEFT_PART)")
         out("const int64_t f = weft_min64(p + WEFT_PART, e);")
         laned = tracks([a for a in accs if a.attr("fold") != "argmax"])
         for t in laned:
-            out(f"for (int l = 0; l < {used(t.acc)}; l++) {OVER} lane{t.name}[l][c] = {t.start};")
+            into = f"lane{t.name}"
+            if begins(t.acc):
+                into = f"part{t.name}"
+                out(f"{t.type} (*const {into})[WEFT_TILE] = p == b ? all{t.name} : lane{t.name};")
+            out(f"for (int l = 0; l < {used(t.acc)}; l++) {OVER} {into}[l][c] = {t.start};")
         out.open(f"for (int64_t i{k} = p; i{k} < f; i{k}++)")
         for a in accs:
             n = a.attr("acc")
             row = "0" if a.attr("fold") == "argmax" else f"(i{k} - p) % {lanes(a)}"
             for t in tracks([a]):
-                out(f"{t.type} *restrict const into{t.name} = lane{t.name}[{row}];")
+                out(f"{t.type} *restrict const into{t.name} = {'part' if begins(a) else 'lane'}{t.name}[{row}];")
             if a.attr("fold") == "argmax":
                 out(f"const {place_type(a)} row{n} = ({place_type(a)})(i{k} - b);")
         self.over_columns(out, inner, last, stores, accs)
         out.close()
         for t in laned:
             step = t.step(f"all{t.name}[l][c]", f"lane{t.name}[l][c]")
-            out(f"for (int l = 0; l < {used(t.acc)}; l++) {OVER} all{t.name}[l][c] = {step};")
+            further = "if (p > b) " if begins(t.acc) else ""
+            out(f"{further}for (int l = 0; l < {used(t.acc)}; l++) {OVER} all{t.name}[l][c] = {step};")
         out.close()
         for t in laned:
             self.column_tree(out, t, f"all{t.name}", used(t.acc))
