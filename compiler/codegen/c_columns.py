@@ -16,7 +16,7 @@ from .nests import acc_node, acc_type, hoist, rounded, start_of, value_type, val
 from .tracks import Track, finish, join, joined, joining, lanes, parts, shifted, tracks
 
 OVER = "for (int64_t c = 0; c < width; c++)"
-TILE = 128  # WEFT_TILE of kernels/weft_kernel.h
+TILE, BLOCK = 128, 1024  # WEFT_TILE, WEFT_BLOCK of kernels/weft_kernel.h
 
 
 def used(a: Node) -> str:
@@ -33,15 +33,27 @@ def begins(a: Node) -> bool:
 
 
 class ColumnPrinter(LoopPrinter):
-    """Prints nests in mode "column"."""
+    """Prints nests in mode "column". `short_rows`: those in mode "row" in their form for short rows."""
+
+    short_rows = False
+    within: Node | None = None  # the number of a column in its tile, where scratch rows of a tile stand side by side
+    rows_of_tile: tuple[str, ...] = ()  # the declarations of those
+
+    def bind_column(self, scope: Scope, last: int) -> None:
+        scope.bind(build("index", index=last), f"i{last}")
+        if self.within is not None:
+            scope.bind(self.within, "c")
 
     def fold_alone(self) -> Node | None:
-        """The fold of a nest that is one fold of columns by lanes and stores of what comes of it."""
-        if self.nest.mode != "column":
+        """The fold of a nest that is one fold of columns by lanes, of perhaps several blocks, and stores of what comes of
+        it."""
+        if self.nest.mode != "column" or self.short_rows:
             return None
         (outer,) = self.nest.block.inputs
         loops = [s for s in outer.inputs if s.op == "loop"]
-        if len(loops) != 1 or not all(s.op == "accumulate" and s.attr("fold") != "argmax" for s in loops[0].inputs[1:]):
+        if len(loops) != 1 or (lengths.static(loops[0].inputs[0]) or BLOCK + 1) <= BLOCK:
+            return None
+        if not all(s.op == "accumulate" and s.attr("fold") != "argmax" for s in loops[0].inputs[1:]):
             return None
         return loops[0]
 
@@ -58,6 +70,8 @@ class ColumnPrinter(LoopPrinter):
         inner = self.hoist_columns(out, scope, loop, self.column_statements(loop))
         out.open("for (int64_t o = begin; o < end; o++)")
         last = self.tile_of_columns(out, inner, loop)
+        for declaration in self.rows_of_tile:
+            out(declaration)
         for s in self.column_statements(loop):
             if s.op == "store":
                 self.over_columns(out, inner, last, [s])
@@ -143,7 +157,7 @@ class ColumnPrinter(LoopPrinter):
         out.open(OVER)
         out(f"const int64_t i{last} = first + c;")
         inner = scope.inner()
-        inner.bind(build("index", index=last), f"i{last}")
+        self.bind_column(inner, last)
         inner.emit(out, [v for s in (*stores, *fold) for v in s.inputs])
         for s in stores:
             out(inner.store(s))
@@ -219,7 +233,7 @@ class ColumnPrinter(LoopPrinter):
         out.open(OVER)
         out(f"const int64_t i{last} = first + c;")
         one = scope.inner()
-        one.bind(column, f"i{last}")
+        self.bind_column(one, last)
         one.emit(out, list(found))
         for n, name in names.items():
             out(f"{name}[c] = {strip(one[n])};")
@@ -325,7 +339,7 @@ class ColumnPrinter(LoopPrinter):
         out.open(OVER)
         out(f"const int64_t i{last} = first + c;")
         one = inner.inner()
-        one.bind(build("index", index=last), f"i{last}")
+        self.bind_column(one, last)
         one.emit(out, [v for a in accs for v in a.inputs])
         for a in accs:
             n = a.attr("acc")

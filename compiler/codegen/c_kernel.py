@@ -5,20 +5,24 @@ What stands inside the outer loops is printed by c_loops.py, which also says how
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
-from ..ir.node import Node, build, topological
-from ..lower.kernel import Nest
+from ..ir.node import Node, build, substitute, topological
+from ..lower.kernel import Nest, may_be_columns
 from . import scalar
 from .c_columns import TILE, ColumnPrinter
 from .c_loops import ROLLED, left_by
 from .expressions import Scope, Text, strip
 from .nests import acc_node, acc_type, accumulates, hoist, rounded, start_of, value_type, wide
 from .tracks import compensated, join, joined, joining, parts, shifted
-from .work import CHUNK, element_work, round_work
+from .work import CHUNK, DIVIDES, element_work, round_work, short_rows
 
 GAP = 128  # bytes between the scratch rows of two workers
 
+SHORT_COST = 1  # functions in a nest that is compiled in a second form for short rows
+FULL = 32  # rounds of the last loop from which on tiles of it are worth it
 JOINED = 64  # tiles of columns whose joining is worth another thread
 LINE = 64  # bytes of a line of the cache
 LONGEST_PREFETCHED = 32768  # bytes of a row: more would drive out what is being worked on
@@ -35,6 +39,7 @@ class KernelPrinter(ColumnPrinter):
     def __init__(self, nest: Nest, name: str, in_place: bool = False, tile: bool = False):
         super().__init__(nest, name, in_place)
         self.tile = tile
+        self.struct = f"{name}_args"
         self.dtypes = [*nest.tensors, *nest.outputs]
 
     # The interface
@@ -93,7 +98,7 @@ class KernelPrinter(ColumnPrinter):
             out("weft_fault *fault;")
         if not (n.scalars or self.dtypes):
             out("char unused;")
-        out.close(f" {self.name}_args;")
+        out.close(f" {self.struct};")
         out()
         if n.mode == "flat":
             self.flat(out)
@@ -106,14 +111,51 @@ class KernelPrinter(ColumnPrinter):
             self.launch_columns(out)
         else:
             self.body(out)
-            self.launch(out)
+            short = self.short()
+            if short is not None:
+                short.body(out)
+            self.launch(out, short)
         return str(out)
+
+    def short(self) -> KernelPrinter | None:
+        """The form of a nest of rows that works on many short rows side by side, if it has one: as columns."""
+        block = self.nest.block
+        if self.nest.mode != "row" or self.nest.finals or block.inputs[0].op != "loop" or self.tile:
+            return None
+        loop = block.inputs[0]
+        loops = [s for s in loop.inputs[len(loop.attr("index")) :] if s.op == "loop"]
+        rows = short_rows(loops)
+        costly = sum(n.definition.costly and n.op not in DIVIDES for n in topological(loops))
+        if not rows or not may_be_columns(loops) or costly > SHORT_COST:
+            return None
+        if any((lengths.static(extent) or 0) > few for extent, few in rows.items()):
+            return None
+        if any(extent not in rows for _, extent in self.nest.scratch):
+            return None
+        nest, within = side_by_side(self.nest)
+        printer = KernelPrinter(nest, f"{self.name}_short", self.in_place)
+        printer.struct, printer.short_rows, printer.within = self.struct, True, within
+        printer.rows_of_tile = tuple(
+            f"{scalar.stored_type(d)} s{k}[{rows[extent]} * WEFT_TILE];"
+            for k, (d, extent) in enumerate(self.nest.scratch, 1)
+        )
+        return printer
+
+    def is_short(self) -> str:
+        """The condition under which that form runs; tiles of a short last loop would be mostly empty."""
+        loop = self.nest.block.inputs[0]
+        count = len(loop.attr("index"))
+        rows = short_rows([s for s in loop.inputs[count:] if s.op == "loop"])
+        tests = [f"{self.closed(extent)} <= {few}" for extent, few in rows.items()]
+        if count > 1:
+            tests.append(f"{self.closed(loop.inputs[count - 1])} >= {FULL}")
+        return " && ".join(tests)
 
     def prologue(self, out: Text, name: str) -> Scope:
         """Opens a body function and brings the arguments into scope as restrict pointers."""
         n = self.nest
         out.open(f"static void {name}(void *arg, int64_t begin, int64_t end, int worker)")
-        out(f"const {self.name}_args *a = arg;")
+        out(f"const {self.struct} *a = arg;")
         for k, d in enumerate(self.dtypes):
             const = "const " if k < len(n.tensors) else ""
             distinct = "" if self.in_place else "restrict "
@@ -355,7 +397,7 @@ class KernelPrinter(ColumnPrinter):
         self.statements(out, Scope(self.pointer), list(self.nest.block.inputs[1:]))
         out.close()
 
-    def launch(self, out: Text) -> None:
+    def launch(self, out: Text, short: KernelPrinter | None = None) -> None:
         out.open(self.signature())
         out(f"{self.name}_args args = {{{self.arguments()}}};")
         out(f"{self.name}_args *const a = &args;")
@@ -365,17 +407,50 @@ class KernelPrinter(ColumnPrinter):
             out(f"(void)call, {self.name}_body(a, 0, 1, 0);")
         else:
             count = len(loop.attr("index"))
-            extents = [self.closed(e) for e in loop.inputs[:count]]
-            if self.nest.mode == "column":
-                extents[-1] = f"(({extents[-1]} + WEFT_TILE - 1) / WEFT_TILE)"
-            work = self.closed(round_work(self.nest))
-            if self.nest.mode == "column":
-                work = f"WEFT_TILE * {work}"
-            out(f"const int64_t rounds = {' * '.join(extents)};")
-            out(f"const int64_t grain = 1 + {CHUNK} / ({work} + 1);")
-            out(f"call->parallel_for(rounds, grain, call->threads, {self.name}_body, a);")
+            if short is not None:
+                out.open(f"if ({self.is_short()})")
+                short.launch_rounds(out, list(loop.inputs[:count]))
+                out("return;")
+                out.close()
+            self.launch_rounds(out, list(loop.inputs[:count]))
             self.statements(out, Scope(self.pointer), list(block.inputs[1:]))
         out.close()
+
+    def launch_rounds(self, out: Text, lengths_of: list[Node]) -> None:
+        extents = [self.closed(e) for e in lengths_of]
+        work = self.closed(round_work(self.nest))
+        if self.nest.mode == "column":
+            extents[-1] = f"(({extents[-1]} + WEFT_TILE - 1) / WEFT_TILE)"
+            work = f"WEFT_TILE * {work}"
+        out(f"const int64_t rounds = {' * '.join(extents)};")
+        out(f"const int64_t grain = 1 + {CHUNK} / ({work} + 1);")
+        out(f"call->parallel_for(rounds, grain, call->threads, {self.name}_body, a);")
+
+
+def side_by_side(nest: Nest) -> tuple[Nest, Node | None]:
+    """A nest of rows as one of columns. A scratch row is one for each column of a tile: its element i at i * TILE + c,
+    c the number of the column in the tile, which is returned as a loop variable."""
+    if not nest.scratch:
+        return replace(nest, mode="column"), None
+    nodes = topological([nest.block])
+    within = build("index", index=1 + max(n.attr("index") for n in nodes if n.op == "index"))
+
+    def place(offset: Node) -> Node:
+        return lengths.add(lengths.scale(offset, TILE), within)
+
+    loads = {
+        n: build("load", place(n.inputs[0]), *n.inputs[1:], buffer=n.attr("buffer"), dtype=n.attr("dtype"))
+        for n in nodes
+        if n.op == "load" and n.attr("buffer") < 0
+    }
+    (block,) = substitute([nest.block], loads)
+    stores = {
+        n: build("store", place(n.inputs[0]), n.inputs[1], buffer=n.attr("buffer"))
+        for n in topological([block])
+        if n.op == "store" and n.attr("buffer") < 0
+    }
+    (block,) = substitute([block], stores)
+    return replace(nest, mode="column", block=block, scratch=[]), within
 
 
 def _ceildiv(extent: Node) -> Node:

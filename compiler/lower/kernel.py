@@ -317,7 +317,7 @@ class _Lowering:
     def _by_columns(self, last: Node, statements: list[Node]) -> bool:
         """Whether most of the memory read in reductions lies along the last outer loop rather than the inner ones."""
         loops = [s for s in statements if s.op == "loop"]
-        if any(n.op in ("draw_at", "checked") for n in topological(loops)):
+        if not may_be_columns(loops):
             return False
         across = along = 0
         for lp in loops:
@@ -409,6 +409,11 @@ class _Lowering:
                     rows.setdefault((n, var), (when, n))
                     continue
             stack.extend(n.inputs)
+
+
+def may_be_columns(loops: list[Node]) -> bool:
+    """Whether rounds of these loops may run side by side."""
+    return not any(n.op in ("draw_at", "checked") for n in topological(loops))
 
 
 class _Pending:
