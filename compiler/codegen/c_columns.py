@@ -33,21 +33,16 @@ def begins(a: Node) -> bool:
 
 
 class ColumnPrinter(LoopPrinter):
-    """Prints nests in mode "column". `short_rows`: those in mode "row" in their form for short rows."""
+    """Prints nests in mode "column"."""
 
-    short_rows = False
-    within: Node | None = None  # the number of a column in its tile, where scratch rows of a tile stand side by side
-    rows_of_tile: tuple[str, ...] = ()  # the declarations of those
+    over = OVER  # the loop over lanes of the columns of a tile
 
     def bind_column(self, scope: Scope, last: int) -> None:
         scope.bind(build("index", index=last), f"i{last}")
-        if self.within is not None:
-            scope.bind(self.within, "c")
 
     def fold_alone(self) -> Node | None:
-        """The fold of a nest that is one fold of columns by lanes, of perhaps several blocks, and stores of what comes of
-        it."""
-        if self.nest.mode != "column" or self.short_rows:
+        """The fold of a nest that is one fold of columns by lanes, perhaps of several blocks, and stores of its result."""
+        if self.nest.mode != "column":
             return None
         (outer,) = self.nest.block.inputs
         loops = [s for s in outer.inputs if s.op == "loop"]
@@ -70,8 +65,6 @@ class ColumnPrinter(LoopPrinter):
         inner = self.hoist_columns(out, scope, loop, self.column_statements(loop))
         out.open("for (int64_t o = begin; o < end; o++)")
         last = self.tile_of_columns(out, inner, loop)
-        for declaration in self.rows_of_tile:
-            out(declaration)
         for s in self.column_statements(loop):
             if s.op == "store":
                 self.over_columns(out, inner, last, [s])
@@ -190,8 +183,14 @@ class ColumnPrinter(LoopPrinter):
             self.over_columns(out, inner, last, stores)
             out.close()
             return
-        self.column_accumulators(out, accs)
         self.of_columns(out, scope, body, k, last)
+        self.folding_stage(out, scope, loop, last, extent)
+
+    def folding_stage(self, out: Text, scope: Scope, loop: Node, last: int, extent: str) -> None:
+        """A loop over rows with folds in it: its results are in scope afterwards."""
+        accs = [s for s in loop.inputs[1:] if s.op == "accumulate"]
+        stores = [s for s in loop.inputs[1:] if s.op == "store"]
+        self.column_accumulators(out, accs)
         out.open(f"for (int64_t b = 0; b < {extent}; b += WEFT_BLOCK)")
         self.column_block(out, scope, loop, stores, last, extent)
         for a in accs:
@@ -312,7 +311,7 @@ class ColumnPrinter(LoopPrinter):
 
     def column_tree(self, out: Text, t: Track, have: str, width: str) -> None:
         out(f"for (int h = {width} / 2; h; h /= 2) for (int l = 0; l < h; l++)")
-        out(f"    {OVER} {have}[l][c] = {t.step(f'{have}[l][c]', f'{have}[l + h][c]')};")
+        out(f"    {self.over} {have}[l][c] = {t.step(f'{have}[l][c]', f'{have}[l + h][c]')};")
 
     def column_shifts(self, out: Text, inner: Scope, accs: list[Node], k: int, last: int) -> None:
         """`shift` of each column: as LoopPrinter.shifts."""
@@ -334,6 +333,14 @@ class ColumnPrinter(LoopPrinter):
         for a in accs:
             n = a.attr("acc")
             out(f"{value_type(a)} *restrict const into{n} = some{n}[q / 2 * WEFT_SHIFT + l];")
+        self.add_samples(out, inner, accs, last)
+        out.close()
+        for a in accs:
+            n = a.attr("acc")
+            self.column_tree(out, tracks([a])[1], f"some{n}", "height")
+            out(f"const {value_type(a)} *const shift{n} = some{n}[0];")
+
+    def add_samples(self, out: Text, inner: Scope, accs: list[Node], last: int) -> None:
         out("#pragma GCC ivdep")
         out(ROLLED)
         out.open(OVER)
@@ -345,11 +352,6 @@ class ColumnPrinter(LoopPrinter):
             n = a.attr("acc")
             out(f"into{n}[c] += {one[a.inputs[0]]} * share{n};")
         out.close()
-        out.close()
-        for a in accs:
-            n = a.attr("acc")
-            self.column_tree(out, tracks([a])[1], f"some{n}", "height")
-            out(f"const {value_type(a)} *const shift{n} = some{n}[0];")
 
 
 def start_of_lane(a: Node) -> str:

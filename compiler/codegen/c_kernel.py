@@ -5,15 +5,14 @@ What stands inside the outer loops is printed by c_loops.py, which also says how
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
-from ..ir.node import Node, build, substitute, topological
+from ..ir.node import Node, build, topological
 from ..lower.kernel import Nest, may_be_columns
 from . import scalar
 from .c_columns import TILE, ColumnPrinter
 from .c_loops import ROLLED, left_by
+from .c_short import ShortRows, side_by_side
 from .expressions import Scope, Text, strip
 from .nests import acc_node, acc_type, accumulates, hoist, rounded, start_of, value_type, wide
 from .tracks import compensated, join, joined, joining, parts, shifted
@@ -117,7 +116,7 @@ class KernelPrinter(ColumnPrinter):
             self.launch(out, short)
         return str(out)
 
-    def short(self) -> KernelPrinter | None:
+    def short(self) -> ShortPrinter | None:
         """The form of a nest of rows that works on many short rows side by side, if it has one: as columns."""
         block = self.nest.block
         if self.nest.mode != "row" or self.nest.finals or block.inputs[0].op != "loop" or self.tile:
@@ -132,21 +131,14 @@ class KernelPrinter(ColumnPrinter):
             return None
         if any(extent not in rows for _, extent in self.nest.scratch):
             return None
-        nest, within = side_by_side(self.nest)
-        printer = KernelPrinter(nest, f"{self.name}_short", self.in_place)
-        printer.struct, printer.short_rows, printer.within = self.struct, True, within
-        printer.rows_of_tile = tuple(
-            f"{scalar.stored_type(d)} s{k}[{rows[extent]} * WEFT_TILE];"
-            for k, (d, extent) in enumerate(self.nest.scratch, 1)
-        )
-        return printer
+        return ShortPrinter(self, rows)
 
     def is_short(self) -> str:
         """The condition under which that form runs; tiles of a short last loop would be mostly empty."""
         loop = self.nest.block.inputs[0]
         count = len(loop.attr("index"))
         rows = short_rows([s for s in loop.inputs[count:] if s.op == "loop"])
-        tests = [f"{self.closed(extent)} <= {few}" for extent, few in rows.items()]
+        tests = [f"{e} > 0 && {e} <= {few}" for e, few in ((self.closed(n), few) for n, few in rows.items())]
         if count > 1:
             tests.append(f"{self.closed(loop.inputs[count - 1])} >= {FULL}")
         return " && ".join(tests)
@@ -397,7 +389,7 @@ class KernelPrinter(ColumnPrinter):
         self.statements(out, Scope(self.pointer), list(self.nest.block.inputs[1:]))
         out.close()
 
-    def launch(self, out: Text, short: KernelPrinter | None = None) -> None:
+    def launch(self, out: Text, short: ShortPrinter | None = None) -> None:
         out.open(self.signature())
         out(f"{self.name}_args args = {{{self.arguments()}}};")
         out(f"{self.name}_args *const a = &args;")
@@ -427,30 +419,17 @@ class KernelPrinter(ColumnPrinter):
         out(f"call->parallel_for(rounds, grain, call->threads, {self.name}_body, a);")
 
 
-def side_by_side(nest: Nest) -> tuple[Nest, Node | None]:
-    """A nest of rows as one of columns. A scratch row is one for each column of a tile: its element i at i * TILE + c,
-    c the number of the column in the tile, which is returned as a loop variable."""
-    if not nest.scratch:
-        return replace(nest, mode="column"), None
-    nodes = topological([nest.block])
-    within = build("index", index=1 + max(n.attr("index") for n in nodes if n.op == "index"))
+class ShortPrinter(ShortRows, KernelPrinter):
+    """Prints a nest of rows as columns, for rows of at most `rows[length]` elements."""
 
-    def place(offset: Node) -> Node:
-        return lengths.add(lengths.scale(offset, TILE), within)
-
-    loads = {
-        n: build("load", place(n.inputs[0]), *n.inputs[1:], buffer=n.attr("buffer"), dtype=n.attr("dtype"))
-        for n in nodes
-        if n.op == "load" and n.attr("buffer") < 0
-    }
-    (block,) = substitute([nest.block], loads)
-    stores = {
-        n: build("store", place(n.inputs[0]), n.inputs[1], buffer=n.attr("buffer"))
-        for n in topological([block])
-        if n.op == "store" and n.attr("buffer") < 0
-    }
-    (block,) = substitute([block], stores)
-    return replace(nest, mode="column", block=block, scratch=[]), within
+    def __init__(self, of: KernelPrinter, rows: dict[Node, int]):
+        nest, self.within = side_by_side(of.nest)
+        super().__init__(nest, f"{of.name}_short", of.in_place)
+        self.struct = of.struct
+        self.scratch_rows = [
+            f"{scalar.stored_type(d)} s{k}[{rows[extent]} * WEFT_TILE];"
+            for k, (d, extent) in enumerate(of.nest.scratch, 1)
+        ]
 
 
 def _ceildiv(extent: Node) -> Node:

@@ -64,9 +64,55 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
     }
 }
 
+static void k0_short_body(void *arg, int64_t begin, int64_t end, int worker) {
+    const k0_args *a = arg;
+    const float *restrict const p0 = a->p0;
+    int64_t *restrict const p1 = a->p1;
+    (void)a, (void)worker, (void)p0, (void)p1;
+    const int64_t tiles = (a->n0 + WEFT_TILE - 1) / WEFT_TILE;
+    for (int64_t o = begin; o < end; o++) {
+        const int64_t first = o % tiles * WEFT_TILE;
+        const int64_t width = weft_min64(WEFT_TILE, a->n0 - first);
+        int64_t acc0[WEFT_TILE];
+        {
+            const int count = (int)a->n1;
+            int used = 1;
+            while (used < 16 && used < count) used *= 2;
+            float lane0[1][WEFT_TILE];
+            int32_t at0[1][WEFT_TILE];
+            for (int c = 0; c < WEFT_TILE; c++) lane0[0][c] = (-WEFT_INF_f32), at0[0][c] = 0;
+            for (int64_t i1 = 0; i1 < count; i1++) {
+                float *restrict const into0 = lane0[0];
+                const int32_t row0 = (int32_t)i1;
+                #pragma GCC ivdep
+                #pragma GCC unroll 1
+                for (int64_t c = 0; c < width; c++) {
+                    const int64_t i0 = first + c;
+                    const float v0 = p0[(a->n1 * i0) + i1];
+                    at0[0][c] += -(int32_t)WEFT_BETTER(v0, into0[c]) & (row0 - at0[0][c]);
+                    into0[c] = weft_maximum_f32(into0[c], v0);
+                }
+            }
+            for (int c = 0; c < WEFT_TILE; c++) acc0[c] = at0[0][c];
+        }
+        #pragma GCC ivdep
+        #pragma GCC unroll 1
+        for (int64_t c = 0; c < width; c++) {
+            const int64_t i0 = first + c;
+            p1[i0] = acc0[c];
+        }
+    }
+}
+
 static void k0(weft_call *call, int64_t n0, int64_t n1, const float *p0, int64_t *p1) {
     k0_args args = {.n0 = n0, .n1 = n1, .p0 = p0, .p1 = p1};
     k0_args *const a = &args;
+    if (a->n1 > 0 && a->n1 <= 48) {
+        const int64_t rounds = ((a->n0 + WEFT_TILE - 1) / WEFT_TILE);
+        const int64_t grain = 1 + 200000 / (WEFT_TILE * ((a->n1 * 47) + 16) + 1);
+        call->parallel_for(rounds, grain, call->threads, k0_short_body, a);
+        return;
+    }
     const int64_t rounds = a->n0;
     const int64_t grain = 1 + 200000 / (((a->n1 * 19) + 516) + 1);
     call->parallel_for(rounds, grain, call->threads, k0_body, a);

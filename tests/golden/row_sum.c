@@ -56,9 +56,51 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
     }
 }
 
+static void k0_short_body(void *arg, int64_t begin, int64_t end, int worker) {
+    const k0_args *a = arg;
+    const float *restrict const p0 = a->p0;
+    float *restrict const p1 = a->p1;
+    (void)a, (void)worker, (void)p0, (void)p1;
+    const int64_t tiles = (a->n0 + WEFT_TILE - 1) / WEFT_TILE;
+    for (int64_t o = begin; o < end; o++) {
+        const int64_t first = o % tiles * WEFT_TILE;
+        const int64_t width = weft_min64(WEFT_TILE, a->n0 - first);
+        float lane0[16][WEFT_TILE];
+        {
+            const int count = (int)a->n1;
+            int used = 1;
+            while (used < 16 && used < count) used *= 2;
+            for (int l = 0; l < (used < 16 ? used : 16); l++) for (int c = 0; c < WEFT_TILE; c++) lane0[l][c] = 0.0f;
+            for (int64_t i1 = 0; i1 < count; i1++) {
+                float *restrict const into0 = lane0[i1 % 16];
+                #pragma GCC ivdep
+                #pragma GCC unroll 1
+                for (int64_t c = 0; c < width; c++) {
+                    const int64_t i0 = first + c;
+                    into0[c] = into0[c] + weft_sqr_f32(p0[(a->n1 * i0) + i1]);
+                }
+            }
+            for (int h = (used < 16 ? used : 16) / 2; h; h /= 2) for (int l = 0; l < h; l++)
+                for (int c = 0; c < WEFT_TILE; c++) lane0[l][c] = lane0[l][c] + lane0[l + h][c];
+        }
+        #pragma GCC ivdep
+        #pragma GCC unroll 1
+        for (int64_t c = 0; c < width; c++) {
+            const int64_t i0 = first + c;
+            p1[i0] = lane0[0][c];
+        }
+    }
+}
+
 static void k0(weft_call *call, int64_t n0, int64_t n1, const float *p0, float *p1) {
     k0_args args = {.n0 = n0, .n1 = n1, .p0 = p0, .p1 = p1};
     k0_args *const a = &args;
+    if (a->n1 > 0 && a->n1 <= 8) {
+        const int64_t rounds = ((a->n0 + WEFT_TILE - 1) / WEFT_TILE);
+        const int64_t grain = 1 + 200000 / (WEFT_TILE * ((a->n1 * 39) + 8) + 1);
+        call->parallel_for(rounds, grain, call->threads, k0_short_body, a);
+        return;
+    }
     const int64_t rounds = a->n0;
     const int64_t grain = 1 + 200000 / (((a->n1 * 11) + 508) + 1);
     call->parallel_for(rounds, grain, call->threads, k0_body, a);

@@ -110,9 +110,74 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
     }
 }
 
+static void k0_short_body(void *arg, int64_t begin, int64_t end, int worker) {
+    const k0_args *a = arg;
+    const float *restrict const p0 = a->p0;
+    float *restrict const p1 = a->p1;
+    (void)a, (void)worker, (void)p0, (void)p1;
+    const int64_t tiles = (a->n0 + WEFT_TILE - 1) / WEFT_TILE;
+    for (int64_t o = begin; o < end; o++) {
+        const int64_t first = o % tiles * WEFT_TILE;
+        const int64_t width = weft_min64(WEFT_TILE, a->n0 - first);
+        float s1[24 * WEFT_TILE];
+        float lane0[16][WEFT_TILE];
+        {
+            const int count = (int)a->n1;
+            int used = 1;
+            while (used < 16 && used < count) used *= 2;
+            for (int l = 0; l < (used < 16 ? used : 16); l++) for (int c = 0; c < WEFT_TILE; c++) lane0[l][c] = (-WEFT_INF_f32);
+            for (int64_t i1 = 0; i1 < count; i1++) {
+                float *restrict const into0 = lane0[i1 % 16];
+                #pragma GCC ivdep
+                #pragma GCC unroll 1
+                for (int64_t c = 0; c < width; c++) {
+                    const int64_t i0 = first + c;
+                    into0[c] = weft_maximum_f32(into0[c], p0[(a->n1 * i0) + i1]);
+                }
+            }
+            for (int h = (used < 16 ? used : 16) / 2; h; h /= 2) for (int l = 0; l < h; l++)
+                for (int c = 0; c < WEFT_TILE; c++) lane0[l][c] = weft_maximum_f32(lane0[l][c], lane0[l + h][c]);
+        }
+        float lane1[16][WEFT_TILE];
+        {
+            const int count = (int)a->n1;
+            int used = 1;
+            while (used < 16 && used < count) used *= 2;
+            for (int l = 0; l < (used < 16 ? used : 16); l++) for (int c = 0; c < WEFT_TILE; c++) lane1[l][c] = 0.0f;
+            for (int64_t i1 = 0; i1 < count; i1++) {
+                float *restrict const into1 = lane1[i1 % 16];
+                #pragma GCC ivdep
+                #pragma GCC unroll 1
+                for (int64_t c = 0; c < width; c++) {
+                    const int64_t i0 = first + c;
+                    const float t0 = weft_exp_f32((p0[(a->n1 * i0) + i1] - lane0[0][c]));
+                    s1[(i1 * 128) + c] = t0;
+                    into1[c] = into1[c] + t0;
+                }
+            }
+            for (int h = (used < 16 ? used : 16) / 2; h; h /= 2) for (int l = 0; l < h; l++)
+                for (int c = 0; c < WEFT_TILE; c++) lane1[l][c] = lane1[l][c] + lane1[l + h][c];
+        }
+        for (int64_t i1 = 0; i1 < a->n1; i1++) {
+            #pragma GCC ivdep
+            #pragma GCC unroll 1
+            for (int64_t c = 0; c < width; c++) {
+                const int64_t i0 = first + c;
+                p1[(a->n1 * i0) + i1] = s1[(i1 * 128) + c] / lane1[0][c];
+            }
+        }
+    }
+}
+
 static void k0(weft_call *call, int64_t n0, int64_t n1, const float *p0, float *p1, float *s1) {
     k0_args args = {.n0 = n0, .n1 = n1, .p0 = p0, .p1 = p1, .s1 = s1};
     k0_args *const a = &args;
+    if (a->n1 > 0 && a->n1 <= 24) {
+        const int64_t rounds = ((a->n0 + WEFT_TILE - 1) / WEFT_TILE);
+        const int64_t grain = 1 + 200000 / (WEFT_TILE * (a->n1 * 148) + 1);
+        call->parallel_for(rounds, grain, call->threads, k0_short_body, a);
+        return;
+    }
     const int64_t rounds = a->n0;
     const int64_t grain = 1 + 200000 / (((a->n1 * 70) + 1500) + 1);
     call->parallel_for(rounds, grain, call->threads, k0_body, a);

@@ -1,0 +1,152 @@
+"""Rows so short that their lanes would be mostly empty -> GNU C: many of them side by side, as columns.
+
+A second form of a nest of rows, which the launcher chooses by the lengths of a call. A row of n elements is one part of
+one block: its lanes are as in the other form, those of all rows of a tile stand side by side, and so the bits are the
+same. Vectors are made across rows; loops over lanes have a constant number of steps, columns beyond the last included.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..ir import lengths
+from ..ir.node import Node, build, substitute, topological
+from ..lower.kernel import Nest
+from .c_columns import TILE, ColumnPrinter, begins, start_of_lane
+from .c_loops import place_type
+from .expressions import Scope, Text
+from .nests import acc_node, acc_type, rounded, value_type
+from .tracks import finish, lanes, shifted, tracks
+
+TILED = "for (int c = 0; c < WEFT_TILE; c++)"
+
+
+def side_by_side(nest: Nest) -> tuple[Nest, Node | None]:
+    """A nest of rows as one of columns. A scratch row is one for each column of a tile: its element i at i * TILE + c,
+    c the number of the column in the tile, which is returned as a loop variable."""
+    if not nest.scratch:
+        return replace(nest, mode="column"), None
+    nodes = topological([nest.block])
+    within = build("index", index=1 + max(n.attr("index") for n in nodes if n.op == "index"))
+
+    def place(offset: Node) -> Node:
+        return lengths.add(lengths.scale(offset, TILE), within)
+
+    loads = {
+        n: build("load", place(n.inputs[0]), *n.inputs[1:], buffer=n.attr("buffer"), dtype=n.attr("dtype"))
+        for n in nodes
+        if n.op == "load" and n.attr("buffer") < 0
+    }
+    (block,) = substitute([nest.block], loads)
+    stores = {
+        n: build("store", place(n.inputs[0]), n.inputs[1], buffer=n.attr("buffer"))
+        for n in topological([block])
+        if n.op == "store" and n.attr("buffer") < 0
+    }
+    (block,) = substitute([block], stores)
+    return replace(nest, mode="column", block=block, scratch=[]), within
+
+
+class ShortRows(ColumnPrinter):
+    """What differs from columns of any length."""
+
+    over = TILED
+    within: Node | None
+    scratch_rows: list[str]
+
+    def fold_alone(self) -> None:
+        return None
+
+    def bind_column(self, scope: Scope, last: int) -> None:
+        super().bind_column(scope, last)
+        if self.within is not None:
+            scope.bind(self.within, "c")
+
+    def tile_of_columns(self, out: Text, inner: Scope, loop: Node) -> int:
+        last = super().tile_of_columns(out, inner, loop)
+        for declaration in self.scratch_rows:
+            out(declaration)
+        return last
+
+    def folding_stage(self, out: Text, scope: Scope, loop: Node, last: int, extent: str) -> None:
+        (k,) = loop.attr("index")
+        accs = [s for s in loop.inputs[1:] if s.op == "accumulate"]
+        stores = [s for s in loop.inputs[1:] if s.op == "store"]
+        for a in accs:  # declared here: later stages read them
+            if a.attr("fold") == "argmax":
+                out(f"{acc_type(a)} acc{a.attr('acc')}[WEFT_TILE];")
+            else:
+                for t in tracks([a]):
+                    out(f"{t.type} lane{t.name}[{t.lanes}][WEFT_TILE];")
+        out.open("")
+        out(f"const int count = (int){extent};")
+        out("int used = 1;")
+        out(f"while (used < {max(map(lanes, accs))} && used < count) used *= 2;")
+        for a in accs:
+            n = a.attr("acc")
+            if a.attr("fold") == "argmax":
+                out(f"{value_type(a)} lane{n}[1][WEFT_TILE];")
+                out(f"{place_type(a)} at{n}[1][WEFT_TILE];")
+                out(f"{TILED} lane{n}[0][c] = {start_of_lane(a)}, at{n}[0][c] = 0;")
+            else:
+                for t in tracks([a]):
+                    out(f"for (int l = 0; l < {self.height(a)}; l++) {TILED} lane{t.name}[l][c] = {t.start};")
+        inner = scope.inner()
+        inner.bind(build("index", index=k), f"i{k}")
+        self.column_shifts(out, inner, [a for a in accs if shifted(a)], k, last)
+        out.open(f"for (int64_t i{k} = 0; i{k} < count; i{k}++)")
+        for a in accs:
+            n = a.attr("acc")
+            row = "0" if a.attr("fold") == "argmax" else f"i{k} % {lanes(a)}"
+            for t in tracks([a]):
+                out(f"{t.type} *restrict const into{t.name} = lane{t.name}[{row}];")
+            if a.attr("fold") == "argmax":
+                out(f"const {place_type(a)} row{n} = ({place_type(a)})i{k};")
+        self.over_columns(out, inner, last, stores, accs)
+        out.close()
+        for a in accs:
+            if a.attr("fold") != "argmax":
+                for t in tracks([a]):
+                    if not begins(a):  # a block joins its parts to what lanes start from
+                        step = t.step(t.start, f"lane{t.name}[l][c]")
+                        out(f"for (int l = 0; l < {t.lanes}; l++) {TILED} lane{t.name}[l][c] = {step};")
+                    self.column_tree(out, t, f"lane{t.name}", self.height(a))
+        for a in accs:
+            n = a.attr("acc")
+            if shifted(a):
+                out(f"{TILED} {{ {' '.join(finish(a, f'lane{n}[0][c]', f'lane{n}d[0][c]', 'count'))} }}")
+            if a.attr("fold") == "argmax":
+                out(f"{TILED} acc{n}[c] = at{n}[0][c];")
+            elif rounded(a, f"lane{n}[0][c]") != f"lane{n}[0][c]":
+                out(f"{TILED} lane{n}[0][c] = {rounded(a, f'lane{n}[0][c]')};")
+        out.close()
+        for a in accs:
+            n = a.attr("acc")
+            scope.bind(acc_node(a), f"acc{n}[c]" if a.attr("fold") == "argmax" else f"lane{n}[0][c]")
+
+    def height(self, a: Node) -> str:
+        """Lanes that take part: others would add nothing (see `used` of c_columns.py)."""
+        return f"(used < {lanes(a)} ? used : {lanes(a)})" if begins(a) else str(lanes(a))
+
+    def column_shifts(self, out: Text, inner: Scope, accs: list[Node], k: int, last: int) -> None:
+        if not accs:
+            return
+        out("const int taken = count < WEFT_SHIFT ? count : WEFT_SHIFT;")
+        out("int height = 1;")
+        out("while (height < taken) height *= 2;")
+        out("const int middle = count < WEFT_SHIFT ? 0 : count / 2 - WEFT_SHIFT / 2;")
+        for a in accs:
+            n, t = a.attr("acc"), value_type(a)
+            out(f"const {t} share{n} = ({t})1 / taken;")
+            out(f"{t} some{n}[WEFT_SHIFT][WEFT_TILE];")
+            out(f"for (int l = 0; l < height; l++) {TILED} some{n}[l][c] = 0;")
+        out.open("for (int l = 0; l < taken; l++)")
+        out(f"const int64_t i{k} = middle + l;")
+        for a in accs:
+            out(f"{value_type(a)} *restrict const into{a.attr('acc')} = some{a.attr('acc')}[l];")
+        self.add_samples(out, inner, accs, last)
+        out.close()
+        for a in accs:
+            n = a.attr("acc")
+            self.column_tree(out, tracks([a])[1], f"some{n}", "height")
+            out(f"const {value_type(a)} *const shift{n} = some{n}[0];")

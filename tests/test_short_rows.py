@@ -1,0 +1,125 @@
+"""Rows of few elements are worked on side by side: the bits of the form for rows of any length, and of a row alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import weft
+import weft.tensor as T
+from weft.compiler.codegen.c_kernel import KernelPrinter
+from weft.runtime import pool
+
+LENGTHS = [*range(0, 19), 23, 24, 25, 47, 48, 49, 70]
+ROWS = [1, 3, 127, 128, 300]
+
+FOLDS: dict[str, Callable[[Any], Any]] = {
+    "sum": lambda x: x.sum(1),
+    "product": lambda x: x.prod(1),
+    "maximum and its place": lambda x: [x.max(1), T.argmax(x, 1), x.min(1)],
+    "variance": lambda x: [x.mean(1), T.var(x, 1)],
+    "normed": lambda x: x / T.sqrt(T.sqr(x).sum(1, keepdims=True)),
+    "softmax": T.nnet.softmax,
+    "log of a sum": lambda x: T.log(T.sum(T.exp(x), 1)),
+    "standard": lambda x: (x - x.mean(1, keepdims=True)) / (T.std(x, 1, keepdims=True) + 1),
+    "sums of two dtypes": lambda x: [T.sum(x, 1), T.sum(T.cast(x, "float64") * 3, 1)],
+}
+NEEDS_ONE = ("maximum and its place", "softmax")
+
+
+def forms(monkeypatch: pytest.MonkeyPatch, inputs: list, outputs: Any) -> tuple[Any, Any]:
+    """A function, and the same without the form for short rows."""
+    f = weft.function(inputs, outputs)
+    assert "_short_body(void" in f.source
+    with monkeypatch.context() as m:
+        m.setattr(KernelPrinter, "short", lambda self: None)
+        g = weft.function(inputs, outputs)
+    assert "_short_body(void" not in g.source
+    return f, g
+
+
+def same(f: Any, g: Any, *args: Any) -> None:
+    for got, want in zip(*([r] if isinstance(r, np.ndarray) else r for r in (f(*args), g(*args))), strict=True):
+        np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
+        assert np.nan_to_num(got).tobytes() == np.nan_to_num(want).tobytes(), [a.shape for a in args]
+
+
+def draw(shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    rng = np.random.default_rng(sum(shape))
+    if dtype == "int32":
+        return rng.integers(-9, 9, shape).astype(dtype)
+    a = rng.normal(size=shape) * 10.0 ** rng.integers(-1, 2, shape)
+    if dtype == "complex64":
+        a = a + 1j * rng.normal(size=shape)
+    return a.astype(dtype)
+
+
+@pytest.mark.parametrize("fold", FOLDS)
+def test_the_bits_of_the_other_form(fold: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for dtype in ("float32", "float64", "float16"):
+        x = T.TensorType(dtype, (False, False))("x")
+        f, g = forms(monkeypatch, [x], FOLDS[fold](x))
+        for n in LENGTHS[1:] if fold in NEEDS_ONE else LENGTHS:
+            for rows in ROWS if n in (1, 8, 16) else (130,):
+                same(f, g, draw((rows, n), dtype))
+
+
+def test_other_dtypes(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, z, b = T.imatrix("x"), T.TensorType("complex64", (False, False))("z"), T.TensorType("bool", (False, False))("b")
+    f, g = forms(monkeypatch, [x, b], [x.sum(1), x.prod(1), T.argmax(x, 1), T.any(b, 1), T.all(b, 1)])
+    p, q = forms(monkeypatch, [z], [z.sum(1), z.prod(1), T.var(z, 1)])
+    for n in LENGTHS[1:]:
+        same(f, g, draw((140, n), "int32"), draw((140, n), "int32") > -8)
+        same(p, q, draw((140, n), "complex64"))
+    infinite = np.full((3, 2), complex(np.inf, 0), np.complex64)  # (inf + 0i) * (1 + 0i) is (inf, nan)
+    same(p, q, infinite)
+
+
+def test_threads_and_a_row_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = T.fmatrix("x")
+    f, g = forms(monkeypatch, [x], [T.var(x, 1), x.sum(1), T.argmax(x, 1)])
+    try:
+        for threads in (1, 2, 3):
+            pool.set_threads(threads)
+            for n in (1, 5, 8, 16):
+                a = draw((5000, n), "float32")
+                same(f, g, a)
+                whole = f(a)
+                for k in (0, 17, 4999):
+                    assert all(one[0] == v[k] for one, v in zip(f(a[k : k + 1]), whole, strict=True))
+    finally:
+        pool.set_threads(0)
+
+
+def test_several_outer_loops_and_two_lengths(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, s = T.ftensor3("x"), T.fmatrix("s")
+    f, g = forms(monkeypatch, [x, s], (x * s.dimshuffle("x", 0, 1)).sum(2))
+    for shape in ((7, 40, 5), (40, 3, 8), (3, 129, 9), (2, 5, 0)):
+        same(f, g, draw(shape, "float32"), draw(shape[1:], "float32"))
+    f, g = forms(monkeypatch, [x], T.sum(x, (1, 2)))
+    for shape in ((70, 2, 3), (70, 4, 5), (300, 1, 1)):
+        same(f, g, draw(shape, "float32"))
+
+
+def test_a_length_that_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = T.TensorType("float32", shape=(None, 6))("x")
+    f, g = forms(monkeypatch, [x], [x.sum(1), T.nnet.softmax(x)])
+    same(f, g, draw((200, 6), "float32"))
+    x = T.TensorType("float32", shape=(None, 60))("x")
+    assert "_short_body" not in weft.function([x], x.sum(1)).source
+
+
+def test_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An update that is written over the old value."""
+    a = draw((200, 7), "float32")
+    x = T.fmatrix("x")
+    want = weft.function([x], x - x.mean(1, keepdims=True) * T.exp(x))(a)
+    s = weft.shared(a.copy(), "s")
+    f = weft.function([], [], updates=[(s, s - s.mean(1, keepdims=True) * T.exp(s))])
+    assert "_short_body(void" in f.source
+    f()
+    assert s.get_value().tobytes() == want.tobytes()
+    np.testing.assert_allclose(want, a - a.mean(1, keepdims=True) * np.exp(a), rtol=1e-4, atol=1e-3)
