@@ -21,6 +21,7 @@ FOLDS: dict[str, Callable[[Any], Any]] = {
     "product": lambda x: x.prod(1),
     "maximum and its place": lambda x: [x.max(1), T.argmax(x, 1), x.min(1)],
     "variance": lambda x: [x.mean(1), T.var(x, 1)],
+    "variance of exponentials": lambda x: T.var(T.exp(x), 1),
     "normed": lambda x: x / T.sqrt(T.sqr(x).sum(1, keepdims=True)),
     "softmax": T.nnet.softmax,
     "log of a sum": lambda x: T.log(T.sum(T.exp(x), 1)),
@@ -74,8 +75,11 @@ def test_other_dtypes(monkeypatch: pytest.MonkeyPatch) -> None:
     for n in LENGTHS[1:]:
         same(f, g, draw((140, n), "int32"), draw((140, n), "int32") > -8)
         same(p, q, draw((140, n), "complex64"))
-    infinite = np.full((3, 2), complex(np.inf, 0), np.complex64)  # (inf + 0i) * (1 + 0i) is (inf, nan)
-    same(p, q, infinite)
+    f, g = forms(monkeypatch, [z], T.prod(T.exp(z), 1))
+    a = np.full((3, 9), 0.1 + 1j, np.complex64)
+    a[:, ::8] = 46  # the product of these two is inf + 0i, and that times 1 + 0i is inf + nan i
+    same(f, g, a)
+    assert np.isnan(f(a)).all()
 
 
 def test_threads_and_a_row_alone(monkeypatch: pytest.MonkeyPatch) -> None:

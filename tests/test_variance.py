@@ -207,6 +207,15 @@ def test_what_is_not_finite() -> None:
     assert np.isnan(f(np.ones((2, 0), np.float32))[0]).all()
 
 
+def test_it_is_never_below_0() -> None:
+    """Squares of the distances from the shift underflow where the square of their sum does not."""
+    x = T.fmatrix("x")
+    a = np.full((2, 1024), 2e-23, np.float32)
+    a[:, np.arange(1024) % 256 // 16 >= 7] = 0  # among them all that the shift is made of
+    for got in weft.function([x], [T.var(x, 1), T.var(x.T, 0), T.var(x)])(a):
+        assert (np.asarray(got) == 0).all() and not np.signbit(got).any()
+
+
 def test_half_and_complex() -> None:
     rng = np.random.default_rng(1)
     h = T.matrix("h", dtype="float16")
