@@ -107,9 +107,6 @@ class ShortRows(ColumnPrinter):
         for a in accs:
             if a.attr("fold") != "argmax":
                 for t in tracks([a]):
-                    if not begins(a):  # a block joins its parts to what lanes start from
-                        step = t.step(t.start, f"lane{t.name}[l][c]")
-                        out(f"for (int l = 0; l < {t.lanes}; l++) {TILED} lane{t.name}[l][c] = {step};")
                     self.column_tree(out, t, f"lane{t.name}", self.height(a))
         for a in accs:
             n = a.attr("acc")
