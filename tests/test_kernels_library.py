@@ -32,7 +32,7 @@ of_indices = pytest.mark.parametrize("w", WIDE)
 
 # name -> how it is called: p pointer, n int64, i int, f function pointer; the result after a colon
 ANY = {"sort": "ppnnp", "argsort": "ppnnp", "nonzero_count": "pn:n", "nonzero": "pipp", "scatter": "ppippnnnnip"}
-SUMS = {"gemm": "nnnpnnpnnpnnfippp", "gemm_workspace": "nnni:n", "gemv": "nnpnnpnpnfi", "dot": "npnpnp",
+SUMS = {"gemm": "nnnpnnpnnpnnfipp:i", "gemm_workspace": "nnniip:n", "gemv": "nnpnnpnpnfi", "dot": "npnpnp",
         "cumsum": "ppnnnifip", "cumsum_workspace": "nnn:n", "csr_dot_t_workspace": "nn:n"}  # fmt: skip
 SPARSE = {"csr_dot": "nnnnpppppfip", "csr_dot_t": "nnnnpppppfipp", "csr_sample": "nnnnnpppppfip"}
 LINEAR = {"cholesky": "pnp:n", "solve_triangular": "ppnniip:n", "blas_gemm": "nnnpnnpnnpippp:i"}
@@ -266,10 +266,10 @@ def test_products(lib, d):
         with np.errstate(all="ignore"):
             want = wide(a) @ wide(b)
             size = np.abs(wide(a)) @ np.abs(wide(b))
-        c, work = np.empty((m, n), TYPES[d]), np.empty(lib(f"gemm_workspace_{d}", m, n, k, threads) + 64, np.uint8)
-        lib(f"gemm_{d}", m, n, k, a, k, 1, b, n, 1, c, n, 1, pfor, threads, work, None, None)
+        c, work = np.empty((m, n), TYPES[d]), np.empty(lib(f"gemm_workspace_{d}", m, n, k, threads, 1, None) + 64, np.uint8)
+        lib(f"gemm_{d}", m, n, k, a, k, 1, b, n, 1, c, n, 1, pfor, threads, work, None)
         assert close(d, c, want, size)
-        lib(f"gemm_{d}", m, n, k, a, k, 1, np.ascontiguousarray(b.T), 1, k, c, n, 1, pfor, threads, work, None, None)
+        lib(f"gemm_{d}", m, n, k, a, k, 1, np.ascontiguousarray(b.T), 1, k, c, n, 1, pfor, threads, work, None)
         assert close(d, c, want, size)
         y, x, one = np.empty(m, TYPES[d]), np.ascontiguousarray(b[:, 0]), np.empty(1, TYPES[d])
         lib(f"gemv_{d}", m, k, a, k, 1, b, n, y, 1, pfor, threads)
