@@ -52,23 +52,10 @@ int weft_lib_within(const int64_t *index, int64_t count, int64_t n, weft_fault *
 
 /* ---- products: weft_gemm.h ----------------------------------------------------------------------------------- */
 
-/* f, which may be NULL, says what runs before and after (weft_fused.h). c is NULL where only `then` is to see the
- * product. They return whether `body` has been run; where whole rows or columns would cost more than they save, it has
- * not. */
 #define WEFT_LIB_DECLARE(D, T)                                                                                       \
-  /* bytes of `work` for a gemm of these sizes; `in_memory`: c is not NULL */                                        \
-  int64_t weft_lib_gemm_workspace_##D(int64_t m, int64_t n, int64_t k, int threads, int in_memory,                   \
-                                      const weft_fused *f);                                                          \
-  int weft_lib_gemm_##D(int64_t m, int64_t n, int64_t k, const T *a, int64_t ars, int64_t acs, const T *b,           \
-                        int64_t brs, int64_t bcs, T *c, int64_t crs, int64_t ccs, weft_parallel_for_fn pfor,         \
-                        int threads, void *work, const weft_fused *f);                                               \
-  /* `batch` of them, one `abs`, `bbs` and `cbs` after another; the rows of C are numbered over the whole batch */   \
-  int64_t weft_lib_gemm_batch_workspace_##D(int64_t batch, int64_t m, int64_t n, int64_t k, int threads,             \
-                                            int in_memory, const weft_fused *f);                                     \
-  int weft_lib_gemm_batch_##D(int64_t batch, int64_t m, int64_t n, int64_t k, const T *a, int64_t abs, int64_t ars,  \
-                              int64_t acs, const T *b, int64_t bbs, int64_t brs, int64_t bcs, T *c, int64_t cbs,     \
-                              int64_t crs, int64_t ccs, weft_parallel_for_fn pfor, int threads, void *work,          \
-                              const weft_fused *f);                                                                  \
+  /* bytes of `work`, which need not be there yet; and what computes the product (weft_fused.h) */                   \
+  int64_t weft_lib_product_workspace_##D(const weft_product *p);                                                     \
+  int weft_lib_product_##D(const weft_product *p);                                                                   \
   void weft_lib_gemv_##D(int64_t m, int64_t k, const T *a, int64_t ars, int64_t acs, const T *x, int64_t incx, T *y, \
                          int64_t incy, weft_parallel_for_fn pfor, int threads);                                      \
   void weft_lib_dot_##D(int64_t n, const T *x, int64_t incx, const T *y, int64_t incy, T *out);                      \
