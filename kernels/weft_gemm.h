@@ -18,12 +18,14 @@
 #ifndef WEFT_GEMM_H
 #define WEFT_GEMM_H
 
+#include "weft_fused.h"
 #include "weft_pool.h"
 #include "weft_vector.h"
 
 enum { WEFT_GEMM_K = 512, WEFT_DOT_BLOCK = 1024 };
-/* bytes of B in the second cache, of C at an epilogue; tiles of an A with contiguous columns that are packed at once */
-enum { WEFT_GEMM_BAND = 786432, WEFT_GEMM_WARM = 32768, WEFT_GEMM_TILES = 8 };
+/* bytes of B in the second cache, of C when what follows sees it; tiles of an A with contiguous columns that are packed at
+ * once; rows of B that are made at once */
+enum { WEFT_GEMM_BAND = 786432, WEFT_GEMM_WARM = 32768, WEFT_GEMM_TILES = 8, WEFT_MADE_ROWS = 8 };
 
 #if defined(__AVX512F__) && !defined(WEFT_SCALAR_BUILD)
 #define WEFT_TILE_ROWS 12
@@ -31,11 +33,8 @@ enum { WEFT_GEMM_BAND = 786432, WEFT_GEMM_WARM = 32768, WEFT_GEMM_TILES = 8 };
 #define WEFT_TILE_ROWS 6
 #endif
 
-/* Called for rectangles of C (rows i0 to i1, columns j0 to j1) that are final: disjoint, together all of C, each on the
- * thread that computed it and soon enough to find it in its cache. It may read and write C there. */
-typedef void (*weft_epilogue)(void *arg, int64_t i0, int64_t i1, int64_t j0, int64_t j1, int worker);
-
 WEFT_FN int64_t weft_least_(int64_t a, int64_t b) { return a < b ? a : b; }
+WEFT_FN int64_t weft_most_(int64_t a, int64_t b) { return a > b ? a : b; }
 
 #define WEFT_NARROW WEFT_HALVES
 #define WEFT_T float
@@ -85,50 +84,58 @@ WEFT_FN int64_t weft_least_(int64_t a, int64_t b) { return a < b ? a : b; }
 /* ---- batches ----------------------------------------------------------------------------------------------------- */
 
 /* One product after another, each on all threads, or, where there are many, each on one thread. The rows of the batch
- * are numbered through for the epilogue. */
+ * are numbered through, those of C and of operands that are made. C NULL: each as weft_gemm_D has it. */
 #define WEFT_GEMM_BATCH(D, T)                                                                                        \
   typedef struct {                                                                                                   \
     int64_t m, n, k, abs, ars, acs, bbs, brs, bcs, cbs, crs, ccs, work_bytes;                                        \
     const T *a, *b;                                                                                                  \
     T *c;                                                                                                            \
     char *work;                                                                                                      \
-    weft_epilogue epilogue;                                                                                          \
-    void *epilogue_arg;                                                                                              \
+    const weft_fused *fused;                                                                                         \
   } weft_batch_##D;                                                                                                  \
-  typedef struct { const weft_batch_##D *g; int64_t item; int worker; } weft_batch_item_##D;                         \
-  static void weft_batch_epilogue_##D(void *arg, int64_t i0, int64_t i1, int64_t j0, int64_t j1, int worker) {       \
-    const weft_batch_item_##D *t = (const weft_batch_item_##D *)arg;                                                 \
-    int64_t row = t->item * t->g->m;                                                                                 \
-    t->g->epilogue(t->g->epilogue_arg, row + i0, row + i1, j0, j1, t->worker < 0 ? worker : t->worker);              \
-  }                                                                                                                  \
-  WEFT_FN void weft_batch_one_##D(const weft_batch_##D *g, int64_t i, weft_pfor pfor, int threads, int worker,   \
-                                char *w) {                                                                           \
-    weft_batch_item_##D item = {g, i, worker};                                                                       \
-    weft_gemm_##D(g->m, g->n, g->k, g->a + i * g->abs, g->ars, g->acs, g->b + i * g->bbs, g->brs, g->bcs,            \
-                  g->c + i * g->cbs, g->crs, g->ccs, pfor, threads, w,                            \
-                  g->epilogue ? weft_batch_epilogue_##D : 0, &item);                                                 \
+  WEFT_FN int weft_batch_one_##D(const weft_batch_##D *g, int64_t i, weft_pfor pfor, int threads, int worker,        \
+                                 char *w) {                                                                          \
+    weft_fused f = {0};                                                                                              \
+    if (g->fused) f = *g->fused;                                                                                     \
+    f.row = i * g->m, f.worker = worker;                                                                             \
+    f.a_row = i * (f.a_turned ? g->k : g->m), f.b_row = i * (f.b_turned ? g->n : g->k);                              \
+    return weft_gemm_##D(g->m, g->n, g->k, f.make_a ? g->a : g->a + i * g->abs, g->ars, g->acs,                      \
+                         f.make_b ? g->b : g->b + i * g->bbs, g->brs, g->bcs, g->c ? g->c + i * g->cbs : NULL,       \
+                         g->crs, g->ccs, pfor, threads, w, &f);                                                      \
   }                                                                                                                  \
   static void weft_batch_work_##D(void *arg, int64_t begin, int64_t end, int worker) {                               \
     const weft_batch_##D *g = (const weft_batch_##D *)arg;                                                           \
-    for (int64_t i = begin; i < end; i++) weft_batch_one_##D(g, i, 0, 1, worker, g->work + worker * g->work_bytes);  \
+    for (int64_t i = begin; i < end; i++) {                                                                          \
+      int ran = weft_batch_one_##D(g, i, 0, 1, worker, g->work + worker * g->work_bytes);                            \
+      if (!ran && g->fused && g->fused->whole)                                                                       \
+        g->fused->body(g->fused->body_arg, i * g->m, (i + 1) * g->m, worker);                                        \
+    }                                                                                                                \
   }                                                                                                                  \
   /* bytes: a workspace a thread, or one for all */                                                                  \
-  WEFT_FN int64_t weft_gemm_batch_workspace_##D(int64_t batch, int64_t m, int64_t n, int64_t k, int threads) {       \
-    int64_t many = threads < 1 ? 1 : threads, one = weft_gemm_workspace_##D(m, n, k, 1) * many;                      \
-    int64_t all = weft_gemm_workspace_##D(m, n, k, (int)many);                                                       \
+  WEFT_FN int64_t weft_gemm_batch_workspace_##D(int64_t batch, int64_t m, int64_t n, int64_t k, int threads,         \
+                                                int in_memory, const weft_fused *f) {                                \
+    int64_t many = threads < 1 ? 1 : threads, one = weft_gemm_workspace_##D(m, n, k, 1, in_memory, f) * many;        \
+    int64_t all = weft_gemm_workspace_##D(m, n, k, (int)many, in_memory, f);                                         \
     return batch >= many && one > all ? one : all;                                                                   \
   }                                                                                                                  \
-  WEFT_UNUSED void weft_gemm_batch_##D(int64_t batch, int64_t m, int64_t n, int64_t k, const T *a, int64_t abs,      \
-                                       int64_t ars, int64_t acs, const T *b, int64_t bbs, int64_t brs, int64_t bcs,  \
-                                       T *c, int64_t cbs, int64_t crs, int64_t ccs, weft_pfor pfor, int threads,     \
-                                       void *work, weft_epilogue epilogue, void *epilogue_arg) {                     \
-    if (m <= 0 || n <= 0 || batch <= 0) return;                                                                      \
-    weft_batch_##D g = {m, n, k, abs, ars, acs, bbs, brs, bcs, cbs, crs, ccs, weft_gemm_workspace_##D(m, n, k, 1),   \
-                        a, b, c, (char *)work, epilogue, epilogue_arg};                                              \
-    if (pfor && threads > 1 && batch >= threads)                                                                     \
-      pfor(batch, 1 + 200000 / (m * n * (k + 1)), threads, weft_batch_work_##D, &g);                                 \
-    else                                                                                                             \
-      for (int64_t i = 0; i < batch; i++) weft_batch_one_##D(&g, i, pfor, threads, -1, (char *)work);                \
+  /* `whole` may be WEFT_WHOLE_ROWS. Whether `body` has been run, for all of them. */                                \
+  WEFT_UNUSED int weft_gemm_batch_##D(int64_t batch, int64_t m, int64_t n, int64_t k, const T *a, int64_t abs,       \
+                                      int64_t ars, int64_t acs, const T *b, int64_t bbs, int64_t brs, int64_t bcs,   \
+                                      T *c, int64_t cbs, int64_t crs, int64_t ccs, weft_pfor pfor, int threads,      \
+                                      void *work, const weft_fused *fused) {                                         \
+    if (m <= 0 || n <= 0 || batch <= 0) return 0;                                                                    \
+    weft_batch_##D g = {m, n, k, abs, ars, acs, bbs, brs, bcs, cbs, crs, ccs,                                        \
+                        weft_gemm_workspace_##D(m, n, k, 1, c != NULL, fused), a, b, c, (char *)work, fused};        \
+    if (!pfor || threads < 2 || batch >= threads) {                                                                  \
+      if (pfor && threads > 1) pfor(batch, 1 + 200000 / (m * n * (k + 1)), threads, weft_batch_work_##D, &g);        \
+      else weft_batch_work_##D(&g, 0, batch, 0);                                                                     \
+      return 1;                                                                                                      \
+    }                                                                                                                \
+    weft_fused apart = {0};                                                                                          \
+    if (fused) apart = *fused;                                                                                       \
+    apart.whole = 0, g.fused = &apart;                                                                               \
+    for (int64_t i = 0; i < batch; i++) weft_batch_one_##D(&g, i, pfor, threads, 0, (char *)work);                   \
+    return 0;                                                                                                        \
   }
 WEFT_GEMM_BATCH(f32, float)
 WEFT_GEMM_BATCH(f64, double)

@@ -42,14 +42,15 @@ WEFT_SIGNED(WEFT_DOT_INTEGER)
 WEFT_UNSIGNED(WEFT_DOT_INTEGER)
 
 #define WEFT_GEMM_SIGNED(D, T, U, UT)                                                                               \
-  WEFT_FN int64_t weft_gemm_workspace_##D(int64_t m, int64_t n, int64_t k, int threads) {                           \
-    return weft_gemm_workspace_##U(m, n, k, threads);                                                               \
+  WEFT_FN int64_t weft_gemm_workspace_##D(int64_t m, int64_t n, int64_t k, int threads, int in_memory,              \
+                                          const weft_fused *f) {                                                    \
+    return weft_gemm_workspace_##U(m, n, k, threads, in_memory, f);                                                 \
   }                                                                                                                 \
-  WEFT_UNUSED void weft_gemm_##D(int64_t m, int64_t n, int64_t k, const T *a, int64_t ars, int64_t acs, const T *b, \
-                                 int64_t brs, int64_t bcs, T *c, int64_t crs, int64_t ccs, weft_pfor pfor, int threads,\
-                                 void *work, weft_epilogue epilogue, void *epilogue_arg) {                          \
-    weft_gemm_##U(m, n, k, (const UT *)a, ars, acs, (const UT *)b, brs, bcs, (UT *)c, crs, ccs, pfor, threads, work,\
-                  epilogue, epilogue_arg);                                                                          \
+  WEFT_UNUSED int weft_gemm_##D(int64_t m, int64_t n, int64_t k, const T *a, int64_t ars, int64_t acs, const T *b,  \
+                                int64_t brs, int64_t bcs, T *c, int64_t crs, int64_t ccs, weft_pfor pfor,           \
+                                int threads, void *work, const weft_fused *fused) {                                 \
+    return weft_gemm_##U(m, n, k, (const UT *)a, ars, acs, (const UT *)b, brs, bcs, (UT *)c, crs, ccs, pfor,        \
+                         threads, work, fused);                                                                     \
   }
 WEFT_GEMM_SIGNED(i8, int8_t, u8, uint8_t)
 WEFT_GEMM_SIGNED(i16, int16_t, u16, uint16_t)
@@ -84,39 +85,46 @@ WEFT_GEMM_SIGNED(i64, int64_t, u64, uint64_t)
     *rs = turned ? 1 : columns, *cs = turned ? rows : 1;                                                            \
   }                                                                                                                 \
   typedef struct {                                                                                                  \
-    int64_t n, crs, ccs;                                                                                            \
-    const float *held;                                                                                              \
+    int64_t crs, ccs;                                                                                               \
     uint16_t *c;                                                                                                    \
-    weft_epilogue epilogue;                                                                                         \
-    void *arg;                                                                                                      \
+    const weft_fused *fused;                                                                                        \
   } weft_narrow_##D;                                                                                                \
-  static void weft_narrow_work_##D(void *arg, int64_t i0, int64_t i1, int64_t j0, int64_t j1, int worker) {         \
+  static void weft_narrow_work_##D(void *arg, int64_t i0, int64_t i1, int64_t j0, int64_t j1, void *at, int64_t line, \
+                                   int worker) {                                                                    \
     const weft_narrow_##D *g = (const weft_narrow_##D *)arg;                                                        \
     for (int64_t i = i0; i < i1; i++) {                                                                             \
-      const float *from = g->held + i * g->n;                                                                       \
-      uint16_t *to = g->c + i * g->crs;                                                                             \
+      const float *from = (const float *)at + (i - i0) * line;                                                      \
+      uint16_t *to = g->c + i * g->crs + j0 * g->ccs;                                                               \
       if (g->ccs == 1)                                                                                              \
-        for (int64_t j = j0; j < j1; j++) weft_store_##D(to + j, from[j]);                                          \
+        for (int64_t j = 0; j < j1 - j0; j++) weft_store_##D(to + j, from[j]);                                      \
       else                                                                                                          \
-        for (int64_t j = j0; j < j1; j++) weft_store_##D(to + j * g->ccs, from[j]);                                 \
+        for (int64_t j = 0; j < j1 - j0; j++) weft_store_##D(to + j * g->ccs, from[j]);                             \
     }                                                                                                               \
-    if (g->epilogue) g->epilogue(g->arg, i0, i1, j0, j1, worker);                                                   \
+    const weft_fused *f = g->fused;                                                                                 \
+    if (f && f->then)                                                                                               \
+      f->then(f->then_arg, f->row + i0, f->row + i1, j0, j1, g->c + i0 * g->crs + j0 * g->ccs, g->crs,              \
+              f->worker + worker);                                                                                  \
   }                                                                                                                 \
-  WEFT_FN int64_t weft_gemm_workspace_##D(int64_t m, int64_t n, int64_t k, int threads) {                           \
+  WEFT_FN int64_t weft_gemm_workspace_##D(int64_t m, int64_t n, int64_t k, int threads, int in_memory,              \
+                                          const weft_fused *f) {                                                    \
     if (m <= 0 || n <= 0) return 64;                                                                                \
-    return (m * k + k * n + m * n + 48) * 4 + 64 + weft_gemm_workspace_f32(m, n, k, threads);                       \
+    (void)f;                                                                                                        \
+    int64_t held = m * k + k * n + m * n + (in_memory ? 0 : m * n) + 64;                                            \
+    return held * 4 + 64 + weft_gemm_workspace_f32(m, n, k, threads, 1, NULL);                                      \
   }                                                                                                                 \
-  WEFT_UNUSED void weft_gemm_##D(int64_t m, int64_t n, int64_t k, const uint16_t *a, int64_t ars, int64_t acs,      \
-                                 const uint16_t *b, int64_t brs, int64_t bcs, uint16_t *c, int64_t crs, int64_t ccs,\
-                                 weft_pfor pfor, int threads, void *work, weft_epilogue epilogue, void *epilogue_arg) {\
-    if (m <= 0 || n <= 0) return;                                                                                   \
+  WEFT_UNUSED int weft_gemm_##D(int64_t m, int64_t n, int64_t k, const uint16_t *a, int64_t ars, int64_t acs,       \
+                                const uint16_t *b, int64_t brs, int64_t bcs, uint16_t *c, int64_t crs, int64_t ccs, \
+                                weft_pfor pfor, int threads, void *work, const weft_fused *fused) {                 \
+    if (m <= 0 || n <= 0) return 0;                                                                                 \
     float *fa = (float *)(((uintptr_t)work + 63) / 64 * 64), *fb = fa + (m * k + 15) / 16 * 16;                     \
-    float *fc = fb + (k * n + 15) / 16 * 16;                                                                        \
+    float *fc = fb + (k * n + 15) / 16 * 16, *rest = fc + (m * n + 15) / 16 * 16;                                   \
+    if (!c) c = (uint16_t *)rest, crs = n, ccs = 1, rest += (m * n + 15) / 16 * 16;                                 \
     weft_widen_all_##D(m, k, a, &ars, &acs, fa, pfor, threads);                                                     \
     weft_widen_all_##D(k, n, b, &brs, &bcs, fb, pfor, threads);                                                     \
-    weft_narrow_##D g = {n, crs, ccs, fc, c, epilogue, epilogue_arg};                                               \
-    weft_gemm_f32(m, n, k, fa, ars, acs, fb, brs, bcs, fc, n, 1, pfor, threads, fc + (m * n + 15) / 16 * 16,        \
-                  weft_narrow_work_##D, &g);                                                                        \
+    weft_narrow_##D g = {crs, ccs, c, fused};                                                                       \
+    const weft_fused narrow = {.then = weft_narrow_work_##D, .then_arg = &g};                                       \
+    weft_gemm_f32(m, n, k, fa, ars, acs, fb, brs, bcs, fc, n, 1, pfor, threads, rest, &narrow);                     \
+    return 0;                                                                                                       \
   }
 WEFT_GEMM_HALF(f16)
 WEFT_GEMM_HALF(bf16)
@@ -130,8 +138,7 @@ WEFT_GEMM_HALF(bf16)
     const T *a, *b;                                                                                                 \
     T *c;                                                                                                           \
     R *scratch;                                                                                                     \
-    weft_epilogue epilogue;                                                                                         \
-    void *epilogue_arg;                                                                                             \
+    const weft_fused *fused;                                                                                        \
   } weft_gemm_job_##D;                                                                                              \
   /* four rows (the last one repeated beyond `rows`) and a vector of columns, b their real and imaginary parts */   \
   WEFT_APART void weft_tile_##D(const weft_gemm_job_##D *g, int64_t rows, int64_t columns, int64_t k, const T *a,   \
@@ -182,26 +189,33 @@ WEFT_GEMM_HALF(bf16)
             for (int64_t r = 0; r < rows; r++)                                                                      \
               for (int64_t u = 0; u < columns; u++) c[r * g->crs + u * g->ccs] = zero;                              \
           i += rows;                                                                                                \
-          if (g->epilogue && k0 + WEFT_GEMM_K >= g->k && (i == end || i + 4 - done > group)) {                      \
-            g->epilogue(g->epilogue_arg, done, i, j, j + columns, worker);                                          \
+          const weft_fused *f = g->fused;                                                                           \
+          if (f && f->then && k0 + WEFT_GEMM_K >= g->k && (i == end || i + 4 - done > group)) {                     \
+            f->then(f->then_arg, f->row + done, f->row + i, j, j + columns, g->c + done * g->crs + j * g->ccs,      \
+                    g->crs, f->worker + worker);                                                                    \
             done = i;                                                                                               \
           }                                                                                                         \
         }                                                                                                           \
       }                                                                                                             \
     }                                                                                                               \
   }                                                                                                                 \
-  WEFT_FN int64_t weft_gemm_workspace_##D(int64_t m, int64_t n, int64_t k, int threads) {                           \
-    (void)m, (void)n, (void)k;                                                                                      \
-    return (int64_t)(threads < 1 ? 1 : threads) * 2 * WEFT_VECTOR_BYTES * WEFT_GEMM_K + 64;                         \
+  WEFT_FN int64_t weft_gemm_workspace_##D(int64_t m, int64_t n, int64_t k, int threads, int in_memory,              \
+                                          const weft_fused *f) {                                                    \
+    (void)k, (void)f;                                                                                               \
+    return (in_memory || m <= 0 || n <= 0 ? 0 : m * n * (int64_t)sizeof(T)) + 64 +                                  \
+           (int64_t)(threads < 1 ? 1 : threads) * 2 * WEFT_VECTOR_BYTES * WEFT_GEMM_K;                              \
   }                                                                                                                 \
-  WEFT_UNUSED void weft_gemm_##D(int64_t m, int64_t n, int64_t k, const T *a, int64_t ars, int64_t acs, const T *b, \
-                                 int64_t brs, int64_t bcs, T *c, int64_t crs, int64_t ccs, weft_pfor pfor, int threads,\
-                                 void *work, weft_epilogue epilogue, void *epilogue_arg) {                          \
-    if (m <= 0 || n <= 0) return;                                                                                   \
-    weft_gemm_job_##D g = {n, k, ars, acs, brs, bcs, crs, ccs, a, b, c, (R *)(((uintptr_t)work + 63) / 64 * 64),    \
-                           epilogue, epilogue_arg};                                                                 \
+  WEFT_UNUSED int weft_gemm_##D(int64_t m, int64_t n, int64_t k, const T *a, int64_t ars, int64_t acs, const T *b,  \
+                                int64_t brs, int64_t bcs, T *c, int64_t crs, int64_t ccs, weft_pfor pfor,           \
+                                int threads, void *work, const weft_fused *fused) {                                 \
+    if (m <= 0 || n <= 0) return 0;                                                                                 \
+    R *scratch = (R *)(((uintptr_t)work + 63) / 64 * 64);                                                           \
+    int64_t apart = (int64_t)(threads < 1 ? 1 : threads) * 2 * weft_lanes_##P * WEFT_GEMM_K;                        \
+    if (!c) c = (T *)(scratch + apart), crs = n, ccs = 1;                                                           \
+    weft_gemm_job_##D g = {n, k, ars, acs, brs, bcs, crs, ccs, a, b, c, scratch, fused};                            \
     if (pfor && threads > 1) pfor(m, 4 + 32768 / (n * (k + 1)), threads, weft_gemm_work_##D, &g);                   \
     else weft_gemm_work_##D(&g, 0, m, 0);                                                                           \
+    return 0;                                                                                                       \
   }
 WEFT_GEMM_COMPLEX(c64, weft_c64, f32, float)
 WEFT_GEMM_COMPLEX(c128, weft_c128, f64, double)

@@ -12,6 +12,7 @@
 #ifndef WEFT_LIBRARY_H
 #define WEFT_LIBRARY_H
 #include "weft_abi.h"
+#include "weft_fused.h"
 #include "weft_kernel.h"
 
 /* The flag of a fault: an index out of range, or an indptr that does not ascend from 0 to the number of elements
@@ -51,22 +52,10 @@ int weft_lib_within(const int64_t *index, int64_t count, int64_t n, weft_fault *
 
 /* ---- products: weft_gemm.h ----------------------------------------------------------------------------------- */
 
-/* Called for rectangles of C (rows i0 to i1, columns j0 to j1) that are final: disjoint, together all of C, each on the
- * thread that computed it and soon enough to find it in its cache. It may read and write C there. NULL: none. */
-typedef void (*weft_epilogue)(void *arg, int64_t i0, int64_t i1, int64_t j0, int64_t j1, int worker);
-
 #define WEFT_LIB_DECLARE(D, T)                                                                                       \
-  /* bytes of `work` for a gemm of these sizes */                                                                    \
-  int64_t weft_lib_gemm_workspace_##D(int64_t m, int64_t n, int64_t k, int threads);                                 \
-  void weft_lib_gemm_##D(int64_t m, int64_t n, int64_t k, const T *a, int64_t ars, int64_t acs, const T *b,          \
-                         int64_t brs, int64_t bcs, T *c, int64_t crs, int64_t ccs, weft_parallel_for_fn pfor,        \
-                         int threads, void *work, weft_epilogue epilogue, void *epilogue_arg);                       \
-  /* `batch` of them, one `abs`, `bbs` and `cbs` after another; the rows of C are numbered over the whole batch */   \
-  int64_t weft_lib_gemm_batch_workspace_##D(int64_t batch, int64_t m, int64_t n, int64_t k, int threads);            \
-  void weft_lib_gemm_batch_##D(int64_t batch, int64_t m, int64_t n, int64_t k, const T *a, int64_t abs, int64_t ars, \
-                               int64_t acs, const T *b, int64_t bbs, int64_t brs, int64_t bcs, T *c, int64_t cbs,    \
-                               int64_t crs, int64_t ccs, weft_parallel_for_fn pfor, int threads, void *work,         \
-                               weft_epilogue epilogue, void *epilogue_arg);                                          \
+  /* bytes of `work`, which need not be there yet; and what computes the product (weft_fused.h) */                   \
+  int64_t weft_lib_product_workspace_##D(const weft_product *p);                                                     \
+  int weft_lib_product_##D(const weft_product *p);                                                                   \
   void weft_lib_gemv_##D(int64_t m, int64_t k, const T *a, int64_t ars, int64_t acs, const T *x, int64_t incx, T *y, \
                          int64_t incy, weft_parallel_for_fn pfor, int threads);                                      \
   void weft_lib_dot_##D(int64_t n, const T *x, int64_t incx, const T *y, int64_t incy, T *out);                      \

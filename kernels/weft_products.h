@@ -4,23 +4,18 @@
 #include "weft_parts.h"
 
 #define WEFT_LIB_PRODUCTS(D, T, H, LOAD, STORE, ADD, MULADD, DOT)                                                    \
-  int64_t weft_lib_gemm_workspace_##D(int64_t m, int64_t n, int64_t k, int threads) {                                \
-    return weft_gemm_workspace_##D(m, n, k, threads);                                                                \
+  int64_t weft_lib_product_workspace_##D(const weft_product *p) {                                                    \
+    if (p->batch == 1) return weft_gemm_workspace_##D(p->m, p->n, p->k, p->threads, p->c != NULL, &p->fused);        \
+    return weft_gemm_batch_workspace_##D(p->batch, p->m, p->n, p->k, p->threads, p->c != NULL, &p->fused);           \
   }                                                                                                                  \
-  void weft_lib_gemm_##D(int64_t m, int64_t n, int64_t k, const T *a, int64_t ars, int64_t acs, const T *b,          \
-                         int64_t brs, int64_t bcs, T *c, int64_t crs, int64_t ccs, weft_parallel_for_fn pfor,        \
-                         int threads, void *work, weft_epilogue epilogue, void *epilogue_arg) {                      \
-    weft_gemm_##D(m, n, k, a, ars, acs, b, brs, bcs, c, crs, ccs, pfor, threads, work, epilogue, epilogue_arg);      \
-  }                                                                                                                  \
-  int64_t weft_lib_gemm_batch_workspace_##D(int64_t batch, int64_t m, int64_t n, int64_t k, int threads) {           \
-    return weft_gemm_batch_workspace_##D(batch, m, n, k, threads);                                                   \
-  }                                                                                                                  \
-  void weft_lib_gemm_batch_##D(int64_t batch, int64_t m, int64_t n, int64_t k, const T *a, int64_t abs, int64_t ars, \
-                               int64_t acs, const T *b, int64_t bbs, int64_t brs, int64_t bcs, T *c, int64_t cbs,    \
-                               int64_t crs, int64_t ccs, weft_parallel_for_fn pfor, int threads, void *work,         \
-                               weft_epilogue epilogue, void *epilogue_arg) {                                         \
-    weft_gemm_batch_##D(batch, m, n, k, a, abs, ars, acs, b, bbs, brs, bcs, c, cbs, crs, ccs, pfor, threads, work,   \
-                        epilogue, epilogue_arg);                                                                     \
+  int weft_lib_product_##D(const weft_product *p) {                                                                  \
+    const T *a = (const T *)p->a, *b = (const T *)p->b;                                                              \
+    T *c = (T *)p->c;                                                                                                \
+    if (p->batch == 1)                                                                                               \
+      return weft_gemm_##D(p->m, p->n, p->k, a, p->ars, p->acs, b, p->brs, p->bcs, c, p->n, 1, p->parallel_for,      \
+                           p->threads, p->work, &p->fused);                                                          \
+    return weft_gemm_batch_##D(p->batch, p->m, p->n, p->k, a, p->abs, p->ars, p->acs, b, p->bbs, p->brs, p->bcs, c,  \
+                               p->m * p->n, p->n, 1, p->parallel_for, p->threads, p->work, &p->fused);               \
   }                                                                                                                  \
   void weft_lib_gemv_##D(int64_t m, int64_t k, const T *a, int64_t ars, int64_t acs, const T *x, int64_t incx, T *y, \
                          int64_t incy, weft_parallel_for_fn pfor, int threads) {                                     \

@@ -155,8 +155,10 @@ WEFT_LIB_TYPES(PLACES)
       weft_lib_cumsum_##D(out, out, n, 2, n, 1, NULL, 1, NULL);                                                    \
       weft_lib_cumsum_##D(x, out, 1, 2 * n * n, 1, 1, weft_parallel_for, 3, sums);                                 \
       free(sums);                                                                                                  \
-      void *work = malloc((size_t)weft_lib_gemm_workspace_##D(n, n, 2 * n, 3) + 64);                               \
-      weft_lib_gemm_##D(n, n, 2 * n, x, 2 * n, 1, x, n, 1, out, n, 1, weft_parallel_for, 3, work, NULL, NULL);     \
+      weft_product p = {.batch = 1, .m = n, .n = n, .k = 2 * n, .a = x, .ars = 2 * n, .acs = 1, .b = x, .brs = n,  \
+                        .bcs = 1, .c = out, .parallel_for = weft_parallel_for, .threads = 3};                      \
+      void *work = p.work = malloc((size_t)weft_lib_product_workspace_##D(&p));                                    \
+      weft_lib_product_##D(&p);                                                                                    \
       weft_lib_gemv_##D(n, n, x, n, 1, x, 1, out, 1, weft_parallel_for, 3);                                        \
       weft_lib_dot_##D(n, x, 1, x, 1, one);                                                                        \
       free(x), free(out), free(work);                                                                              \

@@ -22,42 +22,73 @@ LANES = {"f32": 16}
 EXPORT = """
 void x_gemm_{d}(int64_t m, int64_t n, int64_t k, {t} *a, int64_t ars, int64_t acs, {t} *b, int64_t brs, int64_t bcs,
                 {t} *c, int64_t crs, int64_t ccs, int threads, void *work) {{
-  weft_gemm_{d}(m, n, k, a, ars, acs, b, brs, bcs, c, crs, ccs, threads > 0 ? weft_parallel_for : 0, threads, work, 0, 0);
+  weft_gemm_{d}(m, n, k, a, ars, acs, b, brs, bcs, c, crs, ccs, threads > 0 ? weft_parallel_for : 0, threads, work, 0);
 }}
-int64_t x_workspace_{d}(int64_t m, int64_t n, int64_t k, int threads) {{ return weft_gemm_workspace_{d}(m, n, k, threads); }}
+int64_t x_workspace_{d}(int64_t m, int64_t n, int64_t k, int threads) {{ return weft_gemm_workspace_{d}(m, n, k, threads, 1, 0); }}
 void x_dot_{d}(int64_t n, {t} *x, int64_t incx, {t} *y, int64_t incy, {t} *out) {{
   {store};
 }}
 void x_gemv_{d}(int64_t m, int64_t k, {t} *a, int64_t ars, int64_t acs, {t} *x, int64_t incx, {t} *y, int64_t incy, int threads) {{
   weft_gemv_{d}(m, k, a, ars, acs, x, incx, y, incy, threads > 0 ? weft_parallel_for : 0, threads);
 }}
-/* An epilogue that counts each element's visits, and doubles it. */
-typedef struct {{ {t} *c; int64_t crs, ccs, n; uint8_t *visits; int threads, bad; }} x_state_{d};
-static void x_visit_{d}(void *arg, int64_t i0, int64_t i1, int64_t j0, int64_t j1, int worker) {{
+/* What follows: counts each element's visits and doubles it; of whole rows or columns, that all elements were seen. */
+typedef struct {{ {t} *out; int64_t m, n; uint8_t *visits, *rounds; int threads, bad; int64_t whole; }} x_state_{d};
+static void x_visit_{d}(void *arg, int64_t i0, int64_t i1, int64_t j0, int64_t j1, void *at, int64_t line, int worker) {{
   x_state_{d} *s = arg;
   if (i0 >= i1 || j0 >= j1 || worker < 0 || worker >= s->threads) __atomic_store_n(&s->bad, 1, __ATOMIC_RELAXED);
-  if ((i1 - i0) * (j1 - j0) * (int64_t)sizeof({t}) > 65536) __atomic_store_n(&s->bad, 2, __ATOMIC_RELAXED);
+  if (!s->whole && (i1 - i0) * (j1 - j0) * (int64_t)sizeof({t}) > 65536) __atomic_store_n(&s->bad, 2, __ATOMIC_RELAXED);
   for (int64_t i = i0; i < i1; i++)
     for (int64_t j = j0; j < j1; j++) {{
-      {t} *p = s->c + i * s->crs + j * s->ccs;
+      {t} *p = ({t} *)at + (i - i0) * line + j - j0;
       s->visits[i * s->n + j]++;
       *p = {twice};
+      s->out[i * s->n + j] = *p;
     }}
 }}
-int x_epilogue_{d}(int64_t batch, int64_t m, int64_t n, int64_t k, {t} *a, int64_t as, int64_t ars, int64_t acs, {t} *b,
-                   int64_t bs, int64_t brs, int64_t bcs, {t} *c, int64_t crs, int64_t ccs, int threads, void *work,
-                   uint8_t *visits) {{
-  x_state_{d} s = {{c, crs, ccs, n, visits, threads < 1 ? 1 : threads, 0}};
-  weft_pfor pfor = threads > 0 ? weft_parallel_for : 0;
-  if (batch == 1)
-    weft_gemm_{d}(m, n, k, a, ars, acs, b, brs, bcs, c, crs, ccs, pfor, threads, work, x_visit_{d}, &s);
-  else /* C's rows follow each other over the whole batch */
-    weft_gemm_batch_{d}(batch, m, n, k, a, as, ars, acs, b, bs, brs, bcs, c, m * crs, crs, ccs, pfor, threads, work,
-                        x_visit_{d}, &s);
-  return s.bad;
+static void x_body_{d}(void *arg, int64_t begin, int64_t end, int worker) {{
+  x_state_{d} *s = arg;
+  int columns = s->whole == WEFT_WHOLE_COLUMNS;
+  if (begin >= end || worker < 0 || worker >= s->threads) __atomic_store_n(&s->bad, 3, __ATOMIC_RELAXED);
+  for (int64_t r = begin; r < end; r++) {{
+    s->rounds[r]++;
+    int64_t i0 = columns ? 0 : r, i1 = columns ? s->m : r + 1, j0 = columns ? r * 128 : 0;
+    int64_t j1 = columns && j0 + 128 < s->n ? j0 + 128 : s->n;
+    for (int64_t i = i0; i < i1; i++)
+      for (int64_t j = j0; j < j1; j++)
+        if (s->visits[i * s->n + j] != 1) __atomic_store_n(&s->bad, 4, __ATOMIC_RELAXED);
+  }}
 }}
-int64_t x_batch_workspace_{d}(int64_t batch, int64_t m, int64_t n, int64_t k, int threads) {{
-  return weft_gemm_batch_workspace_{d}(batch, m, n, k, threads);
+/* An operand that is made: of a matrix of `rows` rows in memory, which it takes as it is. */
+typedef struct {{ const {t} *x; int64_t rows, columns; int bad; }} x_source_{d};
+static void x_make_{d}(void *arg, int64_t i0, int64_t i1, int64_t j0, int64_t j1, void *at, int64_t line, int worker) {{
+  x_source_{d} *s = arg;
+  (void)worker;
+  if (i0 < 0 || i0 >= i1 || i1 > s->rows || j0 < 0 || j0 >= j1 || j1 > s->columns || line < j1 - j0)
+    __atomic_store_n(&s->bad, 5, __ATOMIC_RELAXED);
+  else
+    for (int64_t i = i0; i < i1; i++)
+      for (int64_t j = j0; j < j1; j++) (({t} *)at)[(i - i0) * line + j - j0] = s->x[i * s->columns + j];
+}}
+/* turned: of operands that are made, 1 as they lie in memory, 2 transposed; 0: they are read. */
+int x_fused_{d}(int64_t batch, int64_t m, int64_t n, int64_t k, {t} *a, int64_t as, int64_t ars, int64_t acs, {t} *b,
+                int64_t bs, int64_t brs, int64_t bcs, {t} *c, {t} *out, int threads, void *work, uint8_t *visits,
+                uint8_t *rounds, int64_t whole, int a_made, int b_made, int *ran) {{
+  x_state_{d} s = {{out, batch * m, n, visits, rounds, threads < 1 ? 1 : threads, 0, whole}};
+  x_source_{d} x = {{a, batch * (a_made == 2 ? k : m), a_made == 2 ? m : k, 0}};
+  x_source_{d} y = {{b, batch * (b_made == 2 ? n : k), b_made == 2 ? k : n, 0}};
+  weft_pfor pfor = threads > 0 ? weft_parallel_for : 0;
+  weft_fused f = {{.then = x_visit_{d}, .then_arg = &s, .body = x_body_{d}, .body_arg = &s, .whole = whole}};
+  if (a_made) f.make_a = x_make_{d}, f.a_arg = &x, f.a_turned = a_made == 2, a = 0;
+  if (b_made) f.make_b = x_make_{d}, f.b_arg = &y, f.b_turned = b_made == 2, b = 0;
+  if (batch == 1) *ran = weft_gemm_{d}(m, n, k, a, ars, acs, b, brs, bcs, c, n, 1, pfor, threads, work, &f);
+  else *ran = weft_gemm_batch_{d}(batch, m, n, k, a, as, ars, acs, b, bs, brs, bcs, c, m * n, n, 1, pfor, threads, work, &f);
+  return s.bad ? s.bad : x.bad ? x.bad : y.bad;
+}}
+int64_t x_fused_workspace_{d}(int64_t batch, int64_t m, int64_t n, int64_t k, int threads, int in_memory, int64_t whole,
+                              int made) {{
+  weft_fused f = {{.whole = whole, .make_a = made ? x_make_{d} : 0}};
+  if (batch == 1) return weft_gemm_workspace_{d}(m, n, k, threads, in_memory, &f);
+  return weft_gemm_batch_workspace_{d}(batch, m, n, k, threads, in_memory, &f);
 }}
 """
 # The definition, one element at a time. Built apart from the header, so that it cannot share a mistake.
@@ -90,10 +121,11 @@ void x_gemm_{d}(int64_t m, int64_t n, int64_t k, void *a, int64_t ars, int64_t a
 int64_t x_workspace_{d}(int64_t m, int64_t n, int64_t k, int threads);
 void x_dot_{d}(int64_t n, void *x, int64_t incx, void *y, int64_t incy, void *out);
 void x_gemv_{d}(int64_t m, int64_t k, void *a, int64_t ars, int64_t acs, void *x, int64_t incx, void *y, int64_t incy, int threads);
-int x_epilogue_{d}(int64_t batch, int64_t m, int64_t n, int64_t k, void *a, int64_t as, int64_t ars, int64_t acs, void *b,
-                   int64_t bs, int64_t brs, int64_t bcs, void *c, int64_t crs, int64_t ccs, int threads, void *work,
-                   void *visits);
-int64_t x_batch_workspace_{d}(int64_t batch, int64_t m, int64_t n, int64_t k, int threads);
+int x_fused_{d}(int64_t batch, int64_t m, int64_t n, int64_t k, void *a, int64_t as, int64_t ars, int64_t acs, void *b,
+                int64_t bs, int64_t brs, int64_t bcs, void *c, void *out, int threads, void *work, void *visits, void *rounds,
+                int64_t whole, int a_made, int b_made, int *ran);
+int64_t x_fused_workspace_{d}(int64_t batch, int64_t m, int64_t n, int64_t k, int threads, int in_memory, int64_t whole,
+                              int made);
 void r_gemm_{d}(int64_t m, int64_t n, int64_t k, void *a, int64_t ars, int64_t acs, void *b, int64_t brs, int64_t bcs, void *c);
 void r_dot_{d}(int64_t n, void *x, int64_t incx, void *y, int64_t incy, void *out);
 void weft_pool_set_threads(int n);
@@ -184,19 +216,27 @@ class Product:
         assert (guard[size:] == 0xA5).all(), "wrote past the workspace"
         return c
 
-    def epilogue(self, d, a, b, threads, turned=False):
-        """The product of a[i] and b[i], after an epilogue that counts its visits in the second result."""
+    def fused(self, d, a, b, threads, in_memory=True, whole=0, made=(False, False)):
+        """The product of a[i] and b[i], doubled by what follows; whether whole rows or columns were followed. Operands
+        that are made are passed as they lie in memory, maybe transposed."""
         batch, m, k = a.shape
         n = b.shape[2]
-        c = np.full((n, batch * m), 77, a.dtype).T if turned else np.full((batch * m, n), 77, a.dtype)
-        visits = np.zeros((batch * m, n), np.uint8)
-        size = getattr(self.lib, f"x_batch_workspace_{d}")(batch, m, n, k, threads)
-        guard = np.full(size + 64, 0xA5, np.uint8)
-        bad = getattr(self.lib, f"x_epilogue_{d}")(batch, m, n, k, self.at(a), *self.strides(a), self.at(b), *self.strides(b),
-                                                   self.at(c), *self.strides(c), threads, self.at(guard), self.at(visits))
+        c = np.full((batch * m, n), 77, a.dtype) if in_memory else None
+        out, visits = np.full((batch * m, n), 77, a.dtype), np.zeros((batch * m, n), np.uint8)
+        rounds = np.zeros(-(-n // 128) if whole == 2 else batch * m, np.uint8)
+        size = getattr(self.lib, f"x_fused_workspace_{d}")(batch, m, n, k, threads, in_memory, whole, any(made))
+        guard, ran = np.full(size + 64, 0xA5, np.uint8), self.ffi.new("int *")
+        kinds = [0 if not flag else 1 if x.flags.c_contiguous else 2 for x, flag in zip((a, b), made, strict=True)]
+        bad = getattr(self.lib, f"x_fused_{d}")(
+            batch, m, n, k, self.at(a), *self.strides(a), self.at(b), *self.strides(b), self.at(c) if in_memory else self.ffi.NULL,
+            self.at(out), threads, self.at(guard), self.at(visits), self.at(rounds), whole, *kinds, ran)
         assert (guard[size:] == 0xA5).all(), "wrote past the workspace"
-        assert bad == 0, "a rectangle that is empty, of an unknown worker (1) or larger than 64 KiB (2)"
-        return c, visits
+        assert bad == 0, "a bad rectangle (1), too large (2), bad rounds (3), too early (4), made out of bounds (5)"
+        assert (visits == 1).all()
+        assert (rounds == (1 if whole and ran[0] else 0)).all()
+        if in_memory:
+            assert c.tobytes() == out.tobytes()
+        return out, bool(ran[0])
 
     def reference(self, d, a, b):
         c = np.empty((a.shape[0], b.shape[1]), a.dtype)
@@ -253,25 +293,71 @@ def test_gemm_has_the_bits_of_the_scalar_chain(build, target, d):
         assert p.gemm(d, a[row:row + 1], b).tobytes() == want[row:row + 1].tobytes(), "a row alone"
 
 
+FUSED = [(1, 1, 1, 1), (1, 100, 70, 30), (1, 64, 900, 600), (1, 700, 33, 1100), (1, 5, 6, 4000), (1, 2000, 17, 3), (1, 40, 50, 0),
+         (2, 300, 100, 40), (5, 7, 9, 30), (40, 3, 5, 600), (3, 20, 20, 0), (3, 6, 5, 3000), (1, 1, 40, 3), (1, 30, 1, 20), (1, 9, 700, 1)]
+
+
+def orders(x):
+    """x in both orders that a matrix may lie in memory."""
+    return x, np.ascontiguousarray(x.transpose(0, 2, 1)).transpose(0, 2, 1)
+
+
+def doubled(p, d, a, b):
+    want = np.concatenate([p.gemm(d, x, y) for x, y in zip(a, b, strict=True)])
+    return want ^ 0x8000 if d == "f16" else want + want
+
+
 @pytest.mark.parametrize("d", ("f32", "f64", "i32", "u8", "f16", "c64"))
-def test_epilogues_see_each_element_once_and_final(build, d):
+def test_what_follows_sees_each_element_once_and_final(build, d):
+    """The product in memory, or only in what its rectangles are shown in."""
     dtypes = FLOATS if d in FLOATS else OTHERS
     p, rng = build("native", dtypes), np.random.default_rng(3)
-    shapes = [(1, 1, 1, 1), (1, 100, 70, 30), (1, 64, 900, 600), (1, 700, 33, 1100), (1, 5, 6, 4000), (1, 2000, 17, 3), (1, 40, 50, 0),
-              (2, 300, 100, 40), (5, 7, 9, 30), (40, 3, 5, 600), (3, 20, 20, 0), (3, 6, 5, 3000)]
-    for batch, m, n, k in shapes:
+    for batch, m, n, k in FUSED:
         a, b = (draw(rng, d, s) for s in ((batch, m, k), (batch, k, n)))
-        want = np.concatenate([p.gemm(d, x, y) for x, y in zip(a, b, strict=True)])
-        want = want ^ 0x8000 if d == "f16" else want + want
+        want = doubled(p, d, a, b)
         for threads in (0, 1, 2, 3):
-            for x in (a, np.ascontiguousarray(a.transpose(0, 2, 1)).transpose(0, 2, 1)):
-                for y in (b, np.ascontiguousarray(b.transpose(0, 2, 1)).transpose(0, 2, 1)):
-                    got, visits = p.epilogue(d, x, y, threads)
-                    assert (visits == 1).all(), (batch, m, n, k, threads)
+            for x in orders(a):
+                for y in orders(b):
+                    for there in (True, False):
+                        assert p.fused(d, x, y, threads, there)[0].tobytes() == want.tobytes(), (batch, m, n, k, threads, there)
+
+
+@pytest.mark.parametrize("d", ("f32", "f64", "i32", "f16"))
+@pytest.mark.parametrize("whole", (1, 2))
+def test_whole_rows_and_columns(build, d, whole):
+    """They are final, seen, and complete when their turn comes, and each has one."""
+    p, rng = build("native", FLOATS if d in FLOATS else OTHERS), np.random.default_rng(5)
+    count = 0
+    for batch, m, n, k in [*FUSED, (1, 33, 5000, 60), (1, 400, 520, 600), (1, 5000, 20, 30)]:
+        if batch > 1 and whole == 2:
+            continue
+        a, b = (draw(rng, d, s) for s in ((batch, m, k), (batch, k, n)))
+        want = doubled(p, d, a, b)
+        for threads in (0, 1, 2, 3):
+            for x in orders(a):
+                for y in orders(b):
+                    got, ran = p.fused(d, x, y, threads, whole=whole)
                     assert got.tobytes() == want.tobytes(), (batch, m, n, k, threads)
-            if batch == 1:
-                got, visits = p.epilogue(d, a, b, threads, turned=True)
-                assert (visits == 1).all() and np.ascontiguousarray(got).tobytes() == want.tobytes()
+                    count += ran
+                    assert ran or threads > 1 or k == 0 or d == "f16" or whole == 2, (batch, m, n, k, threads)
+    assert d == "f16" or count > 20
+
+
+@pytest.mark.parametrize("d", FLOATS)
+@pytest.mark.parametrize("target", ("native", "avx2", "plain", "scalar"))
+def test_operands_that_are_made(build, target, d):
+    p, rng = build(target, FLOATS), np.random.default_rng(6)
+    shapes = FUSED if target == "native" else FUSED[:6]
+    for batch, m, n, k in [*shapes, (1, 97, 130, 1100), (1, 13, 5, 520), (1, 2, 1000, 70)]:
+        a, b = (draw(rng, d, s) for s in ((batch, m, k), (batch, k, n)))
+        want = doubled(p, d, a, b)
+        for threads in (0, 2, 3):
+            for x in orders(a):
+                for y in orders(b):
+                    for made in ((True, False), (False, True), (True, True)):
+                        for there in (True, False):
+                            got, _ = p.fused(d, x, y, threads, there, made=made)
+                            assert got.tobytes() == want.tobytes(), (batch, m, n, k, threads, made)
 
 
 def draw(rng, d, shape):

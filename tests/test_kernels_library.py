@@ -32,7 +32,7 @@ of_indices = pytest.mark.parametrize("w", WIDE)
 
 # name -> how it is called: p pointer, n int64, i int, f function pointer; the result after a colon
 ANY = {"sort": "ppnnp", "argsort": "ppnnp", "nonzero_count": "pn:n", "nonzero": "pipp", "scatter": "ppippnnnnip"}
-SUMS = {"gemm": "nnnpnnpnnpnnfippp", "gemm_workspace": "nnni:n", "gemv": "nnpnnpnpnfi", "dot": "npnpnp",
+SUMS = {"product": "p:i", "product_workspace": "p:n", "gemv": "nnpnnpnpnfi", "dot": "npnpnp",
         "cumsum": "ppnnnifip", "cumsum_workspace": "nnn:n", "csr_dot_t_workspace": "nn:n"}  # fmt: skip
 SPARSE = {"csr_dot": "nnnnpppppfip", "csr_dot_t": "nnnnpppppfipp", "csr_sample": "nnnnnpppppfip"}
 LINEAR = {"cholesky": "pnp:n", "solve_triangular": "ppnniip:n", "blas_gemm": "nnnpnnpnnpippp:i"}
@@ -258,6 +258,23 @@ def test_scatter_bad_index(lib):
     assert fault == (1, 0, 0)
 
 
+# weft_product of kernels/weft_fused.h; what is fused has tests in test_kernels_gemm.py
+PRODUCT = np.dtype(
+    [(name, np.int64) for name in ("batch", "m", "n", "k", "a", "b", "c", "abs", "ars", "acs", "bbs", "brs", "bcs", "pfor")]
+    + [("threads", np.int32), ("work", np.int64), ("fused", np.int64, 14), ("run", np.int64)],
+    align=True,
+)
+
+
+def product(lib, sizes, a, of_a, b, of_b, c, pfor, threads):
+    p = np.zeros((), PRODUCT)
+    p["batch"], (p["m"], p["n"], p["k"]) = 1, sizes
+    p["a"], p["b"], p["c"] = (x.ctypes.data for x in (a, b, c))
+    (p["ars"], p["acs"]), (p["brs"], p["bcs"]) = of_a, of_b
+    p["pfor"], p["threads"] = int(lib.ffi.cast("intptr_t", pfor)) if pfor is not None else 0, threads
+    return p
+
+
 @of_numbers
 def test_products(lib, d):
     sizes = [(3, 5, 7), (70, 33, 600), (2, 3, 0), (0, 2, 3)]
@@ -266,11 +283,13 @@ def test_products(lib, d):
         with np.errstate(all="ignore"):
             want = wide(a) @ wide(b)
             size = np.abs(wide(a)) @ np.abs(wide(b))
-        c, work = np.empty((m, n), TYPES[d]), np.empty(lib(f"gemm_workspace_{d}", m, n, k, threads) + 64, np.uint8)
-        lib(f"gemm_{d}", m, n, k, a, k, 1, b, n, 1, c, n, 1, pfor, threads, work, None, None)
-        assert close(d, c, want, size)
-        lib(f"gemm_{d}", m, n, k, a, k, 1, np.ascontiguousarray(b.T), 1, k, c, n, 1, pfor, threads, work, None, None)
-        assert close(d, c, want, size)
+        c = np.empty((m, n), TYPES[d])
+        for other, bcs in ((b, 1), (np.ascontiguousarray(b.T), k)):
+            p = product(lib, (m, n, k), a, (k, 1), other, (n if bcs == 1 else 1, bcs), c, pfor, threads)
+            work = np.empty(lib(f"product_workspace_{d}", p) + 64, np.uint8)
+            p["work"] = work.ctypes.data
+            lib(f"product_{d}", p)
+            assert close(d, c, want, size)
         y, x, one = np.empty(m, TYPES[d]), np.ascontiguousarray(b[:, 0]), np.empty(1, TYPES[d])
         lib(f"gemv_{d}", m, k, a, k, 1, b, n, y, 1, pfor, threads)
         assert close(d, y, want[:, 0], size[:, 0])

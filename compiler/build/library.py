@@ -16,13 +16,12 @@ from .cache import open_cache
 
 # Routine of kernels/weft_library.h -> the header of kernels/ that defines it, for each dtype.
 FAMILIES = {
-    **dict.fromkeys(("gemm", "gemm_workspace", "gemm_batch", "gemm_batch_workspace"), "products"),
-    **dict.fromkeys(("gemv", "dot"), "products"),
+    **dict.fromkeys(("product", "product_workspace", "gemv", "dot"), "products"),
     **dict.fromkeys(("cumsum", "cumsum_workspace"), "running"),
     **dict.fromkeys(("csr_dot", "csr_dot_t", "csr_dot_t_workspace", "csr_sample"), "sparse"),
     **dict.fromkeys(("sort", "argsort", "nonzero_count", "nonzero", "scatter"), "places"),
 }
-_NAMES = "|".join(sorted(FAMILIES, key=len, reverse=True))  # gemm_workspace before gemm
+_NAMES = "|".join(sorted(FAMILIES, key=len, reverse=True))  # product_workspace before product
 ROUTINE = re.compile(rf"\bweft_lib_({_NAMES})_([a-z]+[0-9]*)(?:_i32|_i64)?\(")
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', re.M)
 

@@ -41,7 +41,7 @@ class ColumnPrinter(LoopPrinter):
         scope.bind(build("index", index=last), f"i{last}")
 
     def fold_alone(self) -> Node | None:
-        """The fold of a nest that is one fold of columns by lanes, perhaps of several blocks, and stores of its result."""
+        """The fold of a nest that is one fold of columns by lanes, perhaps of several blocks, and stores of it."""
         if self.nest.mode != "column":
             return None
         (outer,) = self.nest.block.inputs

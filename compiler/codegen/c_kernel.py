@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
-from ..ir.node import Node, build, topological
+from ..ir.node import Node, build, substitute, topological
 from ..lower.kernel import Nest, may_be_columns
 from . import scalar
 from .c_columns import TILE, ColumnPrinter
@@ -26,18 +26,21 @@ JOINED = 64  # tiles of columns whose joining is worth another thread
 LINE = 64  # bytes of a line of the cache
 LONGEST_PREFETCHED = 32768  # bytes of a row: more would drive out what is being worked on
 
-RECTANGLE = "int64_t i_begin, int64_t i_end, int64_t j_begin, int64_t j_end"
+RECTANGLE = "int64_t i_begin, int64_t i_end, int64_t j_begin, int64_t j_end, void *at, int64_t line"
 
 
 class KernelPrinter(ColumnPrinter):
     """Prints one nest as C under a name.
 
-    `tile`: a weft_epilogue, run on rectangles of its rows and columns by the product that it follows.
+    `tile`: the buffer, by number, that a product hands over by rectangles: the kernel runs on one (weft_rectangle of
+    kernels/weft_fused.h). `after`: a product may run it on whole rows or columns.
     """
 
-    def __init__(self, nest: Nest, name: str, in_place: bool = False, tile: bool = False):
+    def __init__(
+        self, nest: Nest, name: str, in_place: bool = False, tile: int | None = None, after: bool = False
+    ):
         super().__init__(nest, name, in_place)
-        self.tile = tile
+        self.tile, self.after = tile, after
         self.struct = f"{name}_args"
         self.dtypes = [*nest.tensors, *nest.outputs]
 
@@ -45,7 +48,7 @@ class KernelPrinter(ColumnPrinter):
 
     def signature(self) -> str:
         n = self.nest
-        if self.tile:
+        if self.tile is not None:
             return f"static void {self.name}(void *arg, {RECTANGLE}, int worker)"
         parts = ["weft_call *call"]
         parts += [f"int64_t n{k}" for k in range(n.scalars)]
@@ -54,6 +57,8 @@ class KernelPrinter(ColumnPrinter):
         parts += [f"{scalar.stored_type(d)} *s{k}" for k, (d, _) in enumerate(self.scratch(), 1)]
         if n.checks:
             parts.append("weft_fault *fault")
+        if self.after:
+            parts.append("weft_product *product")
         return f"static void {self.name}({', '.join(parts)})"
 
     def scratch(self) -> list[tuple[str, Node]]:
@@ -79,8 +84,8 @@ class KernelPrinter(ColumnPrinter):
     def text(self) -> str:
         out = Text()
         n = self.nest
-        if self.tile:
-            self.rectangle(out)
+        if self.tile is not None:
+            self.rectangle(out, self.tile)
             return str(out)
         out.open("typedef struct")
         for k in range(n.scalars):
@@ -107,6 +112,8 @@ class KernelPrinter(ColumnPrinter):
                 part(out, scope, n.block.inputs[0])
                 out.close()
                 out()
+            if self.after:
+                self.body(out)
             self.launch_columns(out)
         else:
             self.body(out)
@@ -119,7 +126,7 @@ class KernelPrinter(ColumnPrinter):
     def short(self) -> ShortPrinter | None:
         """The form of a nest of rows that works on many short rows side by side, if it has one: as columns."""
         block = self.nest.block
-        if self.nest.mode != "row" or self.nest.finals or block.inputs[0].op != "loop" or self.tile:
+        if self.nest.mode != "row" or self.nest.finals or block.inputs[0].op != "loop" or self.tile is not None:
             return None
         loop = block.inputs[0]
         loops = [s for s in loop.inputs[len(loop.attr("index")) :] if s.op == "loop"]
@@ -168,27 +175,30 @@ class KernelPrinter(ColumnPrinter):
 
     # A rectangle of rows and columns
 
-    def rectangle(self, out: Text) -> None:
-        """A weft_epilogue; `arg` is an array of weft_argument: scalars, then pointers."""
+    def rectangle(self, out: Text, tile: int) -> None:
+        """A weft_rectangle; `arg` is an array of weft_argument: scalars, then pointers."""
         out.open(self.signature())
         out("const weft_argument *const a = arg;")
         out("(void)a, (void)worker;")
-        for k, d in enumerate(self.dtypes):
-            const = "const " if k < len(self.nest.tensors) else ""
-            distinct = "" if self.in_place else "restrict "
-            kind = f"{const}{scalar.stored_type(d)} *"
-            out(f"{kind}{distinct}const p{k} = ({kind})a[{self.nest.scalars + k}].p;")
+        kinds = [f"{'const ' if k < len(self.nest.tensors) else ''}{scalar.stored_type(d)} *"
+                 f"{'' if self.in_place else 'restrict '}" for k, d in enumerate(self.dtypes)]  # fmt: skip
+        for k, kind in enumerate(kinds):
+            if k != tile:
+                out(f"{kind}const p{k} = a[{self.nest.scalars + k}].p;" if k < len(self.nest.tensors) else
+                    f"{kind}const p{k} = ({kind.removesuffix('restrict ')})a[{self.nest.scalars + k}].p;")  # fmt: skip
         scope = Scope(self.pointer, parameter="a[{}].n")
         scope.loads_first, scope.loads_out = self.in_place, True
         (rows,) = self.nest.block.inputs
         columns = rows.inputs[-1]
         names, (j,) = rows.attr("index"), columns.attr("index")
-        body = list(columns.inputs[1:])
+        body = at_columns(list(columns.inputs[1:]), tile, build("index", index=j))
         if len(names) > 1:
             scope.emit(out, list(rows.inputs[1 : len(names)]))
         hoist(out, scope, body, {build("index", index=k) for k in (*names, j)})
         counter = f"i{names[0]}" if len(names) == 1 else "o"
         out.open(f"for (int64_t {counter} = i_begin; {counter} < i_end; {counter}++)")
+        kind = kinds[tile]
+        out(f"{kind}const p{tile} = ({kind.removesuffix('restrict ')})at + ({counter} - i_begin) * line - j_begin;")
         inner = scope.inner()
         self.variables(out, inner, counter, rows)
         hoist(out, inner, body, {build("index", index=j)})
@@ -384,10 +394,17 @@ class KernelPrinter(ColumnPrinter):
         out(f"const int64_t rounds = {' * '.join(extents)}, blocks = ({rows} + WEFT_BLOCK - 1) / WEFT_BLOCK;")
         work = f"WEFT_TILE * {self.closed(round_work(self.nest))}"
         out(f"const int64_t grain = 1 + {CHUNK} / ({work} + 1) * (blocks ? blocks : 1);")
+        self.inside_product(out)
         out(f"call->parallel_for(rounds * blocks, grain, call->threads, {self.name}_blocks, a);")
         out(f"call->parallel_for(rounds, {JOINED}, call->threads, {self.name}_join, a);")
         self.statements(out, Scope(self.pointer), list(self.nest.block.inputs[1:]))
         out.close()
+
+    def inside_product(self, out: Text) -> None:
+        """The product runs the kernel, where that is worth it."""
+        if self.after:
+            out(f"product->fused.body = {self.name}_body, product->fused.body_arg = a;")
+            out("if (product->run(product)) return;")
 
     def launch(self, out: Text, short: ShortPrinter | None = None) -> None:
         out.open(self.signature())
@@ -399,6 +416,7 @@ class KernelPrinter(ColumnPrinter):
             out(f"(void)call, {self.name}_body(a, 0, 1, 0);")
         else:
             count = len(loop.attr("index"))
+            self.inside_product(out)
             if short is not None:
                 out.open(f"if ({self.is_short()})")
                 short.launch_rounds(out, list(loop.inputs[:count]))
@@ -430,6 +448,19 @@ class ShortPrinter(ShortRows, KernelPrinter):
             f"{scalar.stored_type(d)} s{k}[{rows[extent]} * WEFT_TILE];"
             for k, (d, extent) in enumerate(of.nest.scratch, 1)
         ]
+
+
+def at_columns(body: list[Node], buffer: int, column: Node) -> list[Node]:
+    """Stores whose accesses to a buffer, all to the element of the round, are relative to the row."""
+    loads = {
+        n: build("load", column, buffer=buffer, dtype=n.type.dtype)
+        for n in topological(body)
+        if n.op == "load" and n.attr("buffer") == buffer
+    }
+    return [
+        build("store", column if s.attr("buffer") == buffer else s.inputs[0], s.inputs[1], buffer=s.attr("buffer"))
+        for s in substitute(body, loads)
+    ]
 
 
 def _ceildiv(extent: Node) -> Node:

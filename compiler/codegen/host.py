@@ -12,12 +12,12 @@ from ..ir.dtypes import DTYPES
 from ..ir.interp.checks import SHOWN
 from ..ir.node import STEPS, Check, Node, bound_length
 from ..lower.kernel import Nest, lower_kernel
-from ..schedule.epilogue import by_rows
+from ..schedule.around import buffer_of, by_rows
 from ..schedule.program import THREADS, Block, Buffer, HostProgram, Step, is_early
 from . import scalar
 from .c_kernel import KernelPrinter
 from .expressions import Scope, Text, strip
-from .routines import ROUTINES
+from .routines import ROUTINES, describe
 
 UNIT_LIMIT = 200_000  # characters of kernels in one translation unit; more are compiled side by side
 # Lines of host code beyond which the C compiler is asked not to optimise it: thousands of addresses that live all along
@@ -48,16 +48,18 @@ class Kernels:
         self.nests: dict[tuple, Nest] = {}
         self.tiles: dict[tuple, Nest | None] = {}
 
-    def get(self, n: Node, in_place: bool = False, tile: bool = False) -> tuple[str, KernelPrinter]:
-        """Name and printer of a kernel; `in_place` is the form that may write over what it reads, `tile` the one that a
-        product runs on its rectangles."""
+    def get(
+        self, n: Node, in_place: bool = False, tile: int | None = None, after: bool = False
+    ) -> tuple[str, KernelPrinter]:
+        """Name and printer of a kernel; `in_place` is the form that may write over what it reads; for `tile` and `after`
+        see KernelPrinter."""
         key = (n.attr("body"), n.attr("layout"), n.attr("outer"))
-        full = (*key, in_place, tile)
+        full = (*key, in_place, tile, after)
         if full not in self.by_key:
             name = f"k{len(self.by_key)}"
-            nest = self.tile(n) if tile else self.nest(n)
+            nest = self.tile(n) if tile is not None else self.nest(n)
             assert nest is not None
-            self.by_key[full] = (name, KernelPrinter(nest, name, in_place, tile))
+            self.by_key[full] = (name, KernelPrinter(nest, name, in_place, tile, after))
         return self.by_key[full]
 
     def tile(self, n: Node) -> Nest | None:
@@ -360,10 +362,11 @@ class HostPrinter:
     def stop(self, out: Text) -> None:
         out("if (*call->stop) return WEFT_STOPPED;")
 
-    def step_kernel(self, out: Text, scope: HostScope, s: Step, after_commit: bool = False) -> None:
-        name, printer = self.kernels.get(s.node, after_commit)
+    def step_kernel(self, out: Text, scope: HostScope, s: Step, after_commit: bool = False, product: str = "") -> None:
+        """`product`: the weft_product that runs the kernel on whole rows or columns."""
+        name, printer = self.kernels.get(s.node, after_commit, after=bool(product))
         self.calls.append((name, s))
-        if not after_commit:
+        if not after_commit and not product:
             self.stop(out)
         for b in (*s.outputs, *s.scratch):
             self.reserve(out, scope, b)
@@ -373,6 +376,8 @@ class HostPrinter:
         args += [f"b{b.number}" for b in (*s.outputs, *s.scratch)]
         if printer.nest.checks:
             args.append("&fault")
+        if product:
+            args.append(f"&{product}")
         out(f"{name}({', '.join(args)});")
         if printer.nest.checks:
             self.fault(out, s)
@@ -381,20 +386,56 @@ class HostPrinter:
         self.stop(out)
         ROUTINES[s.node.op](self, out, scope, s)
 
-    def epilogue(self, out: Text, scope: HostScope, s: Step) -> str:
-        """The last arguments of a product: the kernel that follows it, and that kernel's arguments."""
-        k = s.epilogue
-        if k is None:
-            return "NULL, NULL"
-        name, _ = self.kernels.get(k.node, k.in_place, tile=True)
+    def rectangles(self, out: Text, scope: HostScope, k: Step, tile: int) -> tuple[str, str]:
+        """A kernel that a product runs on rectangles of its buffer `tile`, and what it takes as its first argument."""
+        for b in k.outputs:
+            if b.place != "piece":
+                self.reserve(out, scope, b)
+        name, _ = self.kernels.get(k.node, k.in_place, tile)
         self.calls.append((name, k))
         numbers = [scope.get(out, x) for x in k.inputs if isinstance(x, Node)]
         arrays = [b for b in k.inputs if isinstance(b, Buffer)] + k.outputs
-        fields = [f"{{.n = {n}}}" for n in numbers] + [f"{{.p = b{b.number}}}" for b in arrays]
+        fields = [f"{{.n = {n}}}" for n in numbers]
+        fields += ["{.p = NULL}" if b.place == "piece" else f"{{.p = b{b.number}}}" for b in arrays]
         args = f"a{self.names}_"
         self.names += 1
         out(f"const weft_argument {args}[] = {{{', '.join(fields)}}};")
-        return f"{name}, (void *){args}"
+        return name, f"(void *){args}"
+
+    def product(self, out: Text, scope: HostScope, s: Step, sizes: dict[str, str]) -> str:
+        """Declares a weft_product with what it runs, and has its workspace; its name."""
+        (c,) = s.outputs
+        routine = f"weft_lib_product{{}}_{scalar.suffix(c.dtype)}"
+        fields = dict(sizes)
+        for k, (maker, turned) in s.makers.items():
+            nest = self.kernels.tile(maker.node)
+            assert nest is not None
+            name, args = self.rectangles(out, scope, maker, len(nest.tensors))
+            x = "ab"[k]
+            fields |= {f"fused.make_{x}": name, f"fused.{x}_arg": args, f"fused.{x}_turned": str(int(turned))}
+        if s.then is not None:
+            number = buffer_of(s.then.node, s.node)
+            assert number is not None
+            fields["fused.then"], fields["fused.then_arg"] = self.rectangles(out, scope, s.then, number)
+        if s.whole is not None:
+            fields["fused.whole"] = "WEFT_WHOLE_ROWS" if s.rows else "WEFT_WHOLE_COLUMNS"
+        if c.place != "piece":
+            self.reserve(out, scope, c)
+            fields["c"] = f"b{c.number}"
+        fields |= {"parallel_for": "call->parallel_for", "threads": "call->threads", "run": routine.format("")}
+        name = f"q{self.names}_"
+        self.names += 1
+        out(f"weft_product {name} = {{{', '.join(f'.{k} = {v}' for k, v in fields.items())}}};")
+        space = self.workspace(out, f"{routine.format('_workspace')}(&{name})")
+        out(f"{name}.work = {space};")
+        return name
+
+    def multiply(self, out: Text, scope: HostScope, s: Step, name: str) -> None:
+        """Runs a weft_product."""
+        if s.whole is not None:
+            self.step_kernel(out, scope, s.whole, product=name)
+        else:
+            out(f"{name}.run(&{name});")
 
     def step_copy(self, out: Text, scope: HostScope, s: Step) -> None:
         (have,), (target,) = s.inputs, s.outputs
@@ -523,10 +564,14 @@ class HostPrinter:
 
     def commit(self, out: Text, scope: HostScope) -> None:
         """The one commit point: pointers are swapped, nothing after it fails or allocates."""
-        for s in self.p.after_commit:  # what their calls need is made while the call may still fail
-            for b in s.outputs:
-                self.reserve(out, scope, b)
-            scope.emit(out, [x for x in s.inputs if isinstance(x, Node)])
+        products: dict[int, str] = {}
+        for k, s in enumerate(self.p.after_commit):  # what their calls need is made while the call may still fail
+            if s.kind == "kernel":
+                for b in s.outputs:
+                    self.reserve(out, scope, b)
+                scope.emit(out, [x for x in s.inputs if isinstance(x, Node)])
+            else:
+                products[k] = self.product(out, scope, s, describe(out, scope, s))
         self.stop(out)
         for k, u in enumerate(self.p.updates):
             new = self.p.block.results[self.p.results + k]
@@ -537,5 +582,9 @@ class HostPrinter:
                 f"{{ weft_state *const s = call->states[{u}]; "
                 f"const weft_array old = s->now; s->now = s->spare; s->spare = old; }}"
             )
-        for s in self.p.after_commit:
-            self.step_kernel(out, scope, s, after_commit=True)
+        for k, s in enumerate(self.p.after_commit):
+            if k not in products:
+                self.step_kernel(out, scope, s, after_commit=True)
+                continue
+            out(f"{products[k]}.work = call->segments[1].base;")  # it has grown since
+            self.multiply(out, scope, s, products[k])

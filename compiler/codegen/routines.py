@@ -34,13 +34,17 @@ def lib(name: str, dtype: str) -> str:
 
 @routine("dot")
 def dot(host, out, scope, s):
+    left, right = s.node.inputs
+    if left.ndim == 2 and right.ndim == 2:
+        if s.library:
+            blas(host, out, scope, s)
+        else:
+            host.multiply(out, scope, s, host.product(out, scope, s, describe(out, scope, s)))
+        return
     a, b = operands_of(s)
     (c,) = s.outputs
-    if s.epilogue is not None:
-        host.reserve_all(out, scope, s.epilogue.outputs)
-    host.reserve(out, scope, c)
     dtype = c.dtype
-    left, right = s.node.inputs
+    host.reserve(out, scope, c)
 
     def strides(view) -> list[str]:
         return [scope.get(out, x) for x in view.strides]
@@ -59,46 +63,46 @@ def dot(host, out, scope, s):
         )
         return
     n = scope.get(out, right.type.axes[1])
-    if left.ndim == 1:
-        (inc,), (rs, cs) = strides(a), strides(b)
-        out(
-            f"{lib('gemv', dtype)}({n}, {k}, {pb}, {cs}, {rs}, {pa}, {inc}, "
-            f"b{c.number}, 1, call->parallel_for, call->threads);"
-        )
-        return
-    m = scope.get(out, left.type.axes[0])
-    (ars, acs), (brs, bcs) = strides(a), strides(b)
-    operands = f"{m}, {n}, {k}, {pa}, {ars}, {acs}, {pb}, {brs}, {bcs}"
-    if s.library:  # ours computes what the library cannot read in place
-        names = [f"cblas_{'s' if dtype == 'float32' else 'd'}gemm", "openblas_get_num_threads"]
-        names.append("openblas_set_num_threads")
-        pointers = ", ".join(host.pointer(f"scipy_{name}") for name in names)
-        out.open(f"if (!{lib('blas_gemm', dtype)}({operands}, b{c.number}, call->threads, {pointers}))")
-    work = host.workspace(out, f"{lib('gemm_workspace', dtype)}({m}, {n}, {k}, call->threads)")
+    (inc,), (rs, cs) = strides(a), strides(b)
     out(
-        f"{lib('gemm', dtype)}({operands}, b{c.number}, {n}, 1, call->parallel_for, call->threads, {work}, "
-        f"{host.epilogue(out, scope, s)});"
+        f"{lib('gemv', dtype)}({n}, {k}, {pb}, {cs}, {rs}, {pa}, {inc}, "
+        f"b{c.number}, 1, call->parallel_for, call->threads);"
     )
-    if s.library:
-        out.close()
+
+
+def blas(host, out, scope, s):
+    """A product by OpenBLAS; ours computes what the library cannot read in place."""
+    (c,) = s.outputs
+    host.reserve(out, scope, c)
+    fields = describe(out, scope, s)
+    names = [f"cblas_{'s' if c.dtype == 'float32' else 'd'}gemm", "openblas_get_num_threads"]
+    names.append("openblas_set_num_threads")
+    pointers = ", ".join(host.pointer(f"scipy_{name}") for name in names)
+    arguments = ", ".join(fields[name] for name in ("m", "n", "k", "a", "ars", "acs", "b", "brs", "bcs"))
+    out.open(f"if (!{lib('blas_gemm', c.dtype)}({arguments}, b{c.number}, call->threads, {pointers}))")
+    host.multiply(out, scope, s, host.product(out, scope, s, fields))
+    out.close()
 
 
 @routine("batched_dot")
 def batched_dot(host, out, scope, s):
-    a, b = operands_of(s)
-    (c,) = s.outputs
-    if s.epilogue is not None:
-        host.reserve_all(out, scope, s.epilogue.outputs)
-    host.reserve(out, scope, c)
+    host.multiply(out, scope, s, host.product(out, scope, s, describe(out, scope, s)))
+
+
+def describe(out: Text, scope: HostScope, s: Step) -> dict[str, str]:
+    """The fields of a weft_product that say what is multiplied."""
     left, right = s.node.inputs
-    batch, m, k, n = (scope.get(out, x) for x in (*left.type.axes, right.type.axes[2]))
-    work = host.workspace(out, f"{lib('gemm_batch_workspace', c.dtype)}({batch}, {m}, {n}, {k}, call->threads)")
-    parts = [batch, m, n, k]
-    for view, buffer in ((a, s.inputs[0]), (b, s.inputs[1])):
-        parts += [address(out, scope, view, buffer), *(scope.get(out, x) for x in view.strides)]
-    rows = scope.get(out, lengths.mul(left.type.axes[1], right.type.axes[2]))
-    parts += [f"b{c.number}", rows, n, "1", "call->parallel_for", "call->threads", work, host.epilogue(out, scope, s)]
-    out(f"{lib('gemm_batch', c.dtype)}({', '.join(parts)});")
+    fields = {"batch": "1"} if left.ndim == 2 else {"batch": scope.get(out, left.type.axes[0])}
+    m, k, n = left.type.axes[-2], left.type.axes[-1], right.type.axes[-1]
+    fields |= {name: scope.get(out, length) for name, length in (("m", m), ("n", n), ("k", k))}
+    for number, (view, buffer) in enumerate(zip(operands_of(s), s.inputs, strict=True)):
+        x = "ab"[number]
+        assert isinstance(buffer, Buffer)
+        if number in s.makers:
+            continue
+        fields[x] = address(out, scope, view, buffer)
+        fields |= {f"{x}{part}s": scope.get(out, v) for part, v in zip("brc"[-left.ndim :], view.strides, strict=True)}
+    return fields
 
 
 def operands_of(s: Step) -> list[Strided]:

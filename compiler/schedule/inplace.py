@@ -1,8 +1,9 @@
-"""Which updates are written over the old values: kernels that run after the commit point.
+"""Which updates are written over the old values: kernels that run after the commit point, and products with theirs.
 
 A kernel may wait until the program has committed, and then write into the shared variable itself, when it cannot fail,
-nothing else needs what it computes, and it reads the old value only where it writes the new one. Everything before the
-commit has read old values by then; kernels after it are ordered so that none reads what another has overwritten.
+nothing else needs what it computes, and it reads the old value only where it writes the new one. So may a matrix
+product that a kernel follows rectangle by rectangle: the product is then nowhere as a whole. Everything before the commit
+has read old values by then; steps after it are ordered so that none reads what another has overwritten.
 """
 
 from __future__ import annotations
@@ -10,13 +11,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..ir.node import Node, topological
+from ..ir.types import TensorType
 from .program import Block, Buffer, Step
 
 
-def choose(block: Block, states: dict[int, Buffer], nest_of: Callable[[Node], object]) -> list[Step]:
+def choose(
+    block: Block,
+    states: dict[int, Buffer],
+    nest_of: Callable[[Node], object],
+    piece: Callable[[TensorType], Buffer],
+) -> list[Step]:
     """Takes the steps that may run after the commit out of the block, in an order in which they may run there.
 
-    Their outputs that replace shared variables become the variables' own buffers.
+    Their outputs that replace shared variables become the variables' own buffers; `piece` makes the buffer of a product
+    that has no memory.
     """
     readers: dict[Buffer, list[Step]] = {}
     for s in _all_steps(block):
@@ -26,7 +34,8 @@ def choose(block: Block, states: dict[int, Buffer], nest_of: Callable[[Node], ob
     finals = [b for b in block.results if isinstance(b, Buffer)]
     chosen: list[Step] = []
     for s in block.steps:
-        if s.kind == "kernel" and _fits(s, finals, readers, states, nest_of(s.node)):
+        last = _last(s)
+        if last is not None and _fits(s, last, finals, readers, states, nest_of(last.node)):
             trial = _ordered([*chosen, s])
             if trial is not None:
                 chosen = trial
@@ -35,10 +44,24 @@ def choose(block: Block, states: dict[int, Buffer], nest_of: Callable[[Node], ob
         if s.checks:  # obligations stay before the commit
             block.final_checks[:0] = s.checks
             s.checks = []
-        for b in s.outputs:
+        last = _last(s)
+        assert last is not None
+        if last is not s:
+            (product,) = s.outputs
+            s.outputs = [piece(product.type)]
+            last.inputs = [s.outputs[0] if x is product else x for x in last.inputs]
+        last.in_place = True
+        for b in last.outputs:
             if b.place == "spare":
                 b.place = "state"
     return chosen
+
+
+def _last(s: Step) -> Step | None:
+    """The kernel that writes what a step leaves: the step itself, or the one on a product's rectangles."""
+    if s.kind == "kernel":
+        return s
+    return s.then if s.whole is None else None
 
 
 def _all_steps(block: Block) -> list[Step]:
@@ -48,24 +71,34 @@ def _all_steps(block: Block) -> list[Step]:
         b = stack.pop()
         for s in b.steps:
             out.append(s)
-            if s.epilogue is not None:
-                out.append(s.epilogue)
+            out += s.inside()
             stack.extend(s.blocks)
     return out
 
 
-def _fits(s: Step, finals: list[Buffer], readers: dict[Buffer, list[Step]], states: dict[int, Buffer], nest) -> bool:
-    if nest.mode != "map" or nest.checks or s.scratch or not any(b.place == "spare" for b in s.outputs):
+def _fits(
+    s: Step, last: Step, finals: list[Buffer], readers: dict[Buffer, list[Step]], states: dict[int, Buffer], nest
+) -> bool:
+    if nest.mode != "map" or nest.checks or last.scratch or not any(b.place == "spare" for b in last.outputs):
         return False
-    for b in s.outputs:
-        if b.place not in ("spare", "output") or readers.get(b) or finals.count(b) != 1:
+    for b in last.outputs:
+        others = [r for r in readers.get(b, ()) if r is not last or b not in s.outputs]
+        if b.place not in ("spare", "output") or others or finals.count(b) != 1:
             return False
         if b.place == "spare":
             state = states.get(b.index)
             if state is not None and state.type.axes != b.type.axes:
                 return False
-    tensors = [x for x in s.inputs if isinstance(x, Buffer)]
-    written = {b.index: len(nest.tensors) + k for k, b in enumerate(s.outputs) if b.place == "spare"}
+    replaced = {b.index for b in last.outputs if b.place == "spare"}
+    if last is not s:
+        (product,) = s.outputs
+        if product.place != "piece" and product not in last.outputs:
+            return False
+        operands = [x for step in (s, *(m for m, _ in s.makers.values())) for x in step.inputs]
+        if any(isinstance(x, Buffer) and x.place == "state" and x.index in replaced for x in operands):
+            return False
+    tensors = [x for x in last.inputs if isinstance(x, Buffer)]
+    written = {b.index: len(nest.tensors) + k for k, b in enumerate(last.outputs) if b.place == "spare"}
     places: dict[int, set[Node]] = {}
     nodes = topological([nest.block])
     for n in nodes:
@@ -86,8 +119,11 @@ def _fits(s: Step, finals: list[Buffer], readers: dict[Buffer, list[Step]], stat
 
 def _ordered(steps: list[Step]) -> list[Step] | None:
     """An order in which every step reads shared variables before another overwrites them; None if there is none."""
-    writes = [{b.index for b in s.outputs if b.place == "spare"} for s in steps]
-    reads = [{x.index for x in s.inputs if isinstance(x, Buffer) and x.place == "state"} for s in steps]
+    parts = [[s, *s.inside()] for s in steps]
+    writes = [{b.index for p in step for b in p.outputs if b.place == "spare"} for step in parts]
+    reads = [
+        {x.index for p in step for x in p.inputs if isinstance(x, Buffer) and x.place == "state"} for step in parts
+    ]
     left = list(range(len(steps)))
     out: list[Step] = []
     while left:

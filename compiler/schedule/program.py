@@ -2,10 +2,11 @@
 
     block ::= step*                    in order; the checks that stand before a step are listed with it
     step  ::= kernel | routine | scan(block) | ifelse(block, block) | copy | scalar
-    buffer::= input | state | output | spare | constant | arena | late | row of another buffer
+    buffer::= input | state | output | spare | constant | arena | late | row of another buffer | piece
 
 A buffer lives in the arena when its size is a closed form in the lengths known at the call's start; otherwise it is
-"late": reserved when its length is known.
+"late": reserved when its length is known. A "piece" has no memory: a product and the kernels that it runs hand it to each
+other piece by piece.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ..ir import lengths
 from ..ir.dtypes import DTYPES
 from ..ir.node import Check, Node, Region, Renumbered, build, executable, rebuild, renumber, substitute, topological
 from ..ir.types import TensorType, TupleType
-from . import epilogue
+from . import around
 from .affine import strided
 from .fuse import Decision, Fused, fuse
 
@@ -67,9 +68,16 @@ class Step:
     params: list[list[Buffer]] = field(default_factory=list)  # of the regions in `blocks`
     checks: list[Check] = field(default_factory=list)  # evaluated before the step
     library: str = ""  # whose routine computes it, outside the contract of equal bits
-    epilogue: Step | None = None  # the kernel that a product runs on each finished rectangle
+    then: Step | None = None  # the kernel that a product runs on each finished rectangle (schedule/around.py)
+    whole: Step | None = None  # the kernel that it runs on whole rows or columns
+    rows: bool = False  # whether those are rows
+    makers: dict[int, tuple[Step, bool]] = field(default_factory=dict)  # what computes its operands; transposed?
     in_place: bool = False  # a kernel whose outputs may lie where its inputs do
     members: list[Member] = field(default_factory=list)  # the operations that it runs
+
+    def inside(self) -> list[Step]:
+        """The kernels that a product runs."""
+        return [*(m for m, _ in self.makers.values()), *(s for s in (self.then, self.whole) if s is not None)]
 
 
 @dataclass(eq=False)
@@ -188,7 +196,7 @@ class Builder:
     def block(self, body: Body, targets: Sequence[Buffer | None]) -> Block:
         """Steps computing the outputs into the targets (None: wherever they are)."""
         outputs, checks = body.outputs, body.checks
-        around = self.value, self.lengths, self.members
+        outside = self.value, self.lengths, self.members
         self.value, self.lengths, self.members = dict(self.value), self.lengths | body.lengths, body.members
         needed = [a for o in outputs for a in self.known(o.type).axes]
         order = executable([*outputs, *(o for c in checks for o in c.operands), *needed], self.lengths)
@@ -205,16 +213,23 @@ class Builder:
         steps = self.current
         pending = list(ready.get(-1, ()))
         own = {n for n in order if not self.library(n)}
-        follows = epilogue.pair([n for n in order if n not in self.value], self.kernels, own)
-        products = {kernel: product for product, kernel in follows.items()}
+        read = [*outputs, *(o for c in checks for o in c.operands)]
+
+        def checked(a: Node, b: Node) -> bool:
+            return any(k in ready for k in range(position[a], position[b]))
+
+        found = around.plan([n for n in order if n not in self.value], self.kernels, own, read, checked)
+        products = {g.place: g for g in found}
+        moved = {n for g in found for n in (g.product, *g.kernels())} - set(products)
         for k, n in enumerate(order):
-            if n in follows:
+            if n in moved:
                 pending += ready.get(k, ())
                 continue
             if n.family in ("kernel", "procedural", "control") and not any(i in self.value for i in _items(n)):
                 self.time += 1
                 if n in products:
-                    step = self.product(products[n], n, wanted, epilogue.readers(products[n], order, outputs) == 1)
+                    g = products[n]
+                    step = self.product(g, wanted, around.readers(g.product, order, outputs) == 1)
                 else:
                     step = self.step(n, wanted)
                 step.checks, pending = pending, []
@@ -230,9 +245,9 @@ class Builder:
         for c in pending:
             for op in c.operands:
                 self.use_scalar(op)
-        made = Block(steps, results, pending, {n: b for n, b in self.value.items() if n not in around[0]})
+        made = Block(steps, results, pending, {n: b for n, b in self.value.items() if n not in outside[0]})
         self.current = outer
-        self.value, self.lengths, self.members = around
+        self.value, self.lengths, self.members = outside
         return made
 
     def result(self, o: Node, target: Buffer | None, steps: list[Step]) -> Buffer | Node:
@@ -282,22 +297,47 @@ class Builder:
             return "OpenBLAS"
         return n.definition.library
 
-    def product(self, n: Node, kernel: Node, wanted: dict[Node, Buffer], alone: bool) -> Step:
-        """A product and the kernel that follows it as one step; `alone`: nothing else reads the product."""
-        of_kernel = self.outputs(kernel, _items(kernel), wanted)
-        nest = self.kernels.tile(kernel)
-        shared = epilogue.stored_in(nest, kernel, n) if alone else None
-        if shared is not None:
-            wanted = {**wanted, n: of_kernel[shared]}
+    def product(self, g: around.Around, wanted: dict[Node, Buffer], alone: bool) -> Step:
+        """A product and the kernels that it runs as one step; `alone`: nothing else reads the product."""
+        n = g.product
+        makers: dict[int, tuple[Step, bool]] = {}
+        for k, (kernel, turned) in g.makers.items():
+            made = [self.piece(i.type) for i in _items(kernel)]
+            for i, b in zip(_items(kernel), made, strict=True):
+                self.value[i] = b
+            makers[k] = (self.step(kernel, wanted, made), turned)
+        followed = None
+        if g.then is not None:
+            followed = self.outputs(g.then, _items(g.then), wanted)
+            shared = around.stored_in(self.kernels.tile(g.then), g.then, n) if alone else None
+            if shared is not None:
+                wanted = {**wanted, n: followed[shared]}
+            elif alone:
+                wanted = {**wanted, n: self.piece(n.type)}
         step = self.step(n, wanted)
-        step.epilogue = self.step(kernel, wanted, of_kernel)
-        step.epilogue.in_place = shared is not None
-        step.members = step.members + step.epilogue.members
-        size = lengths.product(n.type.axes)
-        for m in step.members[:1]:
-            why = "what follows the product reads each rectangle of it when it is done"
-            self.decisions.append(Decision(m.region, m.node, True, why, size, DTYPES[n.type.dtype].itemsize))
+        step.makers = makers
+        if g.then is not None:
+            step.then = self.step(g.then, wanted, followed)
+            step.then.in_place = shared is not None
+            self.inside(n, step.then, "what follows the product reads each rectangle of it when it is done")
+        if g.whole is not None:
+            step.whole, step.rows = self.step(g.whole, wanted), g.rows
+            what = "row" if g.rows else "column"
+            self.inside(n, step.whole, f"what follows the product reads each {what} of it when it is done")
+        for k, (s, _) in makers.items():
+            self.inside(n.inputs[k], s, "the product has each rectangle of its operand made when it needs it")
+        for s in step.inside():
+            step.members = step.members + s.members
         return step
+
+    def piece(self, t: TensorType) -> Buffer:
+        return self.buffer(t, "piece")
+
+    def inside(self, value: Node, step: Step, why: str) -> None:
+        """Records that a kernel runs inside a product, and what is not read (or written) for that."""
+        for m in step.members[:1]:
+            size = lengths.product(value.type.axes)
+            self.decisions.append(Decision(m.region, m.node, True, why, size, DTYPES[value.type.dtype].itemsize))
 
     def outputs(self, n: Node, items: list[Node], wanted: dict[Node, Buffer]) -> list[Buffer]:
         types = n.type.items if isinstance(n.type, TupleType) else (n.type,)
@@ -464,9 +504,9 @@ def build_program(
     block = b.block(body, targets)
     block.value |= b.value  # the params
     states = {k: b.value[p] for k, p in enumerate(source.params[inputs:])}
-    after = choose(block, states, kernels.nest)
+    after = choose(block, states, kernels.nest, b.piece)
     for s in after:
-        for x in s.inputs:
+        for x in (x for part in (s, *s.inside()) for x in part.inputs):
             if isinstance(x, Buffer):
                 x.end = b.time + 1
             else:

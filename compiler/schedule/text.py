@@ -38,7 +38,7 @@ def _used(blocks: list[Block], steps: list[Step]) -> set[Buffer]:
             pending += b.steps
         else:
             s = pending.pop()
-            pending += [s.epilogue] if s.epilogue is not None else []
+            pending += s.inside()
             found.update(x for x in (*s.inputs, *s.outputs, *s.scratch) if isinstance(x, Buffer))
             found.update(x for p in s.params for x in p)
             todo += s.blocks
@@ -83,7 +83,13 @@ def _step(s: Step, names: Mapping[Step, str]) -> str:
     name = names.get(s, s.node.op) if s.kind in ("kernel", "routine") else s.kind
     text = f"{name}({', '.join(map(_operand, s.inputs))})"
     text += " -> " + ", ".join(f"b{b.number}" for b in s.outputs) if s.outputs else ""
-    return text if s.epilogue is None else f"{text}, each rectangle then {_step(s.epilogue, names)}"
+    for k, (maker, _) in s.makers.items():
+        text += f", operand {k + 1} made by {_step(maker, names)}"
+    if s.then is not None:
+        text += f", each rectangle then {_step(s.then, names)}"
+    if s.whole is not None:
+        text += f", each {'row' if s.rows else 'column'} then {_step(s.whole, names)}"
+    return text
 
 
 def _operand(x: Buffer | Node) -> str:
