@@ -319,7 +319,7 @@ class Grower:
         v = self.pick(least=1) if rng.random() < 0.9 else self.pick()
         if v is None:
             return None
-        name = rng.choice(["sum", "sum", "mean", "max", "min", "prod", "any", "all"])
+        name = rng.choice(["sum", "sum", "mean", "var", "max", "min", "prod", "any", "all"])
         axis = self.axes(v)
         keep = rng.random() < 0.4
         if name in ("any", "all"):
@@ -329,9 +329,9 @@ class Grower:
             return None
         if name == "prod" and ((v.kind == "f" and np.prod(reduced) > 20) or self.smooth):
             return None
-        if name == "mean" and 0 in reduced:
+        if name in ("mean", "var") and 0 in reduced:
             return None
-        mark = "" if name in ("mean", "prod") else "!"
+        mark = "" if name in ("mean", "var", "prod") else "!"
         return f"{mark}T.{name}({v.name}, axis={axis}, keepdims={keep})"
 
     def shuffle(self) -> str | None:
