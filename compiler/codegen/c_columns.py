@@ -310,8 +310,17 @@ class ColumnPrinter(LoopPrinter):
             out(f"{OVER} {{ {' '.join(finish(a, f'all{n}[0][c]', f'all{n}d[0][c]', 'e - b'))} }}")
 
     def column_tree(self, out: Text, t: Track, have: str, width: str) -> None:
-        out(f"for (int h = {width} / 2; h; h /= 2) for (int l = 0; l < h; l++)")
-        out(f"    {self.over} {have}[l][c] = {t.step(f'{have}[l][c]', f'{have}[l + h][c]')};")
+        """The lanes of each column joined, each with the one half the width further; two such steps in one."""
+
+        def lane(places: str) -> str:
+            return f"{have}[{places}][c]"
+
+        out.open("")
+        out(f"int h = {width};")
+        four = t.step(f"({t.step(lane('l'), lane('l + h / 2'))})", f"({t.step(lane('l + h / 4'), lane('l + 3 * h / 4'))})")
+        out(f"for (; h >= 4; h /= 4) for (int l = 0; l < h / 4; l++) {self.over} {lane('l')} = {four};")
+        out(f"if (h == 2) {self.over} {lane('0')} = {t.step(lane('0'), lane('1'))};")
+        out.close()
 
     def column_shifts(self, out: Text, inner: Scope, accs: list[Node], k: int, last: int) -> None:
         """`shift` of each column: as LoopPrinter.shifts."""
