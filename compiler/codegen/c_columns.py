@@ -165,7 +165,7 @@ class ColumnPrinter(LoopPrinter):
             if shifted(s):
                 out(f"const {value_type(s)} d{n} = {inner[s.inputs[0]]} - shift{n}[c];")
             for t in tracks([s]):
-                out(f"into{t.name}[c] = {t.step(f'into{t.name}[c]', t.value or inner[s.inputs[0]])};")
+                out(f"into{t.name}[c] = {t.step(f'from{t.name}[c]', t.value or inner[s.inputs[0]])};")
         out.close()
 
     def column_stage(self, out: Text, scope: Scope, loop: Node, last: int) -> None:
@@ -276,6 +276,7 @@ class ColumnPrinter(LoopPrinter):
                 continue
             for t in tracks([a]):
                 out(f"{t.type} lane{t.name}[{t.lanes}][WEFT_TILE], all{t.name}[{t.lanes}][WEFT_TILE];")
+                self.column_start(out, t)
                 if not begins(a):
                     out(f"for (int l = 0; l < {used(a)}; l++) {OVER} all{t.name}[l][c] = {t.start};")
         self.column_shifts(out, inner, [a for a in accs if shifted(a)], k, last)
@@ -287,13 +288,17 @@ class ColumnPrinter(LoopPrinter):
             if begins(t.acc):
                 into = f"part{t.name}"
                 out(f"{t.type} (*const {into})[WEFT_TILE] = p == b ? all{t.name} : lane{t.name};")
-            out(f"for (int l = 0; l < {used(t.acc)}; l++) {OVER} {into}[l][c] = {t.start};")
+            # A lane's first element is folded into what lanes start from: only those without one are filled.
+            out(f"for (int64_t l = f - p; l < {used(t.acc)}; l++) {OVER} {into}[l][c] = {t.start};")
         out.open(f"for (int64_t i{k} = p; i{k} < f; i{k}++)")
         for a in accs:
             n = a.attr("acc")
             row = "0" if a.attr("fold") == "argmax" else f"(i{k} - p) % {lanes(a)}"
             for t in tracks([a]):
-                out(f"{t.type} *restrict const into{t.name} = {'part' if begins(a) else 'lane'}{t.name}[{row}];")
+                out(f"{t.type} *const into{t.name} = {'part' if begins(a) else 'lane'}{t.name}[{row}];")
+                if a.attr("fold") != "argmax":
+                    first_round = f"i{k} - p < {t.lanes}"
+                    out(f"const {t.type} *const from{t.name} = {first_round} ? start{t.name} : into{t.name};")
             if a.attr("fold") == "argmax":
                 out(f"const {place_type(a)} row{n} = ({place_type(a)})(i{k} - b);")
         self.over_columns(out, inner, last, stores, accs)
@@ -308,6 +313,10 @@ class ColumnPrinter(LoopPrinter):
         for a in filter(shifted, accs):
             n = a.attr("acc")
             out(f"{OVER} {{ {' '.join(finish(a, f'all{n}[0][c]', f'all{n}d[0][c]', 'e - b'))} }}")
+
+    def column_start(self, out: Text, t: Track) -> None:
+        out(f"{t.type} start{t.name}[WEFT_TILE];")
+        out(f"{self.over} start{t.name}[c] = {t.start};")
 
     def column_tree(self, out: Text, t: Track, have: str, width: str) -> None:
         """The lanes of each column joined, each with the one half the width further; two such steps in one."""
@@ -334,14 +343,15 @@ class ColumnPrinter(LoopPrinter):
             n, t = a.attr("acc"), value_type(a)
             out(f"const {t} share{n} = ({t})1 / taken;")
             out(f"{t} some{n}[2 * WEFT_SHIFT][WEFT_TILE];")
-            out(f"for (int l = 0; l < height; l++) {OVER} some{n}[l][c] = 0;")
+            out(f"for (int l = taken; l < height; l++) {OVER} some{n}[l][c] = 0;")
         out.open("for (int r = 0; r < taken; r++)")
         out("const int q = r / WEFT_SHIFT, l = r % WEFT_SHIFT;")
         out("const int64_t middle = many ? q * (count / 4) + count / 8 : count / 2;")
         out(f"const int64_t i{k} = b + l + (count >= WEFT_SHIFT ? middle - WEFT_SHIFT / 2 : 0);")
         for a in accs:
             n = a.attr("acc")
-            out(f"{value_type(a)} *restrict const into{n} = some{n}[q / 2 * WEFT_SHIFT + l];")
+            out(f"{value_type(a)} *const into{n} = some{n}[q / 2 * WEFT_SHIFT + l];")
+            out(f"const {value_type(a)} *const from{n} = q % 2 ? into{n} : start{n};")
         self.add_samples(out, inner, accs, last)
         out.close()
         for a in accs:
@@ -359,7 +369,7 @@ class ColumnPrinter(LoopPrinter):
         one.emit(out, [v for a in accs for v in a.inputs])
         for a in accs:
             n = a.attr("acc")
-            out(f"into{n}[c] += {one[a.inputs[0]]} * share{n};")
+            out(f"into{n}[c] = from{n}[c] + {one[a.inputs[0]]} * share{n};")
         out.close()
 
 

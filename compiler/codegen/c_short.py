@@ -90,7 +90,8 @@ class ShortRows(ColumnPrinter):
                 out(f"{TILED} lane{n}[0][c] = {start_of_lane(a)}, at{n}[0][c] = 0;")
             else:
                 for t in tracks([a]):
-                    out(f"for (int l = 0; l < {self.height(a)}; l++) {TILED} lane{t.name}[l][c] = {t.start};")
+                    self.column_start(out, t)
+                    out(f"for (int l = count; l < {self.height(a)}; l++) {TILED} lane{t.name}[l][c] = {t.start};")
         inner = scope.inner()
         inner.bind(build("index", index=k), f"i{k}")
         self.column_shifts(out, inner, [a for a in accs if shifted(a)], k, last)
@@ -99,7 +100,10 @@ class ShortRows(ColumnPrinter):
             n = a.attr("acc")
             row = "0" if a.attr("fold") == "argmax" else f"i{k} % {lanes(a)}"
             for t in tracks([a]):
-                out(f"{t.type} *restrict const into{t.name} = lane{t.name}[{row}];")
+                out(f"{t.type} *const into{t.name} = lane{t.name}[{row}];")
+                if a.attr("fold") != "argmax":
+                    first_round = f"i{k} < {t.lanes}"
+                    out(f"const {t.type} *const from{t.name} = {first_round} ? start{t.name} : into{t.name};")
             if a.attr("fold") == "argmax":
                 out(f"const {place_type(a)} row{n} = ({place_type(a)})i{k};")
         self.over_columns(out, inner, last, stores, accs)
@@ -136,11 +140,13 @@ class ShortRows(ColumnPrinter):
             n, t = a.attr("acc"), value_type(a)
             out(f"const {t} share{n} = ({t})1 / taken;")
             out(f"{t} some{n}[WEFT_SHIFT][WEFT_TILE];")
-            out(f"for (int l = 0; l < height; l++) {TILED} some{n}[l][c] = 0;")
+            out(f"for (int l = taken; l < height; l++) {TILED} some{n}[l][c] = 0;")
         out.open("for (int l = 0; l < taken; l++)")
         out(f"const int64_t i{k} = middle + l;")
         for a in accs:
-            out(f"{value_type(a)} *restrict const into{a.attr('acc')} = some{a.attr('acc')}[l];")
+            n = a.attr("acc")
+            out(f"{value_type(a)} *const into{n} = some{n}[l];")
+            out(f"const {value_type(a)} *const from{n} = start{n};")
         self.add_samples(out, inner, accs, last)
         out.close()
         for a in accs:
