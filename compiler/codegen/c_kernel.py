@@ -32,9 +32,7 @@ class KernelPrinter(ColumnPrinter):
     kernels/weft_fused.h). `after`: a product may run it on whole rows or columns.
     """
 
-    def __init__(
-        self, nest: Nest, name: str, in_place: bool = False, tile: int | None = None, after: bool = False
-    ):
+    def __init__(self, nest: Nest, name: str, in_place: bool = False, tile: int | None = None, after: bool = False):
         super().__init__(nest, name, in_place)
         self.tile, self.after = tile, after
         self.dtypes = [*nest.tensors, *nest.outputs]
