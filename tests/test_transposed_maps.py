@@ -31,7 +31,7 @@ def test_a_transposed_matrix(shape: tuple[int, int], build) -> None:
     args = data(*shape), data(*shape[::-1], seed=1)
     want = weft.function([x, y], build(x, y), mode="interpret", on_unused_input="ignore")(*args)
     got = f(*args)
-    np.testing.assert_allclose(got, want, rtol=1e-14)
+    np.testing.assert_allclose(got, want, rtol=1e-14, atol=1e-14)
     for threads in (1, 2, 3):
         with weft.limit_threads(threads):
             assert f(*args).tobytes() == got.tobytes()

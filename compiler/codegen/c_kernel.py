@@ -405,8 +405,8 @@ class KernelPrinter(ColumnPrinter):
 
 
 def across_rows(loop: Node) -> bool:
-    """Whether a loop over rows around one over columns reads something whose neighbours lie in the next row (a transposed
-    matrix): then a row at a time fetches a line of the cache for every element."""
+    """Whether a loop over rows around one over columns reads something whose neighbours lie in the next row, as a
+    transposed matrix does: a row at a time, it would fetch a line of the cache for every element."""
     names = loop.attr("index")
     statements = loop.inputs[len(names) :]
     if [s.op for s in statements] != ["loop"]:
