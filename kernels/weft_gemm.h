@@ -24,8 +24,8 @@
 
 enum { WEFT_GEMM_K = 512, WEFT_DOT_BLOCK = 1024 };
 /* bytes of B in the second cache, of C when what follows sees it; tiles of an A with contiguous columns that are packed at
- * once; rows of B that are made at once */
-enum { WEFT_GEMM_BAND = 786432, WEFT_GEMM_WARM = 32768, WEFT_GEMM_TILES = 8, WEFT_MADE_ROWS = 8 };
+ * once; rows of B that are made at once; products that an element which is made takes part in at most */
+enum { WEFT_GEMM_BAND = 786432, WEFT_GEMM_WARM = 32768, WEFT_GEMM_TILES = 8, WEFT_MADE_ROWS = 8, WEFT_GEMM_USES = 96 };
 
 #if defined(__AVX512F__) && !defined(WEFT_SCALAR_BUILD)
 #define WEFT_TILE_ROWS 12

@@ -361,17 +361,26 @@ WEFT_FN int64_t WEFT_N(weft_rounds)(int64_t m, int64_t n, int64_t k, int64_t thr
   return weft_least_(1048576 / (m * n), blocks);
 }
 
-/* Columns worked on at a time: what stays in the second cache; whole rows where they are wanted and do. */
-WEFT_FN int64_t WEFT_N(weft_columns)(int64_t k, int64_t whole) {
+/* Columns worked on at a time: what stays in the second cache, there with whole rows or columns of C where they are
+ * wanted; 0 where they are too long for that. */
+WEFT_FN int64_t WEFT_N(weft_columns)(int64_t m, int64_t n, int64_t k, int whole) {
   int64_t fit = WEFT_GEMM_BAND / (int)sizeof(WEFT_T) / weft_least_(weft_most_(k, 1), WEFT_GEMM_K);
-  if (whole == WEFT_WHOLE_COLUMNS) return weft_most_(WEFT_N(weft_band) / WEFT_COLUMNS, 1) * WEFT_COLUMNS;
-  return whole ? fit / WEFT_N(weft_pair) * WEFT_N(weft_pair) : WEFT_N(weft_band);
+  if (whole == WEFT_WHOLE_ROWS) return n <= fit + WEFT_N(weft_pair) ? n : 0;
+  if (whole == WEFT_WHOLE_COLUMNS) {
+    fit = weft_least_(WEFT_N(weft_band), WEFT_GEMM_BAND / 2 / (int)sizeof(WEFT_T) / m);
+    return fit / WEFT_COLUMNS * WEFT_COLUMNS;
+  }
+  return WEFT_N(weft_band);
 }
+
+/* Whether an operand that is made is made at once, as a whole, in front of the product: where each element of it takes
+ * part in `uses` products, and computing it in between takes more time than memory does. */
+WEFT_FN int WEFT_N(weft_made_first)(int64_t uses) { return uses > WEFT_GEMM_USES; }
 
 /* Elements of scratch that a thread needs, in either orientation. */
 WEFT_FN WEFT_N(weft_room) WEFT_N(weft_rooms)(int64_t m, int64_t n, int64_t k, int in_memory, const weft_fused *f) {
-  int64_t longer = weft_most_(m, n), part = weft_least_(k, WEFT_GEMM_K), columns = WEFT_N(weft_columns)(k, 0);
-  if (f && f->whole) columns = weft_most_(columns, weft_most_(WEFT_COLUMNS, WEFT_N(weft_columns)(k, WEFT_WHOLE_ROWS)));
+  int64_t longer = weft_most_(m, n), part = weft_least_(k, WEFT_GEMM_K), columns = WEFT_N(weft_band);
+  if (f && f->whole == WEFT_WHOLE_ROWS) columns = weft_most_(columns, WEFT_N(weft_columns)(m, n, k, WEFT_WHOLE_ROWS));
   columns = weft_least_(longer, columns + WEFT_N(weft_pair)) + WEFT_N(weft_lanes);
   int64_t tiles = weft_least_((longer + WEFT_TILE_ROWS - 1) / WEFT_TILE_ROWS, WEFT_GEMM_TILES);
   WEFT_N(weft_room) r = {tiles * WEFT_N(weft_packed_a), (columns * part + 15) / 16 * 16, 0, 0, 0};
@@ -390,23 +399,51 @@ WEFT_FN int64_t WEFT_N(weft_gemm_workspace)(int64_t m, int64_t n, int64_t k, int
   if (m <= 0 || n <= 0) return 64;
   if (k <= 0) return in_memory ? 64 : 64 + WEFT_GEMM_WARM;
   int64_t many = threads < 1 ? 1 : threads, r = WEFT_N(weft_rounds)(m, n, k, many);
-  int64_t q = WEFT_N(weft_rounds)(n, m, k, many), c = in_memory || k <= WEFT_GEMM_K ? 0 : (m * n + 15) / 16 * 16;
+  int64_t q = WEFT_N(weft_rounds)(n, m, k, many);
+  int64_t c = in_memory || k <= WEFT_GEMM_K ? 0 : (m * n + 15) / 16 * 16;
   int64_t room = WEFT_N(weft_rooms)(m, n, k, in_memory || c, f).all;
-  return (many * room + weft_most_(r, q) * m * n + c) * (int64_t)sizeof(WEFT_T) + 64;
+  int64_t made = f && f->make_a && WEFT_N(weft_made_first)(n) ? (m * k + 15) / 16 * 16 : 0;
+  if (f && f->make_b && WEFT_N(weft_made_first)(m)) made += (k * n + 15) / 16 * 16;
+  return (many * room + weft_most_(r, q) * m * n + c + made) * (int64_t)sizeof(WEFT_T) + 64;
 }
 
-/* The grid, and whether the rectangles are to be whole rows or columns (of C as it is computed): where they would be
- * too few for the threads they are not. */
+/* The grid, and whether the rectangles are to be whole rows or columns (of C as it is computed): not where they would be
+ * too few for the threads, or too long for a cache. */
 WEFT_FN void WEFT_N(weft_whole)(WEFT_N(weft_gemm_job) * g, int64_t rounds, int64_t threads) {
-  g->down = g->across = 1;
+  g->down = g->across = 1, g->band = WEFT_N(weft_band);
   if (rounds > 1) return;
   double best = WEFT_N(weft_grid)(g, threads, 0);
   int64_t down = g->down, across = g->across, whole = g->fused->whole;
   if (!whole || !g->c || (whole == WEFT_WHOLE_COLUMNS && g->flipped)) return;
-  if (whole == WEFT_WHOLE_COLUMNS) g->unit = WEFT_COLUMNS;
-  else if (g->flipped) whole = WEFT_WHOLE_COLUMNS;
-  if (WEFT_N(weft_grid)(g, threads, (int)whole) <= best * 1.1) g->whole = (int)whole;
+  if (g->flipped) whole = WEFT_WHOLE_COLUMNS;
+  int64_t band = WEFT_N(weft_columns)(g->m, g->n, g->k, (int)whole);
+  if (!band) return;
+  g->unit = whole == WEFT_WHOLE_COLUMNS && !g->flipped ? WEFT_COLUMNS : g->unit;
+  if (WEFT_N(weft_grid)(g, threads, (int)whole) <= best * 1.1) g->whole = (int)whole, g->band = band;
   else g->unit = WEFT_N(weft_lanes), g->down = down, g->across = across;
+}
+
+typedef struct {
+  weft_rectangle make;
+  void *arg;
+  WEFT_T *x;
+  int64_t row, columns;
+  int worker;
+} WEFT_N(weft_making);
+static void WEFT_N(weft_make_rows)(void *arg, int64_t begin, int64_t end, int worker) {
+  const WEFT_N(weft_making) *g = (const WEFT_N(weft_making) *)arg;
+  g->make(g->arg, g->row + begin, g->row + end, 0, g->columns, g->x + begin * g->columns, g->columns,
+          g->worker + worker);
+}
+
+/* An operand as its maker has it in memory, `rows` of `columns` elements, at x; for a batch from `row` on. */
+WEFT_APART const WEFT_T *WEFT_N(weft_make_all)(weft_rectangle make, void *arg, int64_t row, int64_t rows,
+                                               int64_t columns, WEFT_T *x, const weft_fused *f, weft_pfor pfor,
+                                               int threads) {
+  WEFT_N(weft_making) g = {make, arg, x, row, columns, f->worker};
+  if (pfor && threads > 1) pfor(rows, 1 + 16384 / columns, threads, WEFT_N(weft_make_rows), &g);
+  else WEFT_N(weft_make_rows)(&g, 0, rows, 0);
+  return x;
 }
 
 WEFT_APART void WEFT_N(weft_gemm_split_k)(WEFT_N(weft_gemm_job) g, int64_t rounds, WEFT_T *partial, weft_pfor pfor,
@@ -470,8 +507,20 @@ WEFT_UNUSED int WEFT_N(weft_gemm)(int64_t m, int64_t n, int64_t k, const WEFT_T 
     g.c = c = scratch, g.crs = crs = n, g.ccs = ccs = 1;
     scratch += (m * n + 15) / 16 * 16;
   }
-  if (fused->make_a) ars = fused->a_turned ? 1 : k, acs = fused->a_turned ? m : 1;
-  if (fused->make_b) brs = fused->b_turned ? 1 : n, bcs = fused->b_turned ? k : 1;
+  weft_rectangle make_a = fused->make_a, make_b = fused->make_b;
+  int a_turned = fused->a_turned, b_turned = fused->b_turned;
+  if (make_a) ars = a_turned ? 1 : k, acs = a_turned ? m : 1;
+  if (make_b) brs = b_turned ? 1 : n, bcs = b_turned ? k : 1;
+  if (make_a && WEFT_N(weft_made_first)(n)) {
+    a = WEFT_N(weft_make_all)(make_a, fused->a_arg, fused->a_row, a_turned ? k : m, a_turned ? m : k, scratch, fused,
+                              pfor, threads);
+    make_a = 0, scratch += (m * k + 15) / 16 * 16;
+  }
+  if (make_b && WEFT_N(weft_made_first)(m)) {
+    b = WEFT_N(weft_make_all)(make_b, fused->b_arg, fused->b_row, b_turned ? n : k, b_turned ? k : n, scratch, fused,
+                              pfor, threads);
+    make_b = 0, scratch += (k * n + 15) / 16 * 16;
+  }
   int flipped = m >= pair && ars == 1 && (bcs != 1 || n < pair);
   if (c && ccs != 1 && crs == 1) flipped = !(bcs == 1 && n >= lanes && k > 128);
   g.scratch = scratch, g.flipped = flipped;
@@ -479,18 +528,17 @@ WEFT_UNUSED int WEFT_N(weft_gemm)(int64_t m, int64_t n, int64_t k, const WEFT_T 
     g.m = n, g.n = m, g.crs = ccs, g.ccs = crs;
     g.a = b, g.ars = bcs, g.acs = brs;
     g.b = a, g.brs = acs, g.bcs = ars;
-    g.make_a = fused->make_b, g.a_arg = fused->b_arg, g.a_row = fused->b_row, g.a_turned = !fused->b_turned;
-    g.make_b = fused->make_a, g.b_arg = fused->a_arg, g.b_row = fused->a_row, g.b_turned = !fused->a_turned;
+    g.make_a = make_b, g.a_arg = fused->b_arg, g.a_row = fused->b_row, g.a_turned = !b_turned;
+    g.make_b = make_a, g.b_arg = fused->a_arg, g.b_row = fused->a_row, g.b_turned = !a_turned;
   } else {
     g.a = a, g.ars = ars, g.acs = acs;
     g.b = b, g.brs = brs, g.bcs = bcs;
-    g.make_a = fused->make_a, g.a_arg = fused->a_arg, g.a_row = fused->a_row, g.a_turned = fused->a_turned;
-    g.make_b = fused->make_b, g.b_arg = fused->b_arg, g.b_row = fused->b_row, g.b_turned = fused->b_turned;
+    g.make_a = make_a, g.a_arg = fused->a_arg, g.a_row = fused->a_row, g.a_turned = a_turned;
+    g.make_b = make_b, g.b_arg = fused->b_arg, g.b_row = fused->b_row, g.b_turned = b_turned;
   }
   int64_t worth = (g.m + 3) * g.n * k / WEFT_N(weft_grain), use = worth < 1 ? 1 : weft_least_(worth, threads);
   int64_t rounds = WEFT_N(weft_rounds)(g.m, g.n, k, use);
   WEFT_N(weft_whole)(&g, rounds, use);
-  g.band = WEFT_N(weft_columns)(k, g.whole);
   int64_t rows = rounds < 2 ? g.m / g.down : g.m, columns = rounds < 2 ? g.n / g.across : g.n;
   g.pack_b = g.make_b || g.bcs != 1 || g.n < lanes || (WEFT_N(weft_aliased)(g.brs) && k > 32 && rows > 24) ||
              (k * g.n > 200000 && rows > 48 && k > 32);

@@ -87,3 +87,16 @@ def test_a_length_that_the_host_passes_is_there_before_the_kernel(mode: str) -> 
     for out, want in ((T.alloc(s, k).sum(), 6.0), (T.exp(x) * k + T.alloc(s, k + 1)[0], np.e * 3 + 2)):
         f = weft.function([x, s], out, mode=mode)
         np.testing.assert_allclose(f(np.ones(3), 2.0), want, 1e-14)
+
+
+def test_a_full_reduction_that_a_kernel_in_between_reads() -> None:
+    """It may end the kernel over its rows only if nobody needs it before that kernel has run."""
+    x, v = T.dmatrix("x"), T.dvector("v")
+    e = T.exp(x)
+    rows = T.sum(e, axis=1)
+    total = T.sum(T.log(rows))
+    outputs = [total + 1, T.exp(v * total), e / rows.dimshuffle(0, "x")]
+    args = np.random.default_rng(0).normal(size=(17, 5)), np.full(5, 1e-3)
+    want = weft.function([x, v], outputs, mode="interpret")(*args)
+    for got, should in zip(weft.function([x, v], outputs)(*args), want, strict=True):
+        np.testing.assert_allclose(got, should)

@@ -24,6 +24,7 @@ SHORT_COST = 1  # functions in a nest that is compiled in a second form for shor
 FULL = 32  # rounds of the last loop from which on tiles of it are worth it
 JOINED = 64  # tiles of columns whose joining is worth another thread
 LINE = 64  # bytes of a line of the cache
+SQUARE_ROWS, SQUARE_COLUMNS = 16, 32  # of loops that read across rows: lines of a column stay in the first cache
 LONGEST_PREFETCHED = 32768  # bytes of a row: more would drive out what is being worked on
 
 RECTANGLE = "int64_t i_begin, int64_t i_end, int64_t j_begin, int64_t j_end, void *at, int64_t line"
@@ -36,9 +37,7 @@ class KernelPrinter(ColumnPrinter):
     kernels/weft_fused.h). `after`: a product may run it on whole rows or columns.
     """
 
-    def __init__(
-        self, nest: Nest, name: str, in_place: bool = False, tile: int | None = None, after: bool = False
-    ):
+    def __init__(self, nest: Nest, name: str, in_place: bool = False, tile: int | None = None, after: bool = False):
         super().__init__(nest, name, in_place)
         self.tile, self.after = tile, after
         self.struct = f"{name}_args"
@@ -230,15 +229,31 @@ class KernelPrinter(ColumnPrinter):
         scope.emit(out, list(extents[1:]))
         inner.names |= scope.names
         hoist(out, inner, statements, set(variables))
-        if len(names) == 1 and self.nest.mode == "map":
+        across = self.nest.mode == "map" and across_rows(loop)
+        if len(names) == 1 and self.nest.mode == "map" and not across:
             self.vector_loop(out, inner, names[0], "begin", "end", statements, "#pragma GCC ivdep")
             return
         counter = f"i{names[0]}" if len(names) == 1 else "o"
-        out.open(f"for (int64_t {counter} = begin; {counter} < end; {counter}++)")
-        if len(names) == 1:
+        if across:
+            columns = statements[0]
+            extent = self.closed(columns.inputs[0])
+            out.open(f"for (int64_t h = begin; h < end; h += {SQUARE_ROWS})")
+            out.open(f"for (int64_t g = 0; g < {extent}; g += {SQUARE_COLUMNS})")
+            out(f"const int64_t i_end = weft_min64(h + {SQUARE_ROWS}, end);")
+            out(f"const int64_t j_end = weft_min64(g + {SQUARE_COLUMNS}, {extent});")
+            out.open(f"for (int64_t {counter} = h; {counter} < i_end; {counter}++)")
+        else:
+            out.open(f"for (int64_t {counter} = begin; {counter} < end; {counter}++)")
+        if len(names) == 1 and not across:
             self.prefetch(out, scope, variables[0], statements)
         self.variables(out, inner, counter, loop)
-        self.statements(out, inner, statements)
+        if across:
+            (j,) = columns.attr("index")
+            self.vector_loop(out, inner, j, "g", "j_end", list(columns.inputs[1:]), "#pragma GCC ivdep", ROLLED)
+            out.close()
+            out.close()
+        else:
+            self.statements(out, inner, statements)
         out.close()
 
     def variables(self, out: Text, scope: Scope, counter: str, loop: Node) -> None:
@@ -448,6 +463,18 @@ class ShortPrinter(ShortRows, KernelPrinter):
             f"{scalar.stored_type(d)} s{k}[{rows[extent]} * WEFT_TILE];"
             for k, (d, extent) in enumerate(of.nest.scratch, 1)
         ]
+
+
+def across_rows(loop: Node) -> bool:
+    """Whether a loop over rows around one over columns reads something whose neighbours lie in the next row, as a
+    transposed matrix does: a row at a time, it would fetch a line of the cache for every element."""
+    names = loop.attr("index")
+    statements = loop.inputs[len(names) :]
+    if [s.op for s in statements] != ["loop"]:
+        return False
+    row, column = build("index", index=names[-1]), build("index", index=statements[0].attr("index")[0])
+    loads = [n.inputs[0] for n in topological(statements[0].inputs[1:]) if n.op == "load"]
+    return any(lengths.coefficient(i, row) == 1 and lengths.coefficient(i, column) not in (0, 1) for i in loads)
 
 
 def at_columns(body: list[Node], buffer: int, column: Node) -> list[Node]:

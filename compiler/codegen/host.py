@@ -12,12 +12,13 @@ from ..ir.dtypes import DTYPES
 from ..ir.interp.checks import SHOWN
 from ..ir.node import STEPS, Check, Node, bound_length
 from ..lower.kernel import Nest, lower_kernel
-from ..schedule.around import buffer_of, by_rows
+from ..schedule.around import by_rows
 from ..schedule.program import THREADS, Block, Buffer, HostProgram, Step, is_early
 from . import scalar
 from .c_kernel import KernelPrinter
 from .expressions import Scope, Text, strip
-from .routines import ROUTINES, describe
+from .products import declare, multiply
+from .routines import ROUTINES
 
 UNIT_LIMIT = 200_000  # characters of kernels in one translation unit; more are compiled side by side
 # Lines of host code beyond which the C compiler is asked not to optimise it: thousands of addresses that live all along
@@ -51,8 +52,8 @@ class Kernels:
     def get(
         self, n: Node, in_place: bool = False, tile: int | None = None, after: bool = False
     ) -> tuple[str, KernelPrinter]:
-        """Name and printer of a kernel; `in_place` is the form that may write over what it reads; for `tile` and `after`
-        see KernelPrinter."""
+        """Name and printer of a kernel; `in_place` is the form that may write over what it reads; for `tile` and
+        `after` see KernelPrinter."""
         key = (n.attr("body"), n.attr("layout"), n.attr("outer"))
         full = (*key, in_place, tile, after)
         if full not in self.by_key:
@@ -386,57 +387,6 @@ class HostPrinter:
         self.stop(out)
         ROUTINES[s.node.op](self, out, scope, s)
 
-    def rectangles(self, out: Text, scope: HostScope, k: Step, tile: int) -> tuple[str, str]:
-        """A kernel that a product runs on rectangles of its buffer `tile`, and what it takes as its first argument."""
-        for b in k.outputs:
-            if b.place != "piece":
-                self.reserve(out, scope, b)
-        name, _ = self.kernels.get(k.node, k.in_place, tile)
-        self.calls.append((name, k))
-        numbers = [scope.get(out, x) for x in k.inputs if isinstance(x, Node)]
-        arrays = [b for b in k.inputs if isinstance(b, Buffer)] + k.outputs
-        fields = [f"{{.n = {n}}}" for n in numbers]
-        fields += ["{.p = NULL}" if b.place == "piece" else f"{{.p = b{b.number}}}" for b in arrays]
-        args = f"a{self.names}_"
-        self.names += 1
-        out(f"const weft_argument {args}[] = {{{', '.join(fields)}}};")
-        return name, f"(void *){args}"
-
-    def product(self, out: Text, scope: HostScope, s: Step, sizes: dict[str, str]) -> str:
-        """Declares a weft_product with what it runs, and has its workspace; its name."""
-        (c,) = s.outputs
-        routine = f"weft_lib_product{{}}_{scalar.suffix(c.dtype)}"
-        fields = dict(sizes)
-        for k, (maker, turned) in s.makers.items():
-            nest = self.kernels.tile(maker.node)
-            assert nest is not None
-            name, args = self.rectangles(out, scope, maker, len(nest.tensors))
-            x = "ab"[k]
-            fields |= {f"fused.make_{x}": name, f"fused.{x}_arg": args, f"fused.{x}_turned": str(int(turned))}
-        if s.then is not None:
-            number = buffer_of(s.then.node, s.node)
-            assert number is not None
-            fields["fused.then"], fields["fused.then_arg"] = self.rectangles(out, scope, s.then, number)
-        if s.whole is not None:
-            fields["fused.whole"] = "WEFT_WHOLE_ROWS" if s.rows else "WEFT_WHOLE_COLUMNS"
-        if c.place != "piece":
-            self.reserve(out, scope, c)
-            fields["c"] = f"b{c.number}"
-        fields |= {"parallel_for": "call->parallel_for", "threads": "call->threads", "run": routine.format("")}
-        name = f"q{self.names}_"
-        self.names += 1
-        out(f"weft_product {name} = {{{', '.join(f'.{k} = {v}' for k, v in fields.items())}}};")
-        space = self.workspace(out, f"{routine.format('_workspace')}(&{name})")
-        out(f"{name}.work = {space};")
-        return name
-
-    def multiply(self, out: Text, scope: HostScope, s: Step, name: str) -> None:
-        """Runs a weft_product."""
-        if s.whole is not None:
-            self.step_kernel(out, scope, s.whole, product=name)
-        else:
-            out(f"{name}.run(&{name});")
-
     def step_copy(self, out: Text, scope: HostScope, s: Step) -> None:
         (have,), (target,) = s.inputs, s.outputs
         assert isinstance(have, Buffer)
@@ -571,7 +521,7 @@ class HostPrinter:
                     self.reserve(out, scope, b)
                 scope.emit(out, [x for x in s.inputs if isinstance(x, Node)])
             else:
-                products[k] = self.product(out, scope, s, describe(out, scope, s))
+                products[k] = declare(self, out, scope, s)
         self.stop(out)
         for k, u in enumerate(self.p.updates):
             new = self.p.block.results[self.p.results + k]
@@ -587,4 +537,4 @@ class HostPrinter:
                 self.step_kernel(out, scope, s, after_commit=True)
                 continue
             out(f"{products[k]}.work = call->segments[1].base;")  # it has grown since
-            self.multiply(out, scope, s, products[k])
+            multiply(self, out, scope, s, products[k])

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
 from ..ir.node import Node, bound_length
-from ..schedule.affine import Strided, strided
 from ..schedule.program import Buffer, Step
 from . import scalar
 from .expressions import Text
+from .products import address, blas, declare, lib, multiply, operands_of
 
 if TYPE_CHECKING:
     from .host import HostPrinter, HostScope
@@ -28,10 +28,6 @@ def routine(name: str) -> Callable[[Routine], Routine]:
     return enter
 
 
-def lib(name: str, dtype: str) -> str:
-    return f"weft_lib_{name}_{scalar.suffix(dtype)}"
-
-
 @routine("dot")
 def dot(host, out, scope, s):
     left, right = s.node.inputs
@@ -39,7 +35,7 @@ def dot(host, out, scope, s):
         if s.library:
             blas(host, out, scope, s)
         else:
-            host.multiply(out, scope, s, host.product(out, scope, s, describe(out, scope, s)))
+            multiply(host, out, scope, s, declare(host, out, scope, s))
         return
     a, b = operands_of(s)
     (c,) = s.outputs
@@ -70,51 +66,9 @@ def dot(host, out, scope, s):
     )
 
 
-def blas(host, out, scope, s):
-    """A product by OpenBLAS; ours computes what the library cannot read in place."""
-    (c,) = s.outputs
-    host.reserve(out, scope, c)
-    fields = describe(out, scope, s)
-    names = [f"cblas_{'s' if c.dtype == 'float32' else 'd'}gemm", "openblas_get_num_threads"]
-    names.append("openblas_set_num_threads")
-    pointers = ", ".join(host.pointer(f"scipy_{name}") for name in names)
-    arguments = ", ".join(fields[name] for name in ("m", "n", "k", "a", "ars", "acs", "b", "brs", "bcs"))
-    out.open(f"if (!{lib('blas_gemm', c.dtype)}({arguments}, b{c.number}, call->threads, {pointers}))")
-    host.multiply(out, scope, s, host.product(out, scope, s, fields))
-    out.close()
-
-
 @routine("batched_dot")
 def batched_dot(host, out, scope, s):
-    host.multiply(out, scope, s, host.product(out, scope, s, describe(out, scope, s)))
-
-
-def describe(out: Text, scope: HostScope, s: Step) -> dict[str, str]:
-    """The fields of a weft_product that say what is multiplied."""
-    left, right = s.node.inputs
-    fields = {"batch": "1"} if left.ndim == 2 else {"batch": scope.get(out, left.type.axes[0])}
-    m, k, n = left.type.axes[-2], left.type.axes[-1], right.type.axes[-1]
-    fields |= {name: scope.get(out, length) for name, length in (("m", m), ("n", n), ("k", k))}
-    for number, (view, buffer) in enumerate(zip(operands_of(s), s.inputs, strict=True)):
-        x = "ab"[number]
-        assert isinstance(buffer, Buffer)
-        if number in s.makers:
-            continue
-        fields[x] = address(out, scope, view, buffer)
-        fields |= {f"{x}{part}s": scope.get(out, v) for part, v in zip("brc"[-left.ndim :], view.strides, strict=True)}
-    return fields
-
-
-def operands_of(s: Step) -> list[Strided]:
-    """How the operands of a product lie in memory."""
-    found = [strided(x) for x in s.node.inputs]
-    return [x for x in found if x is not None]
-
-
-def address(out: Text, scope: HostScope, view: Strided, buffer: Buffer) -> str:
-    """Where the first element of a strided operand lies."""
-    offset = scope.get(out, view.offset)
-    return f"b{buffer.number}" if offset == "0" else f"b{buffer.number} + {offset}"
+    multiply(host, out, scope, s, declare(host, out, scope, s))
 
 
 @routine("nonzero")
@@ -228,9 +182,7 @@ def stretch(out: Text, scope: HostScope, index: Node, b: Buffer, tmp: Buffer, ax
     )  # fmt: skip
 
 
-def broadcast_copy(
-    out: Text, scope: HostScope, have: Any, want: Any, src: str, dst: str, convert: str = ""
-) -> None:
+def broadcast_copy(out: Text, scope: HostScope, have: Any, want: Any, src: str, dst: str, convert: str = "") -> None:
     """Loops that copy a contiguous array into a larger one, axes of length 1 stretched."""
     index = "0"
     stride = lengths.const(1)

@@ -1,11 +1,11 @@
 """Which kernels run inside a matrix product, piece by piece, while their elements are in a cache.
 
-    makers   compute an operand where the product would read it: rectangles of it are made as often as they are needed, so
-             they are cheap, and every reader of the operand is such a product
-    then     runs on each finished rectangle: plain loops over the product's rows and columns, which read it only at their
-             own place
-    whole    runs on whole rows or columns: a kernel whose rounds they are (a softmax; sums over columns), which reads the
-             product, or what `then` stores, only in its own row or column
+    makers   compute an operand where the product would read it: rectangles of it are made as often as they are needed,
+             so they are cheap, and every reader of the operand is such a product
+    then     runs on each finished rectangle: plain loops over the product's rows and columns, which read it only at
+             their own place
+    whole    runs on whole rows or columns: a kernel whose rounds they are (a softmax; sums over columns), which reads
+             the product, or what `then` stores, only in its own row or column
 
 A product is put off until the first step that reads it, and runs in its place. kernels/weft_fused.h is the other side.
 Where nothing else reads a product, it is computed into the memory of what follows, or has none at all.
@@ -179,13 +179,15 @@ def by_rows_or_columns(nest, kernel: Node, product: Node, values: Sequence[Node]
         if _in_program(kernel, [extent])[0] is not (last if by_rows else lead):
             continue
         i = build("index", index=k)
-        places.add(lengths.add(lengths.mul(counter, extent), i) if by_rows else lengths.add(lengths.mul(i, extents[0]), counter))
+        row, column, width = (counter, i, extent) if by_rows else (i, counter, extents[0])
+        places.add(lengths.add(lengths.mul(row, width), column))
     loads = [n for n in topological([nest.block]) if n.op == "load" and n.attr("buffer") in numbers]
     return by_rows if loads and all(n.inputs[0] in places for n in loads) else None
 
 
 def stored_in(nest, kernel: Node, product: Node) -> int | None:
-    """The output of a `then`, by number, in whose memory the product may be computed: of its dtype, written where read."""
+    """The output of a `then`, by number, in whose memory the product may be computed: of its dtype, written where it
+    is read."""
     here = place(*loops_of(nest))
     for n in topological([nest.block]):
         if n.op == "store" and n.inputs[0] is here:

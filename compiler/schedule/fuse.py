@@ -279,6 +279,8 @@ class _Fuser:
                 continue
             if any(u.kernel >= other.number for m in cluster.stores for u in self.uses[m]):
                 continue
+            if any(u.kernel >= other.number and u.kernel != cluster.number for u in self.uses[n]):
+                continue
             if not (reached & _costly_sources(other.stores)) or not _covers(other, loops):
                 continue
             self.merged[cluster.number] = other.number

@@ -2,8 +2,8 @@
 
 A kernel may wait until the program has committed, and then write into the shared variable itself, when it cannot fail,
 nothing else needs what it computes, and it reads the old value only where it writes the new one. So may a matrix
-product that a kernel follows rectangle by rectangle: the product is then nowhere as a whole. Everything before the commit
-has read old values by then; steps after it are ordered so that none reads what another has overwritten.
+product that a kernel follows rectangle by rectangle: the product is then nowhere as a whole. Everything before the
+commit has read old values by then; steps after it are ordered so that none reads what another has overwritten.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@
     buffer::= input | state | output | spare | constant | arena | late | row of another buffer | piece
 
 A buffer lives in the arena when its size is a closed form in the lengths known at the call's start; otherwise it is
-"late": reserved when its length is known. A "piece" has no memory: a product and the kernels that it runs hand it to each
-other piece by piece.
+"late": reserved when its length is known. A "piece" has no memory: a product and the kernels that it runs hand it to
+each other piece by piece.
 """
 
 from __future__ import annotations

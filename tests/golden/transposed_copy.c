@@ -11,13 +11,17 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
     const double *restrict const p0 = a->p0;
     double *restrict const p1 = a->p1;
     (void)a, (void)worker;
-    #pragma GCC ivdep
-    for (int64_t i0 = begin; i0 < end; i0++) {
-        const int64_t t0 = (a->n0 * a->n1) * i0;
-        #pragma GCC ivdep
-        #pragma GCC unroll 1
-        for (int64_t i3 = 0; i3 < (a->n0 * a->n1); i3++) {
-            p1[t0 + i3] = p0[(a->n2 * i3) + i0];
+    for (int64_t h = begin; h < end; h += 16) {
+        for (int64_t g = 0; g < (a->n0 * a->n1); g += 32) {
+            const int64_t i_end = weft_min64(h + 16, end);
+            const int64_t j_end = weft_min64(g + 32, (a->n0 * a->n1));
+            for (int64_t i0 = h; i0 < i_end; i0++) {
+                #pragma GCC ivdep
+                #pragma GCC unroll 1
+                for (int64_t i3 = g; i3 < j_end; i3++) {
+                    p1[((a->n0 * a->n1) * i0) + i3] = p0[(a->n2 * i3) + i0];
+                }
+            }
         }
     }
 }
