@@ -82,7 +82,7 @@ static void k0_short_body(void *arg, int64_t begin, int64_t end, int worker) {
             int32_t at0[1][WEFT_TILE];
             for (int c = 0; c < WEFT_TILE; c++) lane0[0][c] = (-WEFT_INF_f32), at0[0][c] = 0;
             for (int64_t i1 = 0; i1 < count; i1++) {
-                float *restrict const into0 = lane0[0];
+                float *const into0 = lane0[0];
                 const int32_t row0 = (int32_t)i1;
                 #pragma GCC ivdep
                 #pragma GCC unroll 1

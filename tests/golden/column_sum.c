@@ -22,23 +22,29 @@ static void k0_blocks(void *arg, int64_t begin, int64_t end, int worker) {
         int used16 = 1; /* lanes that a block of few rows reaches: the others would add nothing */
         while (used16 < 16 && used16 < e - b) used16 *= 2;
         float lane0[16][WEFT_TILE], all0[16][WEFT_TILE];
+        float start0[WEFT_TILE];
+        for (int64_t c = 0; c < width; c++) start0[c] = 0.0f;
         for (int64_t p = b; p < e; p += WEFT_PART) {
             const int64_t f = weft_min64(p + WEFT_PART, e);
             float (*const part0)[WEFT_TILE] = p == b ? all0 : lane0;
-            for (int l = 0; l < used16; l++) for (int64_t c = 0; c < width; c++) part0[l][c] = 0.0f;
+            for (int64_t l = f - p; l < used16; l++) for (int64_t c = 0; c < width; c++) part0[l][c] = 0.0f;
             for (int64_t i1 = p; i1 < f; i1++) {
-                float *restrict const into0 = part0[(i1 - p) % 16];
+                float *const into0 = part0[(i1 - p) % 16];
+                const float *const from0 = i1 - p < 16 ? start0 : into0;
                 #pragma GCC ivdep
                 #pragma GCC unroll 1
                 for (int64_t c = 0; c < width; c++) {
                     const int64_t i0 = first + c;
-                    into0[c] = into0[c] + weft_sqr_f32(p0[(a->n1 * i1) + i0]);
+                    into0[c] = from0[c] + weft_sqr_f32(p0[(a->n1 * i1) + i0]);
                 }
             }
             if (p > b) for (int l = 0; l < used16; l++) for (int64_t c = 0; c < width; c++) all0[l][c] = all0[l][c] + lane0[l][c];
         }
-        for (int h = used16 / 2; h; h /= 2) for (int l = 0; l < h; l++)
-            for (int64_t c = 0; c < width; c++) all0[l][c] = all0[l][c] + all0[l + h][c];
+        {
+            int h = used16;
+            for (; h >= 4; h /= 4) for (int l = 0; l < h / 4; l++) for (int64_t c = 0; c < width; c++) all0[l][c] = (all0[l][c] + all0[l + h / 2][c]) + (all0[l + h / 4][c] + all0[l + 3 * h / 4][c]);
+            if (h == 2) for (int64_t c = 0; c < width; c++) all0[0][c] = all0[0][c] + all0[1][c];
+        }
         for (int64_t c = 0; c < width; c++) s1[u * WEFT_TILE + c] = all0[0][c];
     }
 }

@@ -125,38 +125,50 @@ static void k0_short_body(void *arg, int64_t begin, int64_t end, int worker) {
             const int count = (int)a->n1;
             int used = 1;
             while (used < 16 && used < count) used *= 2;
-            for (int l = 0; l < (used < 16 ? used : 16); l++) for (int c = 0; c < WEFT_TILE; c++) lane0[l][c] = (-WEFT_INF_f32);
+            float start0[WEFT_TILE];
+            for (int c = 0; c < WEFT_TILE; c++) start0[c] = (-WEFT_INF_f32);
+            for (int l = count; l < (used < 16 ? used : 16); l++) for (int c = 0; c < WEFT_TILE; c++) lane0[l][c] = (-WEFT_INF_f32);
             for (int64_t i1 = 0; i1 < count; i1++) {
-                float *restrict const into0 = lane0[i1 % 16];
+                float *const into0 = lane0[i1 % 16];
+                const float *const from0 = i1 < 16 ? start0 : into0;
                 #pragma GCC ivdep
                 #pragma GCC unroll 1
                 for (int64_t c = 0; c < width; c++) {
                     const int64_t i0 = first + c;
-                    into0[c] = weft_maximum_f32(into0[c], p0[(a->n1 * i0) + i1]);
+                    into0[c] = weft_maximum_f32(from0[c], p0[(a->n1 * i0) + i1]);
                 }
             }
-            for (int h = (used < 16 ? used : 16) / 2; h; h /= 2) for (int l = 0; l < h; l++)
-                for (int c = 0; c < WEFT_TILE; c++) lane0[l][c] = weft_maximum_f32(lane0[l][c], lane0[l + h][c]);
+            {
+                int h = (used < 16 ? used : 16);
+                for (; h >= 4; h /= 4) for (int l = 0; l < h / 4; l++) for (int c = 0; c < WEFT_TILE; c++) lane0[l][c] = weft_maximum_f32((weft_maximum_f32(lane0[l][c], lane0[l + h / 2][c])), (weft_maximum_f32(lane0[l + h / 4][c], lane0[l + 3 * h / 4][c])));
+                if (h == 2) for (int c = 0; c < WEFT_TILE; c++) lane0[0][c] = weft_maximum_f32(lane0[0][c], lane0[1][c]);
+            }
         }
         float lane1[16][WEFT_TILE];
         {
             const int count = (int)a->n1;
             int used = 1;
             while (used < 16 && used < count) used *= 2;
-            for (int l = 0; l < (used < 16 ? used : 16); l++) for (int c = 0; c < WEFT_TILE; c++) lane1[l][c] = 0.0f;
+            float start1[WEFT_TILE];
+            for (int c = 0; c < WEFT_TILE; c++) start1[c] = 0.0f;
+            for (int l = count; l < (used < 16 ? used : 16); l++) for (int c = 0; c < WEFT_TILE; c++) lane1[l][c] = 0.0f;
             for (int64_t i1 = 0; i1 < count; i1++) {
-                float *restrict const into1 = lane1[i1 % 16];
+                float *const into1 = lane1[i1 % 16];
+                const float *const from1 = i1 < 16 ? start1 : into1;
                 #pragma GCC ivdep
                 #pragma GCC unroll 1
                 for (int64_t c = 0; c < width; c++) {
                     const int64_t i0 = first + c;
                     const float t0 = weft_exp_f32((p0[(a->n1 * i0) + i1] - lane0[0][c]));
                     s1[(i1 * 128) + c] = t0;
-                    into1[c] = into1[c] + t0;
+                    into1[c] = from1[c] + t0;
                 }
             }
-            for (int h = (used < 16 ? used : 16) / 2; h; h /= 2) for (int l = 0; l < h; l++)
-                for (int c = 0; c < WEFT_TILE; c++) lane1[l][c] = lane1[l][c] + lane1[l + h][c];
+            {
+                int h = (used < 16 ? used : 16);
+                for (; h >= 4; h /= 4) for (int l = 0; l < h / 4; l++) for (int c = 0; c < WEFT_TILE; c++) lane1[l][c] = (lane1[l][c] + lane1[l + h / 2][c]) + (lane1[l + h / 4][c] + lane1[l + 3 * h / 4][c]);
+                if (h == 2) for (int c = 0; c < WEFT_TILE; c++) lane1[0][c] = lane1[0][c] + lane1[1][c];
+            }
         }
         for (int64_t i1 = 0; i1 < a->n1; i1++) {
             #pragma GCC ivdep
