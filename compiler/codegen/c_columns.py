@@ -326,7 +326,8 @@ class ColumnPrinter(LoopPrinter):
 
         out.open("")
         out(f"int h = {width};")
-        four = t.step(f"({t.step(lane('l'), lane('l + h / 2'))})", f"({t.step(lane('l + h / 4'), lane('l + 3 * h / 4'))})")
+        pairs = (t.step(lane("l"), lane("l + h / 2")), t.step(lane("l + h / 4"), lane("l + 3 * h / 4")))
+        four = t.step(*(f"({p})" for p in pairs))
         out(f"for (; h >= 4; h /= 4) for (int l = 0; l < h / 4; l++) {self.over} {lane('l')} = {four};")
         out(f"if (h == 2) {self.over} {lane('0')} = {t.step(lane('0'), lane('1'))};")
         out.close()
