@@ -1,7 +1,7 @@
-"""The polynomials of weft_math_f64.h and its companions: minimax by Remez' exchange.
+"""The polynomials of weft_math_f64.h and its companions: minimax by Remez' exchange; the tables of erf and erfc.
 
 Run it with the names of some, or none for all (minutes); it needs mpmath. It prints the coefficients, lowest first, the
-largest relative error, and how many of them stand in the headers.
+largest relative error, and how many of them stand in the headers. `tables` writes weft_erf_table_f64.h.
 """
 
 from __future__ import annotations
@@ -55,21 +55,6 @@ def remez(f: Real, weight: Real, a: mpf, b: mpf, degree: int, rounds: int) -> tu
     return best
 
 
-def one_by_one(poly: list[mpf], f: Real, weight: Real, a: mpf, b: mpf, first: int) -> list[mpf]:
-    """The `first` lowest coefficients rounded one after another, the others fitted anew (least squares) after each:
-    they take up what rounding changed."""
-    count = 4 * len(poly)
-    grid = [(a + b) / 2 - (b - a) / 2 * mp.cos(mp.pi * (i + HALF) / count) for i in range(count)]
-    values, weights = [f(x) for x in grid], [weight(x) for x in grid]
-    for n in range(1, first + 1):
-        poly[n - 1] = mpf(float(poly[n - 1]))
-        rest = [(v - mp.polyval(poly[n - 1 :: -1], x)) * w for x, v, w in zip(grid, values, weights, strict=True)]
-        basis = mp.matrix([[w * x**j for j in range(n, len(poly))] for x, w in zip(grid, weights, strict=True)])
-        found = mp.lu_solve(basis.T * basis, basis.T * mp.matrix(rest))
-        poly[n:] = list(found)
-    return poly
-
-
 def odd(f: Real, first: mpf, third: mpf | None = None) -> tuple[Real, Real]:
     """P(z), z = x^2, of f(x) = first x + x^3 P, or with a third term x^5 P; the weight that makes errors relative."""
     power, known = (3, 0) if third is None else (5, third)
@@ -113,29 +98,95 @@ def erfinv_ratio(w: mpf) -> mpf:
     return y / x
 
 
-CENTER = mpf("3.0625")  # at it (x + CENTER) e^(x^2) erfc(x) is a double but for 2^-57
+# ---- erf and erfc around the points r = i STEP: see weft_erf_f64.h ----
+
+# Of its neighbours one that makes erf(r) and the slope there, for i = 1 to 4, doubles but for less than a tenth of an
+# ulp: erf(x) next to 0 is felt to depend on them (Gal's accurate tables, ACM TOMS 17, 1991). i STEP is exact.
+STEP = mpf(float.fromhex("0x1.000011396p-7"))
+CELLS = {"erf": 768, "erfc": 1023}
+Terms = dict[tuple[int, int], mpf]
+# The degree in w of the coefficients of v^0, v^1, ... of P(w, v), which is D / d.
+SERIES = {"erf_series": (mp.erf, CELLS["erf"], (5, 3, 1)), "erfc_series": (mp.erfc, CELLS["erfc"], (7, 4, 2))}
 
 
-def argument(t: mpf) -> mpf:
-    """x where t = (x - CENTER) / (x + CENTER)"""
-    return max(CENTER * (1 + t) / (1 - t), mpf(10) ** -25)
+def slope(r: mpf) -> mpf:
+    return SLOPE * mp.exp(-r * r)
 
 
-def erfcx_part(t: mpf) -> mpf:
-    """(x + CENTER) e^(x^2) erfc(x)"""
-    x = argument(t)
-    return (x + CENTER) * mp.exp(x * x) * mp.erfc(x)
+def taylor(j: int, m: int) -> mpf:
+    """What v^j w^m have in P: the integral of e^(-w s) e^(-v s^2) for s from 0 to 1, expanded."""
+    return mpf((-1) ** (j + m)) / (mp.factorial(j) * mp.factorial(m) * (2 * j + m + 1))
 
 
-def erf_exponent(t: mpf) -> mpf:
-    """(-log(erfc(x)) - SLOPE x) / x^2"""
-    x = argument(t)
-    return (-mp.log(mp.erfc(x)) - SLOPE * x) / x**2
+def series(f: Real, last: int, degrees: tuple[int, ...]) -> tuple[Terms, mpf]:
+    """P with the least error, relative to f, that Lawson's weights find on a sample of the cells; P(0, 0) is 1."""
+    chosen = [(j, m) for j, degree in enumerate(degrees) for m in range(degree + 1) if j + m > 0]
+    others = [(j, m) for j in range(8) for m in range(20) if j + m > 0 and (j, m) not in chosen]
+    rows, rest = [], []
+    for i in sorted({0, 1, 2, 3, 4, 6, 8, *(last * k // 40 for k in range(41))}):
+        for k in range(10):
+            r, d = i * STEP, STEP * mpf("0.5001") * mp.cos(mp.pi * (k + HALF) / 10)
+            if r + d <= 0:
+                continue
+            w, v, felt = 2 * r * d / STEP, (d / STEP) ** 2, slope(r) * d / f(r + d)
+            rows.append([felt * v**j * w**m for j, m in chosen])
+            rest.append(felt * mp.fsum(taylor(j, m) * STEP ** (m + 2 * j) * v**j * w**m for j, m in others))
+    shares, size, least = [mpf(1)] * len(rows), len(chosen), mpf("inf")
+    for _ in range(30):
+        scaled = [[q * a for a in row] for q, row in zip(shares, rows, strict=True)]
+        system = mp.matrix(size, size)
+        for a in range(size):
+            for b in range(a, size):
+                system[a, b] = system[b, a] = mp.fdot((s[a], row[b]) for s, row in zip(scaled, rows, strict=True))
+        right = mp.matrix([mp.fdot((s[a], t) for s, t in zip(scaled, rest, strict=True)) for a in range(size)])
+        found = mp.lu_solve(system, right)
+        misses = [abs(mp.fdot(zip(row, found, strict=True)) - t) for row, t in zip(rows, rest, strict=True)]
+        if max(misses) < least:
+            least, best = max(misses), list(found)
+        shares = [q * (miss / max(misses) + mpf("0.001")) for q, miss in zip(shares, misses, strict=True)]
+        shares = [q / max(shares) for q in shares]
+    corrections = dict(zip(chosen, best, strict=True))
+    terms: Terms = {(0, 0): mpf(1)}
+    for j, m in chosen:
+        terms[j, m] = taylor(j, m) + corrections[j, m] / STEP ** (m + 2 * j)
+    return terms, least
 
 
-def erf_weight(t: mpf) -> mpf:
-    x = argument(t)
-    return x**2 * mp.erfc(x) / mp.erf(x)
+TABLE = """/* weft_erf_table_f64.h: erf, erfc and their slope at the multiples of WEFT_ERF_STEP_f64_, for weft_erf_f64.h.
+ *
+ * Written by math_coefficients_f64.py; every value is the nearest double. The tables are as long as what indexes them, ten
+ * bits, can ask for: also those of a NaN.
+ */
+#ifndef WEFT_ERF_TABLE_F64_H
+#define WEFT_ERF_TABLE_F64_H
+
+#define WEFT_ERF_STEP_f64_ {step}
+
+{tables}
+#endif
+"""
+
+
+def tables() -> str:
+    """The text of weft_erf_table_f64.h."""
+
+    def one(comment: str, name: str, f: Real, last: int) -> str:
+        values = [float(f(i * STEP)).hex() for i in range(last + 1)]
+        lines = [", ".join(values[i : i + 5]) for i in range(0, len(values), 5)]
+        return f"/* {comment} */\nWEFT_TABLE double {name}[1024] = {{\n  " + ",\n  ".join(lines) + "};\n"
+
+    parts = [
+        one("erf(i step)", "WEFT_ERF_f64_", mp.erf, CELLS["erf"]),
+        one("erfc(i step)", "WEFT_ERFC_f64_", mp.erfc, CELLS["erfc"]),
+        one("2 / sqrt(pi) e^-(i step)^2", "WEFT_ERF_SLOPE_f64_", slope, CELLS["erfc"]),
+    ]
+    return TABLE.replace("{step}", float(STEP).hex()).replace("{tables}", "\n".join(parts))
+
+
+def erfc_far(z: mpf) -> mpf:
+    """(x sqrt(pi) e^(x^2) erfc(x) - 1) / z with x = 1 / sqrt(pi z)"""
+    x = 1 / mp.sqrt(mp.pi * z)
+    return (x * mp.sqrt(mp.pi) * mp.exp(x * x) * mp.erfc(x) - 1) / z
 
 
 def tail(low: int, high: int, middle: str) -> tuple[Real, Real, mpf, mpf, int]:
@@ -197,10 +248,9 @@ FITS: dict[str, tuple[tuple[Real, Real, mpf, mpf, int], int]] = {
         (away(lambda h: ((1 - h) ** (-mpf(1) / 3) - 1) / h), abs, -mpf("0.1021831706"), mpf("0.1021831706"), 12),
         3,
     ),
-    "erf": ((erf_exponent, erf_weight, mpf(-1), (mpf("5.95") - CENTER) / (mpf("5.95") + CENTER), 9), 15),
-    "erfc": (
-        (erfcx_part, lambda t: 1 / erfcx_part(t), mpf(-1), (mpf("27.3") - CENTER) / (mpf("27.3") + CENTER), 8),
-        22,
+    "erfc_far": (
+        (erfc_far, lambda z: z, 1 / (mp.pi * mpf("27.3") ** 2), 1 / (mp.pi * mpf("7.98") ** 2), 12),
+        7,
     ),
     "erfinv": (
         (
@@ -217,22 +267,28 @@ FITS: dict[str, tuple[tuple[Real, Real, mpf, mpf, int], int]] = {
 }
 
 
-ONE_BY_ONE = ("erf", "erfc")  # what rounding each coefficient alone does would be felt
-
-
 def main(names: list[str]) -> None:
-    headers = "".join(p.read_text() for p in Path(__file__).parent.glob("weft_*_f64.h"))
-    for name in names or FITS:
-        (f, weight, a, b, rounds), degree = FITS[name]
-        poly, error = remez(f, weight, a, b, degree, rounds)
-        if name in ONE_BY_ONE:
-            poly = one_by_one(poly, f, weight, a, b, 8)
-            points = [a + (b - a) * i / 500 for i in range(501)]
-            error = max(abs(mp.polyval([mpf(float(c)) for c in poly[::-1]], x) - f(x)) * weight(x) for x in points)
-        texts = [repr(float(c)) for c in poly]
+    here = Path(__file__).parent
+    if "tables" in names:
+        (here / "weft_erf_table_f64.h").write_text(tables())
+    headers = "".join(p.read_text() for p in here.glob("weft_*_f64.h"))
+    for name in names or [*FITS, *SERIES]:
+        if name in FITS:
+            (f, weight, a, b, rounds), degree = FITS[name]
+            poly, error = remez(f, weight, a, b, degree, rounds)
+            found = [("", poly)]
+        elif name in SERIES:
+            terms, error = series(*SERIES[name])
+            count = len(SERIES[name][2])
+            in_i = {(j, m): c * (2 * STEP) ** m for (j, m), c in terms.items()}  # in terms of i d, not w
+            found = [(f"v^{j}: ", [c for (k, _), c in in_i.items() if k == j]) for j in range(count)]
+        else:
+            continue
+        texts = [repr(float(c)) for _, poly in found for c in poly]
         there = sum(t.lstrip("-") in headers for t in texts)
         print(f"{name}: error 2^{float(mpmath.log(error, 2)):.1f}, {there} of {len(texts)} in the headers")
-        print("  " + ", ".join(texts))
+        for start, poly in found:
+            print("  " + start + ", ".join(repr(float(c)) for c in poly))
 
 
 if __name__ == "__main__":
