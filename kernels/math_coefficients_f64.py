@@ -1,11 +1,13 @@
 """The polynomials of weft_math_f64.h and its companions: minimax by Remez' exchange; the tables of erf and erfc.
 
 Run it with the names of some, or none for all (minutes); it needs mpmath. It prints the coefficients, lowest first, the
-largest relative error, and how many of them stand in the headers. `tables` writes weft_erf_table_f64.h.
+largest relative error, and how many of them stand in the headers. `tables` writes those, in weft_tables_f64.h and
+weft_erf_table_f64.h.
 """
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -152,10 +154,10 @@ def series(f: Real, last: int, degrees: tuple[int, ...]) -> tuple[Terms, mpf]:
     return terms, least
 
 
-TABLE = """/* weft_erf_table_f64.h: erf, erfc and their slope at the multiples of WEFT_ERF_STEP_f64_, for weft_erf_f64.h.
+ERF_TABLE = """/* weft_erf_table_f64.h: erf, erfc and their slope at multiples of WEFT_ERF_STEP_f64_.
  *
- * Written by math_coefficients_f64.py; every value is the nearest double. The tables are as long as what indexes them, ten
- * bits, can ask for: also those of a NaN.
+ * Written by math_coefficients_f64.py; every value is the nearest double. The tables are as long as what indexes them,
+ * ten bits, can ask for: also those of a NaN.
  */
 #ifndef WEFT_ERF_TABLE_F64_H
 #define WEFT_ERF_TABLE_F64_H
@@ -165,22 +167,59 @@ TABLE = """/* weft_erf_table_f64.h: erf, erfc and their slope at the multiples o
 {tables}
 #endif
 """
+OTHER_TABLES = """/* weft_tables_f64.h: the tables of weft_math_f64.h. Written by math_coefficients_f64.py. */
+#ifndef WEFT_TABLES_F64_H
+#define WEFT_TABLES_F64_H
+
+{tables}
+#endif
+"""
 
 
-def tables() -> str:
-    """The text of weft_erf_table_f64.h."""
+def in_c(comment: str, name: str, values: list[float], size: str = "") -> str:
+    texts = [value.hex() for value in values]
+    lines = [", ".join(texts[i : i + 5]) for i in range(0, len(texts), 5)]
+    return f"/* {comment} */\nWEFT_TABLE double {name}[{size or len(values)}] = {{\n  " + ",\n  ".join(lines) + "};\n"
 
-    def one(comment: str, name: str, f: Real, last: int) -> str:
-        values = [float(f(i * STEP)).hex() for i in range(last + 1)]
-        lines = [", ".join(values[i : i + 5]) for i in range(0, len(values), 5)]
-        return f"/* {comment} */\nWEFT_TABLE double {name}[1024] = {{\n  " + ",\n  ".join(lines) + "};\n"
+
+def off(value: mpf) -> mpf:
+    """How far a number is from a double, in its last places."""
+    return abs(value - mpf(float(value))) / mpf(math.ulp(float(value)))
+
+
+def erf_tables() -> str:
+    def at(f: Real, last: int) -> list[float]:
+        return [float(f(i * STEP)) for i in range(last + 1)]
 
     parts = [
-        one("erf(i step)", "WEFT_ERF_f64_", mp.erf, CELLS["erf"]),
-        one("erfc(i step)", "WEFT_ERFC_f64_", mp.erfc, CELLS["erfc"]),
-        one("2 / sqrt(pi) e^-(i step)^2", "WEFT_ERF_SLOPE_f64_", slope, CELLS["erfc"]),
+        in_c("erf(i step)", "WEFT_ERF_f64_", at(mp.erf, CELLS["erf"]), "1024"),
+        in_c("erfc(i step)", "WEFT_ERFC_f64_", at(mp.erfc, CELLS["erfc"])),
+        in_c("2 / sqrt(pi) e^-(i step)^2", "WEFT_ERF_SLOPE_f64_", at(slope, CELLS["erfc"])),
     ]
-    return TABLE.replace("{step}", float(STEP).hex()).replace("{tables}", "\n".join(parts))
+    return ERF_TABLE.replace("{step}", float(STEP).hex()).replace("{tables}", "\n".join(parts))
+
+
+def tangent(i: int) -> tuple[float, float]:
+    """Two doubles whose quotient is tan(i pi / 64) but for 2^-60: the smaller one is all but exact by choice of the
+    larger. Of that the mantissa decides how much sums with it lose, relatively. What is 0 has the sign that the sums
+    for arguments of 0 need."""
+    if i in (0, 32):
+        return (-0.0, 1.0) if i == 0 else (1.0, 0.0)
+    steep = 16 < i < 48
+    ratio = mp.cot(i * mp.pi / 64) if steep else mp.tan(i * mp.pi / 64)
+    start = 1.65 if steep else 1.9
+    large = start if i in (16, 48) else min((start + k * 2.0**-52 for k in range(2000)), key=lambda c: off(c * ratio))
+    small = float(large * ratio)
+    return (large, small) if steep else (small, large)
+
+
+def other_tables() -> str:
+    pairs = [tangent(i) for i in range(64)]
+    parts = [
+        in_c("proportional to sin(i pi / 64) ...", "WEFT_TAN_SIN_f64_", [s for s, _ in pairs]),
+        in_c("... and to cos(i pi / 64)", "WEFT_TAN_COS_f64_", [c for _, c in pairs]),
+    ]
+    return OTHER_TABLES.replace("{tables}", "\n".join(parts))
 
 
 def erfc_far(z: mpf) -> mpf:
@@ -228,16 +267,7 @@ FITS: dict[str, tuple[tuple[Real, Real, mpf, mpf, int], int]] = {
     ),
     "log_quotient": ((*odd(lambda s: 2 * mp.atanh(s), mpf(2)), mpf(0), ((3 - 2 * ROOT) * mpf("1.00001")) ** 2, 12), 6),
     "sin": ((*odd(mp.sin, mpf(1)), mpf(0), (mp.pi / 2 * mpf("1.00001")) ** 2, 12), 7),
-    "rcot": (
-        (
-            away(lambda z: (mp.sqrt(z) / mp.tan(mp.sqrt(z)) - 1) / z),
-            lambda z: z,
-            mpf(0),
-            (mp.pi / 4 * mpf("1.00001")) ** 2,
-            12,
-        ),
-        8,
-    ),
+    "tan": ((*odd(mp.tan, mpf(1)), mpf(0), (mp.pi / 128 * mpf("1.0001")) ** 2, 12), 2),
     "atan": ((*odd(mp.atan, mpf(1)), mpf(0), mpf(1), 12), 19),
     "asin": ((*odd(mp.asin, mpf(1)), mpf(0), mpf(".25"), 12), 12),
     "sinh": ((*odd(mp.sinh, mpf(1)), mpf(0), R * R, 12), 4),
@@ -270,7 +300,8 @@ FITS: dict[str, tuple[tuple[Real, Real, mpf, mpf, int], int]] = {
 def main(names: list[str]) -> None:
     here = Path(__file__).parent
     if "tables" in names:
-        (here / "weft_erf_table_f64.h").write_text(tables())
+        (here / "weft_erf_table_f64.h").write_text(erf_tables())
+        (here / "weft_tables_f64.h").write_text(other_tables())
     headers = "".join(p.read_text() for p in here.glob("weft_*_f64.h"))
     for name in names or [*FITS, *SERIES]:
         if name in FITS:

@@ -5,17 +5,11 @@
 #ifndef WEFT_ERF_F64_H
 #define WEFT_ERF_F64_H
 
-/* Tables, read by index: gcc and clang make gathers of it where the machine has them. */
-#if defined(__CUDACC__) || defined(WEFT_CUDA)
-#define WEFT_TABLE __device__ static const
-#else
-#define WEFT_TABLE static const
-#endif
 #include "weft_erf_table_f64.h"
 
-/* At r = i h, h close to 1/128 and i the integer nearest to 128 |x|, with d = |x| - r and w = 2 r d: erf|x| = erf(r) + S D
- * and erfc|x| = erfc(r) - S D, where S = 2/sqrt(pi) e^-r^2 and D, the integral of e^(-2 r t - t^2) for t from 0 to d, is
- * d P(w, d^2). P is Taylor's polynomial, fitted for the least error of the results; i d stands for w. */
+/* At r = i h, h close to 1/128 and i the integer nearest to 128 |x|, with d = |x| - r and w = 2 r d: erf|x| is
+ * erf(r) + S D and erfc|x| is erfc(r) - S D, where S = 2/sqrt(pi) e^-r^2 and D, the integral of e^(-2 r t - t^2) for t
+ * from 0 to d, is d P(w, d^2). P is Taylor's polynomial, fitted for the least error of the results; i d stands for w. */
 #define WEFT_ERF_CELL_f64_(x, last)                                                                           \
   double a = weft_fabs_f64_(x);                                                                               \
   a = last < a ? last : a; /* a NaN remains */                                                                \
@@ -65,8 +59,8 @@ WEFT_LANE double weft_erfc_fast_f64(double x) {
   return weft_erfc_side_f64_(weft_fma_f64(d * WEFT_ERF_SLOPE_f64_[i], -p, WEFT_ERFC_f64_[i]), x);
 }
 
-/* From 7.98 on: e^-a^2 g (1 + z P(z)), g = 1 / (a sqrt(pi)), z = g^2, err 2^-56. What rounding took from a^2 and g goes into the
- * argument of the exponential function, where 1 + l is e^l. */
+/* From 7.98 on: e^-a^2 g (1 + z P(z)), g = 1 / (a sqrt(pi)), z = g^2, err 2^-56. What rounding took from a^2 and g goes
+ * into the argument of the exponential function, where 1 + l is e^l. */
 WEFT_LANE double weft_erfc_far_f64_(double a) {
   double q = a * a, ql = weft_two_product_f64_(a, a, q), g = 0x1.20dd750429b6dp-1 / a, z = g * g;
   double lost = weft_fma_f64(weft_rest_f64_(0x1.20dd750429b6dp-1, g, a), 0x1.c5bf891b4ef6bp+0, 1.3590697223380941e-17);

@@ -1,7 +1,7 @@
-/* weft_erf_table_f64.h: erf, erfc and their slope at the multiples of WEFT_ERF_STEP_f64_, for weft_erf_f64.h.
+/* weft_erf_table_f64.h: erf, erfc and their slope at multiples of WEFT_ERF_STEP_f64_.
  *
- * Written by math_coefficients_f64.py; every value is the nearest double. The tables are as long as what indexes them, ten
- * bits, can ask for: also those of a NaN.
+ * Written by math_coefficients_f64.py; every value is the nearest double. The tables are as long as what indexes them,
+ * ten bits, can ask for: also those of a NaN.
  */
 #ifndef WEFT_ERF_TABLE_F64_H
 #define WEFT_ERF_TABLE_F64_H
