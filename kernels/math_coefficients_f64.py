@@ -8,6 +8,7 @@ weft_erf_table_f64.h.
 from __future__ import annotations
 
 import math
+import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -213,12 +214,39 @@ def tangent(i: int) -> tuple[float, float]:
     return (large, small) if steep else (small, large)
 
 
+# Cells of the logarithms: 2^46 neighbouring doubles each, 64 from BASE to 2 BASE; 1 lies amidst the cell ONE.
+ONE = 37
+BASE = 0x3FF0000000000000 - (ONE * 3 + 2) * 2**46 // 3
+
+
+def log_cell(i: int, unit: mpf) -> tuple[float, float]:
+    """1 / c and T = log(c) - (i - ONE) log(2) / 64, logarithms as of unit, for a c about the middle of the cell. It is
+    chosen to make T a multiple of 2^-42 but for 2^-60: sums with it are exact."""
+    if i == ONE:
+        return 1.0, 0.0
+    ends = [struct.unpack("<d", struct.pack("<Q", BASE + k * 2**46))[0] for k in (i, i + 1)]
+    turn = mpf(i - ONE) * LN2 / 64 / unit
+    start = mp.nint((mp.log(sum(ends) / mpf(2)) / unit - turn) * 2**42)
+    found = []
+    for n in range(-2500, 2500):
+        t = (start + n) / mpf(2) ** 42
+        inverse = float(mp.exp(-(t + turn) * unit))
+        found.append((abs(t + turn + mp.log(inverse) / unit), inverse, float(t)))
+    return min(found)[1:]
+
+
 def other_tables() -> str:
     pairs = [tangent(i) for i in range(64)]
+    logs = {"2": LN2, "10": mp.log(10)}
+    cells = {name: [log_cell(i, unit) for i in range(64)] for name, unit in logs.items()}
     parts = [
         in_c("proportional to sin(i pi / 64) ...", "WEFT_TAN_SIN_f64_", [s for s, _ in pairs]),
         in_c("... and to cos(i pi / 64)", "WEFT_TAN_COS_f64_", [c for _, c in pairs]),
     ]
+    for name, rows in cells.items():
+        inverse, low = f"WEFT_LOG{name}_INVERSE_f64_", f"WEFT_LOG{name}_f64_"
+        parts.append(in_c("1 / c, c amidst a cell ...", inverse, [r for r, _ in rows]))
+        parts.append(in_c(f"... and log{name}(c) - (i - 37) log{name}(2) / 64", low, [t for _, t in rows]))
     return OTHER_TABLES.replace("{tables}", "\n".join(parts))
 
 
@@ -236,6 +264,17 @@ def tail(low: int, high: int, middle: str) -> tuple[Real, Real, mpf, mpf, int]:
         mp.sqrt(mpf(low)) - m,
         mp.sqrt(mpf(high)) - m,
         6,
+    )
+
+
+def log_part(unit: mpf) -> tuple[Real, Real, mpf, mpf, int]:
+    """(log(1 + f) - f + f^2 / 2) / f^3 over unit; the least results are those of f near 1/128 and less"""
+    return (
+        away(lambda f: (mp.log1p(f) - f + f * f / 2) / f**3 / unit),
+        away(lambda f: f * f * unit),
+        -mpf(1) / 128,
+        mpf(1) / 128,
+        12,
     )
 
 
@@ -266,6 +305,8 @@ FITS: dict[str, tuple[tuple[Real, Real, mpf, mpf, int], int]] = {
         18,
     ),
     "log_quotient": ((*odd(lambda s: 2 * mp.atanh(s), mpf(2)), mpf(0), ((3 - 2 * ROOT) * mpf("1.00001")) ** 2, 12), 6),
+    "log2": (log_part(LN2), 4),
+    "log10": (log_part(mp.log(10)), 4),
     "sin": ((*odd(mp.sin, mpf(1)), mpf(0), (mp.pi / 2 * mpf("1.00001")) ** 2, 12), 7),
     "tan": ((*odd(mp.tan, mpf(1)), mpf(0), (mp.pi / 128 * mpf("1.0001")) ** 2, 12), 2),
     "atan": ((*odd(mp.atan, mpf(1)), mpf(0), mpf(1), 12), 19),

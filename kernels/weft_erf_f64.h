@@ -85,11 +85,7 @@ WEFT_LANE double weft_erfc_f64(double x) {
 /* x F(w) with w = -log(1 - x^2): polynomials in w - 2.5 where w <= 5, and in sqrt(w) up to 15 and beyond (pieces as in
  * Giles, Approximating the erfinv function, 2012); err 2^-54. In 1 - x^2 = (1 - |x|) (1 + |x|) nothing cancels. */
 WEFT_LANE double weft_erfinv_f64(double x) {
-  double g = weft_fabs_f64_(x), o = (1.0 - g) * (1.0 + g);
-  uint64_t bits = weft_bits_f64(o) + 0x00095f619980c433ull;
-  double k = weft_frombits_f64((bits >> 52) | 0x4330000000000000ull) - (0x1p52 + 1023.0);
-  double f = weft_frombits_f64((bits & 0x000fffffffffffffull) + 0x3fe6a09e667f3bcdull) - 1.0;
-  double w = weft_fma_f64(k, -WEFT_LN2_HI_f64_, -f) - weft_fma_f64(k, WEFT_LN2_LO_f64_, weft_log_tail_f64_(f));
+  double g = weft_fabs_f64_(x), w = -weft_log_fast_f64((1.0 - g) * (1.0 + g));
   double h = w - 2.5, y = h * h, v = y * y;
   double a = weft_fma_f64(-9.522218989374811e-17, v, 5.377706679571869e-13);
   a = weft_fma_f64(a, v, 9.07321889439811e-10);

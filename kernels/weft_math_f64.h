@@ -235,7 +235,7 @@ WEFT_LANE double weft_log_edges_f64_(double x, double y) {
   return x <= 0.0 ? weft_frombits_f64(low) : y;
 }
 
-/* The same with a quotient: log(1 + f) = f - g with g = s (f - R), s = f / (2 + f), R = log((1 + s) / (1 - s)) / s - 2,
+/* With a quotient: log(1 + f) = f - g with g = s (f - R), s = f / (2 + f), R = log((1 + s) / (1 - s)) / s - 2,
  * err 2^-58 (Ng's form, fdlibm, 1993): *s is set, f - R returned. The division takes the time of 16 operations of the
  * multipliers, but beside them. */
 WEFT_LANE double weft_log_quotient_f64_(double f, double *s) {
@@ -275,34 +275,77 @@ WEFT_LANE double weft_log_f64(double x) {
   return weft_log_edges_f64_(x, weft_log_join_f64_(k, f));
 }
 
-/* log(1 + f) times a constant of two parts. */
-WEFT_LANE double weft_log2_join_f64_(double k, double f) {
-  double s, g = weft_log_quotient_f64_(f, &s);
-  f = weft_fma_f64(-s, g, f);
-  return weft_fma_f64(f, 0x1.71547652b82fep+0, weft_fma_f64(f, 0x1.777d0ffda0d24p-56, k));
-}
-WEFT_LANE double weft_log2_fast_f64(double x) {
-  WEFT_LOG_SPLIT_FAST_f64_(x, k, f)
-  return weft_log2_join_f64_(k, f);
-}
-WEFT_LANE double weft_log2_f64(double x) {
-  WEFT_LOG_SPLIT_f64_(x, k, f)
-  return weft_log_edges_f64_(x, weft_log2_join_f64_(k, f));
+/* For log2 and log10, where the quotient is what takes the time: x = 2^n m, 0.7057 <= m < 1.4115, m in one of 64 cells of
+ * 2^46 neighbours, the i-th; 1 lies amidst the 37th. k = 64 n + i - 37. With c amidst a cell, f = m / c - 1 and T =
+ * log(c) - (i - 37) log(2) / 64, log(x) is k log(2) / 64 + T + log(1 + f), where |f| <= 2^-7 and the sum of the first
+ * two is exact. u holds all but m. */
+#define WEFT_LOG_OFFSET_f64_ 0x00096aaaaaaaaaaaull
+#define WEFT_LOG_CELL_f64_(u, k, i)                                                                           \
+  double k = weft_frombits_f64((u) >> 46 | 0x4330000000000000ull) - (0x1p52 + 64.0 * 1023.0 + 37.0);          \
+  uint64_t i = (u) >> 46 & 63u;
+
+/* For normal x > 0. */
+#define WEFT_LOG_CELLS_FAST_f64_(x, k, i, m)                                                                  \
+  uint64_t u = weft_bits_f64(x) + WEFT_LOG_OFFSET_f64_;                                                        \
+  WEFT_LOG_CELL_f64_(u, k, i)                                                                                 \
+  double m = weft_frombits_f64((u & 0x000fffffffffffffull) + (0x3ff0000000000000ull - WEFT_LOG_OFFSET_f64_));
+
+/* For finite x > 0; for others something finite. */
+#define WEFT_LOG_CELLS_WHOLE_f64_(x, k, i, m)                                                                       \
+  uint64_t scale = weft_mask_f64_(x < 0x1p-1022) & 54ull << 52;                                               \
+  uint64_t u = weft_bits_f64(x * weft_frombits_f64(0x3ff0000000000000ull + scale)) + WEFT_LOG_OFFSET_f64_;     \
+  WEFT_LOG_CELL_f64_(u - scale + (64ull << 52), more, i)                                                      \
+  double k = more - 64.0 * 64.0;                                                                              \
+  double m = weft_frombits_f64((u & 0x000fffffffffffffull) + (0x3ff0000000000000ull - WEFT_LOG_OFFSET_f64_));
+
+/* m c - 1, rounded once or nearly */
+WEFT_LANE double weft_log_part_f64_(double m, double c) {
+#if WEFT_HAS_FMA_F64_
+  return weft_fma_f64(m, c, -1.0);
+#else
+  double p = m * c;
+  return (p - 1.0) + weft_two_product_f64_(m, c, p);
+#endif
 }
 
-WEFT_LANE double weft_log10_join_f64_(double k, double f) {
-  double s, g = weft_log_quotient_f64_(f, &s);
-  f = weft_fma_f64(-s, g, f);
-  double h = weft_fma_f64(f, 0x1.bcb7b1526e50ep-2, weft_fma_f64(f, 0x1.95355baaafad3p-57, k * 0x1.34413508p-2));
-  return weft_fma_f64(k, 0x1.f79fef311f12bp-34, h);
+/* log2(1 + f) = f C + f^2 (-C/2 + f P(f)), err 2^-57, C in two parts; log10 alike. */
+WEFT_LANE double weft_log2_join_f64_(double k, double t, double f) {
+  double p = weft_fma_f64(0.20611941380729376, f, -0.2404655586877219);
+  p = weft_fma_f64(p, f, 0.2885390074172921);
+  p = weft_fma_f64(p, f, -0.36067375987641137);
+  p = weft_fma_f64(p, f, 0.4808983469629957);
+  p = weft_fma_f64(p, f, -0x1.71547652b82fep-1);
+  p = weft_fma_f64(p, f, 0x1.777d0ffda0d24p-56);
+  return weft_fma_f64(f, p, weft_fma_f64(f, 0x1.71547652b82fep+0, weft_fma_f64(k, 0x1p-6, t)));
+}
+WEFT_LANE double weft_log2_fast_f64(double x) {
+  WEFT_LOG_CELLS_FAST_f64_(x, k, i, m)
+  return weft_log2_join_f64_(k, WEFT_LOG2_f64_[i], weft_log_part_f64_(m, WEFT_LOG2_INVERSE_f64_[i]));
+}
+WEFT_LANE double weft_log2_f64(double x) {
+  WEFT_LOG_CELLS_WHOLE_f64_(x, k, i, m)
+  double y = weft_log2_join_f64_(k, WEFT_LOG2_f64_[i], weft_log_part_f64_(m, WEFT_LOG2_INVERSE_f64_[i]));
+  return weft_log_edges_f64_(x, y);
+}
+
+WEFT_LANE double weft_log10_join_f64_(double k, double t, double f) {
+  double p = weft_fma_f64(0.062048126244671986, f, -0.07238734608910175);
+  p = weft_fma_f64(p, f, 0.08685889615171688);
+  p = weft_fma_f64(p, f, -0.10857362037170791);
+  p = weft_fma_f64(p, f, 0.14476482730108634);
+  p = weft_fma_f64(p, f, -0x1.bcb7b1526e50ep-3);
+  p = weft_fma_f64(p, f, 0x1.95355baaafad3p-57);
+  double h = weft_fma_f64(f, 0x1.bcb7b1526e50ep-2, weft_fma_f64(k, 0x1.34413508p-8, t));
+  return weft_fma_f64(k, 0x1.f79fef311f12bp-40, weft_fma_f64(f, p, h));
 }
 WEFT_LANE double weft_log10_fast_f64(double x) {
-  WEFT_LOG_SPLIT_FAST_f64_(x, k, f)
-  return weft_log10_join_f64_(k, f);
+  WEFT_LOG_CELLS_FAST_f64_(x, k, i, m)
+  return weft_log10_join_f64_(k, WEFT_LOG10_f64_[i], weft_log_part_f64_(m, WEFT_LOG10_INVERSE_f64_[i]));
 }
 WEFT_LANE double weft_log10_f64(double x) {
-  WEFT_LOG_SPLIT_f64_(x, k, f)
-  return weft_log_edges_f64_(x, weft_log10_join_f64_(k, f));
+  WEFT_LOG_CELLS_WHOLE_f64_(x, k, i, m)
+  double y = weft_log10_join_f64_(k, WEFT_LOG10_f64_[i], weft_log_part_f64_(m, WEFT_LOG10_INVERSE_f64_[i]));
+  return weft_log_edges_f64_(x, y);
 }
 
 /* 1 + x = 2^k (1 + f): f = 2^-k x + (2^-k - 1) is rounded once, and is x where k = 0. */
