@@ -237,7 +237,7 @@ def log_cell(i: int, unit: mpf) -> tuple[float, float]:
 
 def other_tables() -> str:
     pairs = [tangent(i) for i in range(64)]
-    logs = {"2": LN2, "10": mp.log(10)}
+    logs = {"": mpf(1), "2": LN2, "10": mp.log(10)}
     cells = {name: [log_cell(i, unit) for i in range(64)] for name, unit in logs.items()}
     parts = [
         in_c("proportional to sin(i pi / 64) ...", "WEFT_TAN_SIN_f64_", [s for s, _ in pairs]),
@@ -294,16 +294,7 @@ FITS: dict[str, tuple[tuple[Real, Real, mpf, mpf, int], int]] = {
         8,
     ),
     "exp2": ((away(lambda r: mp.expm1(r * LN2) / r), abs, -mpf(".50001"), mpf(".50001"), 12), 10),
-    "log": (
-        (
-            away(lambda f: (mp.log1p(f) - f + f * f / 2) / f**3),
-            away(lambda f: abs(f**3 / mp.log1p(f))),
-            ROOT / 2 - 1 - mpf("1e-6"),
-            ROOT - 1 + mpf("1e-6"),
-            12,
-        ),
-        18,
-    ),
+    "log": (log_part(mpf(1)), 4),
     "log_quotient": ((*odd(lambda s: 2 * mp.atanh(s), mpf(2)), mpf(0), ((3 - 2 * ROOT) * mpf("1.00001")) ** 2, 12), 6),
     "log2": (log_part(LN2), 4),
     "log10": (log_part(mp.log(10)), 4),
@@ -315,6 +306,7 @@ FITS: dict[str, tuple[tuple[Real, Real, mpf, mpf, int], int]] = {
     "cosh": ((away(lambda z: (mp.cosh(mp.sqrt(z)) - 1 - z / 2) / z**2), lambda z: z**2, mpf(0), R * R, 12), 3),
     "atanh": ((*ATANH, mpf(0), mpf(".235") ** 2, 12), 7),
     "pow": ((*odd(mp.atanh, mpf(1), mpf(1) / 3), mpf(0), ((3 - 2 * ROOT) * mpf("1.00001")) ** 2, 12), 7),
+    "root": ((away(lambda h: ((1 - h) ** (-HALF) - 1) / h), abs, -mpf("0.07002"), mpf("0.06766"), 12), 2),
     "cbrt": (
         (away(lambda h: ((1 - h) ** (-mpf(1) / 3) - 1) / h), abs, -mpf("0.1021831706"), mpf("0.1021831706"), 12),
         3,

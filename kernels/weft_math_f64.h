@@ -5,9 +5,9 @@
  * become vectors; no integer is converted to a double or back (AVX2 cannot): adding WEFT_MAGIC_f64_ to |x| < 2^51
  * rounds it to an integer, which the low bits of the sum hold. A name with an underscore at its end is private.
  *
- * sin, cos, tan, sinh, cosh, pow, erfc, the exponentials and the logarithms come as three: weft_sin_fast_f64, free of
- * branches; weft_sin_is_hard_f64, nonzero where the fast one is not to be used; weft_sin_f64, right everywhere, with
- * the bits of the fast one wherever that serves.
+ * sin, cos, tan, sinh, cosh, asinh, acosh, pow, erfc, the exponentials and the logarithms come as three:
+ * weft_sin_fast_f64, free of branches; weft_sin_is_hard_f64, nonzero where the fast one is not to be used; weft_sin_f64,
+ * right everywhere, with the bits of the fast one wherever that serves.
  *
  * Without a fused multiply-add weft_fma_f64 rounds twice. What has to be exact uses constants with zeros at their ends
  * (Cody and Waite, Software Manual for the Elementary Functions, 1980) or weft_two_product_f64_ (Dekker 1971).
@@ -44,7 +44,7 @@ WEFT_LANE double weft_fabs_f64_(double x) { return weft_frombits_f64(weft_bits_f
 
 /* All bits where the condition holds. Compilers make branches of two ?: with one condition; of masks they do not. */
 WEFT_LANE uint64_t weft_mask_f64_(int condition) { return (uint64_t)0 - (uint64_t)(condition != 0); }
-/* The constant c where the mask holds, 0 elsewhere. */
+/* c where the mask holds, 0 elsewhere. */
 WEFT_LANE double weft_masked_f64_(uint64_t mask, double c) { return weft_frombits_f64(mask & weft_bits_f64(c)); }
 
 /* What rounding took from p = a * b. */
@@ -100,14 +100,14 @@ WEFT_LANE double weft_scale_f64_(double y, double t, double x, double small) {
 
 /* e^x = 2^k (1 + expm1(r)), where that is normal: k goes into the exponent. Below -746 it is 0, and not hard: -infinity
  * is what masks are made of. */
+WEFT_LANE uint64_t weft_exp_above_f64_(double x) { return weft_mask_f64_(!(x <= -746.0)); }
 WEFT_LANE int64_t weft_exp_is_hard_f64(double x) {
-  return -(int64_t)((!(x <= 708.0)) | ((x > -746.0) & (!(x >= -708.0))));
+  return -(int64_t)!(weft_fabs_f64_(weft_masked_f64_(weft_exp_above_f64_(x), x)) <= 708.0);
 }
 WEFT_LANE double weft_exp_fast_f64(double x) {
   double t = weft_fma_f64(x, 0x1.71547652b82fep+0, WEFT_MAGIC_f64_), k = t - WEFT_MAGIC_f64_;
   double r = weft_fma_f64(k, -WEFT_LN2_LO_f64_, weft_fma_f64(k, -WEFT_LN2_HI_f64_, x));
-  double y = weft_times_two_to_f64_(1.0 + weft_expm1_core_f64_(r), t);
-  return weft_masked_f64_(weft_mask_f64_(x >= -708.0), y);
+  return weft_masked_f64_(weft_exp_above_f64_(x), weft_times_two_to_f64_(1.0 + weft_expm1_core_f64_(r), t));
 }
 
 /* e^x for x <= 710 and NaN. What is computed below -746 does not matter. */
@@ -198,28 +198,6 @@ WEFT_LANE double weft_tanh_f64(double x) {
 }
 
 /* ---- log ------------------------------------------------------------------------------------------- */
-
-/* log(1 + f) = f + w on sqrt(1/2) - 1 <= f <= sqrt(2) - 1; w = f^2 (-1/2 + f P(f)), err 2^-56. */
-WEFT_LANE double weft_log_tail_f64_(double f) {
-  double z = f * f, v = z * z;
-  double a = weft_fma_f64(0.06503406261084496, v, 0.06684585025043294);
-  a = weft_fma_f64(a, v, 0.09090923919996914);
-  a = weft_fma_f64(a, v, 0.14285714280094242);
-  a = weft_fma_f64(a, v, 0.3333333333333314);
-  double b = weft_fma_f64(-0.059817080505830844, v, -0.06196688289491099);
-  b = weft_fma_f64(b, v, -0.08332913699231578);
-  b = weft_fma_f64(b, v, -0.12499999691658174);
-  b = weft_fma_f64(b, v, -0.2499999999998799);
-  double c = weft_fma_f64(0.026151690403956453, v, 0.056684053330233);
-  c = weft_fma_f64(c, v, 0.07691530129218112);
-  c = weft_fma_f64(c, v, 0.11111111147644329);
-  c = weft_fma_f64(c, v, 0.2000000000006656);
-  double d = weft_fma_f64(-0.056777610664047164, v, -0.07149437773423573);
-  d = weft_fma_f64(d, v, -0.10000015198305895);
-  d = weft_fma_f64(d, v, -0.1666666666982305);
-  a = weft_fma_f64(weft_fma_f64(d, f, c), z, weft_fma_f64(b, f, a));
-  return z * weft_fma_f64(f, a, -0.5);
-}
 
 /* x = 2^k (1 + f), 1 + f in [sqrt(1/2), sqrt(2)), for finite x > 0; for others something finite. */
 #define WEFT_LOG_SPLIT_f64_(x, k, f)                                                                          \

@@ -118,7 +118,7 @@ def operation(n: Node, args: list[str]) -> str:
 # sin, cos, tan, results near the ends of the range, zeros, denormals, infinities and NaN of a logarithm.
 HARD = {
     **dict.fromkeys(("sin", "cos", "tan", "log", "log2", "log10", "log1p", "exp2", "erfc"), ("f32", "f64")),
-    **dict.fromkeys(("exp", "expm1", "sinh", "cosh", "pow"), ("f64",)),
+    **dict.fromkeys(("exp", "expm1", "sinh", "cosh", "asinh", "acosh", "pow"), ("f64",)),
 }
 
 
