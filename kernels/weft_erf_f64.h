@@ -9,7 +9,7 @@
 
 /* At r = i h, h close to 1/128 and i the integer nearest to 128 |x|, with d = |x| - r and w = 2 r d: erf|x| is
  * erf(r) + S D and erfc|x| is erfc(r) - S D, where S = 2/sqrt(pi) e^-r^2 and D, the integral of e^(-2 r t - t^2) for t
- * from 0 to d, is d P(w, d^2). P is Taylor's polynomial, fitted for the least error of the results; i d stands for w. */
+ * from 0 to d, is d P(w, d^2). P is Taylor's polynomial, fitted for the least error of the results; i d replaces w. */
 #define WEFT_ERF_CELL_f64_(x, last)                                                                           \
   double a = weft_fabs_f64_(x);                                                                               \
   a = last < a ? last : a; /* a NaN remains */                                                                \

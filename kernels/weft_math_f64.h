@@ -253,7 +253,7 @@ WEFT_LANE double weft_log_f64(double x) {
   return weft_log_edges_f64_(x, weft_log_join_f64_(k, f));
 }
 
-/* For log2 and log10, where the quotient is what takes the time: x = 2^n m, 0.7057 <= m < 1.4115, m in one of 64 cells of
+/* For log2 and log10, where the quotient takes the most time: x = 2^n m, 0.7057 <= m < 1.4115, m in one of 64 cells of
  * 2^46 neighbours, the i-th; 1 lies amidst the 37th. k = 64 n + i - 37. With c amidst a cell, f = m / c - 1 and T =
  * log(c) - (i - 37) log(2) / 64, log(x) is k log(2) / 64 + T + log(1 + f), where |f| <= 2^-7 and the sum of the first
  * two is exact. u holds all but m. */
@@ -448,7 +448,8 @@ WEFT_LANE double weft_tan_fast_f64(double x) {
 WEFT_FN double weft_far_remainder_f64_(double x, uint64_t n, int32_t turns, uint64_t *last, double *low) {
   /* 2/pi, first its integer part */
   const uint32_t bits[] = {
-      0x00000000u, 0x00000000u, 0xa2f9836eu, 0x4e441529u, 0xfc2757d1u, 0xf534ddc0u, 0xdb629599u, 0x3c439041u, 0xfe5163abu,
+      0x00000000u,
+      0x00000000u, 0xa2f9836eu, 0x4e441529u, 0xfc2757d1u, 0xf534ddc0u, 0xdb629599u, 0x3c439041u, 0xfe5163abu,
       0xdebbc561u, 0xb7246e3au, 0x424dd2e0u, 0x06492eeau, 0x09d1921cu, 0xfe1deb1cu, 0xb129a73eu, 0xe88235f5u,
       0x2ebb4484u, 0xe99c7026u, 0xb45f7e41u, 0x3991d639u, 0x835339f4u, 0x9c845f8bu, 0xbdf9283bu, 0x1ff897ffu,
       0xde05980fu, 0xef2f118bu, 0x5a0a6d1fu, 0x6d367ecfu, 0x27cb09b7u, 0x4f463f66u, 0x9e5fea2du, 0x7527bac7u,

@@ -47,20 +47,39 @@ WEFT_LANE double weft_atan_f64(double x) {
   return weft_with_sign_f64_(weft_head_f64_(weft_masked_f64_(big, WEFT_HALF_PI_HI_f64_), t, p), x);
 }
 
-/* t is the smaller of |y| and |x| over the larger, 1 where both are infinite and 0 where both are 0. */
-WEFT_LANE double weft_atan2_f64(double y, double x) {
-  double a = weft_fabs_f64_(y), b = weft_fabs_f64_(x);
-  double n = a > b ? b : a, d = a > b ? a : b, t = n / d;
-  uint64_t steep = weft_mask_f64_(a > b), left = (uint64_t)0 - (weft_bits_f64(x) >> 63);
-  t = n == d ? weft_masked_f64_(weft_mask_f64_(n > 0.0), 1.0) : t;
-  uint64_t quarter = steep & weft_bits_f64(WEFT_HALF_PI_HI_f64_);
-  uint64_t quarter_low = steep & weft_bits_f64(WEFT_HALF_PI_LO_f64_);
-  uint64_t half = ~steep & left & weft_bits_f64(2 * WEFT_HALF_PI_HI_f64_);
-  uint64_t half_low = ~steep & left & weft_bits_f64(2 * WEFT_HALF_PI_LO_f64_);
+/* t is the smaller of |y| and |x| over the larger: atan(t), pi/2 - atan(t), or these taken from pi. Masks come from bits,
+ * which the compilers leave alone; of comparisons they make blends, three operations at 256 bits. */
+WEFT_LANE double weft_atan2_of_f64_(double t, double y, double x) {
+  uint64_t more = (weft_bits_f64(x) & ~WEFT_SIGN_f64_) - (weft_bits_f64(y) & ~WEFT_SIGN_f64_);
+  uint64_t steep = (uint64_t)0 - (more >> 63), left = (uint64_t)0 - (weft_bits_f64(x) >> 63);
+  uint64_t half = left & ~steep;
+  double base = weft_frombits_f64((steep & weft_bits_f64(WEFT_HALF_PI_HI_f64_)) |
+                                  (half & weft_bits_f64(2 * WEFT_HALF_PI_HI_f64_)));
+  double low = weft_frombits_f64((steep & weft_bits_f64(WEFT_HALF_PI_LO_f64_)) |
+                                 (half & weft_bits_f64(2 * WEFT_HALF_PI_LO_f64_)));
   double z = t * t;
   t = weft_frombits_f64(weft_bits_f64(t) ^ ((steep ^ left) & WEFT_SIGN_f64_));
-  double p = weft_fma_f64(t * z, weft_atan_tail_f64_(z), weft_frombits_f64(quarter_low | half_low));
-  return weft_with_sign_f64_(weft_head_f64_(weft_frombits_f64(quarter | half), t, p), y);
+  return weft_with_sign_f64_(base + (t + weft_fma_f64(t * z, weft_atan_tail_f64_(z), low)), y);
+}
+
+/* n over d, the smaller and the larger of |y| and |x|; a NaN in either is one in n or d. */
+#define WEFT_ATAN2_SPLIT_f64_(y, x)                                                                           \
+  double a = weft_fabs_f64_(y), b = weft_fabs_f64_(x), d = a > b ? a : b;                                     \
+  double n = weft_frombits_f64(weft_bits_f64(a) ^ weft_bits_f64(b) ^ weft_bits_f64(d)), t = n / d;
+
+/* Hard is what has no quotient. */
+WEFT_LANE int64_t weft_atan2_is_hard_f64(double y, double x) {
+  WEFT_ATAN2_SPLIT_f64_(y, x)
+  return -(int64_t)(t != t);
+}
+WEFT_LANE double weft_atan2_fast_f64(double y, double x) {
+  WEFT_ATAN2_SPLIT_f64_(y, x)
+  return weft_atan2_of_f64_(t, y, x);
+}
+WEFT_LANE double weft_atan2_f64(double y, double x) {
+  WEFT_ATAN2_SPLIT_f64_(y, x)
+  t = n == d ? weft_masked_f64_(weft_mask_f64_(n > 0.0), 1.0) : t; /* 1 where both are infinite, 0 where both are 0 */
+  return weft_atan2_of_f64_(t, y, x);
 }
 
 /* asin(s) = s + s^3 P(s^2) on |s| <= 1/2, z = s^2, err 2^-58: returns s^3 P. */
