@@ -28,7 +28,7 @@ WEFT_LANE double weft_erf_f64(double x) {
   q = weft_fma_f64(q, w, -0.3333333333311259);
   p = weft_fma_f64(p, w, -0.007812508020604741);
   q = weft_fma_f64(weft_fma_f64(-0.0012734398044022264, w, 0.09999951000077661), v, q);
-  p = weft_fma_f64(q, v, weft_fma_f64(p, w, 1.0));
+  p = weft_fma_f64(p, w, weft_fma_f64(q, v, 1.0)); /* in this order: 1 + q v is below 1, where roundings are half */
   return weft_with_sign_f64_(weft_fma_f64(d * WEFT_ERF_SLOPE_f64_[i], p, WEFT_ERF_f64_[i]), x);
 }
 

@@ -6,8 +6,8 @@
  * rounds it to an integer, which the low bits of the sum hold. A name with an underscore at its end is private.
  *
  * sin, cos, tan, sinh, cosh, asinh, acosh, pow, erfc, the exponentials and the logarithms come as three:
- * weft_sin_fast_f64, free of branches; weft_sin_is_hard_f64, nonzero where the fast one is not to be used; weft_sin_f64,
- * right everywhere, with the bits of the fast one wherever that serves.
+ * weft_sin_fast_f64, free of branches; weft_sin_is_hard_f64, nonzero where the fast one is not to be used;
+ * weft_sin_f64, right everywhere, with the bits of the fast one wherever that serves.
  *
  * Without a fused multiply-add weft_fma_f64 rounds twice. What has to be exact uses constants with zeros at their ends
  * (Cody and Waite, Software Manual for the Elementary Functions, 1980) or weft_two_product_f64_ (Dekker 1971).

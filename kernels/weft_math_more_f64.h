@@ -47,8 +47,8 @@ WEFT_LANE double weft_atan_f64(double x) {
   return weft_with_sign_f64_(weft_head_f64_(weft_masked_f64_(big, WEFT_HALF_PI_HI_f64_), t, p), x);
 }
 
-/* t is the smaller of |y| and |x| over the larger: atan(t), pi/2 - atan(t), or these taken from pi. Masks come from bits,
- * which the compilers leave alone; of comparisons they make blends, three operations at 256 bits. */
+/* t is the smaller of |y| and |x| over the larger: atan(t), pi/2 - atan(t), or these taken from pi. Masks come from
+ * bits: compilers make blends of comparisons, three operations at 256 bits. */
 WEFT_LANE double weft_atan2_of_f64_(double t, double y, double x) {
   uint64_t more = (weft_bits_f64(x) & ~WEFT_SIGN_f64_) - (weft_bits_f64(y) & ~WEFT_SIGN_f64_);
   uint64_t steep = (uint64_t)0 - (more >> 63), left = (uint64_t)0 - (weft_bits_f64(x) >> 63);
@@ -177,8 +177,8 @@ WEFT_LANE double weft_cosh_f64(double x) {
 /* ---- asinh, acosh, atanh --------------------------------------------------------------------------- */
 
 /* sqrt(w) for normal w or 0, within an ulp, and *half = 1 / (2 sqrt(w)) but for 2^-37: first 1 / sqrt(w) from the bits,
- * which are near a logarithm: e = 1 - w y^2 is at most 0.07. Then y (1 - e)^(-1/2) by a polynomial, err 2^-19, and by its
- * series. This is no slower than the processor's root, and nothing waits for its divider. */
+ * which are near a logarithm: e = 1 - w y^2 is at most 0.07. Then y (1 - e)^(-1/2) by a polynomial, err 2^-19, and by
+ * its series. This is no slower than the processor's root, and nothing waits for its divider. */
 WEFT_LANE double weft_root_f64_(double w, double *half) {
   double y = weft_frombits_f64(0x5fe6eb50c7b537a9ull - (weft_bits_f64(w) >> 1)), e = weft_fma_f64(-(w * y), y, 1.0);
   double p = weft_fma_f64(weft_fma_f64(0.3128491878686781, e, 0.37607478426949875), e, 0.500000290710816);
@@ -200,8 +200,8 @@ WEFT_LANE double weft_log_join_cell_f64_(double k, double t, double f, double l)
   return (weft_fma_f64(k, WEFT_LN2_HI_f64_ / 64.0, t) + f) + weft_fma_f64(z, weft_fma_f64(even, f, odd), l);
 }
 
-/* log(1 + u + l), l the last bits of u. f is 2^-n / c times u and times 1 less 1, rounded once; the latter is 0 where n is
- * and c is 1. */
+/* log(1 + u + l), l the last bits of u. f is 2^-n / c times u and times 1 less 1, rounded once; the latter is 0 where n
+ * is and c is 1. */
 WEFT_LANE double weft_log_of_two_f64_(double u, double l) {
   uint64_t b = weft_bits_f64(1.0 + u) + WEFT_LOG_OFFSET_f64_;
   WEFT_LOG_CELL_f64_(b, k, i)

@@ -49,7 +49,8 @@ WEFT_LANE int64_t weft_pow_is_hard_f64(double x, double y) {
 }
 
 WEFT_LANE double weft_pow_fast_f64(double x, double y) {
-  double l, e = weft_pow_exponent_f64_(x, 0.0, y, &l), t = (e + l) + WEFT_MAGIC_f64_, r = (e - (t - WEFT_MAGIC_f64_)) + l;
+  double l, e = weft_pow_exponent_f64_(x, 0.0, y, &l), t = (e + l) + WEFT_MAGIC_f64_;
+  double r = (e - (t - WEFT_MAGIC_f64_)) + l;
   double p = weft_fma_f64(r, weft_exp2_poly_f64_(r), 1.0);
   return weft_frombits_f64(weft_bits_f64(p) + (weft_bits_f64(t) << 52));
 }
