@@ -85,7 +85,7 @@ WEFT_LANE double weft_erfc_f64(double x) {
 /* x F(w) with w = -log(1 - x^2): polynomials in w - 2.5 where w <= 5, and in sqrt(w) up to 15 and beyond (pieces as in
  * Giles, Approximating the erfinv function, 2012); err 2^-54. In 1 - x^2 = (1 - |x|) (1 + |x|) nothing cancels. */
 WEFT_LANE double weft_erfinv_f64(double x) {
-  double g = weft_fabs_f64_(x), w = -weft_log_fast_f64((1.0 - g) * (1.0 + g));
+  double g = weft_fabs_f64_(x), w = -weft_log_by_table_f64_((1.0 - g) * (1.0 + g));
   double h = w - 2.5, y = h * h, v = y * y;
   double a = weft_fma_f64(-9.522218989374811e-17, v, 5.377706679571869e-13);
   a = weft_fma_f64(a, v, 9.07321889439811e-10);

@@ -200,6 +200,12 @@ WEFT_LANE double weft_log_join_cell_f64_(double k, double t, double f, double l)
   return (weft_fma_f64(k, WEFT_LN2_HI_f64_ / 64.0, t) + f) + weft_fma_f64(z, weft_fma_f64(even, f, odd), l);
 }
 
+/* log(x) for normal x > 0, beside roots and divisions. */
+WEFT_LANE double weft_log_by_table_f64_(double x) {
+  WEFT_LOG_CELLS_FAST_f64_(x, k, i, m)
+  return weft_log_join_cell_f64_(k, WEFT_LOG_f64_[i], weft_log_part_f64_(m, WEFT_LOG_INVERSE_f64_[i]), 0.0);
+}
+
 /* log(1 + u + l), l the last bits of u. f is 2^-n / c times u and times 1 less 1, rounded once; the latter is 0 where n
  * is and c is 1. */
 WEFT_LANE double weft_log_of_two_f64_(double u, double l) {
