@@ -208,7 +208,7 @@ def tangent(i: int) -> tuple[float, float]:
         return (-0.0, 1.0) if i == 0 else (1.0, 0.0)
     steep = 16 < i < 48
     ratio = mp.cot(i * mp.pi / 64) if steep else mp.tan(i * mp.pi / 64)
-    start = 1.65 if steep else 1.9
+    start = 1.65 if steep else 1.99 if i in (1, 2, 62, 63) else 1.9
     large = start if i in (16, 48) else min((start + k * 2.0**-52 for k in range(2000)), key=lambda c: off(c * ratio))
     small = float(large * ratio)
     return (large, small) if steep else (small, large)
@@ -299,7 +299,7 @@ FITS: dict[str, tuple[tuple[Real, Real, mpf, mpf, int], int]] = {
     "log2": (log_part(LN2), 4),
     "log10": (log_part(mp.log(10)), 4),
     "sin": ((*odd(mp.sin, mpf(1)), mpf(0), (mp.pi / 2 * mpf("1.00001")) ** 2, 12), 7),
-    "tan": ((*odd(mp.tan, mpf(1)), mpf(0), (mp.pi / 128 * mpf("1.0001")) ** 2, 12), 2),
+    "tan": ((*odd(mp.tan, mpf(1)), mpf(0), (mp.pi / 128 * mpf("1.0001")) ** 2, 12), 3),
     "atan": ((*odd(mp.atan, mpf(1)), mpf(0), mpf(1), 12), 19),
     "asin": ((*odd(mp.asin, mpf(1)), mpf(0), mpf(".25"), 12), 12),
     "sinh": ((*odd(mp.sinh, mpf(1)), mpf(0), R * R, 12), 4),

@@ -412,10 +412,11 @@ WEFT_LANE double weft_cos_fast_f64(double x) {
 }
 
 /* tan(x) = (S + C t) / (C - S t), where x = i pi/64 + d - less, S / C is tan(i pi/64) and t = tan(d - less), tan(d) =
- * d + d^3 P(d^2), err 2^-55. A zero keeps its sign: what is subtracted is +0. */
+ * d + d^3 P(d^2), err 2^-69. A zero keeps its sign: what is subtracted is +0. */
 WEFT_LANE double weft_tan_cell_f64_(uint64_t i, double d, double less) {
   double z = d * d, s = WEFT_TAN_SIN_f64_[i & 63u], c = WEFT_TAN_COS_f64_[i & 63u];
-  double p = weft_fma_f64(weft_fma_f64(0.05399357338509732, z, 0.13333332448887056), z, 0.3333333333342116);
+  double p = weft_fma_f64(weft_fma_f64(0.021882508386205465, z, 0.05396824737728626), z, 0.13333333333464809);
+  p = weft_fma_f64(p, z, 0.33333333333333326);
   double e = weft_fma_f64(-(d * z), p, less), t = d - e;
   double m = weft_fma_f64(-s, d, c), l = weft_fma_f64(-s, d, c - m);
   return weft_fma_f64(c, t, s) / (m + weft_fma_f64(s, e, l));
