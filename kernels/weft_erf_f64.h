@@ -5,73 +5,31 @@
 #ifndef WEFT_ERF_F64_H
 #define WEFT_ERF_F64_H
 
-/* erf(a) = 1 - e^-Q for a = |x| <= 6, Q = 2 / sqrt(pi) a + a^2 P(t) = -log(erfc(a)), which bends little, with t =
- * (a - 49/16) / (a + 49/16); an error of Q counts less and less as a grows. err 2^-55 of erf. */
-WEFT_LANE double weft_erf_f64(double x) {
-  double u = weft_fabs_f64_(x);
-  u = u > 6.0 ? 6.0 : u;
-  double t = (u - 3.0625) / (u + 3.0625), y = t * t, v = y * y;
-  double a = weft_fma_f64(-5.512828830389355e-05, v, 0.0003224109514394289);
-  a = weft_fma_f64(a, v, 0.00500758337141364);
-  a = weft_fma_f64(a, v, 0.816985249064172);
-  double b = weft_fma_f64(-5.642234776581903e-05, v, -4.854378209407642e-05);
-  b = weft_fma_f64(b, v, 0.0012348339695318748);
-  b = weft_fma_f64(b, v, 0.19010592898013565);
-  double c = weft_fma_f64(-2.1137574091123735e-05, v, -1.54272125043956e-05);
-  c = weft_fma_f64(c, v, -0.0008941981839784275);
-  c = weft_fma_f64(c, v, -0.0032475015556242487);
-  double d = weft_fma_f64(-2.934581893497015e-06, v, 5.9783168478481136e-06);
-  d = weft_fma_f64(d, v, 0.00030176752258684146);
-  d = weft_fma_f64(d, v, -0.010078529872409796);
-  a = weft_fma_f64(weft_fma_f64(d, t, c), y, weft_fma_f64(b, t, a));
-  double q = weft_fma_f64(u, 0x1.20dd750429b6dp+0, u * u * a);
-  double m = weft_fma_f64(q, -0x1.71547652b82fep+0, WEFT_MAGIC_f64_ + 1023.0), k = m - (WEFT_MAGIC_f64_ + 1023.0);
-  double r = weft_fma_f64(k, -WEFT_LN2_LO_f64_, weft_fma_f64(k, -WEFT_LN2_HI_f64_, -q));
-  double s = weft_frombits_f64(weft_bits_f64(m) << 52);
-  return weft_with_sign_f64_(weft_fma_f64(-s, weft_expm1_core_f64_(r), 1.0 - s), x);
-}
+#include "weft_erf_table_f64.h"
 
-/* e^-a^2 H(t) / (a + c) for 0 <= a <= 28, c = 49/16, t = (a - c) / (a + c) = 1 - 2 c / (a + c) (a variable of Shepherd
- * and Laframboise, 1981); err 2^-56. Returns it without 2^k; *scale - magic is k. What rounding took from a^2, t and
- * 1 / (a + c) goes into the argument of the exponential function, where 1 + l is e^l; what it took from H / (a + c)
- * comes back at the end. */
-WEFT_LANE double weft_erfc_core_f64_(double e, double magic, double *scale) {
-  double sum = e + 3.0625, f = 1.0 / sum, lost = weft_fma_f64(-f, e - (sum - 3.0625), weft_rest_f64_(1.0, sum, f));
-  double p = f * 6.125, t = 1.0 - p, pl = weft_fma_f64(p, lost, weft_two_product_f64_(f, 6.125, p));
-  pl = pl + (p - (1.0 - t));
-  lost = weft_fma_f64(pl, weft_fma_f64(t, -0.5, 0.84), lost); /* the derivative of -log(H), nearly */
-  double q = e * e, ql = weft_two_product_f64_(e, e, q), y = t * t, v = y * y;
-  double a = weft_fma_f64(3.4780100123845564e-08, v, 4.433938360165628e-07);
-  a = weft_fma_f64(a, v, 1.4314961200091311e-05);
-  a = weft_fma_f64(a, v, 0.0030235460638951355);
-  a = weft_fma_f64(a, v, -0.3270415586354842);
-  double b = weft_fma_f64(-6.126704257571755e-09, v, -5.585791185255339e-07);
-  b = weft_fma_f64(b, v, -2.0915578734659722e-05);
-  b = weft_fma_f64(b, v, -0.0008288884457390292);
-  b = weft_fma_f64(b, v, 0.13241478541214588);
-  double c = weft_fma_f64(-5.207694739486338e-09, v, -1.3588621388403347e-07);
-  c = weft_fma_f64(c, v, -1.734927952343212e-06);
-  c = weft_fma_f64(c, v, -0.00020269202031317487);
-  c = weft_fma_f64(c, v, -0.033642825585073734);
-  double d = weft_fma_f64(-6.474823318289932e-10, v, 8.129413288505001e-08);
-  d = weft_fma_f64(d, v, 3.381071031395993e-06);
-  d = weft_fma_f64(d, v, 0.00013637016940124344);
-  d = weft_fma_f64(d, v, 0.0008722276148027967);
-  a = weft_fma_f64(weft_fma_f64(d, t, c), y, weft_fma_f64(b, t, a));
-  double g = a;
-  a = weft_fma_f64(g, t, 0.6048271853139682);
-  b = weft_fma_f64(a, t, -0.8913045951727667);
-  c = weft_fma_f64(b, t, 1.075941130265829);
-  d = weft_fma_f64(g, t, 0.6048271853139682 - a); /* what a lost, then what b and c did */
-  d = weft_fma_f64(d, t, weft_fma_f64(a, t, -0.8913045951727667 - b));
-  d = weft_fma_f64(d, t, weft_fma_f64(b, t, 1.075941130265829 - c));
-  double h = f * c, hl = weft_fma_f64(f, d, weft_fma_f64(f, c, -h));
-  double m = weft_fma_f64(q, -0x1.71547652b82fep+0, magic), k = m - magic;
-  double r1 = weft_fma_f64(k, -WEFT_LN2_HI_f64_, -q), r2 = weft_fma_f64(k, -WEFT_LN2_LO_f64_, lost - ql), r = r1 + r2;
-  y = r * r;
-  y = weft_fma_f64(y, weft_expm1_tail_f64_(r, y), (r1 - r) + r2); /* e^r = 1 + r + y */
-  *scale = m;
-  return h + weft_fma_f64(h, r, weft_fma_f64(h, y, hl));
+/* At r = i h, h close to 1/128 and i the integer nearest to 128 |x|, with d = |x| - r and w = 2 r d: erf|x| is
+ * erf(r) + S D and erfc|x| is erfc(r) - S D, where S = 2/sqrt(pi) e^-r^2 and D, the integral of e^(-2 r t - t^2) for t
+ * from 0 to d, is d P(w, d^2). P is Taylor's polynomial, fitted for the least error of the results; i d replaces w. */
+#define WEFT_ERF_CELL_f64_(x, last)                                                                           \
+  double a = weft_fabs_f64_(x);                                                                               \
+  a = last < a ? last : a; /* a NaN remains */                                                                \
+  double t = weft_fma_f64(a, 128.0, WEFT_MAGIC_f64_), k = t - WEFT_MAGIC_f64_;                                \
+  double d = weft_fma_f64(k, -WEFT_ERF_STEP_f64_, a), w = k * d, v = d * d;                                   \
+  uint64_t i = weft_bits_f64(t) & 1023u;
+
+/* From 6 on it is 1. err 2^-58. */
+WEFT_LANE double weft_erf_f64(double x) {
+  WEFT_ERF_CELL_f64_(x, 6.0)
+  double p = weft_fma_f64(-1.2825786440015063e-12, w, 4.96720911029226e-10);
+  double q = weft_fma_f64(1.0458430612942541e-07, w, -2.4415128870737374e-05);
+  p = weft_fma_f64(p, w, -1.5894619546327985e-07);
+  q = weft_fma_f64(q, w, 0.0039062534962127325);
+  p = weft_fma_f64(p, w, 4.069018772747826e-05);
+  q = weft_fma_f64(q, w, -0.3333333333311259);
+  p = weft_fma_f64(p, w, -0.007812508020604741);
+  q = weft_fma_f64(weft_fma_f64(-0.0012734398044022264, w, 0.09999951000077661), v, q);
+  p = weft_fma_f64(p, w, weft_fma_f64(q, v, 1.0)); /* in this order: 1 + q v is below 1, where roundings are half */
+  return weft_with_sign_f64_(weft_fma_f64(d * WEFT_ERF_SLOPE_f64_[i], p, WEFT_ERF_f64_[i]), x);
 }
 
 /* g, or where x is negative 2 - g */
@@ -80,27 +38,54 @@ WEFT_LANE double weft_erfc_side_f64_(double g, double x) {
   return weft_frombits_f64(weft_bits_f64(g) | sign) + (1.0 - weft_frombits_f64(sign | 0x3ff0000000000000ull));
 }
 
-/* Hard is what gives a result that is not normal, or near that. */
-WEFT_LANE int64_t weft_erfc_is_hard_f64(double x) { return -(int64_t)!(x <= 26.5); }
+/* Hard is what lies beyond the tables. err 2^-57. */
+#define WEFT_ERFC_LAST_f64_ 7.9921875
+WEFT_LANE int64_t weft_erfc_is_hard_f64(double x) { return -(int64_t)!(x <= WEFT_ERFC_LAST_f64_); }
 WEFT_LANE double weft_erfc_fast_f64(double x) {
-  double a = weft_fabs_f64_(x), m, g = weft_erfc_core_f64_(a > 26.5 ? 26.5 : a, WEFT_MAGIC_f64_, &m);
-  return weft_erfc_side_f64_(weft_times_two_to_f64_(g, m), x);
+  WEFT_ERF_CELL_f64_(x, WEFT_ERFC_LAST_f64_)
+  double p = weft_fma_f64(-5.200574836195129e-18, w, 2.887451597365978e-15);
+  double q = weft_fma_f64(-3.544342434664947e-10, w, 1.0597693535216156e-07);
+  double s = weft_fma_f64(8.390831833157944e-06, w, -0.001300943291226789);
+  p = weft_fma_f64(p, w, -1.293509099173891e-12);
+  q = weft_fma_f64(q, w, -2.4414110381001547e-05);
+  p = weft_fma_f64(p, w, 4.96707407375016e-10);
+  q = weft_fma_f64(q, w, 0.003906253946046129);
+  p = weft_fma_f64(p, w, -1.5894620901793472e-07);
+  q = weft_fma_f64(q, w, -0.33333333335989374);
+  p = weft_fma_f64(p, w, 4.069018771472507e-05);
+  q = weft_fma_f64(weft_fma_f64(s, w, 0.10000150180274739), v, q);
+  p = weft_fma_f64(p, w, -0.007812508020606013);
+  p = weft_fma_f64(q, v, weft_fma_f64(p, w, 1.0));
+  return weft_erfc_side_f64_(weft_fma_f64(d * WEFT_ERF_SLOPE_f64_[i], -p, WEFT_ERFC_f64_[i]), x);
+}
+
+/* From 7.98 on: e^-a^2 g (1 + z P(z)), g = 1 / (a sqrt(pi)), z = g^2, err 2^-56. What rounding took from a^2 and g goes
+ * into the argument of the exponential function, where 1 + l is e^l. */
+WEFT_LANE double weft_erfc_far_f64_(double a) {
+  double q = a * a, ql = weft_two_product_f64_(a, a, q), g = 0x1.20dd750429b6dp-1 / a, z = g * g;
+  double lost = weft_fma_f64(weft_rest_f64_(0x1.20dd750429b6dp-1, g, a), 0x1.c5bf891b4ef6bp+0, 1.3590697223380941e-17);
+  double p = weft_fma_f64(42800206.515290365, z, -2915739.426182123);
+  p = weft_fma_f64(p, z, 154817.85186527745);
+  p = weft_fma_f64(p, z, -9033.215573607617);
+  p = weft_fma_f64(p, z, 639.2401819133855);
+  p = weft_fma_f64(p, z, -58.13676163165854);
+  p = weft_fma_f64(p, z, 7.402203297048012);
+  p = weft_fma_f64(p, z, -1.5707963267941314) * z;
+  double t = weft_fma_f64(q, -0x1.71547652b82fep+0, WEFT_MAGIC_f64_ + 2046.0), k = t - (WEFT_MAGIC_f64_ + 2046.0);
+  double r = weft_fma_f64(k, -WEFT_LN2_LO_f64_, lost - ql) + weft_fma_f64(k, -WEFT_LN2_HI_f64_, -q);
+  double e = weft_expm1_core_f64_(r);
+  return weft_scale_f64_(weft_fma_f64(g, weft_fma_f64(p, e, p) + e, g), t, -q, -700.0);
 }
 WEFT_LANE double weft_erfc_f64(double x) {
-  double a = weft_fabs_f64_(x), e = a > 28.0 ? 28.0 : a, m, g = weft_erfc_core_f64_(e, WEFT_MAGIC_f64_ + 2046.0, &m);
-  double q = e * e;
-  g = weft_scale_f64_(g, m, -q, -700.0);
-  return weft_erfc_side_f64_(q > 760.0 ? 0.0 : g, x);
+  double far = weft_erfc_far_f64_(x > 28.0 ? 28.0 : x);
+  far = x > 27.5 ? 0.0 : far;
+  return x > WEFT_ERFC_LAST_f64_ ? far : weft_erfc_fast_f64(x);
 }
 
 /* x F(w) with w = -log(1 - x^2): polynomials in w - 2.5 where w <= 5, and in sqrt(w) up to 15 and beyond (pieces as in
  * Giles, Approximating the erfinv function, 2012); err 2^-54. In 1 - x^2 = (1 - |x|) (1 + |x|) nothing cancels. */
 WEFT_LANE double weft_erfinv_f64(double x) {
-  double g = weft_fabs_f64_(x), o = (1.0 - g) * (1.0 + g);
-  uint64_t bits = weft_bits_f64(o) + 0x00095f619980c433ull;
-  double k = weft_frombits_f64((bits >> 52) | 0x4330000000000000ull) - (0x1p52 + 1023.0);
-  double f = weft_frombits_f64((bits & 0x000fffffffffffffull) + 0x3fe6a09e667f3bcdull) - 1.0;
-  double w = weft_fma_f64(k, -WEFT_LN2_HI_f64_, -f) - weft_fma_f64(k, WEFT_LN2_LO_f64_, weft_log_tail_f64_(f));
+  double g = weft_fabs_f64_(x), w = -weft_log_by_table_f64_((1.0 - g) * (1.0 + g));
   double h = w - 2.5, y = h * h, v = y * y;
   double a = weft_fma_f64(-9.522218989374811e-17, v, 5.377706679571869e-13);
   a = weft_fma_f64(a, v, 9.07321889439811e-10);

@@ -5,9 +5,9 @@
  * become vectors; no integer is converted to a double or back (AVX2 cannot): adding WEFT_MAGIC_f64_ to |x| < 2^51
  * rounds it to an integer, which the low bits of the sum hold. A name with an underscore at its end is private.
  *
- * sin, cos, tan, sinh, cosh, pow, erfc, the exponentials and the logarithms come as three: weft_sin_fast_f64, free of
- * branches; weft_sin_is_hard_f64, nonzero where the fast one is not to be used; weft_sin_f64, right everywhere, with
- * the bits of the fast one wherever that serves.
+ * sin, cos, tan, sinh, cosh, asinh, acosh, pow, erfc, the exponentials and the logarithms come as three:
+ * weft_sin_fast_f64, free of branches; weft_sin_is_hard_f64, nonzero where the fast one is not to be used;
+ * weft_sin_f64, right everywhere, with the bits of the fast one wherever that serves.
  *
  * Without a fused multiply-add weft_fma_f64 rounds twice. What has to be exact uses constants with zeros at their ends
  * (Cody and Waite, Software Manual for the Elementary Functions, 1980) or weft_two_product_f64_ (Dekker 1971).
@@ -23,6 +23,14 @@
 #define WEFT_HAS_FMA_F64_ 0
 #endif
 
+/* Tables, read by index: gcc and clang make gathers of it where the machine has them. */
+#if defined(__CUDACC__) || defined(WEFT_CUDA)
+#define WEFT_TABLE __device__ static const
+#else
+#define WEFT_TABLE static const
+#endif
+#include "weft_tables_f64.h"
+
 #define WEFT_MAGIC_f64_ 0x1.8p52
 #define WEFT_SIGN_f64_ 0x8000000000000000ull
 #define WEFT_LN2_HI_f64_ 0x1.62e42feep-1 /* 32 bits: times an integer of 21 bits it is exact */
@@ -36,7 +44,7 @@ WEFT_LANE double weft_fabs_f64_(double x) { return weft_frombits_f64(weft_bits_f
 
 /* All bits where the condition holds. Compilers make branches of two ?: with one condition; of masks they do not. */
 WEFT_LANE uint64_t weft_mask_f64_(int condition) { return (uint64_t)0 - (uint64_t)(condition != 0); }
-/* The constant c where the mask holds, 0 elsewhere. */
+/* c where the mask holds, 0 elsewhere. */
 WEFT_LANE double weft_masked_f64_(uint64_t mask, double c) { return weft_frombits_f64(mask & weft_bits_f64(c)); }
 
 /* What rounding took from p = a * b. */
@@ -92,14 +100,14 @@ WEFT_LANE double weft_scale_f64_(double y, double t, double x, double small) {
 
 /* e^x = 2^k (1 + expm1(r)), where that is normal: k goes into the exponent. Below -746 it is 0, and not hard: -infinity
  * is what masks are made of. */
+WEFT_LANE uint64_t weft_exp_above_f64_(double x) { return weft_mask_f64_(!(x <= -746.0)); }
 WEFT_LANE int64_t weft_exp_is_hard_f64(double x) {
-  return -(int64_t)((!(x <= 708.0)) | ((x > -746.0) & (!(x >= -708.0))));
+  return -(int64_t)!(weft_fabs_f64_(weft_masked_f64_(weft_exp_above_f64_(x), x)) <= 708.0);
 }
 WEFT_LANE double weft_exp_fast_f64(double x) {
   double t = weft_fma_f64(x, 0x1.71547652b82fep+0, WEFT_MAGIC_f64_), k = t - WEFT_MAGIC_f64_;
   double r = weft_fma_f64(k, -WEFT_LN2_LO_f64_, weft_fma_f64(k, -WEFT_LN2_HI_f64_, x));
-  double y = weft_times_two_to_f64_(1.0 + weft_expm1_core_f64_(r), t);
-  return weft_masked_f64_(weft_mask_f64_(x >= -708.0), y);
+  return weft_masked_f64_(weft_exp_above_f64_(x), weft_times_two_to_f64_(1.0 + weft_expm1_core_f64_(r), t));
 }
 
 /* e^x for x <= 710 and NaN. What is computed below -746 does not matter. */
@@ -191,28 +199,6 @@ WEFT_LANE double weft_tanh_f64(double x) {
 
 /* ---- log ------------------------------------------------------------------------------------------- */
 
-/* log(1 + f) = f + w on sqrt(1/2) - 1 <= f <= sqrt(2) - 1; w = f^2 (-1/2 + f P(f)), err 2^-56. */
-WEFT_LANE double weft_log_tail_f64_(double f) {
-  double z = f * f, v = z * z;
-  double a = weft_fma_f64(0.06503406261084496, v, 0.06684585025043294);
-  a = weft_fma_f64(a, v, 0.09090923919996914);
-  a = weft_fma_f64(a, v, 0.14285714280094242);
-  a = weft_fma_f64(a, v, 0.3333333333333314);
-  double b = weft_fma_f64(-0.059817080505830844, v, -0.06196688289491099);
-  b = weft_fma_f64(b, v, -0.08332913699231578);
-  b = weft_fma_f64(b, v, -0.12499999691658174);
-  b = weft_fma_f64(b, v, -0.2499999999998799);
-  double c = weft_fma_f64(0.026151690403956453, v, 0.056684053330233);
-  c = weft_fma_f64(c, v, 0.07691530129218112);
-  c = weft_fma_f64(c, v, 0.11111111147644329);
-  c = weft_fma_f64(c, v, 0.2000000000006656);
-  double d = weft_fma_f64(-0.056777610664047164, v, -0.07149437773423573);
-  d = weft_fma_f64(d, v, -0.10000015198305895);
-  d = weft_fma_f64(d, v, -0.1666666666982305);
-  a = weft_fma_f64(weft_fma_f64(d, f, c), z, weft_fma_f64(b, f, a));
-  return z * weft_fma_f64(f, a, -0.5);
-}
-
 /* x = 2^k (1 + f), 1 + f in [sqrt(1/2), sqrt(2)), for finite x > 0; for others something finite. */
 #define WEFT_LOG_SPLIT_f64_(x, k, f)                                                                          \
   uint64_t scale = 0x3ff0000000000000ull + (weft_mask_f64_(x < 0x1p-1022) & 54ull << 52);                     \
@@ -227,7 +213,7 @@ WEFT_LANE double weft_log_edges_f64_(double x, double y) {
   return x <= 0.0 ? weft_frombits_f64(low) : y;
 }
 
-/* The same with a quotient: log(1 + f) = f - g with g = s (f - R), s = f / (2 + f), R = log((1 + s) / (1 - s)) / s - 2,
+/* With a quotient: log(1 + f) = f - g with g = s (f - R), s = f / (2 + f), R = log((1 + s) / (1 - s)) / s - 2,
  * err 2^-58 (Ng's form, fdlibm, 1993): *s is set, f - R returned. The division takes the time of 16 operations of the
  * multipliers, but beside them. */
 WEFT_LANE double weft_log_quotient_f64_(double f, double *s) {
@@ -267,34 +253,77 @@ WEFT_LANE double weft_log_f64(double x) {
   return weft_log_edges_f64_(x, weft_log_join_f64_(k, f));
 }
 
-/* log(1 + f) times a constant of two parts. */
-WEFT_LANE double weft_log2_join_f64_(double k, double f) {
-  double s, g = weft_log_quotient_f64_(f, &s);
-  f = weft_fma_f64(-s, g, f);
-  return weft_fma_f64(f, 0x1.71547652b82fep+0, weft_fma_f64(f, 0x1.777d0ffda0d24p-56, k));
-}
-WEFT_LANE double weft_log2_fast_f64(double x) {
-  WEFT_LOG_SPLIT_FAST_f64_(x, k, f)
-  return weft_log2_join_f64_(k, f);
-}
-WEFT_LANE double weft_log2_f64(double x) {
-  WEFT_LOG_SPLIT_f64_(x, k, f)
-  return weft_log_edges_f64_(x, weft_log2_join_f64_(k, f));
+/* For log2 and log10, where the quotient takes the most time: x = 2^n m, 0.7057 <= m < 1.4115, m in one of 64 cells of
+ * 2^46 neighbours, the i-th; 1 lies amidst the 37th. k = 64 n + i - 37. With c amidst a cell, f = m / c - 1 and T =
+ * log(c) - (i - 37) log(2) / 64, log(x) is k log(2) / 64 + T + log(1 + f), where |f| <= 2^-7 and the sum of the first
+ * two is exact. u holds all but m. */
+#define WEFT_LOG_OFFSET_f64_ 0x00096aaaaaaaaaaaull
+#define WEFT_LOG_CELL_f64_(u, k, i)                                                                           \
+  double k = weft_frombits_f64((u) >> 46 | 0x4330000000000000ull) - (0x1p52 + 64.0 * 1023.0 + 37.0);          \
+  uint64_t i = (u) >> 46 & 63u;
+
+/* For normal x > 0. */
+#define WEFT_LOG_CELLS_FAST_f64_(x, k, i, m)                                                                  \
+  uint64_t u = weft_bits_f64(x) + WEFT_LOG_OFFSET_f64_;                                                        \
+  WEFT_LOG_CELL_f64_(u, k, i)                                                                                 \
+  double m = weft_frombits_f64((u & 0x000fffffffffffffull) + (0x3ff0000000000000ull - WEFT_LOG_OFFSET_f64_));
+
+/* For finite x > 0; for others something finite. */
+#define WEFT_LOG_CELLS_WHOLE_f64_(x, k, i, m)                                                                       \
+  uint64_t scale = weft_mask_f64_(x < 0x1p-1022) & 54ull << 52;                                               \
+  uint64_t u = weft_bits_f64(x * weft_frombits_f64(0x3ff0000000000000ull + scale)) + WEFT_LOG_OFFSET_f64_;     \
+  WEFT_LOG_CELL_f64_(u - scale + (64ull << 52), more, i)                                                      \
+  double k = more - 64.0 * 64.0;                                                                              \
+  double m = weft_frombits_f64((u & 0x000fffffffffffffull) + (0x3ff0000000000000ull - WEFT_LOG_OFFSET_f64_));
+
+/* m c - 1, rounded once or nearly */
+WEFT_LANE double weft_log_part_f64_(double m, double c) {
+#if WEFT_HAS_FMA_F64_
+  return weft_fma_f64(m, c, -1.0);
+#else
+  double p = m * c;
+  return (p - 1.0) + weft_two_product_f64_(m, c, p);
+#endif
 }
 
-WEFT_LANE double weft_log10_join_f64_(double k, double f) {
-  double s, g = weft_log_quotient_f64_(f, &s);
-  f = weft_fma_f64(-s, g, f);
-  double h = weft_fma_f64(f, 0x1.bcb7b1526e50ep-2, weft_fma_f64(f, 0x1.95355baaafad3p-57, k * 0x1.34413508p-2));
-  return weft_fma_f64(k, 0x1.f79fef311f12bp-34, h);
+/* log2(1 + f) = f C + f^2 (-C/2 + f P(f)), err 2^-57, C in two parts; log10 alike. */
+WEFT_LANE double weft_log2_join_f64_(double k, double t, double f) {
+  double p = weft_fma_f64(0.20611941380729376, f, -0.2404655586877219);
+  p = weft_fma_f64(p, f, 0.2885390074172921);
+  p = weft_fma_f64(p, f, -0.36067375987641137);
+  p = weft_fma_f64(p, f, 0.4808983469629957);
+  p = weft_fma_f64(p, f, -0x1.71547652b82fep-1);
+  p = weft_fma_f64(p, f, 0x1.777d0ffda0d24p-56);
+  return weft_fma_f64(f, p, weft_fma_f64(f, 0x1.71547652b82fep+0, weft_fma_f64(k, 0x1p-6, t)));
+}
+WEFT_LANE double weft_log2_fast_f64(double x) {
+  WEFT_LOG_CELLS_FAST_f64_(x, k, i, m)
+  return weft_log2_join_f64_(k, WEFT_LOG2_f64_[i], weft_log_part_f64_(m, WEFT_LOG2_INVERSE_f64_[i]));
+}
+WEFT_LANE double weft_log2_f64(double x) {
+  WEFT_LOG_CELLS_WHOLE_f64_(x, k, i, m)
+  double y = weft_log2_join_f64_(k, WEFT_LOG2_f64_[i], weft_log_part_f64_(m, WEFT_LOG2_INVERSE_f64_[i]));
+  return weft_log_edges_f64_(x, y);
+}
+
+WEFT_LANE double weft_log10_join_f64_(double k, double t, double f) {
+  double p = weft_fma_f64(0.062048126244671986, f, -0.07238734608910175);
+  p = weft_fma_f64(p, f, 0.08685889615171688);
+  p = weft_fma_f64(p, f, -0.10857362037170791);
+  p = weft_fma_f64(p, f, 0.14476482730108634);
+  p = weft_fma_f64(p, f, -0x1.bcb7b1526e50ep-3);
+  p = weft_fma_f64(p, f, 0x1.95355baaafad3p-57);
+  double h = weft_fma_f64(f, 0x1.bcb7b1526e50ep-2, weft_fma_f64(k, 0x1.34413508p-8, t));
+  return weft_fma_f64(k, 0x1.f79fef311f12bp-40, weft_fma_f64(f, p, h));
 }
 WEFT_LANE double weft_log10_fast_f64(double x) {
-  WEFT_LOG_SPLIT_FAST_f64_(x, k, f)
-  return weft_log10_join_f64_(k, f);
+  WEFT_LOG_CELLS_FAST_f64_(x, k, i, m)
+  return weft_log10_join_f64_(k, WEFT_LOG10_f64_[i], weft_log_part_f64_(m, WEFT_LOG10_INVERSE_f64_[i]));
 }
 WEFT_LANE double weft_log10_f64(double x) {
-  WEFT_LOG_SPLIT_f64_(x, k, f)
-  return weft_log_edges_f64_(x, weft_log10_join_f64_(k, f));
+  WEFT_LOG_CELLS_WHOLE_f64_(x, k, i, m)
+  double y = weft_log10_join_f64_(k, WEFT_LOG10_f64_[i], weft_log_part_f64_(m, WEFT_LOG10_INVERSE_f64_[i]));
+  return weft_log_edges_f64_(x, y);
 }
 
 /* 1 + x = 2^k (1 + f): f = 2^-k x + (2^-k - 1) is rounded once, and is x where k = 0. */
@@ -332,10 +361,10 @@ WEFT_LANE double weft_softplus_f64(double x) {
 
 /* ---- sin, cos, tan --------------------------------------------------------------------------------- */
 
-/* Up to here the parts of pi below take an argument to its remainder with the fast text. */
+/* Up to here the parts of pi below take an argument to its remainder with the fast text; that of tan, up to 2^20. */
 #define WEFT_TRIG_LIMIT_f64_ 0x1p25
 
-/* x - k pi for k below 2^25 with at most a half at its end. With a fused multiply-add the first difference is exact;
+/* x - k pi for k of at most 25 bits. With a fused multiply-add the first difference is exact;
  * without one the parts of pi have 28 bits. */
 WEFT_LANE double weft_less_pi_f64_(double x, double k) {
 #if WEFT_HAS_FMA_F64_
@@ -345,21 +374,6 @@ WEFT_LANE double weft_less_pi_f64_(double x, double k) {
   double a = (x - k * 0x1.921fb54p+1) - k * 0x1.10b461p-29, b = k * 0x1.a62633p-57, h = a - b;
   return h + (((a - h) - b) - k * 0x1.45c06e0e68948p-85);
 #endif
-}
-
-/* x - k pi/2 as the result less *less. The second part of pi/2 has 25 bits: its product with k is exact, as is the
- * first difference. Zeros keep their sign: what is subtracted is +0. */
-WEFT_LANE double weft_less_half_pi_f64_(double x, double k, double *less) {
-#if WEFT_HAS_FMA_F64_
-  double a = weft_fma_f64(k, -0x1.921fb54442d18p+0, x), h = weft_fma_f64(k, -0x1.1a62630000000p-54, a);
-  double r = weft_fma_f64(k, -0x1.8a2e03707344ap-81, h);
-  *less = weft_fma_f64(k, 0x1.8a2e03707344ap-81, r - h) + weft_fma_f64(k, 0x1.1a62630000000p-54, h - a);
-#else
-  double a = (x - k * 0x1.921fb54p+0) - k * 0x1.10b461p-30, b = k * 0x1.a62633p-58, h = a - b;
-  double d = ((h - a) + b) + k * 0x1.45c06e0e68948p-86, r = h - d;
-  *less = (r - h) + d;
-#endif
-  return r;
 }
 
 /* sin(r) on |r| <= pi/2 (and a little more), err 2^-60. */
@@ -379,21 +393,9 @@ WEFT_LANE double weft_sin_core_f64_(double r) {
   return weft_fma_f64(c3, a, r);
 }
 
-/* r cot(r) = 1 + z P(z) on |r| <= pi/4, z = r^2, err 2^-56. The large term comes last, alone. */
-WEFT_LANE double weft_rcot_core_f64_(double z) {
-  double w = z * z;
-  double a = weft_fma_f64(-2.1039566952695724e-08, w, -2.164028489350729e-06);
-  double b = weft_fma_f64(-3.1007196757337534e-09, w, -2.2012476617775626e-07);
-  a = weft_fma_f64(a, w, -0.0002116401964292487);
-  b = weft_fma_f64(b, w, -2.1377897691150448e-05);
-  a = weft_fma_f64(a, w, -0.02222222222217313);
-  b = weft_fma_f64(b, w, -0.0021164021176797183);
-  return weft_fma_f64(weft_fma_f64(b, z, a), z, -0.33333333333333387);
-}
-
-WEFT_LANE int64_t weft_sin_is_hard_f64(double x) { return !(weft_fabs_f64_(x) <= WEFT_TRIG_LIMIT_f64_); }
+WEFT_LANE int64_t weft_sin_is_hard_f64(double x) { return -(int64_t)!(weft_fabs_f64_(x) <= WEFT_TRIG_LIMIT_f64_); }
 WEFT_LANE int64_t weft_cos_is_hard_f64(double x) { return weft_sin_is_hard_f64(x); }
-WEFT_LANE int64_t weft_tan_is_hard_f64(double x) { return weft_sin_is_hard_f64(x); }
+WEFT_LANE int64_t weft_tan_is_hard_f64(double x) { return -(int64_t)!(weft_fabs_f64_(x) <= 0x1p20); }
 
 WEFT_LANE double weft_sin_fast_f64(double x) {
   double t = weft_fma_f64(x, 0x1.45f306dc9c883p-2, WEFT_MAGIC_f64_);
@@ -409,35 +411,52 @@ WEFT_LANE double weft_cos_fast_f64(double x) {
   return weft_frombits_f64(weft_bits_f64(-y) ^ (weft_bits_f64(t) << 63));
 }
 
-/* tan(r - less + k pi/2): r / Q or -Q / r with Q = r cot r, then by its derivative 1 + tan^2. What rounding took from Q
- * is, in r, r / (Q^2 + r^2) times as much, about r times. */
-WEFT_LANE double weft_tan_of_f64_(double r, double less, uint64_t k) {
-  double z = r * r, p = weft_rcot_core_f64_(z), q = weft_fma_f64(p, z, 1.0);
-  less = weft_fma_f64(weft_fma_f64(p, z, 1.0 - q), r, less);
-  uint64_t swap = (weft_bits_f64(r) ^ weft_bits_f64(q)) & ((uint64_t)0 - (k & 1u));
-  double y = weft_frombits_f64(weft_bits_f64(r) ^ swap ^ k << 63) / weft_frombits_f64(weft_bits_f64(q) ^ swap);
-  return weft_fma_f64(less, weft_fma_f64(-y, y, -1.0), y); /* gcc takes -(a b + c) for -a b - c: another zero */
+/* tan(x) = (S + C t) / (C - S t), where x = i pi/64 + d - less, S / C is tan(i pi/64) and t = tan(d - less), tan(d) =
+ * d + d^3 P(d^2), err 2^-69. A zero keeps its sign: what is subtracted is +0. */
+WEFT_LANE double weft_tan_cell_f64_(uint64_t i, double d, double less) {
+  double z = d * d, s = WEFT_TAN_SIN_f64_[i & 63u], c = WEFT_TAN_COS_f64_[i & 63u];
+  double p = weft_fma_f64(weft_fma_f64(0.021882508386205465, z, 0.05396824737728626), z, 0.13333333333464809);
+  p = weft_fma_f64(p, z, 0.33333333333333326);
+  double e = weft_fma_f64(-(d * z), p, less), t = d - e;
+  double m = weft_fma_f64(-s, d, c), l = weft_fma_f64(-s, d, c - m);
+  return weft_fma_f64(c, t, s) / (m + weft_fma_f64(s, e, l));
 }
 
+/* k is i / 64 and i the integer nearest to 64 x / pi; x - k pi is d - less, d having all but its last bits. */
+#define WEFT_TAN_SPLIT_f64_(x)                                                                                \
+  double k = weft_fma_f64(x, 0x1.45f306dc9c883p-2, WEFT_MAGIC_f64_ * 0x1p-6);                                 \
+  uint64_t i = weft_bits_f64(k);                                                                              \
+  k = k - WEFT_MAGIC_f64_ * 0x1p-6;                                                                           \
+  WEFT_TAN_LESS_f64_(x)
+#if WEFT_HAS_FMA_F64_
+#define WEFT_TAN_LESS_f64_(x)                                                                                 \
+  double a = weft_fma_f64(k, -0x1.921fb54442d18p+1, x), d = weft_fma_f64(k, -0x1.1a62630000000p-53, a);       \
+  double less = weft_fma_f64(k, 0x1.8a2e03707344ap-80, weft_fma_f64(k, 0x1.1a62630000000p-53, d - a));
+#else
+#define WEFT_TAN_LESS_f64_(x)                                                                                 \
+  double a = (x - k * 0x1.921fb54p+1) - k * 0x1.10b461p-29, b = k * 0x1.a62633p-57, d = a - b;                \
+  double less = ((d - a) + b) + k * 0x1.45c06e0e68948p-85;
+#endif
+
 WEFT_LANE double weft_tan_fast_f64(double x) {
-  double less, t = weft_fma_f64(x, 0x1.45f306dc9c883p-1, WEFT_MAGIC_f64_);
-  double r = weft_less_half_pi_f64_(x, t - WEFT_MAGIC_f64_, &less);
-  return weft_tan_of_f64_(r, less, weft_bits_f64(t));
+  WEFT_TAN_SPLIT_f64_(x)
+  return weft_tan_cell_f64_(i, d, less);
 }
 
 /* |x| + n pi/2 as k p + r, |r| <= p/2, where p is pi (turns = 1) or pi/2 (turns = 2): returns r, what rounding took
- * from it and the last bit of k. For |x| >= 2^25 (Payne and Hanek 1983): with |x| = m 2^e, those bits of 2/pi that make
+ * from it and the last bit of k. For |x| >= 1 (Payne and Hanek 1983): with |x| = m 2^e, those bits of 2/pi that make
  * multiples of 4 are left out, and the next 192 suffice. */
 WEFT_FN double weft_far_remainder_f64_(double x, uint64_t n, int32_t turns, uint64_t *last, double *low) {
   /* 2/pi, first its integer part */
   const uint32_t bits[] = {
+      0x00000000u,
       0x00000000u, 0xa2f9836eu, 0x4e441529u, 0xfc2757d1u, 0xf534ddc0u, 0xdb629599u, 0x3c439041u, 0xfe5163abu,
       0xdebbc561u, 0xb7246e3au, 0x424dd2e0u, 0x06492eeau, 0x09d1921cu, 0xfe1deb1cu, 0xb129a73eu, 0xe88235f5u,
       0x2ebb4484u, 0xe99c7026u, 0xb45f7e41u, 0x3991d639u, 0x835339f4u, 0x9c845f8bu, 0xbdf9283bu, 0x1ff897ffu,
       0xde05980fu, 0xef2f118bu, 0x5a0a6d1fu, 0x6d367ecfu, 0x27cb09b7u, 0x4f463f66u, 0x9e5fea2du, 0x7527bac7u,
       0xebe5f17bu, 0x3d0739f7u, 0x8a5292eau, 0x6bfb5fb1u, 0x1f8d5d08u, 0x56033046u, 0xfc7b6babu};
   uint64_t u = weft_bits_f64(x), m = (u & 0x000fffffffffffffull) | 0x0010000000000000ull;
-  int32_t e = (int32_t)((u >> 52) & 0x7ffu) - 1075, first = (e + 30) >> 5, shift = (e + 30) & 31;
+  int32_t e = (int32_t)((u >> 52) & 0x7ffu) - 1075, first = (e + 62) >> 5, shift = (e + 62) & 31;
   uint32_t w[6]; /* m 2^e 2/pi mod 4, times 2^190, the last word first */
   uint64_t m0 = m & 0xffffffffu, m1 = m >> 32, carry = 0, before = 0;
   for (int32_t i = 0; i < 6; i++) {
@@ -494,11 +513,13 @@ WEFT_FN double weft_cos_f64(double x) {
   return weft_cos_is_hard_f64(x) ? weft_far_sin_f64_(x, 1) : weft_cos_fast_f64(x);
 }
 WEFT_FN double weft_tan_f64(double x) {
-  uint64_t k;
+  uint64_t n;
   double l;
   if (!weft_tan_is_hard_f64(x)) return weft_tan_fast_f64(x);
   if (!(weft_fabs_f64_(x) < WEFT_INF_f64)) return WEFT_NAN_f64;
-  double r = weft_far_remainder_f64_(x, 0, 2, &k, &l), y = weft_tan_of_f64_(r, -l, k);
+  double r = weft_far_remainder_f64_(x, 0, 2, &n, &l);
+  WEFT_TAN_SPLIT_f64_(r)
+  double y = weft_tan_cell_f64_(i + 32 * n, d, less - l);
   return x < 0.0 ? -y : y;
 }
 

@@ -47,20 +47,39 @@ WEFT_LANE double weft_atan_f64(double x) {
   return weft_with_sign_f64_(weft_head_f64_(weft_masked_f64_(big, WEFT_HALF_PI_HI_f64_), t, p), x);
 }
 
-/* t is the smaller of |y| and |x| over the larger, 1 where both are infinite and 0 where both are 0. */
-WEFT_LANE double weft_atan2_f64(double y, double x) {
-  double a = weft_fabs_f64_(y), b = weft_fabs_f64_(x);
-  double n = a > b ? b : a, d = a > b ? a : b, t = n / d;
-  uint64_t steep = weft_mask_f64_(a > b), left = (uint64_t)0 - (weft_bits_f64(x) >> 63);
-  t = n == d ? weft_masked_f64_(weft_mask_f64_(n > 0.0), 1.0) : t;
-  uint64_t quarter = steep & weft_bits_f64(WEFT_HALF_PI_HI_f64_);
-  uint64_t quarter_low = steep & weft_bits_f64(WEFT_HALF_PI_LO_f64_);
-  uint64_t half = ~steep & left & weft_bits_f64(2 * WEFT_HALF_PI_HI_f64_);
-  uint64_t half_low = ~steep & left & weft_bits_f64(2 * WEFT_HALF_PI_LO_f64_);
+/* t is the smaller of |y| and |x| over the larger: atan(t), pi/2 - atan(t), or these taken from pi. Masks come from
+ * bits: compilers make blends of comparisons, three operations at 256 bits. */
+WEFT_LANE double weft_atan2_of_f64_(double t, double y, double x) {
+  uint64_t more = (weft_bits_f64(x) & ~WEFT_SIGN_f64_) - (weft_bits_f64(y) & ~WEFT_SIGN_f64_);
+  uint64_t steep = (uint64_t)0 - (more >> 63), left = (uint64_t)0 - (weft_bits_f64(x) >> 63);
+  uint64_t half = left & ~steep;
+  double base = weft_frombits_f64((steep & weft_bits_f64(WEFT_HALF_PI_HI_f64_)) |
+                                  (half & weft_bits_f64(2 * WEFT_HALF_PI_HI_f64_)));
+  double low = weft_frombits_f64((steep & weft_bits_f64(WEFT_HALF_PI_LO_f64_)) |
+                                 (half & weft_bits_f64(2 * WEFT_HALF_PI_LO_f64_)));
   double z = t * t;
   t = weft_frombits_f64(weft_bits_f64(t) ^ ((steep ^ left) & WEFT_SIGN_f64_));
-  double p = weft_fma_f64(t * z, weft_atan_tail_f64_(z), weft_frombits_f64(quarter_low | half_low));
-  return weft_with_sign_f64_(weft_head_f64_(weft_frombits_f64(quarter | half), t, p), y);
+  return weft_with_sign_f64_(base + (t + weft_fma_f64(t * z, weft_atan_tail_f64_(z), low)), y);
+}
+
+/* n over d, the smaller and the larger of |y| and |x|; a NaN in either is one in n or d. */
+#define WEFT_ATAN2_SPLIT_f64_(y, x)                                                                           \
+  double a = weft_fabs_f64_(y), b = weft_fabs_f64_(x), d = a > b ? a : b;                                     \
+  double n = weft_frombits_f64(weft_bits_f64(a) ^ weft_bits_f64(b) ^ weft_bits_f64(d)), t = n / d;
+
+/* Hard is what has no quotient. */
+WEFT_LANE int64_t weft_atan2_is_hard_f64(double y, double x) {
+  WEFT_ATAN2_SPLIT_f64_(y, x)
+  return -(int64_t)(t != t);
+}
+WEFT_LANE double weft_atan2_fast_f64(double y, double x) {
+  WEFT_ATAN2_SPLIT_f64_(y, x)
+  return weft_atan2_of_f64_(t, y, x);
+}
+WEFT_LANE double weft_atan2_f64(double y, double x) {
+  WEFT_ATAN2_SPLIT_f64_(y, x)
+  t = n == d ? weft_masked_f64_(weft_mask_f64_(n > 0.0), 1.0) : t; /* 1 where both are infinite, 0 where both are 0 */
+  return weft_atan2_of_f64_(t, y, x);
 }
 
 /* asin(s) = s + s^3 P(s^2) on |s| <= 1/2, z = s^2, err 2^-58: returns s^3 P. */
@@ -157,38 +176,75 @@ WEFT_LANE double weft_cosh_f64(double x) {
 
 /* ---- asinh, acosh, atanh --------------------------------------------------------------------------- */
 
-/* log(one + u + l) + more ln 2, one 1 or 0, l the last bits of u; one + u in [2^-20, 2^1000]. */
-WEFT_LANE double weft_log_of_two_f64_(double one, double u, double l, double more) {
-  uint64_t b = weft_bits_f64(one + u) + 0x00095f619980c433ull;
-  double k = weft_frombits_f64((b >> 52) | 0x4330000000000000ull) - (0x1p52 + 1023.0) + more;
-  double s = weft_frombits_f64(0x7fe0000000000000ull - (b & 0x7ff0000000000000ull));
-  double f = weft_fma_f64(u, s, weft_fma_f64(one, s, -1.0)), t = l * s;
-  t = t * weft_fma_f64(f, f - 1.0, 1.0); /* l / (1 + f) */
-  double w = weft_fma_f64(k, WEFT_LN2_LO_f64_, weft_log_tail_f64_(f) + t);
-  return weft_head_f64_(k * WEFT_LN2_HI_f64_, f, w);
+/* sqrt(w) for normal w or 0, within an ulp, and *half = 1 / (2 sqrt(w)) but for 2^-37: first 1 / sqrt(w) from the bits,
+ * which are near a logarithm: e = 1 - w y^2 is at most 0.07. Then y (1 - e)^(-1/2) by a polynomial, err 2^-19, and by
+ * its series. This is no slower than the processor's root, and nothing waits for its divider. */
+WEFT_LANE double weft_root_f64_(double w, double *half) {
+  double y = weft_frombits_f64(0x5fe6eb50c7b537a9ull - (weft_bits_f64(w) >> 1)), e = weft_fma_f64(-(w * y), y, 1.0);
+  double p = weft_fma_f64(weft_fma_f64(0.3128491878686781, e, 0.37607478426949875), e, 0.500000290710816);
+  y = weft_fma_f64(y * e, p, y);
+  double s = w * y, h = y * 0.5;
+  e = weft_fma_f64(-s, y, 1.0);
+  *half = weft_fma_f64(h * 0.5, e, h);
+  return weft_fma_f64(s * e, weft_fma_f64(e, 0.375, 0.5), s);
 }
 
-/* log(1 + u), u = |x| + x^2 / (1 + sqrt(1 + x^2)). Above 2^60 that is log(2 |x|), taken from 2^-64 |x|. */
+/* k log(2) / 64 + T + log(1 + f) + l as in weft_log2_fast_f64; f has err 2^-57. */
+WEFT_LANE double weft_log_join_cell_f64_(double k, double t, double f, double l) {
+  double z = f * f;
+  double even = weft_fma_f64(0.14287109053919433, z, 0.19999999947286118);
+  double odd = weft_fma_f64(-0.1666780240261665, z, -0.24999999976028928);
+  even = weft_fma_f64(even, z, 0.3333333333333388);
+  odd = weft_fma_f64(odd, z, -0.5);
+  l = weft_fma_f64(k, WEFT_LN2_LO_f64_ / 64.0, l);
+  return (weft_fma_f64(k, WEFT_LN2_HI_f64_ / 64.0, t) + f) + weft_fma_f64(z, weft_fma_f64(even, f, odd), l);
+}
+
+/* log(x) for normal x > 0, beside roots and divisions. */
+WEFT_LANE double weft_log_by_table_f64_(double x) {
+  WEFT_LOG_CELLS_FAST_f64_(x, k, i, m)
+  return weft_log_join_cell_f64_(k, WEFT_LOG_f64_[i], weft_log_part_f64_(m, WEFT_LOG_INVERSE_f64_[i]), 0.0);
+}
+
+/* log(1 + u + l), l the last bits of u. f is 2^-n / c times u and times 1 less 1, rounded once; the latter is 0 where n
+ * is and c is 1. */
+WEFT_LANE double weft_log_of_two_f64_(double u, double l) {
+  uint64_t b = weft_bits_f64(1.0 + u) + WEFT_LOG_OFFSET_f64_;
+  WEFT_LOG_CELL_f64_(b, k, i)
+  double c = WEFT_LOG_INVERSE_f64_[i] * weft_frombits_f64(0x7fe0000000000000ull - (b & 0x7ff0000000000000ull));
+  return weft_log_join_cell_f64_(k, WEFT_LOG_f64_[i], weft_fma_f64(u, c, c - 1.0), l * c);
+}
+
+/* log(2 a) for a > 2^400, taken from 2^-64 a. */
+WEFT_LANE double weft_log_far_f64_(double a) {
+  uint64_t b = weft_bits_f64(a * 0x1p-64) + WEFT_LOG_OFFSET_f64_;
+  WEFT_LOG_CELL_f64_(b, k, i)
+  double c = WEFT_LOG_INVERSE_f64_[i] * weft_frombits_f64(0x7fe0000000000000ull - (b & 0x7ff0000000000000ull));
+  double y = weft_log_join_cell_f64_(k + 64.0 * 65.0, WEFT_LOG_f64_[i], weft_fma_f64(a * 0x1p-64, c, -1.0), 0.0);
+  return a < WEFT_INF_f64 ? y : a;
+}
+
+/* log(1 + u), u = |x| + sqrt(1 + x^2) - 1, the root with what rounding took from it and from 1 + x^2. */
+WEFT_LANE int64_t weft_asinh_is_hard_f64(double x) { return -(int64_t)!(weft_fabs_f64_(x) <= 0x1p400); }
+WEFT_LANE double weft_asinh_fast_f64(double x) {
+  double a = weft_fabs_f64_(x), q = a * a, w = q + 1.0, h, s = weft_root_f64_(w, &h);
+  double g = weft_fma_f64(weft_rest_f64_(w, s, s) + (q - (w - 1.0)), h, s - 1.0), u = a + g;
+  return weft_with_sign_f64_(weft_log_of_two_f64_(u, (a - u) + g), x);
+}
 WEFT_LANE double weft_asinh_f64(double x) {
-  double a = weft_fabs_f64_(x);
-  uint64_t far = weft_mask_f64_(a > 0x1p60), one = 0x3ff0000000000000ull;
-  double v = a * weft_frombits_f64(one - (far & 64ull << 52)), b = weft_frombits_f64(~far & weft_bits_f64(a));
-  double q = b * b, g = q / (1.0 + WEFT_LIBM(sqrt)(1.0 + q)), u = v + g;
-  double y = weft_log_of_two_f64_(weft_frombits_f64(~far & one), u, (v - u) + g, weft_masked_f64_(far, 65.0));
-  return weft_with_sign_f64_(a < WEFT_INF_f64 ? y : a, x);
+  double a = weft_fabs_f64_(x), y = weft_with_sign_f64_(weft_log_far_f64_(a), x);
+  return a > 0x1p400 ? y : weft_asinh_fast_f64(x);
 }
 
-/* log(1 + u), u = t + sqrt(t (t + 2)) with t = x - 1; far out as asinh. */
+/* log(1 + u), u = t + sqrt(t (t + 2)) with t = x - 1. */
+WEFT_LANE int64_t weft_acosh_is_hard_f64(double x) { return -(int64_t)!((x >= 1.0) & (x <= 0x1p400)); }
+WEFT_LANE double weft_acosh_fast_f64(double x) {
+  double t = x - 1.0, w = weft_fma_f64(t, t, t + t), h, q = weft_root_f64_(w, &h), u = q + t;
+  return weft_log_of_two_f64_(u, weft_fma_f64(weft_rest_f64_(w, q, q), h, (q - u) + t));
+}
 WEFT_LANE double weft_acosh_f64(double x) {
-  uint64_t far = weft_mask_f64_(x > 0x1p60), one = 0x3ff0000000000000ull;
-  double v = x * weft_frombits_f64(one - (far & 64ull << 52));
-  double b = weft_frombits_f64((~far & weft_bits_f64(x)) | (far & one));
-  double t = b - 1.0, tl = (b - t) - 1.0, p = b * b, w = p - 1.0, wl = ((p - w) - 1.0) + weft_two_product_f64_(b, b, p);
-  double q = WEFT_LIBM(sqrt)(w), ql = (weft_rest_f64_(w, q, q) + wl) * (0.5 / (q + 0x1p-500));
-  double u = q + t, l = ((q - u) + t) + (ql + tl);
-  u = weft_frombits_f64(weft_bits_f64(u) | (far & weft_bits_f64(v))); /* far out u is 0 */
-  double y = weft_log_of_two_f64_(weft_frombits_f64(~far & one), u, l, weft_masked_f64_(far, 65.0));
-  y = x < WEFT_INF_f64 ? y : x;
+  double y = weft_log_far_f64_(x);
+  y = x > 0x1p400 ? y : weft_acosh_fast_f64(x);
   return x < 1.0 ? WEFT_NAN_f64 : y;
 }
 

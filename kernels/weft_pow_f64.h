@@ -10,7 +10,7 @@
  * t^3 / 3 need a second double. */
 WEFT_LANE double weft_pow_exponent_f64_(double x, double more, double y, double *low) {
   uint64_t u = weft_bits_f64(x) + 0x00095f619980c433ull;
-  double k = weft_frombits_f64((u >> 52) | 0x4330000000000000ull) - (0x1p52 + 1023.0) + more;
+  double k = weft_frombits_f64((u >> 52) | 0x4330000000000000ull) - (0x1p52 + 1023.0 - more);
   double m = weft_frombits_f64((u & 0x000fffffffffffffull) + 0x3fe6a09e667f3bcdull);
   double f = m - 1.0, d = m + 1.0, dl = m - (d - 1.0), t = f / d;
   double rest = weft_fma_f64(-t, dl, weft_rest_f64_(f, t, d));
@@ -36,22 +36,21 @@ WEFT_LANE double weft_pow_exponent_f64_(double x, double more, double y, double 
   double g = s * 0x1.71547652b82fep+1, gl = weft_two_product_f64_(s, 0x1.71547652b82fep+1, g);
   gl = gl + weft_fma_f64(sl, 0x1.71547652b82fep+1, s * 0x1.777d0ffda0d24p-55);
   double c = k + g;
-  gl = gl + ((k - c) + g); /* up to 2^-13 */
-  double h = c + gl, hl = (c - h) + gl, e = y * h;
-  *low = weft_fma_f64(y, hl, weft_two_product_f64_(y, h, e));
+  gl = gl + ((k - c) + g); /* up to 2^-12 c, so that *low is up to 0.2 for results in range */
+  double e = y * c;
+  *low = weft_fma_f64(y, gl, weft_two_product_f64_(y, c, e));
   return e;
 }
 
 /* Hard: x not positive and normal; a result that is not normal, or near that; y infinite or NaN. */
 WEFT_LANE int64_t weft_pow_is_hard_f64(double x, double y) {
-  double l, e = weft_pow_exponent_f64_(x, 0.0, y, &l);
-  uint64_t easy = weft_mask_f64_(weft_fabs_f64_(e + l) < 1020.0); /* also l may be NaN: Dekker's products overflow */
-  easy &= weft_mask_f64_(x >= 0x1p-1022) & weft_mask_f64_(x < WEFT_INF_f64);
-  return (int64_t)~easy;
+  double l, e = weft_pow_exponent_f64_(x, 0.0, y, &l); /* also l may be NaN: Dekker's products overflow */
+  return weft_log_is_hard_f64(x) | -(int64_t)!(weft_fabs_f64_(e + l) < 1020.0);
 }
 
 WEFT_LANE double weft_pow_fast_f64(double x, double y) {
-  double l, e = weft_pow_exponent_f64_(x, 0.0, y, &l), t = e + WEFT_MAGIC_f64_, r = (e - (t - WEFT_MAGIC_f64_)) + l;
+  double l, e = weft_pow_exponent_f64_(x, 0.0, y, &l), t = (e + l) + WEFT_MAGIC_f64_;
+  double r = (e - (t - WEFT_MAGIC_f64_)) + l;
   double p = weft_fma_f64(r, weft_exp2_poly_f64_(r), 1.0);
   return weft_frombits_f64(weft_bits_f64(p) + (weft_bits_f64(t) << 52));
 }
@@ -68,10 +67,13 @@ WEFT_FN double weft_pow_slow_f64_(double x, double y) {
   } else {
     double c = y > 0x1p64 ? 0x1p64 : y < -0x1p64 ? -0x1p64 : y; /* farther out nothing changes */
     double e = a < 0x1p-1022 ? weft_pow_exponent_f64_(a * 0x1p54, -54.0, c, &l) : weft_pow_exponent_f64_(a, 0.0, c, &l);
-    l = e > 1024.0 || e < -1080.0 ? 0.0 : l;
-    e = e > 1024.0 ? 1024.0 : e < -1080.0 ? -1080.0 : e;
-    double t = e + (WEFT_MAGIC_f64_ + 2046.0), f = (e - (t - (WEFT_MAGIC_f64_ + 2046.0))) + l;
-    r = weft_scale_f64_(weft_fma_f64(f, weft_exp2_poly_f64_(f), 1.0), t, e, -1020.0);
+    double sum = e + l;
+    if (sum > 1024.0 || sum < -1080.0) {
+      sum = e = sum > 0.0 ? 1024.0 : -1080.0;
+      l = 0.0;
+    }
+    double t = sum + (WEFT_MAGIC_f64_ + 2046.0), f = (e - (t - (WEFT_MAGIC_f64_ + 2046.0))) + l;
+    r = weft_scale_f64_(weft_fma_f64(f, weft_exp2_poly_f64_(f), 1.0), t, sum, -1020.0);
     if (x < 0.0 && !whole) return WEFT_NAN_f64;
   }
   return (weft_bits_f64(x) & WEFT_SIGN_f64_) && odd ? -r : r;

@@ -25,7 +25,10 @@ UNARY = [
 ]  # fmt: skip
 BINARY = ["pow", "atan2"]
 # those of a fast and a complete form
-HARD = ["exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sinh", "cosh", "erfc", "sin", "cos", "tan", "pow"]
+HARD = [
+    "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sinh", "cosh", "asinh", "acosh", "erfc", "sin", "cos",
+    "tan", "pow", "atan2",
+]  # fmt: skip
 BOUND = {"sigmoid": 4, "softplus": 4, "erfinv": 4}
 NAN, INF, TINY, MOST = math.nan, math.inf, 5e-324, sys.float_info.max
 
@@ -282,6 +285,7 @@ def samples(rng, n=6000):
             near,
             turns,
             [0, -0.0, INF, -INF, NAN, TINY, -TINY, MOST],
+            np.repeat([0, -0.0, INF, -INF, NAN], n // 50),
         ]
     )
 
