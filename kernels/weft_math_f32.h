@@ -5,8 +5,9 @@
  * values are float and int32_t (pow: double), so lanes keep one width. No function of the C library is called but
  * those that are one instruction (fabs, sqrt, rint).
  *
- * sin, cos, tan, log, log2, log10, log1p, exp2 and erfc are three functions each: weft_sin_fast_f32 is right where
- * weft_sin_is_hard_f32 is 0; weft_sin_f32 is right everywhere, and has the bits of the fast one where that serves.
+ * sin, cos, tan, sinh, cosh, log, log2, log10, log1p, exp2, erfc, cbrt and pow are three functions each:
+ * weft_sin_fast_f32 is right where weft_sin_is_hard_f32 is 0; weft_sin_f32 is right everywhere, and has the bits of the
+ * fast one where that serves.
  * Only the complete sin, cos and tan have branches. Hard for a logarithm is what is 0, below 0,
  * denormal, infinite or NaN.
  *
@@ -148,16 +149,14 @@ WEFT_LANE float weft_sigmoid_f32(float x) {
   return (x < 0 ? z : 1.0f) / (1.0f + z);
 }
 
-/* With a = n log 2 + r both follow from C = cosh r and S = sinh r, which are the even and the odd part of exp(r):
- * sinh a = C sinh(n log 2) + S cosh(n log 2), cosh a likewise; the hyperbolic functions of n log 2 are sums of
- * powers of two. For n = 0 sinh a = S exactly. Here c = C - 1 and s = S; e and f are 2^n / 4 and 2^-n / 4, as n
- * may be 129. */
-typedef struct { float c, s, e, f; } weft_hyperbolic_f32_;
-WEFT_LANE weft_hyperbolic_f32_ weft_sinhcosh_f32_(float a) {
-  const float magic = WEFT_MAGIC_F32_ + 125.0f;
+/* With x = n log 2 + r both follow from C = cosh r and S = sinh r, which are the even and the odd part of exp(r):
+ * sinh x = C sinh(n log 2) + S cosh(n log 2), cosh x likewise; the hyperbolic functions of n log 2 are sums of
+ * powers of two. For n = 0 sinh x = S exactly. Here c = C - 1 and s = S; t - magic is n. */
+typedef struct { float c, s, t; } weft_hyperbolic_f32_;
+WEFT_LANE weft_hyperbolic_f32_ weft_sinhcosh_f32_(float x, float magic) {
   weft_hyperbolic_f32_ h;
-  float t = weft_fma_f32(a, WEFT_LOG2E_F32_, magic), n = t - magic;
-  float r = weft_fma_f32(n, -WEFT_LN2_HI_F32_, a);
+  h.t = weft_fma_f32(x, WEFT_LOG2E_F32_, magic);
+  float n = h.t - magic, r = weft_fma_f32(n, -WEFT_LN2_HI_F32_, x);
   r = weft_fma_f32(n, -WEFT_LN2_LO_F32_, r);
   float z = r * r;
   float p = 0.000199740811f; /* [0, log(2)/2], 2^-34 */
@@ -168,21 +167,45 @@ WEFT_LANE weft_hyperbolic_f32_ weft_sinhcosh_f32_(float a) {
   q = weft_fma_f32(q, z, 0.0416664593f);
   q = weft_fma_f32(q, z, 0.5f);
   h.c = q * z;
-  int32_t up = (int32_t)(weft_bits_f32(t) << 23), down = 0x7d000000 - up;
-  h.e = weft_frombits_f32((uint32_t)up);
-  h.f = weft_frombits_f32((uint32_t)(down > 0 ? down : 0));
   return h;
 }
+/* e and f are 2^n and 2^-n times what makes the powers of two floats. */
+WEFT_LANE float weft_sinh_join_f32_(weft_hyperbolic_f32_ h, float e, float f) {
+  float d = e - f;
+  return d + weft_fma_f32(h.s, e + f, h.c * d);
+}
+WEFT_LANE float weft_cosh_join_f32_(weft_hyperbolic_f32_ h, float e, float f) {
+  return e + weft_fma_f32(h.s, e - f, weft_fma_f32(h.c, e + f, f));
+}
+/* hard: 2^n times 2^-1 is no float */
+WEFT_LANE int32_t weft_sinh_is_hard_f32(float x) {
+  return -((int32_t)weft_bits_f32(weft_magnitude_f32_(x)) > 0x42ae0000); /* 87 */
+}
+WEFT_LANE int32_t weft_cosh_is_hard_f32(float x) { return weft_sinh_is_hard_f32(x); }
+WEFT_LANE float weft_sinh_fast_f32(float x) {
+  weft_hyperbolic_f32_ h = weft_sinhcosh_f32_(x, WEFT_MAGIC_F32_ + 126.0f);
+  uint32_t up = weft_bits_f32(h.t) << 23;
+  float y = weft_sinh_join_f32_(h, weft_frombits_f32(up), weft_frombits_f32(0x7e000000u - up));
+  return weft_signed_f32_(y, x); /* a zero's */
+}
+WEFT_LANE float weft_cosh_fast_f32(float x) {
+  weft_hyperbolic_f32_ h = weft_sinhcosh_f32_(weft_magnitude_f32_(x), WEFT_MAGIC_F32_ + 126.0f);
+  uint32_t up = weft_bits_f32(h.t) << 23;
+  return weft_cosh_join_f32_(h, weft_frombits_f32(up), weft_frombits_f32(0x7e000000u - up));
+}
+/* half of the result, as n may be 129; 2^-n / 4, or 0 where it is next to nothing */
 WEFT_LANE float weft_sinh_f32(float x) {
   float a = weft_magnitude_f32_(x);
-  weft_hyperbolic_f32_ h = weft_sinhcosh_f32_(weft_at_most_f32_(a, 89.5f));
-  float d = h.e - h.f, y = 2.0f * (d + weft_fma_f32(h.s, h.e + h.f, h.c * d));
-  return weft_bits_f32(a) - 0x39800000u > 0x46000000u ? x : weft_signed_f32_(y, x); /* below 2^-12, and NaN */
+  weft_hyperbolic_f32_ h = weft_sinhcosh_f32_(weft_at_most_f32_(a, 89.5f), WEFT_MAGIC_F32_ + 125.0f);
+  int32_t up = (int32_t)(weft_bits_f32(h.t) << 23), down = 0x7d000000 - up;
+  float y = weft_sinh_join_f32_(h, weft_frombits_f32((uint32_t)up), weft_frombits_f32((uint32_t)(down > 0 ? down : 0)));
+  return weft_bits_f32(a) - 0x39800000u > 0x46000000u ? x : weft_signed_f32_(2.0f * y, x); /* below 2^-12, and NaN */
 }
 WEFT_LANE float weft_cosh_f32(float x) {
   float a = weft_magnitude_f32_(x);
-  weft_hyperbolic_f32_ h = weft_sinhcosh_f32_(a > 89.5f ? 89.5f : a);
-  return 2.0f * (h.e + weft_fma_f32(h.s, h.e - h.f, weft_fma_f32(h.c, h.e + h.f, h.f)));
+  weft_hyperbolic_f32_ h = weft_sinhcosh_f32_(a > 89.5f ? 89.5f : a, WEFT_MAGIC_F32_ + 125.0f);
+  int32_t up = (int32_t)(weft_bits_f32(h.t) << 23), down = 0x7d000000 - up;
+  return 2.0f * weft_cosh_join_f32_(h, weft_frombits_f32((uint32_t)up), weft_frombits_f32((uint32_t)(down > 0 ? down : 0)));
 }
 
 /* ---- logarithms ------------------------------------------------------------------------------------- */
@@ -359,13 +382,10 @@ WEFT_LANE float weft_atanh_f32(float x) {
 
 /* ---- powers ----------------------------------------------------------------------------------------- */
 
-/* exp2(y log2 x) with the logarithm and the product in double: their error is far below what float shows. */
-WEFT_LANE float weft_pow_f32(float x, float y) {
-  float a = weft_magnitude_f32_(x), d, e, f = weft_log_split_f32_(weft_normal_f32_(a, &d), &e);
-  e = a < WEFT_INF_f32 ? e + d : a;
-  e = a == 0 ? -WEFT_INF_f32 : e;
+/* y (e + log2(1 + f)) in double: the error is far below what float shows. */
+WEFT_LANE double weft_pow_exponent_f32_(float f, double e, float y) {
   double g = (double)f, p = -0.06971018863691035; /* log2(1 + f) / f: [sqrt(1/2) - 1, sqrt(2) - 1], 2^-38 */
-  p = weft_fma_f64(p, g, 0.13249551735235826);
+  p = weft_fma_f64(p, g, 0.13249551735232826);
   p = weft_fma_f64(p, g, -0.13463647003326334);
   p = weft_fma_f64(p, g, 0.1302803657831248);
   p = weft_fma_f64(p, g, -0.14249797780366558);
@@ -378,10 +398,33 @@ WEFT_LANE float weft_pow_f32(float x, float y) {
   p = weft_fma_f64(p, g, 0.48089834880822446);
   p = weft_fma_f64(p, g, -0.72134752032750826);
   p = weft_fma_f64(p, g, 1.4426950408865649);
-  double t = weft_fma_f64(p, g, (double)e) * (double)y;
-  double n = (t + 6755399441055744.0) - 6755399441055744.0; /* 1.5 * 2^52: n is rint(t) */
-  float r = (float)(t - n), tf = (float)t;
-  float m = weft_scale_f32_(weft_exp2_poly_f32_(r), (float)n + (WEFT_MAGIC_F32_ + 254.0f));
+  return weft_fma_f64(p, g, e) * (double)y;
+}
+/* 2^(t - n) for n, t rounded to a whole number */
+WEFT_LANE float weft_pow_rest_f32_(double t, float n) { return weft_exp2_poly_f32_((float)(t - (double)n)); }
+/* The exponent of a positive normal x; anything for another. */
+WEFT_LANE double weft_pow_normal_f32_(float x, float y) {
+  uint32_t u = weft_bits_f32(x), k = u - 0x3f3504f3u; /* sqrt(1/2) */
+  float f = weft_frombits_f32(u - (k & 0xff800000u)) - 1.0f;
+  return weft_pow_exponent_f32_(f, (double)((int32_t)k >> 23), y);
+}
+/* hard: a base that no logarithm takes as it is, a result near the ends of the range, a NaN */
+WEFT_LANE int32_t weft_pow_is_hard_f32(float x, float y) {
+  float t = weft_magnitude_f32_((float)weft_pow_normal_f32_(x, y));
+  return weft_log_is_hard_f32(x) | -((int32_t)weft_bits_f32(t) > 0x42fa0000); /* 125 */
+}
+WEFT_LANE float weft_pow_fast_f32(float x, float y) {
+  double t = weft_pow_normal_f32_(x, y);
+  float m = (float)t + (WEFT_MAGIC_F32_ + 127.0f);
+  return weft_pow_rest_f32_(t, m - (WEFT_MAGIC_F32_ + 127.0f)) * weft_frombits_f32(weft_bits_f32(m) << 23);
+}
+WEFT_LANE float weft_pow_f32(float x, float y) {
+  float a = weft_magnitude_f32_(x), d, e, f = weft_log_split_f32_(weft_normal_f32_(a, &d), &e);
+  e = a < WEFT_INF_f32 ? e + d : a;
+  e = a == 0 ? -WEFT_INF_f32 : e;
+  double t = weft_pow_exponent_f32_(f, (double)e, y);
+  float tf = (float)t, n = (tf + (WEFT_MAGIC_F32_ + 127.0f)) - (WEFT_MAGIC_F32_ + 127.0f);
+  float m = weft_scale_f32_(weft_pow_rest_f32_(t, n), n + (WEFT_MAGIC_F32_ + 254.0f));
   m = tf > 129.0f ? WEFT_INF_f32 : m;
   m = tf < -151.0f ? 0.0f : m;
   m = ((a == 1.0f) | (y == 0)) ? 1.0f : m;
@@ -391,27 +434,25 @@ WEFT_LANE float weft_pow_f32(float x, float y) {
   return ((x < 0) & (a < WEFT_INF_f32) & !whole) ? WEFT_NAN_f32 : m;
 }
 
-/* |x| = 2^(3k) M, M between 1/2 and 4: z, a polynomial times 1, 2^(1/3) or 2^(-1/3), is M^(-1/3) to 2^-14.7, M z^2 the
- * cube root to 2^-13.7, and a step of Newton with the residual M - y^3 gives the rest. */
+/* A third of the bits of a, taken from a constant, are those of a^(-1/3) to a thirtieth (as Lomont, Fast inverse square
+ * root, 2003, has it for the root); a polynomial in what is missing makes it 2^-14, a z^2 the cube root, and a step of
+ * Newton with the residual a - y^3 gives the rest. */
+WEFT_LANE float weft_cbrt_core_f32_(float a) {
+  float bits = weft_fma_f32((float)(int32_t)weft_bits_f32(a), -0.333333343f, 1419907072.0f);
+  float z = weft_frombits_f32((uint32_t)(int32_t)bits), h = weft_fma_f32(-(a * z), z * z, 1.0f);
+  z = weft_fma_f32(z * h, weft_fma_f32(h, 0.222994646f, 0.334695155f), z); /* |h| < 0.104, 2^-14.3 */
+  float z2 = z * z, y = a * z2, d = weft_fma_f32(-(y * y), y, a);
+  return weft_fma_f32(d * z2, 0.333333343f, y);
+}
+/* hard: below 2^-100, where the residual may be denormal; zero, infinity, NaN */
+WEFT_LANE int32_t weft_cbrt_is_hard_f32(float x) {
+  return -(int32_t)(weft_bits_f32(weft_magnitude_f32_(x)) - 0x0d800000u >= 0x72000000u);
+}
+WEFT_LANE float weft_cbrt_fast_f32(float x) { return weft_signed_f32_(weft_cbrt_core_f32_(weft_magnitude_f32_(x)), x); }
 WEFT_LANE float weft_cbrt_f32(float x) {
   float a = weft_magnitude_f32_(x);
-  int tiny = a < 1.17549435e-38f;
-  uint32_t u = weft_bits_f32(a * (tiny ? 16777216.0f : 1.0f));
-  /* e / 3 rounded, for an exponent e from -127 to 127 */
-  float e = (float)((int32_t)(u >> 23) - 127), t = weft_fma_f32(e, 0.333333343f, WEFT_MAGIC_F32_);
-  float j = weft_fma_f32(t - WEFT_MAGIC_F32_, -3.0f, e);
-  uint32_t k = weft_bits_f32(t) << 23;
-  float m = weft_frombits_f32((u & 0x007fffffu) | 0x3f800000u), big = weft_frombits_f32(u - k - (k + k));
-  float z = 0.0285908245f; /* m^(-1/3): [1, 2], 2^-14.7 */
-  z = weft_fma_f32(z, m, -0.221236557f);
-  z = weft_fma_f32(z, m, 0.695479572f);
-  z = weft_fma_f32(z, m, -1.17287707f);
-  z = weft_fma_f32(z, m, 1.67000556f);
-  z *= weft_fma_f32(weft_fma_f32(j, 0.0268107727f, -0.233110249f), j, 1.0f); /* 2^(-j/3) */
-  float z2 = z * z, y = big * z2;
-  float d = weft_fma_f32(-(y * y), y, big);
-  y = weft_fma_f32(d * z2, 0.333333343f, y);
-  y = weft_frombits_f32(weft_bits_f32(y) + (k - (tiny ? 0x04000000u : 0u)));
+  int tiny = a < 7.88860905e-31f; /* 2^-100 */
+  float y = weft_cbrt_core_f32_(a * (tiny ? 4.72236648e+21f : 1.0f)) * (tiny ? 5.96046448e-08f : 1.0f); /* 2^72, 2^-24 */
   y = weft_bits_f32(a) - 1u >= 0x7f7fffffu ? a : y; /* zero, infinity, NaN */
   return weft_signed_f32_(y, x);
 }
@@ -427,22 +468,19 @@ WEFT_LANE float weft_erf_poly_f32_(float z) {
   p = weft_fma_f32(p, z, -0.376124889f);
   return weft_fma_f32(p, z, 0.128379151f);
 }
-/* Up to 0.93 by that, above 1 - exp(-P(x)) */
+/* Up to 0.93 by that, above 1 - 2^-P(x) */
 WEFT_LANE float weft_erf_f32(float x) {
   const float magic = WEFT_MAGIC_F32_ + 127.0f;
   float a = weft_magnitude_f32_(x), p = weft_fma_f32(weft_erf_poly_f32_(a * a), a, a);
-  float b = weft_at_most_f32_(a, 3.95f), q = -0.000194787252f; /* [0.93, 3.95], 2^-29 */
-  q = weft_fma_f32(q, b, 0.00303187198f);
-  q = weft_fma_f32(q, b, -0.0221814681f);
-  q = weft_fma_f32(q, b, 0.103836887f);
-  q = weft_fma_f32(q, b, 0.637290597f);
-  q = weft_fma_f32(q, b, 1.12761104f);
-  q = weft_fma_f32(q, b, 0.000211363149f);
-  float t = weft_fma_f32(q, -WEFT_LOG2E_F32_, magic), n = t - magic;
-  float r = weft_fma_f32(n, -WEFT_LN2_HI_F32_, -q);
-  r = weft_fma_f32(n, -WEFT_LN2_LO_F32_, r);
-  float s = weft_frombits_f32(weft_bits_f32(t) << 23);
-  q = (1.0f - s) - s * weft_exp_poly_f32_(r);
+  float b = weft_at_most_f32_(a, 3.95f), q = -0.000280987646f; /* [0.93, 3.95], 2^-29 */
+  q = weft_fma_f32(q, b, 0.00437385589f);
+  q = weft_fma_f32(q, b, -0.032000538f);
+  q = weft_fma_f32(q, b, 0.149804249f);
+  q = weft_fma_f32(q, b, 0.919416428f);
+  q = weft_fma_f32(q, b, 1.62679875f);
+  q = weft_fma_f32(q, b, 0.000304932561f);
+  float t = magic - q, s = weft_frombits_f32(weft_bits_f32(t) << 23);
+  q = weft_fma_f32(weft_exp2_poly_f32_((magic - t) - q), -s, 1.0f);
   return weft_signed_f32_(a >= 0.93f ? q : p, x); /* p for a NaN */
 }
 
