@@ -484,52 +484,59 @@ WEFT_LANE float weft_erf_f32(float x) {
   return weft_signed_f32_(a >= 0.93f ? q : p, x); /* p for a NaN */
 }
 
-/* exp(-a^2) H(t) / (a + 9/4) for 0 <= a <= 10.1 with t = (a - 9/4) / (a + 9/4) = 1 - (9/2) / (a + 9/4) (a form of
- * Schonfelder, Chebyshev expansions for the error and related functions, 1978), without 2^n; *scale - magic is n. What
- * rounding lost in a^2, t (by -H' / H, nearly 0.7) and 1 / (a + 9/4) goes into the argument of exp, where 1 + l is
- * exp(l) for such small l. */
+/* erfc(a) = d 2^(P - a^2 / log 2) for 0 <= a <= 10.1, with d = 1 / (a + 9/4) and a polynomial P in d (after a form of
+ * Schonfelder, Chebyshev expansions for the error and related functions, 1978), without 2^n; *scale - magic is n.
+ * What rounding lost in a^2 goes into the exponent, and so does what it lost in d, times the slope of P and log d
+ * together, which is nearly a line. P allows for what the float WEFT_LOG2E_F32_ is not. */
 WEFT_LANE float weft_erfc_core_f32_(float a, float magic, float *scale) {
-  float high = a * a, sum = a + 2.25f, d = 1.0f / sum, lost = -d * (a - (sum - 2.25f)), p = d * 4.5f, t = 1.0f - p;
+  float high = a * a, sum = a + 2.25f, d = 1.0f / sum, left = a - (sum - 2.25f), t = d - 0.210111767f;
 #if WEFT_FUSED_F32_
-  float low = weft_fma_f32(a, a, -high);
-  lost += weft_fma_f32(-d, sum, 1.0f);
-  float more_p = weft_fma_f32(d, 4.5f, -p);
+  float low = weft_fma_f32(a, a, -high), lost = weft_fma_f32(-d, left, weft_fma_f32(-d, sum, 1.0f));
 #else
   float dh = weft_frombits_f32(weft_bits_f32(d) & 0xfffff000u), dl = d - dh;
   float sh = weft_frombits_f32(weft_bits_f32(sum) & 0xfffff000u), sl = sum - sh;
-  lost += ((1.0f - dh * sh) - (dh * sl + dl * sh)) - dl * sl;
-  float more_p = (d * 4.0f - p) + d * 0.5f;
+  float lost = (((1.0f - dh * sh) - (dh * sl + dl * sh)) - dl * sl) - d * left;
   float head = weft_frombits_f32(weft_bits_f32(a) & 0xfffff000u), tail = a - head;
   float low = ((head * head - high) + 2.0f * head * tail) + tail * tail;
 #endif
-  lost = weft_fma_f32(weft_fma_f32(p, lost, more_p), 0.7f, lost);
-  float q = 0.000165640435f; /* [0, 10.1], 2^-26.1 */
-  q = weft_fma_f32(q, t, 6.76883137e-05f);
-  q = weft_fma_f32(q, t, -0.00154995814f);
-  q = weft_fma_f32(q, t, -0.000780633476f);
-  q = weft_fma_f32(q, t, 0.011633859f);
-  q = weft_fma_f32(q, t, -0.0036145011f);
-  q = weft_fma_f32(q, t, -0.101207629f);
-  q = weft_fma_f32(q, t, 0.371517569f);
-  float b = weft_fma_f32(q, t, -0.751959085f), h = weft_fma_f32(b, t, 1.03989267f), g = h * d;
-  q = weft_fma_f32(q, t, -0.751959085f - b); /* what rounding b and h lost */
-  float more = d * weft_fma_f32(q, t, weft_fma_f32(b, t, 1.03989267f - h));
+  float m = weft_fma_f32(high, -WEFT_LOG2E_F32_, t * 4.625f) + magic, n = m - magic;
+  float q = 380.47641f; /* P = t (4.625 + q), t = d - 0.21: [0, 10.1], 2^-26 */
+  q = weft_fma_f32(q, t, -263.662964f);
+  q = weft_fma_f32(q, t, -28.8830872f);
+  q = weft_fma_f32(q, t, 56.1112556f);
+  q = weft_fma_f32(q, t, 7.26493979f);
+  q = weft_fma_f32(q, t, -11.9238281f);
+  q = weft_fma_f32(q, t, -4.03412056f);
+  q = weft_fma_f32(q, t, 2.95621395f);
+  q = weft_fma_f32(q, t, -0.000204050506f);
 #if WEFT_FUSED_F32_
-  more += weft_fma_f32(h, d, -g);
+  float r = weft_fma_f32(high, -WEFT_LOG2E_F32_, -n);
+#else
+  float r = ((-high - n * WEFT_LN2_HI_F32_) - n * 3.19554383e-05f) * WEFT_LOG2E_F32_;
 #endif
-  float m = weft_fma_f32(high, -WEFT_LOG2E_F32_, magic), n = m - magic;
-  float r = weft_fma_f32(n, -WEFT_LN2_HI_F32_, -high) + weft_fma_f32(n, -WEFT_LN2_LO_F32_, lost - low);
+  r = weft_fma_f32(q, t, weft_fma_f32(t, 4.625f, r));
+  r = weft_fma_f32(low, -WEFT_LOG2E_F32_, r);
+  r = weft_fma_f32(lost, weft_fma_f32(d, 5.26f, 1.31f), r);
   *scale = m;
-  return g + weft_fma_f32(g, r, weft_fma_f32(g, r * r * weft_exp_tail_f32_(r), more));
+  float p = 0.000154628637f; /* (2^r - 1) / r, as in weft_exp2_poly_f32_ */
+  p = weft_fma_f32(p, r, 0.00133909856f);
+  p = weft_fma_f32(p, r, 0.00961806253f);
+  p = weft_fma_f32(p, r, 0.0555035956f);
+  p = weft_fma_f32(p, r, 0.240226507f);
+  p = weft_fma_f32(p, r, 0.693147182f);
+  return weft_fma_f32(d * r, p, d);
 }
 /* g, or 2 - g where x is negative */
 WEFT_LANE float weft_erfc_side_f32_(float g, float x) {
-  uint32_t sign = weft_bits_f32(x) & 0x80000000u;
-  return weft_frombits_f32(weft_bits_f32(g) | sign) + (1.0f - weft_frombits_f32(sign | 0x3f800000u));
+  float two = weft_frombits_f32((weft_bits_f32(x) >> 1) & 0x40000000u);
+  return weft_magnitude_f32_(two - g);
 }
-WEFT_LANE int32_t weft_erfc_is_hard_f32(float x) { return !(x <= 9.0f); } /* a denormal result, or nearly */
+/* hard: a denormal result, or nearly, or nearly 2; NaN */
+WEFT_LANE int32_t weft_erfc_is_hard_f32(float x) {
+  return -((int32_t)weft_bits_f32(weft_magnitude_f32_(x)) > 0x41100000); /* 9 */
+}
 WEFT_LANE float weft_erfc_fast_f32(float x) {
-  float m, g = weft_erfc_core_f32_(weft_at_most_f32_(weft_magnitude_f32_(x), 9.0f), WEFT_MAGIC_F32_, &m);
+  float m, g = weft_erfc_core_f32_(weft_magnitude_f32_(x), WEFT_MAGIC_F32_, &m);
   return weft_erfc_side_f32_(weft_frombits_f32(weft_bits_f32(g) + (weft_bits_f32(m) << 23)), x);
 }
 WEFT_LANE float weft_erfc_f32(float x) {
