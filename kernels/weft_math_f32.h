@@ -92,7 +92,9 @@ WEFT_LANE float weft_exp2_poly_f32_(float r) {
   p = weft_fma_f32(p, r, 0.693147182f);
   return weft_fma_f32(p, r, 1.0f);
 }
-WEFT_LANE int32_t weft_exp2_is_hard_f32(float x) { return weft_magnitude_f32_(x) > 125.0f; }
+WEFT_LANE int32_t weft_exp2_is_hard_f32(float x) {
+  return -((int32_t)weft_bits_f32(weft_magnitude_f32_(x)) > 0x42fa0000); /* 125 */
+}
 WEFT_LANE float weft_exp2_fast_f32(float x) {
   float t = x + (WEFT_MAGIC_F32_ + 127.0f), r = x - (t - (WEFT_MAGIC_F32_ + 127.0f));
   return weft_exp2_poly_f32_(r) * weft_frombits_f32(weft_bits_f32(t) << 23);
@@ -126,21 +128,26 @@ WEFT_LANE float weft_expm1_f32(float x) {
   return weft_magnitude_f32_(x) < 2.9802322e-08f ? x : y; /* 2^-25: also denormals and -0 */
 }
 
-/* Up to 0.55 a polynomial, above 1 - 2 / (exp(2a) + 1), where errors of exp count half and less */
+/* Up to 0.7 a polynomial, above 1 - 2 / (exp(2a) + 1), where errors of exp count half and less: for it a shorter polynomial
+ * of 2^r serves, to 2^-23.3. */
 WEFT_LANE float weft_tanh_f32(float x) {
   const float magic = WEFT_MAGIC_F32_ + 127.0f;
   float a = weft_magnitude_f32_(x), z = a * a;
-  float p = -0.0062428494f; /* [0, 0.55], 2^-29 */
-  p = weft_fma_f32(p, z, 0.021050714f);
-  p = weft_fma_f32(p, z, -0.0538475476f);
-  p = weft_fma_f32(p, z, 0.133325443f);
-  p = weft_fma_f32(p, z, -0.333333164f);
+  float p = -0.00514045823f; /* [0, 0.7], 2^-26 */
+  p = weft_fma_f32(p, z, 0.0200943332f);
+  p = weft_fma_f32(p, z, -0.0535599627f);
+  p = weft_fma_f32(p, z, 0.133291319f);
+  p = weft_fma_f32(p, z, -0.333331913f);
   p = weft_fma_f32(a * z, p, a);
   float d = weft_at_most_f32_(a, 10.0f);
   float t = weft_fma_f32(d, 2.0f * WEFT_LOG2E_F32_, magic), r = weft_fma_f32(d, 2.0f * WEFT_LOG2E_F32_, magic - t);
-  float s = weft_frombits_f32(weft_bits_f32(t) << 23);
-  float q = 1.0f - 2.0f / weft_fma_f32(weft_exp2_poly_f32_(r), s, 1.0f);
-  return weft_signed_f32_(a >= 0.55f ? q : p, x); /* p for a NaN */
+  float s = weft_frombits_f32(weft_bits_f32(t) << 23), e = 0.00134136213f;
+  e = weft_fma_f32(e, r, 0.00967165735f);
+  e = weft_fma_f32(e, r, 0.055502817f);
+  e = weft_fma_f32(e, r, 0.240222394f);
+  e = weft_fma_f32(e, r, 0.693147242f);
+  float q = 1.0f - 2.0f / weft_fma_f32(weft_fma_f32(e, r, 1.0f), s, 1.0f);
+  return weft_signed_f32_(a >= 0.7f ? q : p, x); /* p for a NaN */
 }
 
 WEFT_LANE float weft_sigmoid_f32(float x) {
@@ -242,9 +249,7 @@ WEFT_LANE float weft_log_special_f32_(float x, float y) {
   y = x < WEFT_INF_f32 ? y : x;
   return x <= 0 ? below : y;
 }
-WEFT_LANE int32_t weft_log_is_hard_f32(float x) { return weft_bits_f32(x) - 0x00800000u >= 0x7f000000u; }
-WEFT_LANE int32_t weft_log2_is_hard_f32(float x) { return weft_log_is_hard_f32(x); }
-WEFT_LANE int32_t weft_log10_is_hard_f32(float x) { return weft_log_is_hard_f32(x); }
+WEFT_LANE int32_t weft_log_is_hard_f32(float x) { return -(int32_t)(weft_bits_f32(x) - 0x00800000u >= 0x7f000000u); }
 
 /* One float serves for log 2: it lies within 2^-28 of it. */
 #define WEFT_LN2_F32_ 0.693147182f
@@ -257,48 +262,60 @@ WEFT_LANE float weft_log_f32(float x) {
   return weft_log_special_f32_(x, weft_fma_f32(e + d, WEFT_LN2_F32_, weft_log_poly_f32_(f)));
 }
 
-/* e + log2(1 + f): [sqrt(1/2) - 1, sqrt(2) - 1], 2^-25.1 */
+/* The fast log2 and log10 take 2^(2 - e) and f = 2^(2 - e) x - 4, so that infinity and NaN come out as they are.
+ * *e is 2^23 times e; hard is what is below 2^-124, or negative. */
+WEFT_LANE float weft_log_ratio_f32_(float x, int32_t *e) {
+  *e = (int32_t)((weft_bits_f32(x) - 0x3f3504f3u) & 0xff800000u); /* sqrt(1/2) */
+  return weft_fma_f32(x, weft_frombits_f32(0x40800000u - (uint32_t)*e), -4.0f);
+}
+WEFT_LANE int32_t weft_log2_is_hard_f32(float x) { return -((int32_t)weft_bits_f32(x) < 0x01800000); }
+WEFT_LANE int32_t weft_log10_is_hard_f32(float x) { return weft_log2_is_hard_f32(x); }
+
+/* e + log2(1 + f/4): [sqrt(1/2) - 1, sqrt(2) - 1], 2^-25.1 */
 WEFT_LANE float weft_log2_join_f32_(float e, float f) {
-  float p = 0.125784263f;
-  p = weft_fma_f32(p, f, -0.206773013f);
-  p = weft_fma_f32(p, f, 0.215494812f);
-  p = weft_fma_f32(p, f, -0.239017203f);
-  p = weft_fma_f32(p, f, 0.287952363f);
-  p = weft_fma_f32(p, f, -0.360700488f);
-  p = weft_fma_f32(p, f, 0.48090899f);
-  p = weft_fma_f32(p, f, -0.721347392f);
-  p = weft_fma_f32(p, f, WEFT_LOG2E_F32_);
+  float p = 4.79828884e-07f;
+  p = weft_fma_f32(p, f, -3.15510579e-06f);
+  p = weft_fma_f32(p, f, 1.31527595e-05f);
+  p = weft_fma_f32(p, f, -5.83538094e-05f);
+  p = weft_fma_f32(p, f, 0.00028120348f);
+  p = weft_fma_f32(p, f, -0.00140898628f);
+  p = weft_fma_f32(p, f, 0.00751420297f);
+  p = weft_fma_f32(p, f, -0.045084212f);
+  p = weft_fma_f32(p, f, 0.360673755f);
   return weft_fma_f32(p, f, e);
 }
 WEFT_LANE float weft_log2_fast_f32(float x) {
-  float e, f = weft_log_split_f32_(x, &e);
-  return weft_log2_join_f32_(e, f);
+  int32_t e;
+  float f = weft_log_ratio_f32_(x, &e);
+  return weft_log2_join_f32_((float)(e >> 23), f);
 }
 WEFT_LANE float weft_log2_f32(float x) {
   float d, e, f = weft_log_split_f32_(weft_normal_f32_(x, &d), &e);
-  return weft_log_special_f32_(x, weft_log2_join_f32_(e + d, f));
+  return weft_log_special_f32_(x, weft_log2_join_f32_(e + d, 4.0f * f));
 }
 
-/* e log10(2) + log10(1 + f), the latter in the same manner: 2^-24.4; log10(2) in two parts, the first times e exact */
+/* e log10(2) + log10(1 + f/4), the latter in the same manner: 2^-24.4; log10(2) in two parts, the first times e exact.
+ * e here is 2^23 times as large, and so are the parts smaller. */
 WEFT_LANE float weft_log10_join_f32_(float e, float f) {
-  float p = 0.0357985683f;
-  p = weft_fma_f32(p, f, -0.0625459626f);
-  p = weft_fma_f32(p, f, 0.0657481775f);
-  p = weft_fma_f32(p, f, -0.0719540194f);
-  p = weft_fma_f32(p, f, 0.086595431f);
-  p = weft_fma_f32(p, f, -0.108579777f);
-  p = weft_fma_f32(p, f, 0.144770607f);
-  p = weft_fma_f32(p, f, -0.217147231f);
-  p = weft_fma_f32(p, f, 0.434294462f);
-  return weft_fma_f32(e, 0.301025391f, weft_fma_f32(f, p, e * 4.60503907e-06f));
+  float p = 1.36560701e-07f;
+  p = weft_fma_f32(p, f, -9.54375651e-07f);
+  p = weft_fma_f32(p, f, 4.01295028e-06f);
+  p = weft_fma_f32(p, f, -1.75668993e-05f);
+  p = weft_fma_f32(p, f, 8.45658506e-05f);
+  p = weft_fma_f32(p, f, -0.000424139755f);
+  p = weft_fma_f32(p, f, 0.00226204074f);
+  p = weft_fma_f32(p, f, -0.0135717019f);
+  p = weft_fma_f32(p, f, 0.108573616f);
+  return weft_fma_f32(e, 3.5885023e-08f, weft_fma_f32(f, p, e * 5.48963435e-13f));
 }
 WEFT_LANE float weft_log10_fast_f32(float x) {
-  float e, f = weft_log_split_f32_(x, &e);
-  return weft_log10_join_f32_(e, f);
+  int32_t e;
+  float f = weft_log_ratio_f32_(x, &e);
+  return weft_log10_join_f32_((float)e, f);
 }
 WEFT_LANE float weft_log10_f32(float x) {
   float d, e, f = weft_log_split_f32_(weft_normal_f32_(x, &d), &e);
-  return weft_log_special_f32_(x, weft_log10_join_f32_(e + d, f));
+  return weft_log_special_f32_(x, weft_log10_join_f32_(8388608.0f * (e + d), 4.0f * f));
 }
 
 /* 1 + x = 2^e (1 + f) for finite x > -1. f = 2^-e x + (2^-e - 1) rounds once, not at all for e = 0. e may be 128, so
@@ -314,7 +331,7 @@ WEFT_LANE float weft_log1p_core_f32_(float x, float more) {
   float e, s, f = weft_log1p_split_f32_(x, &e, &s);
   return weft_fma_f32(e + more, WEFT_LN2_F32_, weft_log_poly_f32_(f));
 }
-WEFT_LANE int32_t weft_log1p_is_hard_f32(float x) { return !((x > -1.0f) & (x < 8.5070592e+37f)); }
+WEFT_LANE int32_t weft_log1p_is_hard_f32(float x) { return -!((x > -1.0f) & (x < 8.5070592e+37f)); }
 WEFT_LANE float weft_log1p_fast_f32(float x) {
   uint32_t k = weft_bits_f32(1.0f + x) - 0x3f3504f3u;
   float s = weft_frombits_f32(0x3f800000u - (k & 0xff800000u)), f = weft_fma_f32(x, s, s - 1.0f);
