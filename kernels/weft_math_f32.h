@@ -128,8 +128,8 @@ WEFT_LANE float weft_expm1_f32(float x) {
   return weft_magnitude_f32_(x) < 2.9802322e-08f ? x : y; /* 2^-25: also denormals and -0 */
 }
 
-/* Up to 0.7 a polynomial, above 1 - 2 / (exp(2a) + 1), where errors of exp count half and less: for it a shorter polynomial
- * of 2^r serves, to 2^-23.3. */
+/* Up to 0.7 a polynomial, above 1 - 2 / (exp(2a) + 1), where errors of exp count half and less: a shorter polynomial of 2^r
+ * serves, to 2^-23.3. */
 WEFT_LANE float weft_tanh_f32(float x) {
   const float magic = WEFT_MAGIC_F32_ + 127.0f;
   float a = weft_magnitude_f32_(x), z = a * a;
@@ -205,14 +205,16 @@ WEFT_LANE float weft_sinh_f32(float x) {
   float a = weft_magnitude_f32_(x);
   weft_hyperbolic_f32_ h = weft_sinhcosh_f32_(weft_at_most_f32_(a, 89.5f), WEFT_MAGIC_F32_ + 125.0f);
   int32_t up = (int32_t)(weft_bits_f32(h.t) << 23), down = 0x7d000000 - up;
-  float y = weft_sinh_join_f32_(h, weft_frombits_f32((uint32_t)up), weft_frombits_f32((uint32_t)(down > 0 ? down : 0)));
-  return weft_bits_f32(a) - 0x39800000u > 0x46000000u ? x : weft_signed_f32_(2.0f * y, x); /* below 2^-12, and NaN */
+  float f = weft_frombits_f32((uint32_t)(down > 0 ? down : 0));
+  float y = 2.0f * weft_sinh_join_f32_(h, weft_frombits_f32((uint32_t)up), f);
+  return weft_bits_f32(a) - 0x39800000u > 0x46000000u ? x : weft_signed_f32_(y, x); /* below 2^-12, and NaN */
 }
 WEFT_LANE float weft_cosh_f32(float x) {
   float a = weft_magnitude_f32_(x);
   weft_hyperbolic_f32_ h = weft_sinhcosh_f32_(a > 89.5f ? 89.5f : a, WEFT_MAGIC_F32_ + 125.0f);
   int32_t up = (int32_t)(weft_bits_f32(h.t) << 23), down = 0x7d000000 - up;
-  return 2.0f * weft_cosh_join_f32_(h, weft_frombits_f32((uint32_t)up), weft_frombits_f32((uint32_t)(down > 0 ? down : 0)));
+  float f = weft_frombits_f32((uint32_t)(down > 0 ? down : 0));
+  return 2.0f * weft_cosh_join_f32_(h, weft_frombits_f32((uint32_t)up), f);
 }
 
 /* ---- logarithms ------------------------------------------------------------------------------------- */
@@ -402,7 +404,7 @@ WEFT_LANE float weft_atanh_f32(float x) {
 /* y (e + log2(1 + f)) in double: the error is far below what float shows. */
 WEFT_LANE double weft_pow_exponent_f32_(float f, double e, float y) {
   double g = (double)f, p = -0.06971018863691035; /* log2(1 + f) / f: [sqrt(1/2) - 1, sqrt(2) - 1], 2^-38 */
-  p = weft_fma_f64(p, g, 0.13249551735232826);
+  p = weft_fma_f64(p, g, 0.13249551735235826);
   p = weft_fma_f64(p, g, -0.13463647003326334);
   p = weft_fma_f64(p, g, 0.1302803657831248);
   p = weft_fma_f64(p, g, -0.14249797780366558);
@@ -457,7 +459,7 @@ WEFT_LANE float weft_pow_f32(float x, float y) {
 WEFT_LANE float weft_cbrt_core_f32_(float a) {
   float bits = weft_fma_f32((float)(int32_t)weft_bits_f32(a), -0.333333343f, 1419907072.0f);
   float z = weft_frombits_f32((uint32_t)(int32_t)bits), h = weft_fma_f32(-(a * z), z * z, 1.0f);
-  z = weft_fma_f32(z * h, weft_fma_f32(h, 0.222994646f, 0.334695155f), z); /* |h| < 0.104, 2^-14.3 */
+  z = weft_fma_f32(z * h, weft_fma_f32(h, 0.222996086f, 0.33469528f), z); /* |h| < 0.104, 2^-14.3 */
   float z2 = z * z, y = a * z2, d = weft_fma_f32(-(y * y), y, a);
   return weft_fma_f32(d * z2, 0.333333343f, y);
 }
@@ -468,8 +470,8 @@ WEFT_LANE int32_t weft_cbrt_is_hard_f32(float x) {
 WEFT_LANE float weft_cbrt_fast_f32(float x) { return weft_signed_f32_(weft_cbrt_core_f32_(weft_magnitude_f32_(x)), x); }
 WEFT_LANE float weft_cbrt_f32(float x) {
   float a = weft_magnitude_f32_(x);
-  int tiny = a < 7.88860905e-31f; /* 2^-100 */
-  float y = weft_cbrt_core_f32_(a * (tiny ? 4.72236648e+21f : 1.0f)) * (tiny ? 5.96046448e-08f : 1.0f); /* 2^72, 2^-24 */
+  int tiny = a < 7.88860905e-31f; /* 2^-100; 2^72 and 2^-24 bring it up and back */
+  float y = weft_cbrt_core_f32_(a * (tiny ? 4.72236648e+21f : 1.0f)) * (tiny ? 5.96046448e-08f : 1.0f);
   y = weft_bits_f32(a) - 1u >= 0x7f7fffffu ? a : y; /* zero, infinity, NaN */
   return weft_signed_f32_(y, x);
 }
@@ -517,15 +519,16 @@ WEFT_LANE float weft_erfc_core_f32_(float a, float magic, float *scale) {
   float low = ((head * head - high) + 2.0f * head * tail) + tail * tail;
 #endif
   float m = weft_fma_f32(high, -WEFT_LOG2E_F32_, t * 4.625f) + magic, n = m - magic;
-  float q = 380.47641f; /* P = t (4.625 + q), t = d - 0.21: [0, 10.1], 2^-26 */
-  q = weft_fma_f32(q, t, -263.662964f);
-  q = weft_fma_f32(q, t, -28.8830872f);
-  q = weft_fma_f32(q, t, 56.1112556f);
-  q = weft_fma_f32(q, t, 7.26493979f);
-  q = weft_fma_f32(q, t, -11.9238281f);
-  q = weft_fma_f32(q, t, -4.03412056f);
-  q = weft_fma_f32(q, t, 2.95621395f);
-  q = weft_fma_f32(q, t, -0.000204050506f);
+  /* P = t (4.625 + q), t = d - 0.21: [0, 10.1], 2^-26; its even and its odd terms are two shorter chains. */
+  float u = t * t, q = 380.47641f, o = -263.662964f;
+  q = weft_fma_f32(q, u, -28.8830872f);
+  o = weft_fma_f32(o, u, 56.1112556f);
+  q = weft_fma_f32(q, u, 7.26493979f);
+  o = weft_fma_f32(o, u, -11.9238281f);
+  q = weft_fma_f32(q, u, -4.03412056f);
+  o = weft_fma_f32(o, u, 2.95621395f);
+  q = weft_fma_f32(q, u, -0.000204050506f);
+  q = weft_fma_f32(o, t, q);
 #if WEFT_FUSED_F32_
   float r = weft_fma_f32(high, -WEFT_LOG2E_F32_, -n);
 #else

@@ -5,9 +5,10 @@
 
 /* ---- trigonometric functions ------------------------------------------------------------------------ */
 
-/* x - n pi/2 = r - *lost, with twice these constants x - n pi: parts of pi/2 are subtracted one by one. The first product
- * (without a fused multiply-add, where parts have 11 bits, the first three products) and the difference it leaves are
- * exact; so is the last product but one, as n has at most 12 bits where *lost is asked for. No -0 becomes +0 on the way. */
+/* x - n pi/2 = r - *lost, with twice these constants x - n pi: parts of pi/2 are subtracted one by one. The first
+ * product (without a fused multiply-add, where parts have 11 bits, the first three products) and the difference it
+ * leaves are exact; so is the last product but one, as n has at most 12 bits where *lost is asked for. No -0 becomes +0
+ * on the way. */
 #if WEFT_FUSED_F32_
 #define WEFT_SIN_LIMIT_F32_ 65536.0f
 #define WEFT_TAN_LIMIT_F32_ 6000.0f
@@ -41,8 +42,8 @@ WEFT_LANE float weft_minus_quarters_f32_(float n, float x, float *lost) {
 #endif
 #define WEFT_1_PI_F32_ 0.318309873f
 
-/* sin(r + k pi), r between -pi/2 and pi/2: 2^-27, by a polynomial in r^2 - 5/4 whose sum at 0 is a positive float next to
- * nothing: r + r times it is r where r is small. */
+/* sin(r + k pi), r between -pi/2 and pi/2: 2^-27, by a polynomial in r^2 - 5/4, so that the largest r^2 is rounded less;
+ * at r = 0 it comes to a positive float next to nothing, so that r + r times it is r there, -0 too. */
 WEFT_LANE float weft_sin_poly_f32_(float r, uint32_t k) {
   float v = weft_fma_f32(r, r, -1.25f), p = 2.60102843e-06f;
   p = weft_fma_f32(p, v, -0.000185064186f);
@@ -51,9 +52,9 @@ WEFT_LANE float weft_sin_poly_f32_(float r, uint32_t k) {
   p = weft_fma_f32(p, v, -0.195693374f);
   return weft_frombits_f32(weft_bits_f32(weft_fma_f32(p, r, r)) ^ k << 31);
 }
-/* tan(r - lost + k pi/2), r between -pi/4 and pi/4: r / Q, where Q is r / tan r, a polynomial in r^2 - 431/1024 (2^-27, at 0 just 1), or for
- * an odd k the other way round. What was lost goes into its argument: the bits make some -2.1 / r, times the slope of Q,
- * which is near -1/3, most of the right correction, times Q, for both. */
+/* tan(r - lost + k pi/2), r between -pi/4 and pi/4: r / Q, where Q is r / tan r, a polynomial in r^2 - 431/1024 (2^-27, at
+ * 0 just 1), or for an odd k the other way round. What was lost goes into its argument: the bits make some -2.1 / r; times
+ * the slope of Q, which is near -1/3, that is most of the right correction, times Q, for both. */
 WEFT_LANE float weft_tan_quotient_f32_(float r, float lost, uint32_t k) {
   float v = weft_fma_f32(lost, weft_frombits_f32(0xff7fffffu - weft_bits_f32(r)), weft_fma_f32(r, r, -0.420898438f));
   float q = -0.000249612262f;
@@ -89,8 +90,8 @@ WEFT_LANE int32_t weft_tan_is_hard_f32(float x) {
   return -((int32_t)weft_bits_f32(weft_magnitude_f32_(x)) > (int32_t)weft_bits_f32(WEFT_TAN_LIMIT_F32_));
 }
 
-/* |x| / (2 pi), its fraction in units of 2^-64, for finite |x| >= 4096: the 24 bits of x times those 96 bits of 1/pi that
- * count (Payne and Hanek, Radian reduction for trigonometric functions, 1983). */
+/* |x| / (2 pi), its fraction in units of 2^-64, for finite |x| >= 4096: the 24 bits of x times those 96 bits of 1/pi
+ * that count (Payne and Hanek, Radian reduction for trigonometric functions, 1983). */
 WEFT_FN uint64_t weft_turns_f32_(float x) {
   /* 1/pi in words of 32 bits, after a word of the integer part */
   const uint32_t inverse[8] = {0u,          0x517cc1b7u, 0x27220a94u, 0xfe13abe8u,
@@ -104,8 +105,8 @@ WEFT_FN uint64_t weft_turns_f32_(float x) {
   uint64_t middle = m * w[1] + (m * w[2] >> 32);
   return ((m * w[0] + (middle >> 32)) << 32) | (middle & 0xffffffffu);
 }
-/* What is left of v, in units of 2^-64 of a turn, beyond the nearest of `parts` (a power of two) marks, as an angle; the
- * mark's number in *k. */
+/* What is left of v, in units of 2^-64 of a turn, beyond the nearest of `parts` (a power of two) marks, as an angle;
+ * the mark's number in *k. */
 WEFT_FN double weft_beyond_f32_(uint64_t v, uint32_t parts, uint32_t *k) {
   uint64_t most = ~(uint64_t)0 / parts, half = most / 2 + 1;
   *k = (uint32_t)((v + half) / (most + 1));
@@ -142,8 +143,8 @@ WEFT_LANE float weft_asin_poly_f32_(float z) {
   p = weft_fma_f32(p, z, 0.0749530941f);
   return weft_fma_f32(p, z, 0.166667521f);
 }
-/* For a = |x| above 1/2 asin a = pi/2 - 2 asin(sqrt((1 - a) / 2)): *z is the lesser of a^2 and (1 - a) / 2, the argument
- * squared, or negative; the result has all bits set above 1/2. */
+/* For a = |x| above 1/2 asin a = pi/2 - 2 asin(sqrt((1 - a) / 2)): *z is the lesser of a^2 and (1 - a) / 2, the
+ * argument squared, or negative; the result has all bits set above 1/2. */
 WEFT_LANE uint32_t weft_asin_split_f32_(float a, float *z) {
   int32_t below = (int32_t)weft_bits_f32(a * a), above = (int32_t)weft_bits_f32(weft_fma_f32(a, -0.5f, 0.5f));
   *z = weft_frombits_f32((uint32_t)(above < below ? above : below));
