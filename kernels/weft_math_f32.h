@@ -128,8 +128,8 @@ WEFT_LANE float weft_expm1_f32(float x) {
   return weft_magnitude_f32_(x) < 2.9802322e-08f ? x : y; /* 2^-25: also denormals and -0 */
 }
 
-/* Up to 0.7 a polynomial, above 1 - 2 / (exp(2a) + 1), where errors of exp count half and less: a shorter polynomial of 2^r
- * serves, to 2^-23.3. */
+/* Up to 0.7 a polynomial, above 1 - 2 / (exp(2a) + 1), where errors of exp count half and less: a shorter polynomial of
+ * 2^r serves, to 2^-23.3. */
 WEFT_LANE float weft_tanh_f32(float x) {
   const float magic = WEFT_MAGIC_F32_ + 127.0f;
   float a = weft_magnitude_f32_(x), z = a * a;

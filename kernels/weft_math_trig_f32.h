@@ -42,8 +42,8 @@ WEFT_LANE float weft_minus_quarters_f32_(float n, float x, float *lost) {
 #endif
 #define WEFT_1_PI_F32_ 0.318309873f
 
-/* sin(r + k pi), r between -pi/2 and pi/2: 2^-27, by a polynomial in r^2 - 5/4, so that the largest r^2 is rounded less;
- * at r = 0 it comes to a positive float next to nothing, so that r + r times it is r there, -0 too. */
+/* sin(r + k pi), r between -pi/2 and pi/2: 2^-27, by a polynomial in r^2 - 5/4, so that the largest r^2 is rounded
+ * less; at r = 0 it comes to a positive float next to nothing, so that r + r times it is r there, -0 too. */
 WEFT_LANE float weft_sin_poly_f32_(float r, uint32_t k) {
   float v = weft_fma_f32(r, r, -1.25f), p = 2.60102843e-06f;
   p = weft_fma_f32(p, v, -0.000185064186f);
@@ -52,9 +52,9 @@ WEFT_LANE float weft_sin_poly_f32_(float r, uint32_t k) {
   p = weft_fma_f32(p, v, -0.195693374f);
   return weft_frombits_f32(weft_bits_f32(weft_fma_f32(p, r, r)) ^ k << 31);
 }
-/* tan(r - lost + k pi/2), r between -pi/4 and pi/4: r / Q, where Q is r / tan r, a polynomial in r^2 - 431/1024 (2^-27, at
- * 0 just 1), or for an odd k the other way round. What was lost goes into its argument: the bits make some -2.1 / r; times
- * the slope of Q, which is near -1/3, that is most of the right correction, times Q, for both. */
+/* tan(r - lost + k pi/2), r between -pi/4 and pi/4: r / Q, where Q is r / tan r, a polynomial in r^2 - 431/1024 (2^-27,
+ * at 0 just 1), or for an odd k the other way round. What was lost goes into its argument: the bits make some -2.1 / r;
+ * times the slope of Q, which is near -1/3, that is most of the right correction, times Q, for both. */
 WEFT_LANE float weft_tan_quotient_f32_(float r, float lost, uint32_t k) {
   float v = weft_fma_f32(lost, weft_frombits_f32(0xff7fffffu - weft_bits_f32(r)), weft_fma_f32(r, r, -0.420898438f));
   float q = -0.000249612262f;
