@@ -518,7 +518,7 @@ WEFT_LANE float weft_erfc_core_f32_(float a, float magic, float *scale) {
   float head = weft_frombits_f32(weft_bits_f32(a) & 0xfffff000u), tail = a - head;
   float low = ((head * head - high) + 2.0f * head * tail) + tail * tail;
 #endif
-  float m = weft_fma_f32(high, -WEFT_LOG2E_F32_, t * 4.625f) + magic, n = m - magic;
+  float m = weft_fma_f32(high, -WEFT_LOG2E_F32_, t * 4.3f) + magic, n = m - magic; /* 4.3: below, r stays under 1 */
   /* P = t (4.625 + q), t = d - 0.21: [0, 10.1], 2^-26; its even and its odd terms are two shorter chains. */
   float u = t * t, q = 380.47641f, o = -263.662964f;
   q = weft_fma_f32(q, u, -28.8830872f);
@@ -534,9 +534,8 @@ WEFT_LANE float weft_erfc_core_f32_(float a, float magic, float *scale) {
 #else
   float r = ((-high - n * WEFT_LN2_HI_F32_) - n * 3.19554383e-05f) * WEFT_LOG2E_F32_;
 #endif
-  r = weft_fma_f32(q, t, weft_fma_f32(t, 4.625f, r));
-  r = weft_fma_f32(low, -WEFT_LOG2E_F32_, r);
-  r = weft_fma_f32(lost, weft_fma_f32(d, 5.26f, 1.31f), r);
+  float small = weft_fma_f32(q, t, weft_fma_f32(lost, weft_fma_f32(d, 5.26f, 1.31f), low * -WEFT_LOG2E_F32_));
+  r = weft_fma_f32(t, 4.625f, r) + small;
   *scale = m;
   float p = 0.000154628637f; /* (2^r - 1) / r, as in weft_exp2_poly_f32_ */
   p = weft_fma_f32(p, r, 0.00133909856f);
