@@ -7,9 +7,7 @@
  *
  * sin, cos, tan, sinh, cosh, log, log2, log10, log1p, exp2, erfc, cbrt and pow are three functions each:
  * weft_sin_fast_f32 is right where weft_sin_is_hard_f32 is 0; weft_sin_f32 is right everywhere, and has the bits of the
- * fast one where that serves.
- * Only the complete sin, cos and tan have branches. Hard for a logarithm is what is 0, below 0,
- * denormal, infinite or NaN.
+ * fast one where that serves. Only the complete sin, cos and tan have branches.
  *
  * Polynomials are minimax fits by kernels/math_coefficients.py; their intervals and errors stand beside them. The
  * method throughout is argument reduction with constants split in two or more (Cody & Waite, Software Manual for
@@ -421,21 +419,25 @@ WEFT_LANE double weft_pow_exponent_f32_(float f, double e, float y) {
 }
 /* 2^(t - n) for n, t rounded to a whole number */
 WEFT_LANE float weft_pow_rest_f32_(double t, float n) { return weft_exp2_poly_f32_((float)(t - (double)n)); }
-/* The exponent of a positive normal x; anything for another. */
+/* The exponent for a normal |x|; anything for another. */
 WEFT_LANE double weft_pow_normal_f32_(float x, float y) {
-  uint32_t u = weft_bits_f32(x), k = u - 0x3f3504f3u; /* sqrt(1/2) */
+  uint32_t u = weft_bits_f32(weft_magnitude_f32_(x)), k = u - 0x3f3504f3u; /* sqrt(1/2) */
   float f = weft_frombits_f32(u - (k & 0xff800000u)) - 1.0f;
   return weft_pow_exponent_f32_(f, (double)((int32_t)k >> 23), y);
 }
-/* hard: a base that no logarithm takes as it is, a result near the ends of the range, a NaN */
+/* hard: |x| that no logarithm takes as it is, a result near the ends of the range, a NaN, |y| above 2^22 */
 WEFT_LANE int32_t weft_pow_is_hard_f32(float x, float y) {
-  float t = weft_magnitude_f32_((float)weft_pow_normal_f32_(x, y));
-  return weft_log_is_hard_f32(x) | -((int32_t)weft_bits_f32(t) > 0x42fa0000); /* 125 */
+  float t = weft_magnitude_f32_((float)weft_pow_normal_f32_(x, y)), whole = (y + WEFT_MAGIC_F32_) - WEFT_MAGIC_F32_;
+  int32_t far = -((int32_t)weft_bits_f32(t) > 0x42fa0000); /* 125 */
+  far |= -((int32_t)weft_bits_f32(weft_magnitude_f32_(y)) > 0x4a800000);
+  return weft_log_is_hard_f32(weft_magnitude_f32_(x)) | far | (((int32_t)weft_bits_f32(x) >> 31) & -(y != whole));
 }
 WEFT_LANE float weft_pow_fast_f32(float x, float y) {
   double t = weft_pow_normal_f32_(x, y);
   float m = (float)t + (WEFT_MAGIC_F32_ + 127.0f);
-  return weft_pow_rest_f32_(t, m - (WEFT_MAGIC_F32_ + 127.0f)) * weft_frombits_f32(weft_bits_f32(m) << 23);
+  float z = weft_pow_rest_f32_(t, m - (WEFT_MAGIC_F32_ + 127.0f)) * weft_frombits_f32(weft_bits_f32(m) << 23);
+  uint32_t odd = weft_bits_f32(y + WEFT_MAGIC_F32_) << 31;
+  return weft_frombits_f32(weft_bits_f32(z) ^ (odd & weft_bits_f32(x)));
 }
 WEFT_LANE float weft_pow_f32(float x, float y) {
   float a = weft_magnitude_f32_(x), d, e, f = weft_log_split_f32_(weft_normal_f32_(a, &d), &e);

@@ -208,6 +208,14 @@ def test_fast_and_complete_agree_where_nothing_is_hard(folder, name, kind):
     assert usual.any() and not hard[usual].any()
 
 
+@pytest.mark.parametrize("kind", list(FIRST))
+def test_negative_bases_of_whole_powers_are_not_hard(folder, kind):
+    x, z = np.array([-2, -3, -0.5, -2, -2, -0.0], np.float32), np.array([3, -2, 4, 0.5, np.nan, 3], np.float32)
+    assert call(folder, FIRST[kind], "pow_hard", x, z).tolist() == [0, 0, 0, 1, 1, 1]
+    got = call(folder, FIRST[kind], "pow_fast", x, z)[:3]
+    assert np.array_equal(got, call(folder, FIRST[kind], "pow", x, z)[:3]) and np.signbit(got).tolist() == [1, 0, 0]
+
+
 @pytest.mark.parametrize("build", [b for b in BUILDS if b not in FIRST.values()])
 def test_same_bits_for_every_width_and_compiler(folder, build):
     first = FIRST[BUILDS[build][2]]
