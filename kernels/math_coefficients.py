@@ -112,16 +112,16 @@ LOG2E_F32 = mpf(float(np.float32(1.44269502)))
 
 
 def erfc_exponent(t: Real) -> Real:
-    """log2(erfc(a) / d) + a^2 log2(e) for d = 1 / (a + 9/4) = t + ERFC_ROOT, by t, less 37/8"""
+    """log2(erfc(a) / d) + a^2 log2(e) for d = 1 / (a + 9/4) = t + ERFC_ROOT, by t, less 37/8, by log2(e)"""
     d = t + ERFC_ROOT
     a = 1 / d - mpf("2.25")
-    return (mp.log(mp.erfc(a) / d, 2) + LOG2E_F32 * a * a) / t - mpf("4.625")
+    return ((mp.log(mp.erfc(a) / d, 2) + LOG2E_F32 * a * a) / t - mpf("4.625")) / LOG2E_F32
 
 
 def erfc_weight(t: Real) -> Real:
     """Near 0 errors of other kinds are the largest; above 9.2 the results are denormal."""
     a = 1 / (t + ERFC_ROOT) - mpf("2.25")
-    return abs(t) * LN2 * (2 if a < 0.25 else 0.5 if a > 9.2 else 1)
+    return abs(t) * (2 if a < 0.25 else 0.5 if a > 9.2 else 1)
 
 
 def erfinv_of(w: Real) -> Real:

@@ -520,24 +520,25 @@ WEFT_LANE float weft_erfc_core_f32_(float a, float magic, float *scale) {
   float head = weft_frombits_f32(weft_bits_f32(a) & 0xfffff000u), tail = a - head;
   float low = ((head * head - high) + 2.0f * head * tail) + tail * tail;
 #endif
-  float m = weft_fma_f32(high, -WEFT_LOG2E_F32_, t * 4.3f) + magic, n = m - magic; /* 4.3: below, r stays under 1 */
-  /* P = t (4.625 + q), t = d - 0.21: [0, 10.1], 2^-26; its even and its odd terms are two shorter chains. */
-  float u = t * t, q = 380.47641f, o = -263.662964f;
-  q = weft_fma_f32(q, u, -28.8830872f);
-  o = weft_fma_f32(o, u, 56.1112556f);
-  q = weft_fma_f32(q, u, 7.26493979f);
-  o = weft_fma_f32(o, u, -11.9238281f);
-  q = weft_fma_f32(q, u, -4.03412056f);
-  o = weft_fma_f32(o, u, 2.95621395f);
-  q = weft_fma_f32(q, u, -0.000204050506f);
+  /* 3: below, r stays under 1, or nearly */
+  float m = weft_fma_f32(weft_fma_f32(t, -3.0f, high), -WEFT_LOG2E_F32_, magic), n = m - magic;
+  /* P log 2 = t (4.625 log 2 + q), t = d - 0.21: [0, 10.1], 2^-26; its even and its odd terms are two shorter chains. */
+  float u = t * t, q = 263.730591f, o = -182.763901f;
+  q = weft_fma_f32(q, u, -20.0178871f);
+  o = weft_fma_f32(o, u, 38.8932571f);
+  q = weft_fma_f32(q, u, 5.03560781f);
+  o = weft_fma_f32(o, u, -8.26496124f);
+  q = weft_fma_f32(q, u, -2.7962389f);
+  o = weft_fma_f32(o, u, 2.04909134f);
+  q = weft_fma_f32(q, u, -0.000141437034f);
   q = weft_fma_f32(o, t, q);
 #if WEFT_FUSED_F32_
   float r = weft_fma_f32(high, -WEFT_LOG2E_F32_, -n);
 #else
   float r = ((-high - n * WEFT_LN2_HI_F32_) - n * 3.19554383e-05f) * WEFT_LOG2E_F32_;
 #endif
-  float small = weft_fma_f32(q, t, weft_fma_f32(lost, weft_fma_f32(d, 5.26f, 1.31f), low * -WEFT_LOG2E_F32_));
-  r = weft_fma_f32(t, 4.625f, r) + small;
+  float small = weft_fma_f32(q, t, weft_fma_f32(lost, weft_fma_f32(d, 3.65f, 0.907f), -low));
+  r = weft_fma_f32(small, WEFT_LOG2E_F32_, weft_fma_f32(t, 4.625f, r));
   *scale = m;
   float p = 0.000154628637f; /* (2^r - 1) / r, as in weft_exp2_poly_f32_ */
   p = weft_fma_f32(p, r, 0.00133909856f);
