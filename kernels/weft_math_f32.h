@@ -520,9 +520,8 @@ WEFT_LANE float weft_erfc_core_f32_(float a, float magic, float *scale) {
   float head = weft_frombits_f32(weft_bits_f32(a) & 0xfffff000u), tail = a - head;
   float low = ((head * head - high) + 2.0f * head * tail) + tail * tail;
 #endif
-  /* 3: below, r stays under 1, or nearly */
-  float m = weft_fma_f32(weft_fma_f32(t, -3.0f, high), -WEFT_LOG2E_F32_, magic), n = m - magic;
-  /* P log 2 = t (4.625 log 2 + q), t = d - 0.21: [0, 10.1], 2^-26; its even and its odd terms are two shorter chains. */
+  float m = weft_fma_f32(weft_fma_f32(t, -3.0f, high), -WEFT_LOG2E_F32_, magic), n = m - magic; /* r below is under 1 */
+  /* P log 2 = t (4.625 log 2 + q): [0, 10.1], 2^-26; its even and its odd terms are two shorter chains. */
   float u = t * t, q = 263.730591f, o = -182.763901f;
   q = weft_fma_f32(q, u, -20.0178871f);
   o = weft_fma_f32(o, u, 38.8932571f);

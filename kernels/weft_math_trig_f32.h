@@ -28,7 +28,7 @@ WEFT_LANE float weft_minus_quarters_f32_(float n, float x, float *lost) {
 #define WEFT_TAN_LIMIT_F32_ 6000.0f
 #define WEFT_MINUS_QUARTERS_F32_(UNIT)                                                          \
   x = (x - n * (UNIT * 1.5703125f)) - n * (UNIT * 0.000483751297f);                             \
-  float p = n * (UNIT * 7.54953362e-08f), q = n * (UNIT * 2.56328292e-12f), s = x - p, r = s - q; \
+  float p = n * (UNIT * 7.54953362e-08f), q = n * (UNIT * 2.56334407e-12f), s = x - p, r = s - q; \
   float more = ((s - x) + p) + ((r - s) + q);
 WEFT_LANE float weft_minus_halves_f32_(float n, float x) {
   WEFT_MINUS_QUARTERS_F32_(2.0f)
