@@ -103,10 +103,12 @@ def floats(step: int, start: int = 0) -> np.ndarray:
     return np.arange(start, 2**32, step, dtype=np.uint64).astype(np.uint32).view(np.float32)
 
 
+# The last three lie next to multiples of pi/2.
 SPECIAL = np.array([0x00000000, 0x80000000, 0x7F800000, 0xFF800000, 0x7FC00000, 0xFFC00001, 1, 0x80000001, 0x007FFFFF, 0x00800000,
                     0x80800000, 0x7F7FFFFF, 0xFF7FFFFF, 0x3F800000, 0xBF800000, 0x3F7FFFFF, 0x3F800001, 0xBF7FFFFF, 0xBF800001,
                     0x3F000000, 0xBF000000, 0x40000000, 0x40400000, 0xC0400000, 0x4B7FFFFF, 0xCB7FFFFF, 0x4B800001, 0x42B17218,
-                    0x42B17217, 0xC2CFF1B5, 0xC2CFF1B4, 0x43000000, 0xC3150000, 0x33800000, 0x33000000], np.uint32).view(np.float32)  # fmt: skip
+                    0x42B17217, 0xC2CFF1B5, 0xC2CFF1B4, 0x43000000, 0xC3150000, 0x33800000, 0x33000000, 0x437CE5F1, 0x458BE628, 0x450BE628],
+                   np.uint32).view(np.float32)  # fmt: skip
 
 
 def arguments_of(name: str) -> tuple[np.ndarray, np.ndarray]:
