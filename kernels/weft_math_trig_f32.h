@@ -182,15 +182,22 @@ WEFT_LANE float weft_atan_poly_f32_(float z) {
   p = weft_fma_f32(p, z, 0.199937671f);
   return weft_fma_f32(p, z, -0.333331525f);
 }
-/* pi/2 = 0x3fc96800 as a float times this, to 2^-33; twice it has bits likewise. */
-#define WEFT_ATAN_FAR_F32_ 0.99829042f
+/* far + atan t for -1 <= t <= 1, where far is 0, pi/2 or pi given as the float 0x3fc96800 or twice it: times one float
+ * that is pi/2 to 2^-33, while the rounded product is off by 2^-24.4. */
+WEFT_LANE float weft_atan_sum_f32_(uint32_t far, float t) {
+  float z = t * t, p = weft_atan_poly_f32_(z), c = weft_frombits_f32(far);
+#if WEFT_FUSED_F32_
+  return weft_fma_f32(t * z, p, weft_fma_f32(c, 0.99829042f, t));
+#else
+  return (c * 0.99829042f + t) + (t * z * p - c * 2.77799e-08f);
+#endif
+}
 /* Above 1 by atan a = pi/2 - atan(1 / a) */
 WEFT_LANE float weft_atan_f32(float x) {
   int32_t u = (int32_t)(weft_bits_f32(x) & 0x7fffffffu), one = 0x3f800000;
   uint32_t above = -(uint32_t)(u > one);
   float t = weft_frombits_f32((uint32_t)(u < one ? u : one)) / weft_frombits_f32((uint32_t)(u < one ? one : u));
-  float z = t * t, d = weft_fma_f32(weft_frombits_f32(above & 0x3fc96800u), WEFT_ATAN_FAR_F32_, -t);
-  return weft_signed_f32_(weft_magnitude_f32_(weft_fma_f32(-(t * z), weft_atan_poly_f32_(z), d)), x);
+  return weft_signed_f32_(weft_magnitude_f32_(weft_atan_sum_f32_(above & 0x3fc96800u, -t)), x);
 }
 WEFT_LANE float weft_atan2_f32(float y, float x) {
   int32_t u = (int32_t)(weft_bits_f32(y) & 0x7fffffffu), v = (int32_t)(weft_bits_f32(x) & 0x7fffffffu);
@@ -200,9 +207,7 @@ WEFT_LANE float weft_atan2_f32(float y, float x) {
   float high = weft_frombits_f32((uint32_t)(greater > 1 ? greater : 1)); /* not 0 */
   float t = low == high ? 1.0f : low / high; /* also for two infinities */
   t = weft_frombits_f32(weft_bits_f32(t) ^ ((left ^ above) & 0x80000000u));
-  uint32_t far = (above & 0x3fc96800u) | (left & ~above & 0x40496800u);
-  float z = t * t, d = weft_fma_f32(weft_frombits_f32(far), WEFT_ATAN_FAR_F32_, t);
-  return weft_flip_f32_(weft_fma_f32(t * z, weft_atan_poly_f32_(z), d), y);
+  return weft_flip_f32_(weft_atan_sum_f32_((above & 0x3fc96800u) | (left & ~above & 0x40496800u), t), y);
 }
 
 #endif
