@@ -30,7 +30,9 @@ UNARY = [
 ]  # fmt: skip
 BINARY = ["pow", "atan2"]
 # float32 functions with a fast form: `sin_fast` checks that form, completed where it is hard, and that the two agree.
-FAST = ["sin", "cos", "tan", "log", "log2", "log10", "log1p", "exp2", "erfc"]
+FAST = [
+    "sin", "cos", "tan", "sinh", "cosh", "log", "log2", "log10", "log1p", "exp2", "erfc", "cbrt", "pow",
+]  # fmt: skip
 FLAGS = ("-std=gnu11", "-O3", "-fwrapv", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")
 PROGRAM = ("-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic")
 CLASSES = {
@@ -73,7 +75,7 @@ def jobs(dtype: str, name: str, samples: int, full: bool, parts: int) -> list[li
     if dtype == "float64":
         each = max(1, samples // parts)
         return [[name, str(each), str(seed + 1)] for seed in range(parts)]
-    unary = name not in BINARY
+    unary = name.removesuffix("_fast") not in BINARY
     total = 2**32 if unary else samples
     stride = max(1, 2**32 // samples) | 1 if unary and not full else 1
     cuts = [total * k // parts for k in range(parts + 1)]
@@ -123,7 +125,7 @@ def print_row(row: dict[str, Any]) -> None:
 def places(row: dict[str, Any]) -> list[str]:
     """The arguments of the largest error."""
     at = row["at"] if isinstance(row["at"], list) else [row["at"]]
-    return at[: 2 if row["function"] in BINARY else 1]
+    return at[: 2 if row["function"].removesuffix("_fast") in BINARY else 1]
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:

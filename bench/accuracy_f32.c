@@ -59,7 +59,11 @@ static inline double erfinv(double v) {
 #define UNARY(X)                                                                                                \
   X(exp) X(exp2) X(expm1) X(log) X(log2) X(log10) X(log1p) X(tanh) X(sigmoid) X(softplus) X(erf) X(erfc) X(erfinv) \
   X(sin) X(cos) X(tan) X(asin) X(acos) X(atan) X(sinh) X(cosh) X(asinh) X(acosh) X(atanh) X(cbrt)
-#define FAST(X) X(sin) X(cos) X(tan) X(log) X(log2) X(log10) X(log1p) X(exp2) X(erfc)
+/* X(name, the arguments, their number) */
+#define FAST(X)                                                                                                 \
+  X(sin, (x[i]), 1) X(cos, (x[i]), 1) X(tan, (x[i]), 1) X(sinh, (x[i]), 1) X(cosh, (x[i]), 1) X(log, (x[i]), 1) \
+  X(log2, (x[i]), 1) X(log10, (x[i]), 1) X(log1p, (x[i]), 1) X(exp2, (x[i]), 1) X(erfc, (x[i]), 1)              \
+  X(cbrt, (x[i]), 1) X(pow, (x[i], x2[i]), 2)
 #define BINARY(X) X(pow) X(atan2)
 
 #define LOOP1(NAME)                                                                                             \
@@ -69,22 +73,22 @@ static inline double erfinv(double v) {
   static void weft_##NAME(void) { for (int i = 0; i < CHUNK; i++) y[i] = weft_##NAME##_f32(x[i], x2[i]); }      \
   static void libm_##NAME(void) { for (int i = 0; i < CHUNK; i++) wanted[i] = NAME((double)x[i], (double)x2[i]); }
 /* As programs use them: the fast form, the complete one where an argument is hard. Both must agree where none is. */
-#define LOOPF(NAME)                                                                                             \
+#define LOOPF(NAME, ARGUMENTS, COUNT)                                                                           \
   static int hard_##NAME(void) {                                                                                \
     int32_t any = 0;                                                                                            \
-    for (int i = 0; i < CHUNK; i++) any |= weft_##NAME##_is_hard_f32(x[i]);                                     \
+    for (int i = 0; i < CHUNK; i++) any |= weft_##NAME##_is_hard_f32 ARGUMENTS;                                 \
     return any != 0;                                                                                            \
   }                                                                                                             \
   static void fast_##NAME(void) {                                                                               \
-    for (int i = 0; i < CHUNK; i++) y[i] = weft_##NAME##_fast_f32(x[i]);                                        \
+    for (int i = 0; i < CHUNK; i++) y[i] = weft_##NAME##_fast_f32 ARGUMENTS;                                    \
     if (!hard_##NAME()) return;                                                                                 \
     for (int i = 0; i < CHUNK; i++) {                                                                           \
-      float complete = weft_##NAME##_f32(x[i]);                                                                 \
+      float complete = weft_##NAME##_f32 ARGUMENTS;                                                             \
       int same = memcmp(&complete, y + i, sizeof complete) == 0 || (complete != complete && y[i] != y[i]);      \
-      if (!same && !weft_##NAME##_is_hard_f32(x[i])) {                                                         \
-        fprintf(stderr, "%s: two values at %a\n", #NAME, (double)x[i]);                                        \
-        exit(2);                                                                                               \
-      }                                                                                                        \
+      if (!same && !weft_##NAME##_is_hard_f32 ARGUMENTS) {                                                      \
+        fprintf(stderr, "%s: two values at %a\n", #NAME, (double)x[i]);                                         \
+        exit(2);                                                                                                \
+      }                                                                                                         \
       y[i] = complete;                                                                                          \
     }                                                                                                           \
   }
@@ -96,7 +100,7 @@ typedef struct { const char *name; void (*ours)(void), (*reference)(void); int a
 static const function functions[] = {
 #define ROW1(NAME) {#NAME, weft_##NAME, libm_##NAME, 1},
 #define ROW2(NAME) {#NAME, weft_##NAME, libm_##NAME, 2},
-#define ROWF(NAME) {#NAME "_fast", fast_##NAME, libm_##NAME, 1},
+#define ROWF(NAME, ARGUMENTS, COUNT) {#NAME "_fast", fast_##NAME, libm_##NAME, COUNT},
     UNARY(ROW1) BINARY(ROW2) FAST(ROWF)
 };
 

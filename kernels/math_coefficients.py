@@ -107,10 +107,21 @@ def erf_small(z: Real) -> Real:
     return mp.erf(mp.sqrt(z)) / mp.sqrt(z) - 1 if z > mpf(10) ** -14 else 2 / mp.sqrt(PI) - 1
 
 
-def erfc_scaled(t: Real) -> Real:
-    """erfc(a) exp(a^2) (a + 9/4) for a = 9/4 (1 + t) / (1 - t)"""
-    a = mpf("2.25") * (1 + t) / (1 - t)
-    return mp.erfc(a) * mp.exp(a * a) * (a + mpf("2.25"))
+ERFC_ROOT = mpf(float(np.float32(0.210111767)))  # where erfc(a) exp(a^2) is d
+LOG2E_F32 = mpf(float(np.float32(1.44269502)))
+
+
+def erfc_exponent(t: Real) -> Real:
+    """log2(erfc(a) / d) + a^2 log2(e) for d = 1 / (a + 9/4) = t + ERFC_ROOT, by t, less 37/8, by log2(e)"""
+    d = t + ERFC_ROOT
+    a = 1 / d - mpf("2.25")
+    return ((mp.log(mp.erfc(a) / d, 2) + LOG2E_F32 * a * a) / t - mpf("4.625")) / LOG2E_F32
+
+
+def erfc_weight(t: Real) -> Real:
+    """Near 0 errors of other kinds are the largest; above 9.2 the results are denormal."""
+    a = 1 / (t + ERFC_ROOT) - mpf("2.25")
+    return abs(t) * (2 if a < 0.25 else 0.5 if a > 9.2 else 1)
 
 
 def erfinv_of(w: Real) -> Real:
@@ -131,12 +142,32 @@ def log_weight(n: int) -> Callable[[Real], Real]:
 
 
 def logarithm(base: Real) -> Callable[[Real], Real]:
-    """log(1 + f) / (base f)"""
-    return lambda f: mp.log1p(f) / (base * f) if abs(f) > mpf(10) ** -15 else 1 / base
+    """log(1 + f/4) / (base f)"""
+    return lambda f: mp.log1p(f / 4) / (base * f) if abs(f) > mpf(10) ** -15 else 1 / (4 * base)
 
 
 def logarithm_weight(base: Real) -> Callable[[Real], Real]:
-    return lambda f: base * f / mp.log1p(f) if f else base
+    return lambda f: base * f / mp.log1p(f / 4) if f else 4 * base
+
+
+def sine(v: Real) -> Real:
+    """sin(r) / r - 1 where r^2 = v + 5/4"""
+    r = mp.sqrt(max(v + mpf("1.25"), 0))
+    return mp.sin(r) / r - 1 if r > mpf(10) ** -7 else mpf(0)
+
+
+TAN_MIDDLE = mpf(431) / 1024  # r / tan r of its root is nearly a float
+
+
+def tangent(v: Real) -> Real:
+    """r / tan(r) where r^2 = v + 431/1024"""
+    r = mp.sqrt(max(v + TAN_MIDDLE, 0))
+    return r / mp.tan(r) if r > mpf(10) ** -7 else mpf(1)
+
+
+def cube_root(h: Real) -> Real:
+    """((1 - h)^(-1/3) - 1) / h"""
+    return (1 / mp.cbrt(1 - h) - 1) / h if abs(h) > mpf(10) ** -15 else mpf(1) / 3
 
 
 FITS = [
@@ -145,26 +176,26 @@ FITS = [
         lambda x: abs(x) if x else mpf(0), -HALF_LN2, HALF_LN2, 5),
     Fit("exp2: (2^r - 1) / r", tail(lambda x: mpf(2) ** x, [1], 1, LN2), lambda x: abs(x), -0.5, 0.5, 6),
     Fit("log: (log(1+f) - f) / f^2", tail(mp.log1p, [0, 1], 2, -mpf(1) / 2), log_weight(2), LOW, HIGH, 9),
-    Fit("log2: log2(1+f) / f", logarithm(LN2), logarithm_weight(LN2), LOW, HIGH, 9),
-    Fit("log10: log10(1+f) / f", logarithm(LN10), logarithm_weight(LN10), LOW, HIGH, 9),
-    Fit("sin on [0, pi/4]", odd(mp.sin, -mpf(1) / 6), odd_weight(mp.sin), 0, (PI / 4 * mpf("1.002")) ** 2, 3),
-    Fit("cos on [0, pi/4]: (cos(sqrt z) - 1 + z / 2) / z^2",
-        lambda z: (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z**2 if z > mpf(10) ** -14 else mpf(1) / 24,
-        lambda z: z * z / mp.cos(mp.sqrt(z)), 0, (PI / 4 * mpf("1.002")) ** 2, 3),
-    Fit("tanh on [0, 0.55]", odd(mp.tanh, -mpf(1) / 3), odd_weight(mp.tanh), 0, mpf("0.55") ** 2, 5),
-    Fit("tan on [0, pi/4]", odd(mp.tan, mpf(1) / 3), odd_weight(mp.tan), 0, (PI / 4 * mpf("1.001")) ** 2, 6),
+    Fit("exp2, short: (2^r - 1) / r", tail(lambda x: mpf(2) ** x, [1], 1, LN2), lambda x: abs(x), -0.5, 0.5, 5),
+    Fit("log2: log2(1+f/4) / f", logarithm(LN2), logarithm_weight(LN2), 4 * LOW, 4 * HIGH, 9),
+    Fit("log10: log10(1+f/4) / f", logarithm(LN10), logarithm_weight(LN10), 4 * LOW, 4 * HIGH, 9),
+    Fit("sin on [0, pi/2], r^2 - 5/4", sine, lambda v: 1 / (1 + sine(v)),
+        mpf("-1.25"), (PI / 2 * mpf("1.002")) ** 2 - mpf("1.25"), 5),
+    Fit("tan on [0, pi/4]: r / tan r, r^2 - 431/1024", tangent, lambda v: 1 / tangent(v),
+        -TAN_MIDDLE, (PI / 4 * mpf("1.002")) ** 2 - TAN_MIDDLE, 5),
+    Fit("tanh on [0, 0.7]", odd(mp.tanh, -mpf(1) / 3), odd_weight(mp.tanh), 0, mpf("0.7") ** 2, 5),
     Fit("asin on [0, 1/2]", odd(mp.asin, mpf(1) / 6), odd_weight(mp.asin), 0, 0.25, 5),
-    Fit("atan on [0, 1]", odd(mp.atan, -mpf(1) / 3), odd_weight(mp.atan), 0, 1, 9),
+    Fit("atan on [0, 1]", odd(mp.atan, -mpf(1) / 3), odd_weight(mp.atan), 0, 1, 8),
     Fit("sinh on [0, log(2)/2]", odd(mp.sinh, mpf(1) / 6), odd_weight(mp.sinh), 0, HALF_LN2**2, 3),
     Fit("cosh on [0, log(2)/2]: (cosh(sqrt z) - 1) / z",
         lambda z: (mp.cosh(mp.sqrt(z)) - 1) / z if z > mpf(10) ** -14 else mpf(1) / 2, lambda z: z, 0, HALF_LN2**2, 3),
     Fit("atanh on [0, 0.285]", odd(mp.atanh, mpf(1) / 3), odd_weight(mp.atanh), 0, mpf("0.285") ** 2, 4),
-    Fit("cbrt: m^(-1/3) on [1, 2]", lambda x: mpf(1) / mp.cbrt(x), lambda x: mp.cbrt(x), 1, 2, 5),
+    Fit("cbrt: ((1 - h)^(-1/3) - 1) / h", cube_root, lambda h: abs(h) * mp.cbrt(1 - h), -0.10387, 0.10085, 2),
     Fit("erf on [0, 0.93]: erf(sqrt z) / sqrt z - 1", erf_small, lambda z: 1 / (1 + erf_small(z)),
         0, mpf("0.93") ** 2, 6),
-    Fit("erf above: -log(1 - erf a)", lambda a: -mp.log(mp.erfc(a)), lambda a: mp.erfc(a) / mp.erf(a),
+    Fit("erf above: -log2(1 - erf a)", lambda a: -mp.log(mp.erfc(a)) / LN2, lambda a: LN2 * mp.erfc(a) / mp.erf(a),
         mpf("0.93"), 3.95, 7),
-    Fit("erfc on [0, 10.1]", erfc_scaled, lambda t: 1 / erfc_scaled(t), -1, mpf("7.85") / mpf("12.35"), 10),
+    Fit("erfc on [0, 10.1]", erfc_exponent, erfc_weight, 1 / mpf("12.35") - ERFC_ROOT, mpf(4) / 9 - ERFC_ROOT, 9),
     Fit("erfinv, w - 2.5", lambda v: erfinv_of(v + mpf("2.5")), lambda v: 1 / erfinv_of(v + mpf("2.5")), -2.5, 2.51, 9),
     Fit("erfinv, sqrt(w) - 3", lambda v: erfinv_of((v + 3) ** 2), lambda v: 1 / erfinv_of((v + 3) ** 2), -0.77, 1, 9),
     Fit("pow: log2(1+f)/f in double", tail(lambda x: mp.log1p(x) / LN2, [0], 1, 1 / LN2),

@@ -5,10 +5,9 @@
  * values are float and int32_t (pow: double), so lanes keep one width. No function of the C library is called but
  * those that are one instruction (fabs, sqrt, rint).
  *
- * sin, cos, tan, log, log2, log10, log1p, exp2 and erfc are three functions each: weft_sin_fast_f32 is right where
- * weft_sin_is_hard_f32 is 0; weft_sin_f32 is right everywhere, and has the bits of the fast one where that serves.
- * Only the complete sin, cos and tan have branches. Hard for a logarithm is what is 0, below 0,
- * denormal, infinite or NaN.
+ * sin, cos, tan, sinh, cosh, log, log2, log10, log1p, exp2, erfc, cbrt and pow are three functions each:
+ * weft_sin_fast_f32 is right where weft_sin_is_hard_f32 is 0; weft_sin_f32 is right everywhere, and has the bits of the
+ * fast one where that serves. Only the complete sin, cos and tan have branches.
  *
  * Polynomials are minimax fits by kernels/math_coefficients.py; their intervals and errors stand beside them. The
  * method throughout is argument reduction with constants split in two or more (Cody & Waite, Software Manual for
@@ -91,7 +90,9 @@ WEFT_LANE float weft_exp2_poly_f32_(float r) {
   p = weft_fma_f32(p, r, 0.693147182f);
   return weft_fma_f32(p, r, 1.0f);
 }
-WEFT_LANE int32_t weft_exp2_is_hard_f32(float x) { return weft_magnitude_f32_(x) > 125.0f; }
+WEFT_LANE int32_t weft_exp2_is_hard_f32(float x) {
+  return -((int32_t)weft_bits_f32(weft_magnitude_f32_(x)) > 0x42fa0000); /* 125 */
+}
 WEFT_LANE float weft_exp2_fast_f32(float x) {
   float t = x + (WEFT_MAGIC_F32_ + 127.0f), r = x - (t - (WEFT_MAGIC_F32_ + 127.0f));
   return weft_exp2_poly_f32_(r) * weft_frombits_f32(weft_bits_f32(t) << 23);
@@ -125,21 +126,26 @@ WEFT_LANE float weft_expm1_f32(float x) {
   return weft_magnitude_f32_(x) < 2.9802322e-08f ? x : y; /* 2^-25: also denormals and -0 */
 }
 
-/* Up to 0.55 a polynomial, above 1 - 2 / (exp(2a) + 1), where errors of exp count half and less */
+/* Up to 0.7 a polynomial, above 1 - 2 / (exp(2a) + 1), where errors of exp count half and less: a shorter polynomial of
+ * 2^r serves, to 2^-23.3. */
 WEFT_LANE float weft_tanh_f32(float x) {
   const float magic = WEFT_MAGIC_F32_ + 127.0f;
   float a = weft_magnitude_f32_(x), z = a * a;
-  float p = -0.0062428494f; /* [0, 0.55], 2^-29 */
-  p = weft_fma_f32(p, z, 0.021050714f);
-  p = weft_fma_f32(p, z, -0.0538475476f);
-  p = weft_fma_f32(p, z, 0.133325443f);
-  p = weft_fma_f32(p, z, -0.333333164f);
+  float p = -0.00514045823f; /* [0, 0.7], 2^-26 */
+  p = weft_fma_f32(p, z, 0.0200943332f);
+  p = weft_fma_f32(p, z, -0.0535599627f);
+  p = weft_fma_f32(p, z, 0.133291319f);
+  p = weft_fma_f32(p, z, -0.333331913f);
   p = weft_fma_f32(a * z, p, a);
   float d = weft_at_most_f32_(a, 10.0f);
   float t = weft_fma_f32(d, 2.0f * WEFT_LOG2E_F32_, magic), r = weft_fma_f32(d, 2.0f * WEFT_LOG2E_F32_, magic - t);
-  float s = weft_frombits_f32(weft_bits_f32(t) << 23);
-  float q = 1.0f - 2.0f / weft_fma_f32(weft_exp2_poly_f32_(r), s, 1.0f);
-  return weft_signed_f32_(a >= 0.55f ? q : p, x); /* p for a NaN */
+  float s = weft_frombits_f32(weft_bits_f32(t) << 23), e = 0.00134136213f;
+  e = weft_fma_f32(e, r, 0.00967165735f);
+  e = weft_fma_f32(e, r, 0.055502817f);
+  e = weft_fma_f32(e, r, 0.240222394f);
+  e = weft_fma_f32(e, r, 0.693147242f);
+  float q = 1.0f - 2.0f / weft_fma_f32(weft_fma_f32(e, r, 1.0f), s, 1.0f);
+  return weft_signed_f32_(a >= 0.7f ? q : p, x); /* p for a NaN */
 }
 
 WEFT_LANE float weft_sigmoid_f32(float x) {
@@ -148,16 +154,14 @@ WEFT_LANE float weft_sigmoid_f32(float x) {
   return (x < 0 ? z : 1.0f) / (1.0f + z);
 }
 
-/* With a = n log 2 + r both follow from C = cosh r and S = sinh r, which are the even and the odd part of exp(r):
- * sinh a = C sinh(n log 2) + S cosh(n log 2), cosh a likewise; the hyperbolic functions of n log 2 are sums of
- * powers of two. For n = 0 sinh a = S exactly. Here c = C - 1 and s = S; e and f are 2^n / 4 and 2^-n / 4, as n
- * may be 129. */
-typedef struct { float c, s, e, f; } weft_hyperbolic_f32_;
-WEFT_LANE weft_hyperbolic_f32_ weft_sinhcosh_f32_(float a) {
-  const float magic = WEFT_MAGIC_F32_ + 125.0f;
+/* With x = n log 2 + r both follow from C = cosh r and S = sinh r, which are the even and the odd part of exp(r):
+ * sinh x = C sinh(n log 2) + S cosh(n log 2), cosh x likewise; the hyperbolic functions of n log 2 are sums of
+ * powers of two. For n = 0 sinh x = S exactly. Here c = C - 1 and s = S; t - magic is n. */
+typedef struct { float c, s, t; } weft_hyperbolic_f32_;
+WEFT_LANE weft_hyperbolic_f32_ weft_sinhcosh_f32_(float x, float magic) {
   weft_hyperbolic_f32_ h;
-  float t = weft_fma_f32(a, WEFT_LOG2E_F32_, magic), n = t - magic;
-  float r = weft_fma_f32(n, -WEFT_LN2_HI_F32_, a);
+  h.t = weft_fma_f32(x, WEFT_LOG2E_F32_, magic);
+  float n = h.t - magic, r = weft_fma_f32(n, -WEFT_LN2_HI_F32_, x);
   r = weft_fma_f32(n, -WEFT_LN2_LO_F32_, r);
   float z = r * r;
   float p = 0.000199740811f; /* [0, log(2)/2], 2^-34 */
@@ -168,21 +172,47 @@ WEFT_LANE weft_hyperbolic_f32_ weft_sinhcosh_f32_(float a) {
   q = weft_fma_f32(q, z, 0.0416664593f);
   q = weft_fma_f32(q, z, 0.5f);
   h.c = q * z;
-  int32_t up = (int32_t)(weft_bits_f32(t) << 23), down = 0x7d000000 - up;
-  h.e = weft_frombits_f32((uint32_t)up);
-  h.f = weft_frombits_f32((uint32_t)(down > 0 ? down : 0));
   return h;
 }
+/* e and f are 2^n and 2^-n times what makes the powers of two floats. */
+WEFT_LANE float weft_sinh_join_f32_(weft_hyperbolic_f32_ h, float e, float f) {
+  float d = e - f;
+  return d + weft_fma_f32(h.s, e + f, h.c * d);
+}
+WEFT_LANE float weft_cosh_join_f32_(weft_hyperbolic_f32_ h, float e, float f) {
+  return e + weft_fma_f32(h.s, e - f, weft_fma_f32(h.c, e + f, f));
+}
+/* hard: 2^n times 2^-1 is no float */
+WEFT_LANE int32_t weft_sinh_is_hard_f32(float x) {
+  return -((int32_t)weft_bits_f32(weft_magnitude_f32_(x)) > 0x42ae0000); /* 87 */
+}
+WEFT_LANE int32_t weft_cosh_is_hard_f32(float x) { return weft_sinh_is_hard_f32(x); }
+WEFT_LANE float weft_sinh_fast_f32(float x) {
+  weft_hyperbolic_f32_ h = weft_sinhcosh_f32_(x, WEFT_MAGIC_F32_ + 126.0f);
+  uint32_t up = weft_bits_f32(h.t) << 23;
+  float y = weft_sinh_join_f32_(h, weft_frombits_f32(up), weft_frombits_f32(0x7e000000u - up));
+  return weft_signed_f32_(y, x); /* a zero's */
+}
+WEFT_LANE float weft_cosh_fast_f32(float x) {
+  weft_hyperbolic_f32_ h = weft_sinhcosh_f32_(weft_magnitude_f32_(x), WEFT_MAGIC_F32_ + 126.0f);
+  uint32_t up = weft_bits_f32(h.t) << 23;
+  return weft_cosh_join_f32_(h, weft_frombits_f32(up), weft_frombits_f32(0x7e000000u - up));
+}
+/* half of the result, as n may be 129; 2^-n / 4, or 0 where it is next to nothing */
 WEFT_LANE float weft_sinh_f32(float x) {
   float a = weft_magnitude_f32_(x);
-  weft_hyperbolic_f32_ h = weft_sinhcosh_f32_(weft_at_most_f32_(a, 89.5f));
-  float d = h.e - h.f, y = 2.0f * (d + weft_fma_f32(h.s, h.e + h.f, h.c * d));
+  weft_hyperbolic_f32_ h = weft_sinhcosh_f32_(weft_at_most_f32_(a, 89.5f), WEFT_MAGIC_F32_ + 125.0f);
+  int32_t up = (int32_t)(weft_bits_f32(h.t) << 23), down = 0x7d000000 - up;
+  float f = weft_frombits_f32((uint32_t)(down > 0 ? down : 0));
+  float y = 2.0f * weft_sinh_join_f32_(h, weft_frombits_f32((uint32_t)up), f);
   return weft_bits_f32(a) - 0x39800000u > 0x46000000u ? x : weft_signed_f32_(y, x); /* below 2^-12, and NaN */
 }
 WEFT_LANE float weft_cosh_f32(float x) {
   float a = weft_magnitude_f32_(x);
-  weft_hyperbolic_f32_ h = weft_sinhcosh_f32_(a > 89.5f ? 89.5f : a);
-  return 2.0f * (h.e + weft_fma_f32(h.s, h.e - h.f, weft_fma_f32(h.c, h.e + h.f, h.f)));
+  weft_hyperbolic_f32_ h = weft_sinhcosh_f32_(a > 89.5f ? 89.5f : a, WEFT_MAGIC_F32_ + 125.0f);
+  int32_t up = (int32_t)(weft_bits_f32(h.t) << 23), down = 0x7d000000 - up;
+  float f = weft_frombits_f32((uint32_t)(down > 0 ? down : 0));
+  return 2.0f * weft_cosh_join_f32_(h, weft_frombits_f32((uint32_t)up), f);
 }
 
 /* ---- logarithms ------------------------------------------------------------------------------------- */
@@ -219,9 +249,7 @@ WEFT_LANE float weft_log_special_f32_(float x, float y) {
   y = x < WEFT_INF_f32 ? y : x;
   return x <= 0 ? below : y;
 }
-WEFT_LANE int32_t weft_log_is_hard_f32(float x) { return weft_bits_f32(x) - 0x00800000u >= 0x7f000000u; }
-WEFT_LANE int32_t weft_log2_is_hard_f32(float x) { return weft_log_is_hard_f32(x); }
-WEFT_LANE int32_t weft_log10_is_hard_f32(float x) { return weft_log_is_hard_f32(x); }
+WEFT_LANE int32_t weft_log_is_hard_f32(float x) { return -(int32_t)(weft_bits_f32(x) - 0x00800000u >= 0x7f000000u); }
 
 /* One float serves for log 2: it lies within 2^-28 of it. */
 #define WEFT_LN2_F32_ 0.693147182f
@@ -234,48 +262,60 @@ WEFT_LANE float weft_log_f32(float x) {
   return weft_log_special_f32_(x, weft_fma_f32(e + d, WEFT_LN2_F32_, weft_log_poly_f32_(f)));
 }
 
-/* e + log2(1 + f): [sqrt(1/2) - 1, sqrt(2) - 1], 2^-25.1 */
+/* The fast log2 and log10 take 2^(2 - e) and f = 2^(2 - e) x - 4, so that infinity and NaN come out as they are.
+ * *e is 2^23 times e; hard is what is below 2^-124, or negative. */
+WEFT_LANE float weft_log_ratio_f32_(float x, int32_t *e) {
+  *e = (int32_t)((weft_bits_f32(x) - 0x3f3504f3u) & 0xff800000u); /* sqrt(1/2) */
+  return weft_fma_f32(x, weft_frombits_f32(0x40800000u - (uint32_t)*e), -4.0f);
+}
+WEFT_LANE int32_t weft_log2_is_hard_f32(float x) { return -((int32_t)weft_bits_f32(x) < 0x01800000); }
+WEFT_LANE int32_t weft_log10_is_hard_f32(float x) { return weft_log2_is_hard_f32(x); }
+
+/* e + log2(1 + f/4): [sqrt(1/2) - 1, sqrt(2) - 1], 2^-25.1 */
 WEFT_LANE float weft_log2_join_f32_(float e, float f) {
-  float p = 0.125784263f;
-  p = weft_fma_f32(p, f, -0.206773013f);
-  p = weft_fma_f32(p, f, 0.215494812f);
-  p = weft_fma_f32(p, f, -0.239017203f);
-  p = weft_fma_f32(p, f, 0.287952363f);
-  p = weft_fma_f32(p, f, -0.360700488f);
-  p = weft_fma_f32(p, f, 0.48090899f);
-  p = weft_fma_f32(p, f, -0.721347392f);
-  p = weft_fma_f32(p, f, WEFT_LOG2E_F32_);
+  float p = 4.79828884e-07f;
+  p = weft_fma_f32(p, f, -3.15510579e-06f);
+  p = weft_fma_f32(p, f, 1.31527595e-05f);
+  p = weft_fma_f32(p, f, -5.83538094e-05f);
+  p = weft_fma_f32(p, f, 0.00028120348f);
+  p = weft_fma_f32(p, f, -0.00140898628f);
+  p = weft_fma_f32(p, f, 0.00751420297f);
+  p = weft_fma_f32(p, f, -0.045084212f);
+  p = weft_fma_f32(p, f, 0.360673755f);
   return weft_fma_f32(p, f, e);
 }
 WEFT_LANE float weft_log2_fast_f32(float x) {
-  float e, f = weft_log_split_f32_(x, &e);
-  return weft_log2_join_f32_(e, f);
+  int32_t e;
+  float f = weft_log_ratio_f32_(x, &e);
+  return weft_log2_join_f32_((float)(e >> 23), f);
 }
 WEFT_LANE float weft_log2_f32(float x) {
   float d, e, f = weft_log_split_f32_(weft_normal_f32_(x, &d), &e);
-  return weft_log_special_f32_(x, weft_log2_join_f32_(e + d, f));
+  return weft_log_special_f32_(x, weft_log2_join_f32_(e + d, 4.0f * f));
 }
 
-/* e log10(2) + log10(1 + f), the latter in the same manner: 2^-24.4; log10(2) in two parts, the first times e exact */
+/* e log10(2) + log10(1 + f/4), the latter in the same manner: 2^-24.4; log10(2) in two parts, the first times e exact.
+ * e here is 2^23 times as large, and so are the parts smaller. */
 WEFT_LANE float weft_log10_join_f32_(float e, float f) {
-  float p = 0.0357985683f;
-  p = weft_fma_f32(p, f, -0.0625459626f);
-  p = weft_fma_f32(p, f, 0.0657481775f);
-  p = weft_fma_f32(p, f, -0.0719540194f);
-  p = weft_fma_f32(p, f, 0.086595431f);
-  p = weft_fma_f32(p, f, -0.108579777f);
-  p = weft_fma_f32(p, f, 0.144770607f);
-  p = weft_fma_f32(p, f, -0.217147231f);
-  p = weft_fma_f32(p, f, 0.434294462f);
-  return weft_fma_f32(e, 0.301025391f, weft_fma_f32(f, p, e * 4.60503907e-06f));
+  float p = 1.36560701e-07f;
+  p = weft_fma_f32(p, f, -9.54375651e-07f);
+  p = weft_fma_f32(p, f, 4.01295028e-06f);
+  p = weft_fma_f32(p, f, -1.75668993e-05f);
+  p = weft_fma_f32(p, f, 8.45658506e-05f);
+  p = weft_fma_f32(p, f, -0.000424139755f);
+  p = weft_fma_f32(p, f, 0.00226204074f);
+  p = weft_fma_f32(p, f, -0.0135717019f);
+  p = weft_fma_f32(p, f, 0.108573616f);
+  return weft_fma_f32(e, 3.5885023e-08f, weft_fma_f32(f, p, e * 5.48963435e-13f));
 }
 WEFT_LANE float weft_log10_fast_f32(float x) {
-  float e, f = weft_log_split_f32_(x, &e);
-  return weft_log10_join_f32_(e, f);
+  int32_t e;
+  float f = weft_log_ratio_f32_(x, &e);
+  return weft_log10_join_f32_((float)e, f);
 }
 WEFT_LANE float weft_log10_f32(float x) {
   float d, e, f = weft_log_split_f32_(weft_normal_f32_(x, &d), &e);
-  return weft_log_special_f32_(x, weft_log10_join_f32_(e + d, f));
+  return weft_log_special_f32_(x, weft_log10_join_f32_(8388608.0f * (e + d), 4.0f * f));
 }
 
 /* 1 + x = 2^e (1 + f) for finite x > -1. f = 2^-e x + (2^-e - 1) rounds once, not at all for e = 0. e may be 128, so
@@ -291,7 +331,7 @@ WEFT_LANE float weft_log1p_core_f32_(float x, float more) {
   float e, s, f = weft_log1p_split_f32_(x, &e, &s);
   return weft_fma_f32(e + more, WEFT_LN2_F32_, weft_log_poly_f32_(f));
 }
-WEFT_LANE int32_t weft_log1p_is_hard_f32(float x) { return !((x > -1.0f) & (x < 8.5070592e+37f)); }
+WEFT_LANE int32_t weft_log1p_is_hard_f32(float x) { return -!((x > -1.0f) & (x < 8.5070592e+37f)); }
 WEFT_LANE float weft_log1p_fast_f32(float x) {
   uint32_t k = weft_bits_f32(1.0f + x) - 0x3f3504f3u;
   float s = weft_frombits_f32(0x3f800000u - (k & 0xff800000u)), f = weft_fma_f32(x, s, s - 1.0f);
@@ -359,11 +399,8 @@ WEFT_LANE float weft_atanh_f32(float x) {
 
 /* ---- powers ----------------------------------------------------------------------------------------- */
 
-/* exp2(y log2 x) with the logarithm and the product in double: their error is far below what float shows. */
-WEFT_LANE float weft_pow_f32(float x, float y) {
-  float a = weft_magnitude_f32_(x), d, e, f = weft_log_split_f32_(weft_normal_f32_(a, &d), &e);
-  e = a < WEFT_INF_f32 ? e + d : a;
-  e = a == 0 ? -WEFT_INF_f32 : e;
+/* y (e + log2(1 + f)) in double: the error is far below what float shows. */
+WEFT_LANE double weft_pow_exponent_f32_(float f, double e, float y) {
   double g = (double)f, p = -0.06971018863691035; /* log2(1 + f) / f: [sqrt(1/2) - 1, sqrt(2) - 1], 2^-38 */
   p = weft_fma_f64(p, g, 0.13249551735235826);
   p = weft_fma_f64(p, g, -0.13463647003326334);
@@ -378,10 +415,37 @@ WEFT_LANE float weft_pow_f32(float x, float y) {
   p = weft_fma_f64(p, g, 0.48089834880822446);
   p = weft_fma_f64(p, g, -0.72134752032750826);
   p = weft_fma_f64(p, g, 1.4426950408865649);
-  double t = weft_fma_f64(p, g, (double)e) * (double)y;
-  double n = (t + 6755399441055744.0) - 6755399441055744.0; /* 1.5 * 2^52: n is rint(t) */
-  float r = (float)(t - n), tf = (float)t;
-  float m = weft_scale_f32_(weft_exp2_poly_f32_(r), (float)n + (WEFT_MAGIC_F32_ + 254.0f));
+  return weft_fma_f64(p, g, e) * (double)y;
+}
+/* 2^(t - n) for n, t rounded to a whole number */
+WEFT_LANE float weft_pow_rest_f32_(double t, float n) { return weft_exp2_poly_f32_((float)(t - (double)n)); }
+/* The exponent for a normal |x|; anything for another. */
+WEFT_LANE double weft_pow_normal_f32_(float x, float y) {
+  uint32_t u = weft_bits_f32(weft_magnitude_f32_(x)), k = u - 0x3f3504f3u; /* sqrt(1/2) */
+  float f = weft_frombits_f32(u - (k & 0xff800000u)) - 1.0f;
+  return weft_pow_exponent_f32_(f, (double)((int32_t)k >> 23), y);
+}
+/* hard: |x| that no logarithm takes as it is, a result near the ends of the range, a NaN, |y| above 2^22 */
+WEFT_LANE int32_t weft_pow_is_hard_f32(float x, float y) {
+  float t = weft_magnitude_f32_((float)weft_pow_normal_f32_(x, y)), whole = (y + WEFT_MAGIC_F32_) - WEFT_MAGIC_F32_;
+  int32_t far = -((int32_t)weft_bits_f32(t) > 0x42fa0000); /* 125 */
+  far |= -((int32_t)weft_bits_f32(weft_magnitude_f32_(y)) > 0x4a800000);
+  return weft_log_is_hard_f32(weft_magnitude_f32_(x)) | far | (((int32_t)weft_bits_f32(x) >> 31) & -(y != whole));
+}
+WEFT_LANE float weft_pow_fast_f32(float x, float y) {
+  double t = weft_pow_normal_f32_(x, y);
+  float m = (float)t + (WEFT_MAGIC_F32_ + 127.0f);
+  float z = weft_pow_rest_f32_(t, m - (WEFT_MAGIC_F32_ + 127.0f)) * weft_frombits_f32(weft_bits_f32(m) << 23);
+  uint32_t odd = weft_bits_f32(y + WEFT_MAGIC_F32_) << 31;
+  return weft_frombits_f32(weft_bits_f32(z) ^ (odd & weft_bits_f32(x)));
+}
+WEFT_LANE float weft_pow_f32(float x, float y) {
+  float a = weft_magnitude_f32_(x), d, e, f = weft_log_split_f32_(weft_normal_f32_(a, &d), &e);
+  e = a < WEFT_INF_f32 ? e + d : a;
+  e = a == 0 ? -WEFT_INF_f32 : e;
+  double t = weft_pow_exponent_f32_(f, (double)e, y);
+  float tf = (float)t, n = (tf + (WEFT_MAGIC_F32_ + 127.0f)) - (WEFT_MAGIC_F32_ + 127.0f);
+  float m = weft_scale_f32_(weft_pow_rest_f32_(t, n), n + (WEFT_MAGIC_F32_ + 254.0f));
   m = tf > 129.0f ? WEFT_INF_f32 : m;
   m = tf < -151.0f ? 0.0f : m;
   m = ((a == 1.0f) | (y == 0)) ? 1.0f : m;
@@ -391,27 +455,25 @@ WEFT_LANE float weft_pow_f32(float x, float y) {
   return ((x < 0) & (a < WEFT_INF_f32) & !whole) ? WEFT_NAN_f32 : m;
 }
 
-/* |x| = 2^(3k) M, M between 1/2 and 4: z, a polynomial times 1, 2^(1/3) or 2^(-1/3), is M^(-1/3) to 2^-14.7, M z^2 the
- * cube root to 2^-13.7, and a step of Newton with the residual M - y^3 gives the rest. */
+/* A third of the bits of a, taken from a constant, are those of a^(-1/3) to a thirtieth (as Lomont, Fast inverse square
+ * root, 2003, has it for the root); a polynomial in what is missing makes it 2^-14, a z^2 the cube root, and a step of
+ * Newton with the residual a - y^3 gives the rest. */
+WEFT_LANE float weft_cbrt_core_f32_(float a) {
+  float bits = weft_fma_f32((float)(int32_t)weft_bits_f32(a), -0.333333343f, 1419907072.0f);
+  float z = weft_frombits_f32((uint32_t)(int32_t)bits), h = weft_fma_f32(-(a * z), z * z, 1.0f);
+  z = weft_fma_f32(z * h, weft_fma_f32(h, 0.222996086f, 0.33469528f), z); /* |h| < 0.104, 2^-14.3 */
+  float z2 = z * z, y = a * z2, d = weft_fma_f32(-(y * y), y, a);
+  return weft_fma_f32(d * z2, 0.333333343f, y);
+}
+/* hard: below 2^-100, where the residual may be denormal; zero, infinity, NaN */
+WEFT_LANE int32_t weft_cbrt_is_hard_f32(float x) {
+  return -(int32_t)(weft_bits_f32(weft_magnitude_f32_(x)) - 0x0d800000u >= 0x72000000u);
+}
+WEFT_LANE float weft_cbrt_fast_f32(float x) { return weft_signed_f32_(weft_cbrt_core_f32_(weft_magnitude_f32_(x)), x); }
 WEFT_LANE float weft_cbrt_f32(float x) {
   float a = weft_magnitude_f32_(x);
-  int tiny = a < 1.17549435e-38f;
-  uint32_t u = weft_bits_f32(a * (tiny ? 16777216.0f : 1.0f));
-  /* e / 3 rounded, for an exponent e from -127 to 127 */
-  float e = (float)((int32_t)(u >> 23) - 127), t = weft_fma_f32(e, 0.333333343f, WEFT_MAGIC_F32_);
-  float j = weft_fma_f32(t - WEFT_MAGIC_F32_, -3.0f, e);
-  uint32_t k = weft_bits_f32(t) << 23;
-  float m = weft_frombits_f32((u & 0x007fffffu) | 0x3f800000u), big = weft_frombits_f32(u - k - (k + k));
-  float z = 0.0285908245f; /* m^(-1/3): [1, 2], 2^-14.7 */
-  z = weft_fma_f32(z, m, -0.221236557f);
-  z = weft_fma_f32(z, m, 0.695479572f);
-  z = weft_fma_f32(z, m, -1.17287707f);
-  z = weft_fma_f32(z, m, 1.67000556f);
-  z *= weft_fma_f32(weft_fma_f32(j, 0.0268107727f, -0.233110249f), j, 1.0f); /* 2^(-j/3) */
-  float z2 = z * z, y = big * z2;
-  float d = weft_fma_f32(-(y * y), y, big);
-  y = weft_fma_f32(d * z2, 0.333333343f, y);
-  y = weft_frombits_f32(weft_bits_f32(y) + (k - (tiny ? 0x04000000u : 0u)));
+  int tiny = a < 7.88860905e-31f; /* 2^-100; 2^72 and 2^-24 bring it up and back */
+  float y = weft_cbrt_core_f32_(a * (tiny ? 4.72236648e+21f : 1.0f)) * (tiny ? 5.96046448e-08f : 1.0f);
   y = weft_bits_f32(a) - 1u >= 0x7f7fffffu ? a : y; /* zero, infinity, NaN */
   return weft_signed_f32_(y, x);
 }
@@ -427,71 +489,75 @@ WEFT_LANE float weft_erf_poly_f32_(float z) {
   p = weft_fma_f32(p, z, -0.376124889f);
   return weft_fma_f32(p, z, 0.128379151f);
 }
-/* Up to 0.93 by that, above 1 - exp(-P(x)) */
+/* Up to 0.93 by that, above 1 - 2^-P(x) */
 WEFT_LANE float weft_erf_f32(float x) {
   const float magic = WEFT_MAGIC_F32_ + 127.0f;
   float a = weft_magnitude_f32_(x), p = weft_fma_f32(weft_erf_poly_f32_(a * a), a, a);
-  float b = weft_at_most_f32_(a, 3.95f), q = -0.000194787252f; /* [0.93, 3.95], 2^-29 */
-  q = weft_fma_f32(q, b, 0.00303187198f);
-  q = weft_fma_f32(q, b, -0.0221814681f);
-  q = weft_fma_f32(q, b, 0.103836887f);
-  q = weft_fma_f32(q, b, 0.637290597f);
-  q = weft_fma_f32(q, b, 1.12761104f);
-  q = weft_fma_f32(q, b, 0.000211363149f);
-  float t = weft_fma_f32(q, -WEFT_LOG2E_F32_, magic), n = t - magic;
-  float r = weft_fma_f32(n, -WEFT_LN2_HI_F32_, -q);
-  r = weft_fma_f32(n, -WEFT_LN2_LO_F32_, r);
-  float s = weft_frombits_f32(weft_bits_f32(t) << 23);
-  q = (1.0f - s) - s * weft_exp_poly_f32_(r);
+  float b = weft_at_most_f32_(a, 3.95f), q = -0.000280987646f; /* [0.93, 3.95], 2^-29 */
+  q = weft_fma_f32(q, b, 0.00437385589f);
+  q = weft_fma_f32(q, b, -0.032000538f);
+  q = weft_fma_f32(q, b, 0.149804249f);
+  q = weft_fma_f32(q, b, 0.919416428f);
+  q = weft_fma_f32(q, b, 1.62679875f);
+  q = weft_fma_f32(q, b, 0.000304932561f);
+  float t = magic - q, s = weft_frombits_f32(weft_bits_f32(t) << 23);
+  q = weft_fma_f32(weft_exp2_poly_f32_((magic - t) - q), -s, 1.0f);
   return weft_signed_f32_(a >= 0.93f ? q : p, x); /* p for a NaN */
 }
 
-/* exp(-a^2) H(t) / (a + 9/4) for 0 <= a <= 10.1 with t = (a - 9/4) / (a + 9/4) = 1 - (9/2) / (a + 9/4) (a form of
- * Schonfelder, Chebyshev expansions for the error and related functions, 1978), without 2^n; *scale - magic is n. What
- * rounding lost in a^2, t (by -H' / H, nearly 0.7) and 1 / (a + 9/4) goes into the argument of exp, where 1 + l is
- * exp(l) for such small l. */
+/* erfc(a) = d 2^(P - a^2 / log 2) for 0 <= a <= 10.1, with d = 1 / (a + 9/4) and a polynomial P in d (after a form of
+ * Schonfelder, Chebyshev expansions for the error and related functions, 1978), without 2^n; *scale - magic is n.
+ * What rounding lost in a^2 goes into the exponent, and so does what it lost in d, times the slope of P and log d
+ * together, which is nearly a line. P allows for what the float WEFT_LOG2E_F32_ is not. */
 WEFT_LANE float weft_erfc_core_f32_(float a, float magic, float *scale) {
-  float high = a * a, sum = a + 2.25f, d = 1.0f / sum, lost = -d * (a - (sum - 2.25f)), p = d * 4.5f, t = 1.0f - p;
+  float high = a * a, sum = a + 2.25f, d = 1.0f / sum, left = a - (sum - 2.25f), t = d - 0.210111767f;
 #if WEFT_FUSED_F32_
-  float low = weft_fma_f32(a, a, -high);
-  lost += weft_fma_f32(-d, sum, 1.0f);
-  float more_p = weft_fma_f32(d, 4.5f, -p);
+  float low = weft_fma_f32(a, a, -high), lost = weft_fma_f32(-d, left, weft_fma_f32(-d, sum, 1.0f));
 #else
   float dh = weft_frombits_f32(weft_bits_f32(d) & 0xfffff000u), dl = d - dh;
   float sh = weft_frombits_f32(weft_bits_f32(sum) & 0xfffff000u), sl = sum - sh;
-  lost += ((1.0f - dh * sh) - (dh * sl + dl * sh)) - dl * sl;
-  float more_p = (d * 4.0f - p) + d * 0.5f;
+  float lost = (((1.0f - dh * sh) - (dh * sl + dl * sh)) - dl * sl) - d * left;
   float head = weft_frombits_f32(weft_bits_f32(a) & 0xfffff000u), tail = a - head;
   float low = ((head * head - high) + 2.0f * head * tail) + tail * tail;
 #endif
-  lost = weft_fma_f32(weft_fma_f32(p, lost, more_p), 0.7f, lost);
-  float q = 0.000165640435f; /* [0, 10.1], 2^-26.1 */
-  q = weft_fma_f32(q, t, 6.76883137e-05f);
-  q = weft_fma_f32(q, t, -0.00154995814f);
-  q = weft_fma_f32(q, t, -0.000780633476f);
-  q = weft_fma_f32(q, t, 0.011633859f);
-  q = weft_fma_f32(q, t, -0.0036145011f);
-  q = weft_fma_f32(q, t, -0.101207629f);
-  q = weft_fma_f32(q, t, 0.371517569f);
-  float b = weft_fma_f32(q, t, -0.751959085f), h = weft_fma_f32(b, t, 1.03989267f), g = h * d;
-  q = weft_fma_f32(q, t, -0.751959085f - b); /* what rounding b and h lost */
-  float more = d * weft_fma_f32(q, t, weft_fma_f32(b, t, 1.03989267f - h));
+  float m = weft_fma_f32(weft_fma_f32(t, -3.0f, high), -WEFT_LOG2E_F32_, magic), n = m - magic; /* r below is under 1 */
+  /* P log 2 = t (4.625 log 2 + q): [0, 10.1], 2^-26; its even and its odd terms are two shorter chains. */
+  float u = t * t, q = 263.730591f, o = -182.763901f;
+  q = weft_fma_f32(q, u, -20.0178871f);
+  o = weft_fma_f32(o, u, 38.8932571f);
+  q = weft_fma_f32(q, u, 5.03560781f);
+  o = weft_fma_f32(o, u, -8.26496124f);
+  q = weft_fma_f32(q, u, -2.7962389f);
+  o = weft_fma_f32(o, u, 2.04909134f);
+  q = weft_fma_f32(q, u, -0.000141437034f);
+  q = weft_fma_f32(o, t, q);
 #if WEFT_FUSED_F32_
-  more += weft_fma_f32(h, d, -g);
+  float r = weft_fma_f32(high, -WEFT_LOG2E_F32_, -n);
+#else
+  float r = ((-high - n * WEFT_LN2_HI_F32_) - n * 3.19554383e-05f) * WEFT_LOG2E_F32_;
 #endif
-  float m = weft_fma_f32(high, -WEFT_LOG2E_F32_, magic), n = m - magic;
-  float r = weft_fma_f32(n, -WEFT_LN2_HI_F32_, -high) + weft_fma_f32(n, -WEFT_LN2_LO_F32_, lost - low);
+  float small = weft_fma_f32(q, t, weft_fma_f32(lost, weft_fma_f32(d, 3.65f, 0.907f), -low));
+  r = weft_fma_f32(small, WEFT_LOG2E_F32_, weft_fma_f32(t, 4.625f, r));
   *scale = m;
-  return g + weft_fma_f32(g, r, weft_fma_f32(g, r * r * weft_exp_tail_f32_(r), more));
+  float p = 0.000154628637f; /* (2^r - 1) / r, as in weft_exp2_poly_f32_ */
+  p = weft_fma_f32(p, r, 0.00133909856f);
+  p = weft_fma_f32(p, r, 0.00961806253f);
+  p = weft_fma_f32(p, r, 0.0555035956f);
+  p = weft_fma_f32(p, r, 0.240226507f);
+  p = weft_fma_f32(p, r, 0.693147182f);
+  return weft_fma_f32(d * r, p, d);
 }
 /* g, or 2 - g where x is negative */
 WEFT_LANE float weft_erfc_side_f32_(float g, float x) {
-  uint32_t sign = weft_bits_f32(x) & 0x80000000u;
-  return weft_frombits_f32(weft_bits_f32(g) | sign) + (1.0f - weft_frombits_f32(sign | 0x3f800000u));
+  float two = weft_frombits_f32((weft_bits_f32(x) >> 1) & 0x40000000u);
+  return weft_magnitude_f32_(two - g);
 }
-WEFT_LANE int32_t weft_erfc_is_hard_f32(float x) { return !(x <= 9.0f); } /* a denormal result, or nearly */
+/* hard: a denormal result, or nearly, or nearly 2; NaN */
+WEFT_LANE int32_t weft_erfc_is_hard_f32(float x) {
+  return -((int32_t)weft_bits_f32(weft_magnitude_f32_(x)) > 0x41100000); /* 9 */
+}
 WEFT_LANE float weft_erfc_fast_f32(float x) {
-  float m, g = weft_erfc_core_f32_(weft_at_most_f32_(weft_magnitude_f32_(x), 9.0f), WEFT_MAGIC_F32_, &m);
+  float m, g = weft_erfc_core_f32_(weft_magnitude_f32_(x), WEFT_MAGIC_F32_, &m);
   return weft_erfc_side_f32_(weft_frombits_f32(weft_bits_f32(g) + (weft_bits_f32(m) << 23)), x);
 }
 WEFT_LANE float weft_erfc_f32(float x) {

@@ -115,11 +115,13 @@ def operation(n: Node, args: list[str]) -> str:
 
 # Functions whose vector form is wrong for some rare arguments: kernels/ has weft_<op>_fast_<dtype>, free of branches,
 # weft_<op>_is_hard_<dtype>, which tells those arguments, and weft_<op>_<dtype>, right for all. Hard: huge arguments of
-# sin, cos, tan, results near the ends of the range, zeros, denormals, infinities and NaN of a logarithm, two zeros of
-# atan2.
+# sin, cos, tan, results near the ends of the range, zeros, denormals, infinities and NaN of a logarithm or a cube root,
+# two zeros of atan2.
 HARD = {
-    **dict.fromkeys(("sin", "cos", "tan", "log", "log2", "log10", "log1p", "exp2", "erfc"), ("f32", "f64")),
-    **dict.fromkeys(("exp", "expm1", "sinh", "cosh", "asinh", "acosh", "atan2", "pow"), ("f64",)),
+    **dict.fromkeys(("sin", "cos", "tan", "sinh", "cosh"), ("f32", "f64")),
+    **dict.fromkeys(("log", "log2", "log10", "log1p", "exp2", "erfc", "pow"), ("f32", "f64")),
+    **dict.fromkeys(("exp", "expm1", "asinh", "acosh", "atan2"), ("f64",)),
+    "cbrt": ("f32",),
 }
 
 
