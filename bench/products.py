@@ -70,14 +70,17 @@ static double now(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t);
   typedef void (*blas_##D)(int, int, int, int, int, int, T, const T *, int, const T *, int, T, T *, int);         \\
   double time_weft_##D(int64_t m, int64_t k, int64_t n, void *a, int64_t ars, int64_t acs, void *b, int64_t brs,  \\
                        int64_t bcs, void *c, int threads, void *work, double seconds) {                           \\
-    FASTEST(weft_lib_gemm_##D(m, n, k, a, ars, acs, b, brs, bcs, c, n, 1, threads > 1 ? weft_parallel_for : 0,    \\
-                              threads, work, 0))                                                                  \\
+    weft_product p = {.batch = 1, .m = m, .n = n, .k = k, .a = a, .ars = ars, .acs = acs, .b = b, .brs = brs,     \\
+                      .bcs = bcs, .c = c, .threads = threads, .work = work};                                      \\
+    p.parallel_for = threads > 1 ? weft_parallel_for : 0;                                                         \\
+    FASTEST(weft_lib_product_##D(&p))                                                                             \\
   }                                                                                                               \\
   double time_blas_##D(void *gemm, int m, int k, int n, void *a, int ta, void *b, int tb, void *c, double seconds) {\\
     FASTEST(((blas_##D)gemm)(101, ta ? 112 : 111, tb ? 112 : 111, m, n, k, 1, a, ta ? m : k, b, tb ? k : n, 0, c, n))\\
   }                                                                                                               \\
   int64_t space_##D(int64_t m, int64_t k, int64_t n, int threads) {                                               \\
-    return weft_lib_gemm_workspace_##D(m, n, k, threads, 1, 0);                                                   \\
+    const weft_product p = {.batch = 1, .m = m, .n = n, .k = k, .c = (void *)1, .threads = threads};              \\
+    return weft_lib_product_workspace_##D(&p);                                                                    \\
   }                                                                                                               \\
   typedef T probe_##D __attribute__((vector_size(WEFT_VECTOR_BYTES)));                                            \\
   static void probe_body_##D(void *arg, int64_t begin, int64_t end, int worker) {                                 \\
