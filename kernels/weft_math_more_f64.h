@@ -236,11 +236,12 @@ WEFT_LANE double weft_asinh_f64(double x) {
   return a > 0x1p400 ? y : weft_asinh_fast_f64(x);
 }
 
-/* log(1 + u), u = t + sqrt(t (t + 2)) with t = x - 1. */
+/* log(1 + u), u = t + sqrt(w), w = t (t + 2) with t = x - 1, both with what rounding took. */
 WEFT_LANE int64_t weft_acosh_is_hard_f64(double x) { return -(int64_t)!((x >= 1.0) & (x <= 0x1p400)); }
 WEFT_LANE double weft_acosh_fast_f64(double x) {
   double t = x - 1.0, w = weft_fma_f64(t, t, t + t), h, q = weft_root_f64_(w, &h), u = q + t;
-  return weft_log_of_two_f64_(u, weft_fma_f64(weft_rest_f64_(w, q, q), h, (q - u) + t));
+  double rest = weft_rest_f64_(w, q, q) + weft_fma_f64(t, t, (t + t) - w);
+  return weft_log_of_two_f64_(u, weft_fma_f64(rest, h, (q - u) + t));
 }
 WEFT_LANE double weft_acosh_f64(double x) {
   double y = weft_log_far_f64_(x);

@@ -405,3 +405,30 @@ def test_compiles_as_cxx(tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stderr
+
+
+BEYOND_ONE = """
+#include <math.h>
+#include "math_f64.h"
+/* sin and cos of every double so near an odd multiple of pi/2 that the nearest double is 1; how many are beyond it */
+int64_t beyond(int64_t multiple) {
+  double middle = (double)multiple * 0x1.921fb54442d18p+0, step = nextafter(middle, INFINITY) - middle;
+  int64_t count = 0, reach = (int64_t)(1.1e-8 / step);
+  for (int64_t i = -reach; i <= reach; i++) {
+    double x = middle + (double)i * step;
+    count += (fabs(weft_sin_f64(x)) > 1.0) + (fabs(weft_cos_f64(x)) > 1.0);
+  }
+  return count;
+}
+"""
+
+
+def test_no_sine_passes_one(tmp_path):
+    """As an angle, asin(sin(x)) is to be one: of some 2^27 doubles next to pi/2 the sines were beyond 1 for 64."""
+    (tmp_path / "one.c").write_text(BEYOND_ONE)
+    flags = [*BITS, "-O3", "-march=native", "-shared", *INCLUDE]
+    subprocess.run(["gcc", *flags, tmp_path / "one.c", "-lm", "-o", tmp_path / "one.so"], check=True)
+    ffi = FFI()
+    ffi.cdef("int64_t beyond(int64_t multiple);")
+    lib = ffi.dlopen(str(tmp_path / "one.so"))
+    assert [lib.beyond(m) for m in (1, 2, 3, -5, 1001, 1000002)] == [0] * 6
