@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
-from ..ir.node import Node, build, substitute, topological
+from ..ir.node import Node, build, topological
 from ..lower.kernel import Nest, may_be_columns
 from . import scalar
 from .c_columns import TILE, ColumnPrinter
 from .c_loops import ROLLED, left_by
 from .c_short import ShortRows, side_by_side
 from .expressions import Scope, Text, strip
-from .nests import acc_node, acc_type, accumulates, hoist, rounded, start_of, value_type, wide
+from .nests import acc_node, acc_type, accumulates, hoist, moved, rounded, start_of, value_type, wide
 from .tracks import compensated, join, joined, joining, parts, shifted
 from .work import CHUNK, DIVIDES, element_work, round_work, short_rows
 
@@ -139,11 +139,10 @@ class KernelPrinter(ColumnPrinter):
             return None
         return ShortPrinter(self, rows)
 
-    def is_short(self) -> str:
+    def is_short(self, rows: dict[Node, int]) -> str:
         """The condition under which that form runs; tiles of a short last loop would be mostly empty."""
         loop = self.nest.block.inputs[0]
         count = len(loop.attr("index"))
-        rows = short_rows([s for s in loop.inputs[count:] if s.op == "loop"])
         tests = [f"{e} > 0 && {e} <= {few}" for e, few in ((self.closed(n), few) for n, few in rows.items())]
         if count > 1:
             tests.append(f"{self.closed(loop.inputs[count - 1])} >= {FULL}")
@@ -190,7 +189,8 @@ class KernelPrinter(ColumnPrinter):
         (rows,) = self.nest.block.inputs
         columns = rows.inputs[-1]
         names, (j,) = rows.attr("index"), columns.attr("index")
-        body = at_columns(list(columns.inputs[1:]), tile, build("index", index=j))
+        column = build("index", index=j)
+        body = moved(list(columns.inputs[1:]), lambda buffer: buffer == tile, lambda _: column)
         if len(names) > 1:
             scope.emit(out, list(rows.inputs[1 : len(names)]))
         hoist(out, scope, body, {build("index", index=k) for k in (*names, j)})
@@ -312,9 +312,7 @@ class KernelPrinter(ColumnPrinter):
             part = self.flat_stage(out, scope, s, name, part, calls, known)
             out.close()
             out()
-        out.open(self.signature())
-        out(f"{self.name}_args args = {{{self.arguments()}}};")
-        out(f"{self.name}_args *const a = &args;")
+        self.open_launcher(out)
         for c in calls:
             out(c)
         scope = Scope(self.pointer)
@@ -396,12 +394,15 @@ class KernelPrinter(ColumnPrinter):
             fields.append(".fault = fault")
         return ", ".join(fields) or "0"
 
+    def open_launcher(self, out: Text) -> None:
+        out.open(self.signature())
+        out(f"{self.struct} args = {{{self.arguments()}}};")
+        out(f"{self.struct} *const a = &args;")
+
     def launch_columns(self, out: Text) -> None:
         loop, fold = self.nest.block.inputs[0], self.fold_alone()
         assert fold is not None
-        out.open(self.signature())
-        out(f"{self.name}_args args = {{{self.arguments()}}};")
-        out(f"{self.name}_args *const a = &args;")
+        self.open_launcher(out)
         count = len(loop.attr("index"))
         extents = [self.closed(e) for e in loop.inputs[:count]]
         extents[-1] = f"(({extents[-1]} + WEFT_TILE - 1) / WEFT_TILE)"
@@ -422,9 +423,7 @@ class KernelPrinter(ColumnPrinter):
             out("if (product->run(product)) return;")
 
     def launch(self, out: Text, short: ShortPrinter | None = None) -> None:
-        out.open(self.signature())
-        out(f"{self.name}_args args = {{{self.arguments()}}};")
-        out(f"{self.name}_args *const a = &args;")
+        self.open_launcher(out)
         block = self.nest.block
         loop = block.inputs[0] if block.inputs and block.inputs[0].op == "loop" else None
         if loop is None:
@@ -433,7 +432,7 @@ class KernelPrinter(ColumnPrinter):
             count = len(loop.attr("index"))
             self.inside_product(out)
             if short is not None:
-                out.open(f"if ({self.is_short()})")
+                out.open(f"if ({self.is_short(short.few)})")
                 short.launch_rounds(out, list(loop.inputs[:count]))
                 out("return;")
                 out.close()
@@ -458,7 +457,7 @@ class ShortPrinter(ShortRows, KernelPrinter):
     def __init__(self, of: KernelPrinter, rows: dict[Node, int]):
         nest, self.within = side_by_side(of.nest)
         super().__init__(nest, f"{of.name}_short", of.in_place)
-        self.struct = of.struct
+        self.struct, self.few = of.struct, rows
         self.scratch_rows = [
             f"{scalar.stored_type(d)} s{k}[{rows[extent]} * WEFT_TILE];"
             for k, (d, extent) in enumerate(of.nest.scratch, 1)
@@ -475,19 +474,6 @@ def across_rows(loop: Node) -> bool:
     row, column = build("index", index=names[-1]), build("index", index=statements[0].attr("index")[0])
     loads = [n.inputs[0] for n in topological(statements[0].inputs[1:]) if n.op == "load"]
     return any(lengths.coefficient(i, row) == 1 and lengths.coefficient(i, column) not in (0, 1) for i in loads)
-
-
-def at_columns(body: list[Node], buffer: int, column: Node) -> list[Node]:
-    """Stores whose accesses to a buffer, all to the element of the round, are relative to the row."""
-    loads = {
-        n: build("load", column, buffer=buffer, dtype=n.type.dtype)
-        for n in topological(body)
-        if n.op == "load" and n.attr("buffer") == buffer
-    }
-    return [
-        build("store", column if s.attr("buffer") == buffer else s.inputs[0], s.inputs[1], buffer=s.attr("buffer"))
-        for s in substitute(body, loads)
-    ]
 
 
 def _ceildiv(extent: Node) -> Node:

@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..ir import lengths
-from ..ir.node import Node, build, substitute, topological
+from ..ir.node import Node, build, topological
 from ..lower.kernel import Nest
 from .c_columns import TILE, ColumnPrinter, begins, start_of_lane
 from .c_loops import place_type
 from .expressions import Scope, Text
-from .nests import acc_node, acc_type, rounded, value_type
+from .nests import acc_node, acc_type, moved, rounded, value_type
 from .tracks import finish, lanes, shifted, tracks
 
 TILED = "for (int c = 0; c < WEFT_TILE; c++)"
@@ -32,18 +32,7 @@ def side_by_side(nest: Nest) -> tuple[Nest, Node | None]:
     def place(offset: Node) -> Node:
         return lengths.add(lengths.scale(offset, TILE), within)
 
-    loads = {
-        n: build("load", place(n.inputs[0]), *n.inputs[1:], buffer=n.attr("buffer"), dtype=n.attr("dtype"))
-        for n in nodes
-        if n.op == "load" and n.attr("buffer") < 0
-    }
-    (block,) = substitute([nest.block], loads)
-    stores = {
-        n: build("store", place(n.inputs[0]), n.inputs[1], buffer=n.attr("buffer"))
-        for n in topological([block])
-        if n.op == "store" and n.attr("buffer") < 0
-    }
-    (block,) = substitute([block], stores)
+    (block,) = moved([nest.block], lambda buffer: buffer < 0, place)
     return replace(nest, mode="column", block=block, scratch=[]), within
 
 

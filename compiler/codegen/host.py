@@ -365,7 +365,7 @@ class HostPrinter:
 
     def step_kernel(self, out: Text, scope: HostScope, s: Step, after_commit: bool = False, product: str = "") -> None:
         """`product`: the weft_product that runs the kernel on whole rows or columns."""
-        name, printer = self.kernels.get(s.node, after_commit, after=bool(product))
+        name, printer = self.kernels.get(s.node, s.in_place, after=bool(product))
         self.calls.append((name, s))
         if not after_commit and not product:
             self.stop(out)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..ir.node import Node, build, topological
+from collections.abc import Callable
+
+from ..ir.node import Node, build, substitute, topological
 from ..lower.kernel import Nest
 from . import scalar
 from .expressions import Scope, Text, depends_on
@@ -19,6 +21,22 @@ def accumulates(nest: Nest) -> list[Node]:
         elif s.op in ("block", "loop"):
             stack.extend(s.inputs)
     return sorted(found, key=lambda a: a.attr("acc"))
+
+
+def moved(roots: list[Node], which: Callable[[int], bool], place: Callable[[Node], Node]) -> list[Node]:
+    """Statements whose accesses to the buffers `which` go to other offsets."""
+    loads = {
+        n: build("load", place(n.inputs[0]), *n.inputs[1:], buffer=n.attr("buffer"), dtype=n.attr("dtype"))
+        for n in topological(roots)
+        if n.op == "load" and which(n.attr("buffer"))
+    }
+    roots = substitute(roots, loads)
+    stores = {
+        n: build("store", place(n.inputs[0]), n.inputs[1], buffer=n.attr("buffer"))
+        for n in topological(roots)
+        if n.op == "store" and which(n.attr("buffer"))
+    }
+    return substitute(roots, stores)
 
 
 def wide(dtype: str) -> str:

@@ -321,9 +321,4 @@ def buffer_of(kernel: Node, x: Node) -> int | None:
     return places[0] if len(places) == 1 else None
 
 
-def readers(x: Node, order: Iterable[Node], outputs: Iterable[Node]) -> int:
-    """How many nodes and results read a value."""
-    return sum(x in n.inputs for n in order) + sum(x is o for o in outputs)
-
-
-__all__ = ["Around", "Maker", "buffer_of", "by_rows", "loops_of", "place", "plan", "readers", "stored_in"]
+__all__ = ["Around", "Maker", "buffer_of", "by_rows", "loops_of", "place", "plan", "stored_in"]

@@ -11,6 +11,8 @@ each other piece by piece.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -215,12 +217,15 @@ class Builder:
         own = {n for n in order if not self.library(n)}
         read = [*outputs, *(o for c in checks for o in c.operands)]
 
+        marks = sorted(ready)
+
         def checked(a: Node, b: Node) -> bool:
-            return any(k in ready for k in range(position[a], position[b]))
+            return bisect_left(marks, position[a]) < bisect_left(marks, position[b])
 
         found = around.plan([n for n in order if n not in self.value], self.kernels, own, read, checked)
         products = {g.place: g for g in found}
         moved = {n for g in found for n in (g.product, *g.kernels())} - set(products)
+        readers = Counter(x for n in order for x in set(n.inputs)) + Counter(outputs)
         for k, n in enumerate(order):
             if n in moved:
                 pending += ready.get(k, ())
@@ -229,7 +234,7 @@ class Builder:
                 self.time += 1
                 if n in products:
                     g = products[n]
-                    step = self.product(g, wanted, around.readers(g.product, order, outputs) == 1)
+                    step = self.product(g, wanted, readers[g.product] == 1)
                 else:
                     step = self.step(n, wanted)
                 step.checks, pending = pending, []
