@@ -1,10 +1,10 @@
 """A compiled program: a shared library and its manifest, as the executor of a CompiledFunction.
 
-The manifest is plain data: {"abi": 1, "inputs": [{"dtype", "ndim"}], "outputs": [...], "states": [...],
-"segments": int, "checks": [{"kind", "message", "error"}], "hosts": [{"name", "inputs": [...], "outputs": [...]}],
-"library": [routine]}, and optionally "name". A check's message holds {0} to {3} where values of the failed call go; its
-error is the name of a class in errors.py. What the hosts call are the Python functions given beside it: a list of
-arrays in, a list of arrays out.
+The manifest is plain data: {"abi": 1, "inputs": [{"dtype", "ndim"}], "constants": [...], "outputs": [...],
+"states": [...], "segments": int, "checks": [{"kind", "message", "error"}], "hosts": [{"name", "inputs": [...],
+"outputs": [...]}], "library": [routine]}, and optionally "name". A check's message holds {0} to {3} where values of the
+failed call go; its error is the name of a class in errors.py. Constants are arrays that every call takes. What the
+hosts call are the Python functions given beside it: a list of arrays in, a list of arrays out.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ class _Frame:
     def __init__(self, program: Program):
         library = pool.library()
         m = program.manifest
-        counts = (len(m["inputs"]), len(m["outputs"]), len(m["states"]), int(m["segments"]))
+        inputs = len(m["inputs"])
+        counts = (inputs + len(program.constants), len(m["outputs"]), len(m["states"]), int(m["segments"]))
         made = library.weft_frame_new(*counts)
         if made == _NULL:
             raise MemoryError("no memory for the frame of a compiled function")
@@ -85,6 +86,8 @@ class _Frame:
         c.main, c.header, c.limit = program.entry, _HEADER, program.limit
         for k, dtype in enumerate(program.input_dtypes):
             c.descrs[k], c.ndims[k] = id(dtype), m["inputs"][k]["ndim"]
+        for k, a in enumerate(program.constants, inputs):  # bound once: they have no object to look at
+            _fill(c.call.inputs[k], a)
         slots = [c.call.outputs[k] for k in range(counts[1])]
         for k, (o, dtype) in enumerate(zip(m["outputs"], program.output_dtypes, strict=True)):
             c.out_ndims[k], c.out_items[k] = o["ndim"], dtype.itemsize
@@ -105,6 +108,11 @@ class _Frame:
         self.storages = storages
 
 
+def _fill(slot: Any, a: np.ndarray) -> None:
+    slot.data = ffi.cast("void *", a.__array_interface__["data"][0])
+    slot.dims[0 : a.ndim] = a.shape
+
+
 def _routine(name: str) -> int:
     """The address of a routine of a library."""
     return (openblas if name.startswith(openblas.PREFIX) else lapack).routine(name)
@@ -115,7 +123,13 @@ class Program:
 
     checks = True
 
-    def __init__(self, path: str | os.PathLike, manifest: dict[str, Any], hosts: Sequence[Callable] = ()):
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        manifest: dict[str, Any],
+        hosts: Sequence[Callable] = (),
+        constants: Sequence[np.ndarray] = (),
+    ):
         if manifest["abi"] != CONSTANTS["WEFT_ABI"]:
             raise WeftError(
                 f"{path} speaks version {manifest['abi']} of weft's C interface, this weft version "
@@ -138,6 +152,10 @@ class Program:
              [o["ndim"] for o in h["outputs"]])
             for f, h in zip(hosts, manifest["hosts"], strict=True)
         ]  # fmt: skip
+        self.constants = list(constants)
+        if len(constants) != len(manifest["constants"]):
+            raise InternalError(f"{len(manifest['constants'])} constants are declared; {len(constants)} were given")
+        self.inputs = len(manifest["inputs"])
         self.limit = 0
         self._checks = [(c["message"], _error_class(c["error"])) for c in manifest["checks"]]
         self._frames = [_Frame(self)]
@@ -165,8 +183,8 @@ class Program:
                     k += 1
             else:
                 k = self._bind(frame, arguments)
-            if k != frame.c.inputs:
-                raise InternalError(f"{self.name} takes {frame.c.inputs} arrays and was given {k}")
+            if k != self.inputs:
+                raise InternalError(f"{self.name} takes {self.inputs} arrays and was given {k}")
             run, c = frame.run, frame.c
             try:
                 code = run(c)
@@ -234,9 +252,7 @@ class Program:
                 raise Unfit(f"input {k} of {self.name} is no {want}")
             if any(n > _LENGTH_LIMIT for n in a.shape):
                 raise ShapeError(f"input {k} of {self.name} has shape {a.shape}: an axis has at most 2**48 elements")
-            slot = frame.c.call.inputs[k]
-            slot.data = ffi.cast("void *", a.__array_interface__["data"][0])
-            slot.dims[0:ndim] = a.shape
+            _fill(frame.c.call.inputs[k], a)
             frame.objects[k] = 0
         return len(arguments)
 

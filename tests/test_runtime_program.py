@@ -78,7 +78,8 @@ def cache_dir(tmp_path_factory):
 
 
 def manifest(inputs=(), outputs=(), states=(), **more):
-    plain = {"abi": 1, "inputs": [*inputs], "outputs": [*outputs], "states": [*states], "segments": 0, "checks": [],
+    plain = {"abi": 1, "inputs": [*inputs], "constants": [], "outputs": [*outputs], "states": [*states], "segments": 0,
+             "checks": [],
              "hosts": [], "library": [], **more}  # fmt: skip
     return json.loads(json.dumps(plain))
 

@@ -47,7 +47,8 @@ def digest(node: Node) -> bytes:
 def digest_region(r: Region) -> bytes:
     found = _of_regions.get(r)
     if found is None:
-        checks = [_hash(c.kind.encode(), c.what.encode(), *map(digest, c.operands)) for c in r.checks]
+        said = (repr((c.kind, c.what, *map(tuple, c.at))).encode() for c in r.checks)
+        checks = [_hash(s, *map(digest, c.operands)) for s, c in zip(said, r.checks, strict=True)]
         found = _hash(*map(digest, r.params), b";", *map(digest, r.outputs), b";", *checks)
         _of_regions[r] = found
     return found

@@ -38,15 +38,18 @@ class Use(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """A fusion made or refused: the operation and the region it stands in, why, and the length product and itemsize of
-    what is not stored."""
+    """A fusion made or refused: the operation and the region it stands in, and why."""
 
     region: Region
     node: Node
     fused: bool
     reason: str
-    elements: Node
-    itemsize: int
+    value: Node | None = None  # what is not stored for it, or would not have been; None: the operation's result
+
+    def nbytes(self) -> Node:
+        t = (self.value or self.node).type
+        t = t.items[0] if isinstance(t, TupleType) else t
+        return lengths.scale(lengths.product(t.axes), DTYPES[t.dtype].itemsize)
 
 
 @dataclass
@@ -398,9 +401,7 @@ class _Fuser:
         return False
 
     def _note(self, n: Node, fused: bool, reason: str) -> None:
-        t = n.type.items[0] if isinstance(n.type, TupleType) else n.type
-        size = lengths.product(t.axes)
-        self.decisions.append(Decision(self.source, n, fused, reason, size, DTYPES[t.dtype].itemsize))
+        self.decisions.append(Decision(self.source, n, fused, reason))
 
     # The kernel-level region
 

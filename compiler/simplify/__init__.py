@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from ..ir.node import Region
+from ..ir.node import Node, Region
 from ..ir.origins import Origins
 from ..ir.rewrite import Pass, Stats, apply, assume
 from .algebra import algebra
@@ -27,26 +27,32 @@ ROUNDS = 12  # a pass may enable an earlier one; real programs settle in two to 
 
 def simplify(region: Region, origins: Origins | None = None, stats: Stats | None = None) -> Region:
     """The region with the lengths its obligations make equal unified, and every pass applied until none changes it."""
-    plain = settle(SETTLING, assume(region, origins, stats), origins, stats)
+    nodes: dict[str, set[Node]] = {p.name: set() for p in SETTLING}  # where no rule of a pass fires any more
+    plain = settle(SETTLING, assume(region, origins, stats), origins, stats, nodes)
     compared = plain
     for p in LAST:
         compared = apply(p, compared, origins, stats)
     if compared is plain:
         return plain
-    out = settle(SETTLING, compared, origins, stats)
+    out = settle(SETTLING, compared, origins, stats, nodes)
     # A sum of a scatter went because something else checks the same index; that has to be there still.
     return out if checked_indices(plain) <= checked_indices(out) else plain
 
 
 def settle(
-    passes: tuple[Pass, ...], region: Region, origins: Origins | None = None, stats: Stats | None = None
+    passes: tuple[Pass, ...],
+    region: Region,
+    origins: Origins | None = None,
+    stats: Stats | None = None,
+    nodes: dict[str, set[Node]] | None = None,
 ) -> Region:
     """The passes in turn, until each leaves the region as it is."""
     settled: dict[str, Region] = {}
+    nodes = {p.name: set() for p in passes} if nodes is None else nodes
     for _ in range(ROUNDS):
         for p in passes:
             if settled.get(p.name) is not region:
-                region = apply(p, region, origins, stats)
+                region = apply(p, region, origins, stats, nodes[p.name])
                 settled[p.name] = region
         if all(r is region for r in settled.values()):
             break
