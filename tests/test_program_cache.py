@@ -40,7 +40,7 @@ def step() -> Any:
 def test_the_second_is_not_compiled() -> None:
     f, v = step()
     g, w = step()
-    assert not f.stages.cached and STAGES <= set(f.stages.seconds)
+    assert not f.stages.cached and set(f.stages.seconds) >= STAGES
     assert g.stages.cached and not STAGES & set(g.stages.seconds)
     arguments = np.array([0.5, -1, 2]), np.ones(3)
     for _ in range(3):
