@@ -35,11 +35,11 @@ from .graph.config import config
 from .graph.function import Source
 from .inspect import Function
 from .ir.node import Region
-from .ir.rewrite import Stats
 from .messages import locate, manifest_of, template
 
 if TYPE_CHECKING:
     from .codegen.host import Generated, Kernels
+    from .ir.rewrite import Stats
     from .schedule.program import HostProgram
 
 
@@ -75,7 +75,6 @@ class Stages:
     def __init__(self, source: Source):
         self._source, self._blas = source, config.blas
         self.source: Region = source.lowered.region
-        self.visits = Stats()  # of nodes, by the rewrite engine
         self.seconds: dict[str, float] = {}
         self.cached = False  # whether the program came from the cache
 
@@ -89,6 +88,13 @@ class Stages:
         if made is None:
             raise InternalError(f"stage {name} made nothing")
         return made
+
+    @cached_property
+    def visits(self) -> Stats:
+        """What the rewrite engine did."""
+        from .ir.rewrite import Stats
+
+        return Stats()
 
     @cached_property
     def sunk(self) -> Region:

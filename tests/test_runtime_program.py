@@ -585,3 +585,9 @@ def test_locks_are_free_after_any_call(step):
     t.start()
     t.join()
     assert free == [True, True]
+
+
+def test_the_declarations_are_those_of_the_headers():
+    from weft.runtime.declare import TARGET, declarations
+
+    assert TARGET.read_text() == declarations(), "python runtime/declare.py"

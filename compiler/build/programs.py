@@ -21,7 +21,7 @@ from ...runtime.program import element_type
 from ..ir.digest import digest_region
 from ..ir.node import Region
 from ..ir.ops.procedural import HostFunction
-from ..ir.rewrite import nested_nodes
+from ..ir.regions import nested_nodes
 from . import toolchain
 from .cache import Cache, open_cache
 

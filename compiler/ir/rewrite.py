@@ -25,6 +25,7 @@ from . import lengths
 from .node import Check, Node, Region, build, make, region, remake, topological
 from .origins import Lines, Origins
 from .pattern import Bindings, Term, instantiate, matcher, may_match, names, parse
+from .regions import nested_nodes, regions_in
 from .types import TensorType
 
 Replacement = Callable[..., Node | None]  # of (bindings, node) or (bindings, node, context)
@@ -148,43 +149,6 @@ def with_checks(r: Region, checks: Callable[[Region], Iterable[Check]], origins:
         done[inner] = region(made.params, made.outputs, checks(made))
         origins.enter(done[inner], origins.of(made).copy())
     return done[r]
-
-
-def nested(r: Region) -> list[Region]:
-    """The region and all that its nodes hold, inner ones first, each once."""
-    return [q for q, _ in nested_nodes(r)]
-
-
-def nested_nodes(r: Region) -> list[tuple[Region, list[Node]]]:
-    """`nested`, each with its nodes, inputs first."""
-    held: dict[Region, list[Region]] = {}
-    nodes: dict[Region, list[Node]] = {}
-    order: list[tuple[Region, list[Node]]] = []
-    placed: set[Region] = set()
-    stack = [r]
-    while stack:
-        q = stack[-1]
-        if q not in held:
-            nodes[q] = q.nodes()
-            held[q] = [i for n in nodes[q] for _, v in n.attrs for i in _regions(v)]
-        missing = [i for i in held[q] if i not in placed]
-        if missing:
-            stack += missing
-            continue
-        stack.pop()
-        if q not in placed:
-            placed.add(q)
-            order.append((q, nodes[q]))
-    return order
-
-
-def _regions(value: Any) -> list[Region]:
-    """The regions in an attribute."""
-    if isinstance(value, Region):
-        return [value]
-    if isinstance(value, tuple):
-        return [r for v in value for r in _regions(v)]
-    return []
 
 
 def _mapped(value: Any, done: Mapping[Region, Region]) -> Any:
@@ -325,7 +289,7 @@ class _Engine:
                 inputs = tuple([memo[i] for i in inputs])
                 break
         m = n
-        if inputs is not n.inputs or (self.changed and n.attrs and _regions(tuple(v for _, v in n.attrs))):
+        if inputs is not n.inputs or (self.changed and n.attrs and regions_in(tuple(v for _, v in n.attrs))):
             try:
                 m = self.remade(n, inputs)
             except WeftError:
@@ -476,4 +440,4 @@ def weigh(weight: Callable[[Node], int]) -> Callable[[Region], int]:
     return measure
 
 
-__all__ = ["Pass", "Rule", "Stats", "apply", "assume", "fitted", "nested", "nested_nodes", "weigh", "with_checks"]
+__all__ = ["Pass", "Rule", "Stats", "apply", "assume", "fitted", "weigh", "with_checks"]
