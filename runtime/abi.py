@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .declarations import CONSTANTS, ffi
+from .declarations import CONSTANTS, ffi  # noqa: F401 - for whoever imports this
 
 HEADERS = Path(__file__).resolve().parent.parent / "kernels"
 _libc = ffi.dlopen(None)

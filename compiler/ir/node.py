@@ -117,7 +117,7 @@ class Constant:
 
 
 class Node:
-    __slots__ = ("__weakref__", "attrs", "checks", "inputs", "op", "type", "uid")
+    __slots__ = ("__weakref__", "attrs", "checks", "digest", "inputs", "op", "type", "uid")
 
     op: str
     inputs: tuple[Node, ...]
@@ -125,6 +125,7 @@ class Node:
     type: Any  # Type; Any spares every user of a dense tensor a cast
     checks: tuple[Check, ...]
     uid: int
+    digest: bytes | None  # kept by ir/digest.py
 
     def attr(self, name: str) -> Any:
         for k, v in self.attrs:
@@ -190,6 +191,7 @@ def make(op: str, inputs: Sequence[Node] = (), attrs: Attrs = ()) -> Node:
     node = Node()
     node.op, node.inputs, node.attrs = key
     node.type, node.checks = typed
+    node.digest = None
     with _lock:
         node.uid = next(_uids)
         return _table.setdefault(key, node)

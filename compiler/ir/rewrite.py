@@ -113,6 +113,11 @@ class Pass:
         return f"<pass {self.name}: {len(self.rules)} rules>"
 
 
+def together(name: str, *passes: Pass) -> Pass:
+    """One walk with the rules of several passes. Its measure is that of the first: the others may increase it."""
+    return Pass(name, [rule for p in passes for rule in p.rules], passes[0].measure)
+
+
 class Stats:
     """What a rewrite did: nodes visited, and how often each rule fired."""
 
@@ -193,14 +198,16 @@ class _Engine:
         # A rule set that goes round in circles must not hang; real ones fire a few times a node.
         self.fuel = 100 * len(order) + 1000
         memo, forward, settled = self.memo, self.forward, self.settled
+        rules_for = self.pass_.rules_for if self.pass_ is not None else None
         for n in order:
-            if n in settled and n not in forward and n not in memo and not (self.changed and n.attrs):
+            if n not in memo and n not in forward and not (self.changed and n.attrs):
                 for i in n.inputs:
                     if memo[i] is not i:
                         break
-                else:
-                    memo[n] = n
-                    continue
+                else:  # nothing below it changed: most nodes stay as they are, and are to be passed fast
+                    if n in settled or (not (rules_for and rules_for(n)) and not lengths.is_arithmetic(n)):
+                        memo[n] = n
+                        continue
             if n not in forward:
                 new = self.visit(n) if n not in memo else n
                 if new is n:
@@ -276,6 +283,7 @@ class _Engine:
                 self.inherit(new, m)
                 return new
         self.settled.add(m)
+        self.memo[m] = m
         return m
 
     def is_final(self, nodes: tuple[Node, ...]) -> bool:
@@ -291,7 +299,7 @@ class _Engine:
         m = n
         if inputs is not n.inputs or (self.changed and n.attrs and regions_in(tuple(v for _, v in n.attrs))):
             try:
-                m = self.remade(n, inputs)
+                m = self.remade(n, inputs) if self.changed or n.op == "length" else make(n.op, inputs, n.attrs)
             except WeftError:
                 # New lengths can contradict each other where the program always fails; its obligations say so at the
                 # user's line, so the node stays as it was.
@@ -440,4 +448,4 @@ def weigh(weight: Callable[[Node], int]) -> Callable[[Region], int]:
     return measure
 
 
-__all__ = ["Pass", "Rule", "Stats", "apply", "assume", "fitted", "weigh", "with_checks"]
+__all__ = ["Pass", "Rule", "Stats", "apply", "assume", "fitted", "together", "weigh", "with_checks"]

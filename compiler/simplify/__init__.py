@@ -4,7 +4,8 @@
     onehot       what gradients of losses are made of
     algebra      identities of arithmetic, logic, conversions, choices
     fold         exactly rounded operations on small constants
-    shapes       rearrangements, stretching, slices, reductions
+    shapes       rearrangements, stretching, slices, reductions; with the two before it in one walk: what one of them
+                 changes near the arguments the others would walk through once more
     onehot read, dense onehot    scatters into zeros as comparisons, once the others have settled
 """
 
@@ -12,16 +13,16 @@ from __future__ import annotations
 
 from ..ir.node import Node, Region
 from ..ir.origins import Origins
-from ..ir.rewrite import Pass, Stats, apply, assume
+from ..ir.rewrite import Pass, Stats, apply, assume, together
 from .algebra import algebra
 from .fold import fold
 from .onehot import checked_indices, dense_onehot, onehot, onehot_read
 from .shapes import shapes
 from .stability import stability
 
-SETTLING = (stability, onehot, algebra, fold, shapes)
 LAST = (onehot_read, dense_onehot)
-PASSES = SETTLING + LAST
+PASSES = (stability, onehot, algebra, fold, shapes, *LAST)
+SETTLING = (stability, onehot, together("algebra, fold, shapes", algebra, fold, shapes))
 ROUNDS = 12  # a pass may enable an earlier one; real programs settle in two to four
 
 
