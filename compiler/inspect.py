@@ -117,7 +117,7 @@ class Function(CompiledFunction):
             if not d.fused:
                 refused.setdefault(d.reason, []).append(d.node.op)
         out += [f"  not fused: {tally(ops)}: {reason}" for reason, ops in refused.items()]
-        out.append(f"  memory traffic saved by fusion: {self._saved_text(args, kwargs)} a call")
+        out.append(f"  memory traffic: {self._traffic_text(args, kwargs)}")
         out.append(f"  memory: {plural(len(s.program.slots), 'arena slot')}")
         times = {k: t for k, t in s.seconds.items() if not s.cached or k in ("look", "load")}
         stages = ", ".join(f"{name} {t:.3f}" for name, t in times.items()) + ", from the cache" * s.cached
@@ -127,8 +127,22 @@ class Function(CompiledFunction):
     def saved(self, *args: Any, **kwargs: Any) -> int:
         """Bytes that a call with these arguments neither writes nor reads because values are computed where they are
         used: each is not written once and not read once. Bodies of loops and branches are not counted."""
+        return self._evaluated([self._saved_length()], args, kwargs)[0]
+
+    def traffic(self, *args: Any, **kwargs: Any) -> tuple[int, int]:
+        """Bytes that the kernels of a call with these arguments read and write, each operand and each result once; and
+        the least possible: those of the arguments, the shared variables in use, the outputs and the new values."""
+        from .schedule.traffic import least, moved
+
+        self._simplified()
+        program = self.stages.program
+        most, best = self._evaluated([moved(program), least(program)], args, kwargs)
+        return most, best
+
+    def _evaluated(self, formulas: list[Node], args: tuple, kwargs: dict[str, Any]) -> list[int]:
+        """What formulas in the lengths are in a call with these arguments."""
         values = [*self._bind(args, kwargs)[0], *(s.array() for s in self.storages)]
-        return int(evaluate(make_region(self._simplified().params, [self._saved_length()], []), values)[0])
+        return [int(v) for v in evaluate(make_region(self._simplified().params, formulas, []), values)]
 
     def _saved_length(self) -> Node:
         total = lengths.const(0)
@@ -137,10 +151,16 @@ class Function(CompiledFunction):
                 total = lengths.add(total, lengths.scale(d.nbytes(), 2))
         return total
 
-    def _saved_text(self, args: tuple, kwargs: dict[str, Any]) -> str:
+    def _traffic_text(self, args: tuple, kwargs: dict[str, Any]) -> str:
         if args or kwargs or not self.arguments:
-            return f"{self.saved(*args, **kwargs):,} bytes"
-        return f"{lengths.show(self._saved_length())} bytes"
+            most, best = self.traffic(*args, **kwargs)
+            saved, times = self.saved(*args, **kwargs), most / max(best, 1)
+            return f"{most:,} bytes a call, {times:.2f} times its arguments and results; fusion saves {saved:,}"
+        from .schedule.traffic import least, moved
+
+        program = self.stages.program
+        most, best, saved = (lengths.show(n) for n in (moved(program), least(program), self._saved_length()))
+        return f"{most} bytes a call; its arguments and results are {best}; fusion saves {saved}"
 
     def _simplified(self) -> Region:
         if self.mode == "interpret":

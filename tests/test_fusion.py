@@ -133,3 +133,21 @@ def test_a_loss_of_labels_that_are_wrong(labels: list[int], wanted: slice) -> No
         f = weft.function(inputs, outputs[wanted], mode=mode)
         with pytest.raises(weft.BoundsError, match="here: loss"):
             f(np.zeros((4, 4)), labels)
+
+
+def test_bytes_moved_and_the_least_possible() -> None:
+    x, y = T.dmatrices("x", "y")
+    a, b = np.ones((30, 40)), np.ones((40, 20))
+    f = weft.function([x], T.nnet.softmax(x))
+    assert f.traffic(a) == (2 * a.nbytes, 2 * a.nbytes)
+    assert "19,200 bytes a call, 1.00 times its arguments and results; fusion saves" in f.report(a)
+    g = weft.function([x, y], T.dot(T.exp(T.dot(x, y)), y.T))
+    between = 8 * 30 * 20
+    least = 2 * a.nbytes + b.nbytes
+    assert g.traffic(a, b) == (least + b.nbytes + 2 * between, least), "y is read twice, the exponentials lie between"
+    w = weft.shared(a)
+    h = weft.function([x], updates=[(w, w - x)])
+    assert h.traffic(a) == (3 * a.nbytes, 3 * a.nbytes)
+    states, _ = weft.scan(lambda s: s * 2, outputs_info=[x], n_steps=5)
+    moved, least = weft.function([x], states[-1]).traffic(a)
+    assert least == 2 * a.nbytes and moved >= 10 * a.nbytes
