@@ -45,6 +45,8 @@ from .simplify.loops import tidy_loops
 class Interpreted:
     """Runs a region with NumPy: `mode="interpret"`."""
 
+    committed = False
+
     def __init__(self, region: Region, source: Source):
         self.region, self.origins = region, source.lowered.origins
         self.results, self.updates = source.results, source.updates
@@ -58,6 +60,7 @@ class Interpreted:
         results, new = values[: self.results], values[self.results :]
         for k, value in zip(self.updates, new, strict=True):
             storages[k].replace(value)
+        self.committed = True
         return results
 
     def set_limit(self, threads: int) -> None:
@@ -70,6 +73,14 @@ class Compiled:
     def __init__(self, program: Program, constants: list[np.ndarray]):
         self.program, self.constants = program, constants
         self.checks = program.checks  # whether it refuses arguments that do not fit, so that Python need not look
+
+    @property
+    def committed(self) -> bool:
+        return self.program.committed
+
+    @committed.setter
+    def committed(self, value: bool) -> None:
+        self.program.committed = value
 
     def set_limit(self, threads: int) -> None:
         self.program.set_limit(threads)

@@ -27,16 +27,18 @@ static void *weft_lib_allocate(int64_t bytes, int64_t *size) {
 }
 
 void *weft_lib_grow(weft_segment *s, int64_t bytes) {
-  if (s->base && s->capacity >= bytes && bytes >= 0) return s->base;
+  const int none = WEFT_FAILS(MEMORY, 0);
+  if (!none && s->base && s->capacity >= bytes && bytes >= 0) return s->base;
   int64_t more = s->base && s->capacity <= INT64_MAX / 2 ? s->capacity + s->capacity / 2 : 0;
   free(s->base);
-  s->base = bytes < 0 ? NULL : weft_lib_allocate(more > bytes ? more : bytes, &s->capacity);
-  if (!s->base) s->base = weft_lib_allocate(bytes, &s->capacity);
+  s->base = bytes < 0 || none ? NULL : weft_lib_allocate(more > bytes ? more : bytes, &s->capacity);
+  if (!s->base && !none) s->base = weft_lib_allocate(bytes, &s->capacity);
   if (!s->base) s->capacity = 0;
   return s->base;
 }
 
 void *weft_lib_output(weft_array *slot, int64_t bytes) {
+  if (WEFT_FAILS(MEMORY, 0)) return NULL;
   if (slot->data && slot->capacity >= bytes && bytes >= 0) return slot->data;
   int64_t size = 0;
   void *p = weft_lib_allocate(bytes, &size);

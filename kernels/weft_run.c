@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "weft_inject.h"
 #include "weft_pool.h"
 
 #ifdef __linux__
@@ -269,7 +270,10 @@ int32_t weft_run(weft_frame *f) {
   c->check = 0;
   memset(c->values, 0, sizeof c->values);
   c->threads = least(least(weft_pool_threads(), f->limit), limit);
+  WEFT_PASSES(ENTRY);
   int32_t code = f->main(c);
+  WEFT_PASSES(RETURN);
+  f->committed = code == WEFT_OK;
   take_back(f);
   for (int32_t k = 0; k < f->states; k++) {
     void *a = c->states[k]->now.data, *b = c->states[k]->spare.data, **was = &f->before[2 * k];

@@ -32,6 +32,7 @@ typedef struct {
     int32_t (*main)(weft_call *);
     int32_t inputs, outputs, states, segments;
     int32_t moved;      /* a state has other buffers than before the call */
+    int32_t committed;  /* the last call has; the caller clears it */
     int32_t limit;      /* most threads that calls use; 0: the pool's, or what weft_run_limit says */
     int32_t header;     /* bytes of a Python object's header */
     uintptr_t *objects; /* the address of each input's array object; 0: the caller has filled call.inputs */

@@ -122,6 +122,7 @@ class Executor(Protocol):
     """Runs a program. One that `checks` raises Unfit, before it has run, for arrays that need converting."""
 
     checks: bool = False
+    committed: bool  # set when a call commits; whoever asks clears it before
 
     def set_limit(self, threads: int) -> None: ...
 
@@ -246,13 +247,15 @@ class CompiledFunction:
         if not given:
             return self.executor.execute(values, self.storages)
         before = [(s, s.array()) for s, _ in given]
+        self.executor.committed = False
         try:
             for s, value in given:
                 s.replace(value)
             return self.executor.execute(values, self.storages)
         except BaseException:
-            for s, value in before:
-                s.replace(value)
+            if not self.executor.committed:  # an interrupt may come after the commit: then all is updated
+                for s, value in before:
+                    s.replace(value)
             raise
 
     def _lengths(self, values: Sequence[np.ndarray]) -> str:

@@ -197,6 +197,16 @@ class Program:
                 _raised.error = None
             frames.append(frame)
 
+    @property
+    def committed(self) -> bool:
+        """Whether the last call has, since this was set to False; its frame is the one given back last."""
+        return bool(self._frames[-1].c.committed)
+
+    @committed.setter
+    def committed(self, value: bool) -> None:
+        for frame in self._frames:
+            frame.c.committed = value
+
     def set_limit(self, threads: int) -> None:
         """The most threads that later calls use; 0: as many as the pool has."""
         self.limit = threads
