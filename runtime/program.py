@@ -86,8 +86,6 @@ class _Frame:
         for k, dtype in enumerate(program.input_dtypes):
             c.descrs[k], c.ndims[k] = id(dtype), m["inputs"][k]["ndim"]
         slots = [c.call.outputs[k] for k in range(counts[1])]
-        for k, (o, dtype) in enumerate(zip(m["outputs"], program.output_dtypes, strict=True)):
-            c.out_ndims[k], c.out_items[k] = o["ndim"], dtype.itemsize
         self.outputs = [
             (s, s.dims, o["ndim"], d) for s, o, d in zip(slots, m["outputs"], program.output_dtypes, strict=True)
         ]

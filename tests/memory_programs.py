@@ -20,6 +20,7 @@ import numpy as np
 import weft
 import weft.tensor as T
 from weft.compile.ops import as_op
+from weft.runtime import pool
 from weft.runtime.abi import ffi
 from weft.tensor.shared_randomstreams import RandomStreams
 
@@ -294,6 +295,7 @@ def forget(made: Made) -> None:
     """As if the function had never been called: no workspace, no spare buffers."""
     program = made.function.executor.program
     program._frames[:] = [type(program._frames[0])(program)]
+    pool.library().weft_trim()
     for s in made.function.storages:
         value = s.array().copy()
         s.struct.spare.data, s.struct.spare.capacity = ffi.NULL, 0

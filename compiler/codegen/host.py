@@ -282,7 +282,8 @@ class HostPrinter:
             out(f"const int64_t {size} = weft_size_of({item}, {len(axes)}, {slot}.dims);")
         else:
             size = scope.size(out, b.nbytes())
-        self.declare(out, b, f"weft_lib_output(&{slot}, {size})")
+        memory = "call->memory" if b.place == "output" else "NULL"
+        self.declare(out, b, f"weft_lib_output(&{slot}, {size}, {memory})")
         self.need(out, f"b{b.number}", size)
 
     def need(self, out: Text, address: str, size: str) -> None:
