@@ -227,9 +227,9 @@ void *weft_alloc(int64_t bytes) {
 }
 
 weft_frame *weft_frame_new(int32_t inputs, int32_t outputs, int32_t states, int32_t segments) {
-  size_t words = 2 * (size_t)inputs + 3 * (size_t)states;
+  size_t words = 2 * (size_t)inputs + 3 * (size_t)states + (size_t)outputs;
   size_t bytes = sizeof(weft_frame) + ((size_t)inputs + (size_t)outputs) * sizeof(weft_array) +
-                 (size_t)segments * sizeof(weft_segment) + words * sizeof(void *) +
+                 (size_t)segments * sizeof(weft_segment) + (size_t)outputs * sizeof(int64_t) + words * sizeof(void *) +
                  (size_t)inputs * sizeof(int32_t);
   weft_frame *f = calloc(1, bytes);
   if (!f) return NULL;
@@ -240,11 +240,13 @@ weft_frame *weft_frame_new(int32_t inputs, int32_t outputs, int32_t states, int3
   f->call.inputs = (weft_array *)(f + 1);
   f->call.outputs = f->call.inputs + inputs;
   f->call.segments = (weft_segment *)(f->call.outputs + outputs);
-  f->objects = (uintptr_t *)(f->call.segments + segments);
+  f->own_bytes = (int64_t *)(f->call.segments + segments);
+  f->objects = (uintptr_t *)(f->own_bytes + outputs);
   f->descrs = f->objects + inputs;
   f->call.states = (weft_state **)(f->descrs + inputs);
   f->before = (void **)(f->call.states + states);
-  f->ndims = (int32_t *)(f->before + 2 * states);
+  f->own = f->before + 2 * states;
+  f->ndims = (int32_t *)(f->own + outputs);
   f->call.parallel_for = weft_parallel_for;
   f->call.memory = weft_memory;
   return f;
@@ -252,8 +254,26 @@ weft_frame *weft_frame_new(int32_t inputs, int32_t outputs, int32_t states, int3
 
 static void free_outputs(weft_frame *f) {
   for (int32_t k = 0; k < f->outputs; k++) {
-    weft_recycle(f->call.outputs[k].data);
+    if (f->call.outputs[k].data != f->own[k]) weft_recycle(f->call.outputs[k].data);
     f->call.outputs[k].data = NULL;
+  }
+}
+
+static int within(const void *data, const void *block, int64_t bytes) {
+  return (uintptr_t)data - (uintptr_t)block < (uintptr_t)bytes;
+}
+
+/* Outputs that the caller keeps memory for are written there, unless it is what this call reads. */
+static void lend_own(weft_frame *f) {
+  const weft_call *c = &f->call;
+  for (int32_t k = 0; k < f->outputs; k++) {
+    void *block = f->own[k];
+    for (int32_t j = 0; block && j < f->inputs; j++)
+      if (within(c->inputs[j].data, block, f->own_bytes[k])) block = NULL;
+    for (int32_t j = 0; block && j < f->states; j++)
+      if (within(c->states[j]->now.data, block, f->own_bytes[k])) block = NULL;
+    c->outputs[k].data = block;
+    if (block) c->outputs[k].capacity = f->own_bytes[k];
   }
 }
 
@@ -315,6 +335,7 @@ int32_t weft_run(weft_frame *f) {
     f->before[2 * k] = c->states[k]->now.data;
     f->before[2 * k + 1] = c->states[k]->spare.data;
   }
+  lend_own(f);
   c->stop = is_main ? &stop : &never;
   c->check = 0;
   memset(c->values, 0, sizeof c->values);

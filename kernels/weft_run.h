@@ -39,6 +39,8 @@ typedef struct {
     uintptr_t *descrs;  /* the dtype object that each input's array has */
     int32_t *ndims;
     void **before;
+    void **own;         /* of each output the block that the caller keeps for it from call to call, or NULL */
+    int64_t *own_bytes;
 } weft_frame;
 
 weft_frame *weft_frame_new(int32_t inputs, int32_t outputs, int32_t states, int32_t segments);

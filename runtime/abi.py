@@ -61,4 +61,17 @@ def adopt_array(data, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     return _ndarray(shape, dtype, _buffer(_gc(data, recycle), nbytes))
 
 
+def keep(data):
+    """Memory from C's allocator as an object that owns it."""
+    return _gc(data, recycle)
+
+
+def array_over(block, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """An array over a block that `keep` made, which lives as long."""
+    nbytes = dtype.itemsize
+    for n in shape:
+        nbytes *= n
+    return _ndarray(shape, dtype, _buffer(block, nbytes)) if nbytes else np.empty(shape, dtype)
+
+
 recycle = _free  # how arrays are given back: weft_recycle, once the process has its library

@@ -1,10 +1,11 @@
 """A compiled program: a shared library and its manifest, as the executor of a CompiledFunction.
 
 The manifest is plain data: {"abi": 1, "inputs": [{"dtype", "ndim"}], "outputs": [...], "states": [...],
-"segments": int, "checks": [{"kind", "message", "error"}], "hosts": [{"name", "inputs": [...], "outputs": [...]}],
-"library": [routine]}, and optionally "name". A check's message holds {0} to {3} where values of the failed call go; its
-error is the name of a class in errors.py. What the hosts call are the Python functions given beside it: a list of
-arrays in, a list of arrays out.
+"updates": [state], "in_place": [state], "segments": int, "checks": [{"kind", "message", "error"}],
+"hosts": [{"name", "inputs": [...], "outputs": [...]}], "library": [routine]}, and optionally "name". An output may have
+"borrow": the function keeps its memory. Updated states are swapped, or written over `in_place` after the commit. A
+check's message holds {0} to {3} where values of the failed call go; its error is the name of a class in errors.py. What
+the hosts call are the Python functions given beside it: a list of arrays in, a list of arrays out.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from typing import Any
 import numpy as np
 
 from . import errors, lapack, openblas, pool, signals
-from .abi import CONSTANTS, MAX_NDIM, adopt_array, ffi
+from .abi import CONSTANTS, MAX_NDIM, adopt_array, array_over, ffi, keep
 from .callable import Unfit
 from .errors import InternalError, ShapeError, WeftError
-from .state import LOST, Storage, lost
+from .state import LOST, Storage, lending, lost
 
 OK, CHECK, NO_MEMORY, STOPPED, HOST_RAISED = range(5)
 _STALE, _HANDLER, _ARGUMENT = (CONSTANTS[f"WEFT_RUN_{n}"] for n in ("STALE", "HANDLER", "ARGUMENT"))
@@ -87,7 +88,8 @@ class _Frame:
             c.descrs[k], c.ndims[k] = id(dtype), m["inputs"][k]["ndim"]
         slots = [c.call.outputs[k] for k in range(counts[1])]
         self.outputs = [
-            (s, s.dims, o["ndim"], d) for s, o, d in zip(slots, m["outputs"], program.output_dtypes, strict=True)
+            (s, s.dims, o["ndim"], d, _Own(c, k) if o.get("borrow") else None)
+            for k, (s, o, d) in enumerate(zip(slots, m["outputs"], program.output_dtypes, strict=True))
         ]
         self._keep = ffi.new("void *[]", [ffi.cast("void *", a) for a in program.routines])
         c.call.library = self._keep
@@ -101,6 +103,20 @@ class _Frame:
         for k, s in enumerate(storages):
             self.c.call.states[k] = s.struct
         self.storages = storages
+
+
+class _Own:
+    """The memory of an output that the function keeps: every call is given it again, or leaves a larger block."""
+
+    def __init__(self, frame: Any, number: int):
+        self.frame, self.number, self.block = frame, number, _NULL
+
+    def array(self, data: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        if data != self.block:
+            self.block = keep(data)
+            self.frame.own[self.number] = data
+            self.frame.own_bytes[self.number] = self.frame.call.outputs[self.number].capacity
+        return array_over(self.block, shape, dtype)
 
 
 def _routine(name: str) -> int:
@@ -137,6 +153,9 @@ class Program:
             for f, h in zip(hosts, manifest["hosts"], strict=True)
         ]  # fmt: skip
         self.limit = 0
+        states = range(len(self.state_dtypes))
+        in_place = set(manifest.get("in_place", states))
+        self.writes = [(k, k in in_place) for k in manifest.get("updates", states)]
         self._checks = [(c["message"], _error_class(c["error"])) for c in manifest["checks"]]
         self._frames = [_Frame(self)]
         signals.install()
@@ -154,6 +173,9 @@ class Program:
         try:
             if storages is not frame.storages:
                 frame.attach(storages)
+            if lending:
+                for k, in_place in self.writes:
+                    storages[k].protect(in_place)
             if _in_host or lost or self.hosts:
                 self._hold(frame, storages)
             objects, k = frame.objects, 0
@@ -181,11 +203,11 @@ class Program:
             if code:
                 raise self._error(code, frame)
             results = []
-            for slot, dims, ndim, dtype in frame.outputs:
+            for slot, dims, ndim, dtype, own in frame.outputs:
                 data = slot.data
                 slot.data = _NULL
                 shape = () if ndim == 0 else (dims[0],) if ndim == 1 else tuple(dims[0:ndim])
-                results.append(adopt_array(data, shape, dtype))
+                results.append(adopt_array(data, shape, dtype) if own is None else own.array(data, shape, dtype))
             return results
         finally:
             if self.hosts:

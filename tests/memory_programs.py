@@ -147,7 +147,8 @@ def keeps() -> Made:
     """An argument that the function keeps between calls."""
     x, s = T.fvector("x"), T.fvector("s")
     w = shared(1, 16)
-    f = weft.function([x, weft.In(s, value=np.zeros(16, F), update=s + x * w, name="s")], s * 2, updates=[(w, w + s[2])])
+    kept = weft.In(s, value=np.zeros(16, F), update=s + x * w, name="s")
+    f = weft.function([x, kept], s * 2, updates=[(w, w + s[2])])
     return Made(f, [normal(0, 16)], [w], kept=("s",), bad=[normal(0, 15)])
 
 

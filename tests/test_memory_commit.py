@@ -1,7 +1,7 @@
 """One commit point: whatever fails in a call, wherever, every shared variable is as it was, and the next call is right.
 
-Compiled with WEFT_INJECT (kernels/weft_inject.h), every check, every look at the stop flag, every request for memory and
-every Python operation of a call is made to fail, one after another, until one call passes them all; so is every
+Compiled with WEFT_INJECT (kernels/weft_inject.h), every check, every look at the stop flag, every request for memory
+and every Python operation of a call is made to fail, one after another, until one call passes them all; so is every
 allocation of a function that has not run yet. The state is compared with what it was, and the call that follows with
 that of a twin that nothing has disturbed, bit for bit.
 """
