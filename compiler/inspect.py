@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from ..runtime import pool
 from ..runtime.callable import CompiledFunction
 from ..runtime.errors import ArgumentError, InternalError
 from .graph.trace import Trace
 from .ir import lengths, text
 from .ir.interp import evaluate
-from .ir.node import Node, Region, topological
+from .ir.node import Node, Region, substitute, topological
 from .ir.node import region as make_region
+from .schedule.program import THREADS, is_early
 from .schedule.text import dump as dump_steps
+from .schedule.text import memory_plan
 
 if TYPE_CHECKING:
     from .codegen.host import Generated
@@ -84,7 +87,8 @@ class Function(CompiledFunction):
     def report(self, *args: Any, **kwargs: Any) -> Shown:
         """What the compiler did: nodes, kernels and what each fuses, refusals, bytes saved, memory, seconds.
 
-        Bytes are a formula in the lengths; with the arguments of a call they are those of that call.
+        Bytes are a formula in the lengths; with the arguments of a call they are those of that call. Memory: the slots of
+        the arena, each for buffers whose lives do not overlap; how each shared variable is updated; the outputs.
         """
         s = self.stages
         out = [f"{self}: {plural(count(s.source), 'operation')} declared"]
@@ -118,7 +122,8 @@ class Function(CompiledFunction):
                 refused.setdefault(d.reason, []).append(d.node.op)
         out += [f"  not fused: {tally(ops)}: {reason}" for reason, ops in refused.items()]
         out.append(f"  memory traffic saved by fusion: {self._saved_text(args, kwargs)} a call")
-        out.append(f"  memory: {plural(len(s.program.slots), 'arena slot')}")
+        names = [n or f"state {k}" for k, n in enumerate(self.names)]
+        out += [f"  {line}" for line in memory_plan(s.program, names, self._sizes(args, kwargs))]
         stages = ", ".join(f"{name} {t:.3f}" for name, t in s.seconds.items())
         out.append(f"  {sum(s.seconds.values()):.3f} seconds: {stages}")
         return Shown("\n".join(out))
@@ -142,10 +147,30 @@ class Function(CompiledFunction):
             return f"{self.saved(*args, **kwargs):,} bytes"
         return f"{lengths.show(self._saved_length())} bytes"
 
+    def _sizes(self, args: tuple, kwargs: dict[str, Any]) -> Callable[[Node], str]:
+        """How sizes are said: as formulas, or with the arguments of a call in bytes where they are known at its start."""
+        if (not args and not kwargs) and self.arguments:
+            return formula
+        values = [*self._bind(args, kwargs)[0], *(s.array() for s in self.storages)]
+        threads = lengths.const(min(pool.threads(), self.threads or pool.threads()))
+
+        def show(size: Node) -> str:
+            if not is_early(size):
+                return formula(size)
+            known = substitute([size], {THREADS: threads})
+            return f"{int(evaluate(make_region(self._simplified().params, known, []), values)[0]):,}"
+
+        return show
+
     def _simplified(self) -> Region:
         if self.stages.simplified is None:
             raise ArgumentError(f"{self} runs in mode 'interpret': nothing was fused")
         return self.stages.simplified
+
+
+def formula(size: Node) -> str:
+    """A size in the lengths of arguments, and the number of threads that a call may use."""
+    return lengths.show(size).replace(lengths.show(THREADS), "threads")
 
 
 def plural(n: int, what: str) -> str:

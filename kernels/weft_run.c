@@ -178,10 +178,12 @@ void weft_recycle(void *data) {
   while (gone) free(old[--gone]);
 }
 
-/* A block of a large size that waits and is not much larger, or NULL. */
+/* A block of a large size that waits and is not much larger, or NULL. What the C library says of one on huge pages counts
+ * what it left free behind it, up to a page. */
 static void *take_large(size_t bytes) {
+  size_t most = bytes + bytes / 4 + (bytes >= WEFT_HUGE_PAGE ? WEFT_HUGE_PAGE : 0);
   for (int k = larges - 1; k >= 0; k--)
-    if (large[k].bytes >= bytes && large[k].bytes <= bytes + bytes / 4) return drop(k);
+    if (large[k].bytes >= bytes && large[k].bytes <= most) return drop(k);
   return NULL;
 }
 
