@@ -87,8 +87,8 @@ class Function(CompiledFunction):
     def report(self, *args: Any, **kwargs: Any) -> Shown:
         """What the compiler did: nodes, kernels and what each fuses, refusals, bytes saved, memory, seconds.
 
-        Bytes are a formula in the lengths; with the arguments of a call they are those of that call. Memory: the slots of
-        the arena, each for buffers whose lives do not overlap; how each shared variable is updated; the outputs.
+        Bytes are a formula in the lengths; with the arguments of a call they are those of that call. Memory: the slots
+        of the arena, each for buffers whose lives do not overlap; how each shared variable is updated; the outputs.
         """
         s = self.stages
         out = [f"{self}: {plural(count(s.source), 'operation')} declared"]
@@ -148,7 +148,7 @@ class Function(CompiledFunction):
         return f"{lengths.show(self._saved_length())} bytes"
 
     def _sizes(self, args: tuple, kwargs: dict[str, Any]) -> Callable[[Node], str]:
-        """How sizes are said: as formulas, or with the arguments of a call in bytes where they are known at its start."""
+        """How sizes are said: as formulas; with the arguments of a call in bytes, where known when it starts."""
         if (not args and not kwargs) and self.arguments:
             return formula
         values = [*self._bind(args, kwargs)[0], *(s.array() for s in self.storages)]

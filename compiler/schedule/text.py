@@ -41,7 +41,8 @@ def memory_plan(program: HostProgram, state_names: Sequence[str], show: Callable
         total = lengths.add(total, size)
     slots = f"{len(program.slots)} arena slot{'s' * (len(program.slots) != 1)}"
     out = [f"memory: {slots}, together {show(total)} bytes" if program.slots else f"memory: {slots}"]
-    out += few([f"  slot {k}, {show(program.slots[k][0])} bytes: {', '.join(map(_life, held[k]))}" for k in sorted(held)])
+    lives = {k: ", ".join(map(_life, held[k])) for k in sorted(held)}
+    out += few([f"  slot {k}, {show(program.slots[k][0])} bytes: {text}" for k, text in lives.items()])
     out += few([f"  reserved when the length is known, {show(b.nbytes())} bytes: {_life(b)}" for b in late])
     over = set(program.in_place())
     kinds = {
