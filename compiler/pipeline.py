@@ -58,8 +58,14 @@ class Interpreted:
             locate(e, self.origins)
             raise
         results, new = values[: self.results], values[self.results :]
-        for k, value in zip(self.updates, new, strict=True):
-            storages[k].replace(value)
+        restore = [storages[k].restore() for k in self.updates]
+        try:
+            for k, value in zip(self.updates, new, strict=True):
+                storages[k].replace(value)
+        except BaseException:  # an interrupt
+            for undo in restore:
+                undo()
+            raise
         self.committed = True
         return results
 

@@ -113,9 +113,10 @@ class _Own:
 
     def array(self, data: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         if data != self.block:
+            self.frame.own[self.number] = _NULL  # until the block is ours: an interrupt may come between
             self.block = keep(data)
-            self.frame.own[self.number] = data
             self.frame.own_bytes[self.number] = self.frame.call.outputs[self.number].capacity
+            self.frame.own[self.number] = data
         return array_over(self.block, shape, dtype)
 
 

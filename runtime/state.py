@@ -63,12 +63,14 @@ class Storage:
             if self.lost:  # the pointers may be half swapped; the buffers stay with the child
                 self.struct.now, self.struct.spare = ffi.new("weft_state *").now, ffi.new("weft_state *").spare
                 self.lost = False
-            now = self.struct.now
-            keep = {self.struct.spare.data: None}
-            self._owned = {a: v for a, v in self._owned.items() if ffi.cast("void *", a) in keep}
             address = _address(value)
+            new = ffi.new("weft_array *")
+            new.data, new.capacity = ffi.cast("void *", address), value.nbytes
+            new.dims[0 : value.ndim] = value.shape
             self._owned[address] = value
-            self._bind(now, value, address)
+            self.struct.now = new[0]  # at once: an interrupt finds the old value or the new one
+            live = {address, int(ffi.cast("uintptr_t", self.struct.spare.data))}
+            self._owned = {a: v for a, v in self._owned.items() if a in live}
             self.dtype, self.ndim = value.dtype, value.ndim
             self._out = {a: w for a, w in self._out.items() if a in self._owned and a != address}
             if borrow and value.nbytes:
@@ -123,13 +125,6 @@ class Storage:
 
     def __del__(self) -> None:
         lending.discard(self.order)
-
-    @staticmethod
-    def _bind(target, value: np.ndarray, address: int) -> None:
-        target.data = ffi.cast("void *", address)
-        target.capacity = value.nbytes
-        for a, n in enumerate(value.shape):
-            target.dims[a] = n
 
     def array(self) -> np.ndarray:
         """The current value, not a copy."""
