@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from ..runtime import pool
 from ..runtime.callable import CompiledFunction
 from ..runtime.errors import ArgumentError, InternalError
 from .graph.trace import Trace
@@ -152,13 +151,15 @@ class Function(CompiledFunction):
         if (not args and not kwargs) and self.arguments:
             return formula
         values = [*self._bind(args, kwargs)[0], *(s.array() for s in self.storages)]
-        threads = lengths.const(min(pool.threads(), self.threads or pool.threads()))
+        params = self._simplified().params
 
         def show(size: Node) -> str:
             if not is_early(size):
                 return formula(size)
-            known = substitute([size], {THREADS: threads})
-            return f"{int(evaluate(make_region(self._simplified().params, known, []), values)[0]):,}"
+            alone, one = (substitute([size], {THREADS: lengths.const(n)})[0] for n in (0, 1))
+            base, more = (int(v) for v in evaluate(make_region(params, [alone, one], []), values))
+            more -= base
+            return f"{base:,}" if not more else f"{base:,} + {more:,}*threads" if base else f"{more:,}*threads"
 
         return show
 

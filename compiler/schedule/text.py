@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ..ir import lengths
 from ..ir.node import Check, Node
-from .program import Block, Buffer, HostProgram, Step
+from .program import THREADS, Block, Buffer, HostProgram, Step
 
 
 def dump(program: HostProgram, names: Mapping[Step, str]) -> str:
@@ -69,7 +69,7 @@ def few(texts: list[str], limit: int = 12) -> list[str]:
 
 
 def _life(b: Buffer) -> str:
-    return f"b{b.number} {b.type} in steps {b.start} to {b.end}"
+    return f"b{b.number} {str(b.type).replace(lengths.show(THREADS), 'threads')} in steps {b.start} to {b.end}"
 
 
 def _steps(blocks: list[Block]) -> list[Step]:
