@@ -176,7 +176,8 @@ class Program:
                 frame.attach(storages)
             if lending:
                 for k, in_place in self.writes:
-                    storages[k].protect(in_place)
+                    if storages[k].out:
+                        storages[k].protect(in_place)
             if _in_host or lost or self.hosts:
                 self._hold(frame, storages)
             objects, k = frame.objects, 0

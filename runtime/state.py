@@ -41,7 +41,7 @@ class Storage:
         self.struct = ffi.new("weft_state *")
         self._owned: dict[int, np.ndarray] = {}
         # Buffers that others see: what lent arrays rest on; None: borrowed.
-        self._out: dict[int, weakref.ref | None] = {}
+        self.out: dict[int, weakref.ref | None] = {}
         self.dtype = value.dtype
         self.replace(value, borrow)
         _all.add(self)
@@ -72,16 +72,16 @@ class Storage:
             live = {address, int(ffi.cast("uintptr_t", self.struct.spare.data))}
             self._owned = {a: v for a, v in self._owned.items() if a in live}
             self.dtype, self.ndim = value.dtype, value.ndim
-            self._out = {a: w for a, w in self._out.items() if a in self._owned and a != address}
+            self.out = {a: w for a, w in self.out.items() if a in self._owned and a != address}
             if borrow and value.nbytes:
-                self._out[address] = None
+                self.out[address] = None
                 lending.add(self.order)
 
     def restore(self) -> Callable[[], None]:
         """What puts the present value back, borrowed as it is."""
         with self.lock:
             value = self.array()
-            borrowed = _address(value) in self._out
+            borrowed = _address(value) in self.out
             return lambda: self.replace(value, borrowed)
 
     def copy(self) -> np.ndarray:
@@ -96,28 +96,28 @@ class Storage:
             address = _address(value)
             if not value.nbytes:
                 return value.copy()
-            door = self._out.get(address, _nobody)
+            door = self.out.get(address, _nobody)
             if door is None:
                 return value[...]
             buffer = door()
             if buffer is None:
                 # Whatever views are made of the array, they hold this object, and it holds the memory.
                 buffer = ffi.buffer(ffi.from_buffer(self._owned[address].reshape(-1).view(np.uint8)))
-                self._out[address] = weakref.ref(buffer)
+                self.out[address] = weakref.ref(buffer)
                 lending.add(self.order)
             return np.ndarray(value.shape, value.dtype, buffer)
 
     def protect(self, in_place: bool) -> None:
         """Before a call that writes to the spare buffer, or `in_place` to the current one: to neither if it is lent."""
-        self._out = {a: w for a, w in self._out.items() if a in self._owned and (w is None or w() is not None)}
+        self.out = {a: w for a, w in self.out.items() if a in self._owned and (w is None or w() is not None)}
         now, spare = self.struct.now, self.struct.spare
-        if int(ffi.cast("uintptr_t", spare.data)) in self._out:
+        if int(ffi.cast("uintptr_t", spare.data)) in self.out:
             address = int(ffi.cast("uintptr_t", spare.data))
             spare.data, spare.capacity = ffi.NULL, 0
-            del self._owned[address], self._out[address]
-        if in_place and not self.held and int(ffi.cast("uintptr_t", now.data)) in self._out:
+            del self._owned[address], self.out[address]
+        if in_place and not self.held and int(ffi.cast("uintptr_t", now.data)) in self.out:
             self.replace(self.array().copy())
-        if not self._out:
+        if not self.out:
             lending.discard(self.order)
 
     def __reduce__(self):

@@ -228,7 +228,7 @@ def test_what_nobody_holds_any_more_is_written_again() -> None:
     w.get_value(borrow=True)[0] = 7.0
     f(np.ones(50))
     assert set(w.container._owned) == before and w.get_value()[0] == 8.0
-    assert not w.container._out
+    assert not w.container.out
     lent = w.get_value(borrow=True)
     f(np.ones(50))
     assert not np.shares_memory(lent, w.container.array()) and lent[0] == 8.0
