@@ -39,6 +39,7 @@ bench: $(VENV)/bench.stamp
 	$(BIN)/python bench/functions.py --json build/functions.json
 	$(BIN)/python bench/reductions.py --json build/reductions.json
 	$(BIN)/python bench/pool.py --json build/pool.json
+	$(BIN)/python bench/memory.py --json build/memory.json
 
 # Errors of the elementwise functions: every float32 of those of one argument, 10^8 samples of the others.
 accuracy: $(BIN)/python

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..runtime.callable import CompiledFunction
 from ..runtime.errors import ArgumentError, InternalError
 from .ir import lengths, text
 from .ir.interp import evaluate
-from .ir.node import Node, Region, topological
+from .ir.node import Node, Region, substitute, topological
 from .ir.node import region as make_region
 
 if TYPE_CHECKING:
@@ -84,7 +84,8 @@ class Function(CompiledFunction):
     def report(self, *args: Any, **kwargs: Any) -> Shown:
         """What the compiler did: nodes, kernels and what each fuses, refusals, bytes saved, memory, seconds.
 
-        Bytes are a formula in the lengths; with the arguments of a call they are those of that call.
+        Bytes are a formula in the lengths; with the arguments of a call they are those of that call. Memory: the slots
+        of the arena, each for buffers whose lives do not overlap; how each shared variable is updated; the outputs.
         """
         s = self.stages
         out = [f"{self}: {plural(count(s.source), 'operation')} declared"]
@@ -118,7 +119,10 @@ class Function(CompiledFunction):
                 refused.setdefault(d.reason, []).append(d.node.op)
         out += [f"  not fused: {tally(ops)}: {reason}" for reason, ops in refused.items()]
         out.append(f"  memory traffic: {self._traffic_text(args, kwargs)}")
-        out.append(f"  memory: {plural(len(s.program.slots), 'arena slot')}")
+        from .schedule.text import memory_plan
+
+        names = [n or f"state {k}" for k, n in enumerate(self.names)]
+        out += [f"  {line}" for line in memory_plan(s.program, names, self._sizes(args, kwargs))]
         times = {k: t for k, t in s.seconds.items() if not s.cached or k in ("look", "load")}
         stages = ", ".join(f"{name} {t:.3f}" for name, t in times.items()) + ", from the cache" * s.cached
         out.append(f"  {sum(times.values()):.3f} seconds: {stages}")
@@ -162,10 +166,36 @@ class Function(CompiledFunction):
         most, best, saved = (lengths.show(n) for n in (moved(program), least(program), self._saved_length()))
         return f"{most} bytes a call; its arguments and results are {best}; fusion saves {saved}"
 
+    def _sizes(self, args: tuple, kwargs: dict[str, Any]) -> Callable[[Node], str]:
+        """How sizes are said: as formulas; with the arguments of a call in bytes, where known when it starts."""
+        from .schedule.program import THREADS, is_early
+
+        if (not args and not kwargs) and self.arguments:
+            return formula
+        values = [*self._bind(args, kwargs)[0], *(s.array() for s in self.storages)]
+        params = self._simplified().params
+
+        def show(size: Node) -> str:
+            if not is_early(size):
+                return formula(size)
+            alone, one = (substitute([size], {THREADS: lengths.const(n)})[0] for n in (0, 1))
+            base, more = (int(v) for v in evaluate(make_region(params, [alone, one], []), values))
+            more -= base
+            return f"{base:,}" if not more else f"{base:,} + {more:,}*threads" if base else f"{more:,}*threads"
+
+        return show
+
     def _simplified(self) -> Region:
         if self.mode == "interpret":
             raise ArgumentError(f"{self} runs in mode 'interpret': nothing was fused")
         return self.stages.simplified
+
+
+def formula(size: Node) -> str:
+    """A size in the lengths of arguments, and the number of threads that a call may use."""
+    from .schedule.program import THREADS
+
+    return lengths.show(size).replace(lengths.show(THREADS), "threads")
 
 
 def plural(n: int, what: str) -> str:

@@ -33,6 +33,8 @@ def template(source: Source, stages: Stages) -> dict[str, Any]:
         "constants": [_array(c.type) for c in generated.constants],
         "outputs": [_array(t) for t in outs],
         "states": [_array(t) for t in params[program.inputs :]],
+        "updates": source.updates,
+        "in_place": program.in_place(),
         "segments": generated.segments,
         "checks": [_check(e["kind"], c, origins) for e, c in zip(generated.checks, generated.causes, strict=True)],
         "hosts": [_host(h) for h in generated.host_calls],
@@ -44,7 +46,8 @@ def manifest_of(source: Source, made: dict[str, Any]) -> dict[str, Any]:
     """A template with this program's names and lines (runtime/program.py)."""
     origins = source.lowered.origins
     checks = [_complete(c, origins) for c in made["checks"]]
-    return {**made, "name": str(source.name or "the function"), "checks": checks}
+    outputs = [{**o, "borrow": b} for o, b in zip(made["outputs"], source.borrowed, strict=True)]
+    return {**made, "name": str(source.name or "the function"), "outputs": outputs, "checks": checks}
 
 
 def _array(t: Any) -> dict[str, Any]:

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 class Interpreted:
     """Runs a region with NumPy: `mode="interpret"`."""
 
+    committed = False
+
     def __init__(self, region: Region, source: Source):
         self.region, self.origins = region, source.lowered.origins
         self.results, self.updates = source.results, source.updates
@@ -59,8 +61,15 @@ class Interpreted:
             locate(e, self.origins)
             raise
         results, new = values[: self.results], values[self.results :]
-        for k, value in zip(self.updates, new, strict=True):
-            storages[k].replace(value)
+        restore = [storages[k].restore() for k in self.updates]
+        try:
+            for k, value in zip(self.updates, new, strict=True):
+                storages[k].replace(value)
+        except BaseException:  # an interrupt
+            for undo in restore:
+                undo()
+            raise
+        self.committed = True
         return results
 
     def set_limit(self, threads: int) -> None:

@@ -33,10 +33,13 @@ typedef void (*weft_parallel_for_fn)(int64_t n, int64_t grain, int max_threads, 
 /* Calls the Python operation `id`; fills outs (data allocated by the callee). 0, or nonzero when it raised. */
 typedef int32_t (*weft_host_fn)(void *user, int32_t id, const weft_array *ins, weft_array *outs);
 
+/* A block of at least `bytes`, 64-byte aligned, freed with free; its size in *size. NULL: there is no memory. */
+typedef void *(*weft_memory_fn)(int64_t bytes, int64_t *size);
+
 typedef struct {
     weft_array *inputs;
-    /* data NULL, or `capacity` bytes there too few: the function allocates (64-byte aligned, freed with free) and says how
-     * much; what it does not use stays the caller's */
+    /* data NULL, or `capacity` bytes there too few: the function takes a block from `memory` and says how large it is; what
+     * it does not use stays the caller's */
     weft_array *outputs;
     weft_state **states;
     weft_segment *segments;
@@ -48,6 +51,7 @@ typedef struct {
     int32_t threads;
     int32_t check;      /* WEFT_CHECK: which obligation failed */
     int64_t values[4];  /* and the values it failed with */
+    weft_memory_fn memory; /* NULL: the C library's */
 } weft_call;
 
 enum { WEFT_OK = 0, WEFT_CHECK = 1, WEFT_NO_MEMORY = 2, WEFT_STOPPED = 3, WEFT_HOST_RAISED = 4 };

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "weft_abi.h"
+#include "weft_inject.h"
 #endif
 #include "weft_scalar.h"
 #include "weft_random.h"
@@ -124,6 +125,16 @@ WEFT_FN int64_t weft_size_of(int64_t item, int ndim, const int64_t *dims) {
 
 /* Lengths and numbers of elements are at most this, far from where int64 wraps: LIMIT of ir/lengths.py. */
 WEFT_FN int weft_too_long(int64_t n) { return n > INT64_C(1) << 48 || n < -(INT64_C(1) << 48); }
+
+/* Results of a Python operation, whose memory is freed however the program leaves the block that they stand in. */
+typedef struct {
+    int32_t count;
+    weft_array *arrays;
+} weft_results;
+#define WEFT_FREED __attribute__((cleanup(weft_free_results)))
+WEFT_FN void weft_free_results(const weft_results *r) {
+    for (int32_t k = 0; k < r->count; k++) free(r->arrays[k].data);
+}
 
 WEFT_FN int32_t weft_no_memory(weft_call *call, int64_t bytes) {
     call->values[0] = bytes < 0 ? INT64_MAX : bytes;

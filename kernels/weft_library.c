@@ -3,43 +3,26 @@
 #define _GNU_SOURCE
 #endif
 #include "weft_library.h"
-
-#include <stdlib.h>
-#include <sys/mman.h>
-
+#include "weft_memory.h"
 
 /* ---- memory ----------------------------------------------------------------------------------------------- */
 
-enum { WEFT_LIB_ALIGN = 64, WEFT_LIB_HUGE = 2 << 20 };
-
-/* At least `bytes` bytes, a multiple of 64, their number in *size. */
-static void *weft_lib_allocate(int64_t bytes, int64_t *size) {
-  if (bytes < 0 || bytes > INT64_MAX / 2) return NULL; /* a product of lengths that overflowed */
-  int huge = bytes >= WEFT_LIB_HUGE;
-  int64_t n = bytes ? (bytes + WEFT_LIB_ALIGN - 1) / WEFT_LIB_ALIGN * WEFT_LIB_ALIGN : WEFT_LIB_ALIGN;
-  void *p = NULL;
-  if (posix_memalign(&p, huge ? WEFT_LIB_HUGE : WEFT_LIB_ALIGN, (size_t)n)) return NULL;
-#ifdef MADV_HUGEPAGE
-  if (huge) madvise(p, (size_t)n / WEFT_LIB_HUGE * WEFT_LIB_HUGE, MADV_HUGEPAGE); /* a wish: it may fail */
-#endif
-  *size = n;
-  return p;
-}
-
 void *weft_lib_grow(weft_segment *s, int64_t bytes) {
-  if (s->base && s->capacity >= bytes && bytes >= 0) return s->base;
+  const int none = WEFT_FAILS(MEMORY, 0);
+  if (!none && s->base && s->capacity >= bytes && bytes >= 0) return s->base;
   int64_t more = s->base && s->capacity <= INT64_MAX / 2 ? s->capacity + s->capacity / 2 : 0;
   free(s->base);
-  s->base = bytes < 0 ? NULL : weft_lib_allocate(more > bytes ? more : bytes, &s->capacity);
-  if (!s->base) s->base = weft_lib_allocate(bytes, &s->capacity);
+  s->base = bytes < 0 || none ? NULL : weft_block(more > bytes ? more : bytes, &s->capacity);
+  if (!s->base && !none) s->base = weft_block(bytes, &s->capacity);
   if (!s->base) s->capacity = 0;
   return s->base;
 }
 
-void *weft_lib_output(weft_array *slot, int64_t bytes) {
+void *weft_lib_output(weft_array *slot, int64_t bytes, weft_memory_fn memory) {
+  if (WEFT_FAILS(MEMORY, 0)) return NULL;
   if (slot->data && slot->capacity >= bytes && bytes >= 0) return slot->data;
   int64_t size = 0;
-  void *p = weft_lib_allocate(bytes, &size);
+  void *p = memory ? memory(bytes, &size) : weft_block(bytes, &size);
   if (!p) return NULL;
   slot->data = p;
   slot->capacity = size;

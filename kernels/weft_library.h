@@ -35,9 +35,9 @@ extern "C" {
 /* s->base with room for `bytes`, aligned to 64: grown by half at least, its content lost then. NULL: no memory. */
 void *weft_lib_grow(weft_segment *s, int64_t bytes);
 
-/* slot->data with room for `bytes`: as it is, or a new block (aligned to 64, freed with free) in its place. The old
- * block is left to whoever made it. NULL: no memory, and the slot is as it was. */
-void *weft_lib_output(weft_array *slot, int64_t bytes);
+/* slot->data with room for `bytes`: as it is, or a new block (aligned to 64, freed with free) in its place, from `memory`
+ * where that is not NULL. The old block is left to whoever made it. NULL: no memory, and the slot is as it was. */
+void *weft_lib_output(weft_array *slot, int64_t bytes, weft_memory_fn memory);
 
 /* Arithmetic as the language says: round to nearest even, denormals kept, no traps. `saved` is what to go back to. */
 void weft_lib_fp_enter(uint32_t *saved);

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "weft_inject.h"
+#include "weft_memory.h"
 #include "weft_pool.h"
 
 #ifdef __linux__
@@ -85,13 +87,19 @@ static int handler_is_gone(void) {
   return sigaction(SIGINT, NULL, &a) == 0 && !is_ours(&a);
 }
 
-/* ---- blocks that wait to be used again ---- */
+/* ---- blocks that wait to be used again ----
+ *
+ * Small ones wait in stacks by size: multiples of 64 bytes up to 1024, then four sizes an octave. A block's size is what
+ * the C library says, rounded down to one of these; a request is rounded up. */
 
-enum { LEAST_RECYCLED = 65536, MOST_BLOCKS = 64 };
+enum { SMALL = 65536, SIZES = 41, MOST_SMALL = 2 << 20, MOST_LARGE = 64, EACH = 16 };
 
-static struct { void *data; size_t bytes; } kept[MOST_BLOCKS]; /* the one given last stands last */
-static int blocks;
-static size_t kept_bytes;
+typedef struct small { struct small *next; } small;
+
+static struct { small *first; int count; } stacks[SIZES];
+static struct { void *data; size_t bytes; } large[MOST_LARGE]; /* the one given last stands last */
+static int larges;
+static size_t small_bytes, large_bytes;
 static pthread_mutex_t kept_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t kept_once = PTHREAD_ONCE_INIT;
 
@@ -99,53 +107,132 @@ static void lock_kept(void) { pthread_mutex_lock(&kept_lock); }
 static void unlock_kept(void) { pthread_mutex_unlock(&kept_lock); }
 static void over_fork(void) { pthread_atfork(lock_kept, unlock_kept, unlock_kept); }
 
+static void lock_blocks(void) {
+  pthread_once(&kept_once, over_fork);
+  lock_kept();
+}
+
+/* How far apart the sizes are (in units of 64 bytes) where this many units belong; the number of its size in *number. */
+static size_t step_of(size_t units, int *number) {
+  if (units <= 16) {
+    *number = (int)units - 1;
+    return 1;
+  }
+  int octave = 63 - __builtin_clzll((unsigned long long)units);
+  *number = 16 + 4 * (octave - 4) + (int)(units >> (octave - 2) & 3);
+  return (size_t)1 << (octave - 2);
+}
+
+/* The number of the least size that holds `bytes` (1 to SMALL); it in *rounded. */
+static int size_above(size_t bytes, size_t *rounded) {
+  int number;
+  size_t units = (bytes + 63) / 64, step = step_of(units, &number);
+  units = (units + step - 1) / step * step;
+  *rounded = units * 64;
+  step_of(units, &number);
+  return number;
+}
+
 static void *drop(int k) {
-  void *data = kept[k].data;
-  kept_bytes -= kept[k].bytes;
-  memmove(&kept[k], &kept[k + 1], (size_t)(--blocks - k) * sizeof *kept);
+  void *data = large[k].data;
+  large_bytes -= large[k].bytes;
+  memmove(&large[k], &large[k + 1], (size_t)(--larges - k) * sizeof *large);
   return data;
+}
+
+/* A block of so many bytes, usable, waits; what has to go for it is put into `old`, how many is returned. */
+static int keep_large(void *data, size_t bytes, void **old) {
+  int gone = 0;
+  while (larges == MOST_LARGE || large_bytes + bytes > WEFT_RECYCLED) old[gone++] = drop(0);
+  large[larges].data = data;
+  large[larges++].bytes = bytes;
+  large_bytes += bytes;
+  return gone;
+}
+
+static int keep_small(void *data, size_t bytes) {
+  int number;
+  size_t units = bytes >= SMALL ? SMALL / 64 : bytes / 64;
+  step_of(units, &number);
+  if (stacks[number].count == EACH || small_bytes + units * 64 > MOST_SMALL) return 0;
+  small *block = data;
+  block->next = stacks[number].first;
+  stacks[number].first = block;
+  stacks[number].count++;
+  small_bytes += units * 64;
+  return 1;
 }
 
 void weft_recycle(void *data) {
   size_t bytes = data ? malloc_usable_size(data) : 0;
-  if (bytes < LEAST_RECYCLED || bytes > WEFT_RECYCLED) {
+  void *old[MOST_LARGE];
+  int gone = 0;
+  if (bytes < 64 || bytes > WEFT_RECYCLED || (uintptr_t)data % 64) {
     free(data);
     return;
   }
-  void *old[MOST_BLOCKS];
-  int gone = 0;
-  pthread_once(&kept_once, over_fork);
-  lock_kept();
-  while (blocks == MOST_BLOCKS || kept_bytes + bytes > WEFT_RECYCLED) old[gone++] = drop(0);
-  kept[blocks].data = data;
-  kept[blocks++].bytes = bytes;
-  kept_bytes += bytes;
+  lock_blocks();
+  if (bytes >= SMALL + 4096) gone = keep_large(data, bytes, old);
+  else if (!keep_small(data, bytes)) old[gone++] = data;
   unlock_kept();
   while (gone) free(old[--gone]);
 }
 
-/* A kept block of at least `bytes` and not much more, or NULL. */
-static void *take(int64_t bytes) {
-  void *data = NULL;
-  lock_kept();
-  for (int k = blocks - 1; k >= 0 && !data; k--)
-    if (kept[k].bytes >= (size_t)bytes && kept[k].bytes <= (size_t)bytes + (size_t)bytes / 4) data = drop(k);
+/* A block of a large size that waits and is not much larger, or NULL. What the C library says of one on huge pages counts
+ * what it left free behind it, up to a page. */
+static void *take_large(size_t bytes) {
+  size_t most = bytes + bytes / 4 + (bytes >= WEFT_HUGE_PAGE ? WEFT_HUGE_PAGE : 0);
+  for (int k = larges - 1; k >= 0; k--)
+    if (large[k].bytes >= bytes && large[k].bytes <= most) return drop(k);
+  return NULL;
+}
+
+static void *take_small(int number) {
+  small *block = stacks[number].first;
+  if (!block) return NULL;
+  stacks[number].first = block->next;
+  stacks[number].count--;
+  size_t bytes = malloc_usable_size(block);
+  small_bytes -= bytes >= SMALL ? SMALL : bytes / 64 * 64;
+  return block;
+}
+
+void weft_trim(void) {
+  void *old[MOST_LARGE];
+  int gone = 0;
+  lock_blocks();
+  for (int k = 0; k < SIZES; k++)
+    while (stacks[k].count) free(take_small(k));
+  while (larges) old[gone++] = drop(0);
   unlock_kept();
+  while (gone) free(old[--gone]);
+}
+
+void *weft_memory(int64_t bytes, int64_t *size) {
+  if (bytes < 0) return NULL;
+  size_t n = bytes ? (size_t)bytes : 1;
+  void *data;
+  lock_blocks();
+  if (n <= SMALL) data = take_small(size_above(n, &n));
+  else data = take_large(n);
+  unlock_kept();
+  if (!data) return weft_block((int64_t)n, size);
+  *size = (int64_t)n;
   return data;
 }
 
 /* ---- frames ---- */
 
 void *weft_alloc(int64_t bytes) {
-  void *p = NULL;
-  return posix_memalign(&p, 64, bytes > 0 ? (size_t)bytes : 1) ? NULL : p;
+  int64_t size;
+  return weft_block(bytes, &size);
 }
 
 weft_frame *weft_frame_new(int32_t inputs, int32_t outputs, int32_t states, int32_t segments) {
   size_t words = 2 * (size_t)inputs + 3 * (size_t)states + (size_t)outputs;
   size_t bytes = sizeof(weft_frame) + ((size_t)inputs + (size_t)outputs) * sizeof(weft_array) +
-                 (size_t)segments * sizeof(weft_segment) + words * sizeof(void *) +
-                 ((size_t)inputs + 2 * (size_t)outputs) * sizeof(int32_t);
+                 (size_t)segments * sizeof(weft_segment) + (size_t)outputs * sizeof(int64_t) + words * sizeof(void *) +
+                 (size_t)inputs * sizeof(int32_t);
   weft_frame *f = calloc(1, bytes);
   if (!f) return NULL;
   f->inputs = inputs;
@@ -155,54 +242,40 @@ weft_frame *weft_frame_new(int32_t inputs, int32_t outputs, int32_t states, int3
   f->call.inputs = (weft_array *)(f + 1);
   f->call.outputs = f->call.inputs + inputs;
   f->call.segments = (weft_segment *)(f->call.outputs + outputs);
-  f->objects = (uintptr_t *)(f->call.segments + segments);
+  f->own_bytes = (int64_t *)(f->call.segments + segments);
+  f->objects = (uintptr_t *)(f->own_bytes + outputs);
   f->descrs = f->objects + inputs;
   f->call.states = (weft_state **)(f->descrs + inputs);
   f->before = (void **)(f->call.states + states);
-  f->lent = f->before + 2 * states;
-  f->ndims = (int32_t *)(f->lent + outputs);
-  f->out_ndims = f->ndims + inputs;
-  f->out_items = f->out_ndims + outputs;
+  f->own = f->before + 2 * states;
+  f->ndims = (int32_t *)(f->own + outputs);
   f->call.parallel_for = weft_parallel_for;
+  f->call.memory = weft_memory;
   return f;
 }
 
 static void free_outputs(weft_frame *f) {
   for (int32_t k = 0; k < f->outputs; k++) {
-    free(f->call.outputs[k].data);
+    if (f->call.outputs[k].data != f->own[k]) weft_recycle(f->call.outputs[k].data);
     f->call.outputs[k].data = NULL;
   }
 }
 
-/* An output that was large the last time gets a kept block of that size. */
-static void lend(weft_frame *f) {
-  for (int32_t k = 0; k < f->outputs; k++) {
-    weft_array *slot = &f->call.outputs[k];
-    f->lent[k] = slot->capacity >= LEAST_RECYCLED ? take(slot->capacity) : NULL;
-    slot->data = f->lent[k];
-  }
+static int within(const void *data, const void *block, int64_t bytes) {
+  return (uintptr_t)data - (uintptr_t)block < (uintptr_t)bytes;
 }
 
-/* Takes back what the call did not use, and what is far too large for what it wrote there. */
-static void take_back(weft_frame *f) {
+/* Outputs that the caller keeps memory for are written there, unless it is what this call reads. */
+static void lend_own(weft_frame *f) {
+  const weft_call *c = &f->call;
   for (int32_t k = 0; k < f->outputs; k++) {
-    weft_array *slot = &f->call.outputs[k];
-    void *lent = f->lent[k];
-    if (!lent) continue;
-    f->lent[k] = NULL;
-    if (slot->data != lent) {
-      free(lent);
-    } else {
-      int64_t bytes = f->out_items[k];
-      for (int d = 0; d < f->out_ndims[k]; d++) bytes *= slot->dims[d];
-      if (bytes >= slot->capacity - slot->capacity / 4) continue;
-      void *fitting = weft_alloc(bytes);
-      if (!fitting) continue;
-      memcpy(fitting, lent, (size_t)bytes);
-      slot->data = fitting;
-      slot->capacity = bytes;
-      weft_recycle(lent);
-    }
+    void *block = f->own[k];
+    for (int32_t j = 0; block && j < f->inputs; j++)
+      if (within(c->inputs[j].data, block, f->own_bytes[k])) block = NULL;
+    for (int32_t j = 0; block && j < f->states; j++)
+      if (within(c->states[j]->now.data, block, f->own_bytes[k])) block = NULL;
+    c->outputs[k].data = block;
+    if (block) c->outputs[k].capacity = f->own_bytes[k];
   }
 }
 
@@ -264,13 +337,15 @@ int32_t weft_run(weft_frame *f) {
     f->before[2 * k] = c->states[k]->now.data;
     f->before[2 * k + 1] = c->states[k]->spare.data;
   }
-  lend(f);
+  lend_own(f);
   c->stop = is_main ? &stop : &never;
   c->check = 0;
   memset(c->values, 0, sizeof c->values);
   c->threads = least(least(weft_pool_threads(), f->limit), limit);
+  WEFT_PASSES(ENTRY);
   int32_t code = f->main(c);
-  take_back(f);
+  WEFT_PASSES(RETURN);
+  f->committed = code == WEFT_OK;
   for (int32_t k = 0; k < f->states; k++) {
     void *a = c->states[k]->now.data, *b = c->states[k]->spare.data, **was = &f->before[2 * k];
     if (!((a == was[0] && b == was[1]) || (a == was[1] && b == was[0]))) f->moved = 1;

@@ -12,7 +12,7 @@
 #include "weft_abi.h"
 
 /* Returned by weft_run beside the codes of weft_main; nothing has run then. */
-#define WEFT_RECYCLED 268435456  /* bytes of blocks that wait to be used again */
+#define WEFT_RECYCLED 268435456  /* bytes of large blocks that wait to be used again */
 #define WEFT_RUN_STALE -1    /* call again, once Python has looked at its signals */
 #define WEFT_RUN_HANDLER -2  /* the SIGINT handler is not ours any more: install it if that is right, call again */
 #define WEFT_RUN_ARGUMENT -3 /* input `call.check` is not an array as declared, as far as one look can tell */
@@ -32,15 +32,15 @@ typedef struct {
     int32_t (*main)(weft_call *);
     int32_t inputs, outputs, states, segments;
     int32_t moved;      /* a state has other buffers than before the call */
+    int32_t committed;  /* the last call has; the caller clears it */
     int32_t limit;      /* most threads that calls use; 0: the pool's, or what weft_run_limit says */
     int32_t header;     /* bytes of a Python object's header */
     uintptr_t *objects; /* the address of each input's array object; 0: the caller has filled call.inputs */
     uintptr_t *descrs;  /* the dtype object that each input's array has */
     int32_t *ndims;
     void **before;
-    int32_t *out_ndims; /* of each output, and the bytes of one of its elements */
-    int32_t *out_items;
-    void **lent;        /* the recycled block that each output was given for this call, or NULL */
+    void **own;         /* of each output the block that the caller keeps for it from call to call, or NULL */
+    int64_t *own_bytes;
 } weft_frame;
 
 weft_frame *weft_frame_new(int32_t inputs, int32_t outputs, int32_t states, int32_t segments);
@@ -59,9 +59,16 @@ int32_t weft_stop_install(uintptr_t thread);
 /* Memory for results of a Python operation: 64-byte aligned, freed with free; NULL when there is none. */
 void *weft_alloc(int64_t bytes);
 
-/* Frees memory of C's allocator, or keeps a large block for the output of a later call: filling fresh pages costs more
- * than most kernels that write them. At most WEFT_RECYCLED bytes are kept. */
+/* Memory for an output: a block that weft_recycle was given, or a new one. */
+void *weft_memory(int64_t bytes, int64_t *size);
+
+/* Frees memory of C's allocator, or keeps it for the output of a later call: a repeated call then allocates nothing, and
+ * filling fresh pages costs more than most kernels that write them. At most WEFT_RECYCLED bytes of large blocks are kept,
+ * and 2 MiB of small ones (up to 64 KiB). */
 void weft_recycle(void *block);
+
+/* Frees what is kept so. */
+void weft_trim(void);
 
 int32_t weft_run_abi(void); /* WEFT_ABI of this build */
 

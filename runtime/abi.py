@@ -26,15 +26,27 @@ _free, _gc, _buffer, _ndarray = _libc.free, ffi.gc, ffi.buffer, np.ndarray  # lo
 
 
 def adopt_array(data, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """An array over memory from C's allocator, freed when the last view of it is gone."""
+    """An array over memory from C's allocator, which serves again when the last view of it is gone."""
     nbytes = dtype.itemsize
     for n in shape:
         nbytes *= n
     if nbytes == 0:
-        _free(data)
+        recycle(data)
         return np.empty(shape, dtype)
-    return _ndarray(shape, dtype, _buffer(_gc(data, _free if nbytes < _LARGE else recycle), nbytes))
+    return _ndarray(shape, dtype, _buffer(_gc(data, recycle), nbytes))
 
 
-_LARGE = 65536  # bytes of an array whose memory is worth keeping
-recycle = _free  # how large arrays are given back: weft_recycle, once the process has its library
+def keep(data):
+    """Memory from C's allocator as an object that owns it."""
+    return _gc(data, recycle)
+
+
+def array_over(block, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """An array over a block that `keep` made, which lives as long."""
+    nbytes = dtype.itemsize
+    for n in shape:
+        nbytes *= n
+    return _ndarray(shape, dtype, _buffer(block, nbytes)) if nbytes else np.empty(shape, dtype)
+
+
+recycle = _free  # how arrays are given back: weft_recycle, once the process has its library

@@ -37,6 +37,7 @@ class Argument:
     implicit: bool = False  # calls cannot give it
     storage: Storage | None = None  # what holds it between calls: then the program takes it as a state
     key: Any = None  # another name for it in `f[key]`
+    borrow: bool = False  # a value given for the state is read where it lies
 
     def convert(self, value: Any) -> np.ndarray:
         """The value as an aligned, native, C-contiguous array of the argument's type, without loss unless allowed."""
@@ -118,10 +119,14 @@ def _describe(value: Any) -> str:
     return f"{type(value).__name__} {text if len(text) < 60 else text[:57] + '...'}"
 
 
+Given = tuple[Storage, np.ndarray, bool]  # a value for a state, and whether it is borrowed
+
+
 class Executor(Protocol):
     """Runs a program. One that `checks` raises Unfit, before it has run, for arrays that need converting."""
 
     checks: bool = False
+    committed: bool  # set when a call commits; whoever asks clears it before
 
     def set_limit(self, threads: int) -> None: ...
 
@@ -208,7 +213,7 @@ class CompiledFunction:
 
     def __getitem__(self, key: Any) -> np.ndarray:
         """The current value of an argument that the function keeps between calls, by its name or Variable: a copy."""
-        return self._kept(key)[1].array().copy()
+        return self._kept(key)[1].copy()
 
     def __setitem__(self, key: Any, value: Any) -> None:
         argument, storage = self._kept(key)
@@ -222,7 +227,7 @@ class CompiledFunction:
         raise ArgumentError(f"{self} keeps no argument {key!r} between calls; it keeps: {kept}")
 
     def _run(
-        self, values: Sequence[np.ndarray], given: Sequence[tuple[Storage, np.ndarray]] = ()
+        self, values: Sequence[np.ndarray], given: Sequence[Given] = ()
     ) -> list[np.ndarray]:
         """Executes under the locks. `given` are values for states: after an error they are as they were."""
         locks, count = self._locks, 0
@@ -242,17 +247,19 @@ class CompiledFunction:
                 count -= 1
                 locks[count].release()
 
-    def _execute(self, values: Sequence[np.ndarray], given: Sequence[tuple[Storage, np.ndarray]]) -> list[np.ndarray]:
+    def _execute(self, values: Sequence[np.ndarray], given: Sequence[Given]) -> list[np.ndarray]:
         if not given:
             return self.executor.execute(values, self.storages)
-        before = [(s, s.array()) for s, _ in given]
+        before = [s.restore() for s, _, _ in given]
+        self.executor.committed = False
         try:
-            for s, value in given:
-                s.replace(value)
+            for s, value, borrow in given:
+                s.replace(value, borrow)
             return self.executor.execute(values, self.storages)
         except BaseException:
-            for s, value in before:
-                s.replace(value)
+            if not self.executor.committed:  # an interrupt may come after the commit: then all is updated
+                for restore in before:
+                    restore()
             raise
 
     def _lengths(self, values: Sequence[np.ndarray]) -> str:
@@ -266,7 +273,7 @@ class CompiledFunction:
 
     def _bind(
         self, args: tuple, kwargs: dict[str, Any]
-    ) -> tuple[list[np.ndarray], list[tuple[Storage, np.ndarray]]]:
+    ) -> tuple[list[np.ndarray], list[Given]]:
         """The arrays that the executor takes, and the values given for states."""
         count = len(self._explicit)
         if len(args) > count:
@@ -281,7 +288,7 @@ class CompiledFunction:
                 raise ArgumentError(f"{self} was given argument {key!r} twice")
             values[k] = v
         out: list[np.ndarray] = []
-        given: list[tuple[Storage, np.ndarray]] = []
+        given: list[Given] = []
         for k, a in enumerate(self.arguments):
             if k not in values:
                 if a.storage is not None:
@@ -295,7 +302,8 @@ class CompiledFunction:
                 if a.storage is None:
                     out.extend(a.arrays(values[k]))
                 else:
-                    given.append((a.storage, np.array(a.convert(values[k]), order="C")))
+                    value = a.convert(values[k])
+                    given.append((a.storage, value if a.borrow else np.array(value, order="C"), a.borrow))
             except WeftError as e:
                 raise type(e)(f"{self}, argument {k}: {e}") from None
         return out, given

@@ -1,10 +1,12 @@
 """A compiled program: a shared library and its manifest, as the executor of a CompiledFunction.
 
 The manifest is plain data: {"abi": 1, "inputs": [{"dtype", "ndim"}], "constants": [...], "outputs": [...],
-"states": [...], "segments": int, "checks": [{"kind", "message", "error"}], "hosts": [{"name", "inputs": [...],
-"outputs": [...]}], "library": [routine]}, and optionally "name". A check's message holds {0} to {3} where values of the
-failed call go; its error is the name of a class in errors.py. Constants are arrays that every call takes. What the
-hosts call are the Python functions given beside it: a list of arrays in, a list of arrays out.
+"states": [...], "updates": [state], "in_place": [state], "segments": int, "checks": [{"kind", "message", "error"}],
+"hosts": [{"name", "inputs": [...], "outputs": [...]}], "library": [routine]}, and optionally "name". An output may have
+"borrow": the function keeps its memory. Updated states are swapped, or written over `in_place` after the commit. A
+check's message holds {0} to {3} where values of the failed call go; its error is the name of a class in errors.py.
+Constants are arrays that every call takes. What the hosts call are the Python functions given beside it: a list of
+arrays in, a list of arrays out.
 """
 
 from __future__ import annotations
@@ -18,10 +20,10 @@ from typing import Any
 import numpy as np
 
 from . import errors, lapack, openblas, pool, signals
-from .abi import CONSTANTS, MAX_NDIM, adopt_array, ffi
+from .abi import CONSTANTS, MAX_NDIM, adopt_array, array_over, ffi, keep
 from .callable import Unfit
 from .errors import InternalError, ShapeError, WeftError
-from .state import LOST, Storage, lost
+from .state import LOST, Storage, lending, lost
 
 OK, CHECK, NO_MEMORY, STOPPED, HOST_RAISED = range(5)
 _STALE, _HANDLER, _ARGUMENT = (CONSTANTS[f"WEFT_RUN_{n}"] for n in ("STALE", "HANDLER", "ARGUMENT"))
@@ -89,10 +91,9 @@ class _Frame:
         for k, a in enumerate(program.constants, inputs):  # bound once: they have no object to look at
             _fill(c.call.inputs[k], a)
         slots = [c.call.outputs[k] for k in range(counts[1])]
-        for k, (o, dtype) in enumerate(zip(m["outputs"], program.output_dtypes, strict=True)):
-            c.out_ndims[k], c.out_items[k] = o["ndim"], dtype.itemsize
         self.outputs = [
-            (s, s.dims, o["ndim"], d) for s, o, d in zip(slots, m["outputs"], program.output_dtypes, strict=True)
+            (s, s.dims, o["ndim"], d, _Own(c, k) if o.get("borrow") else None)
+            for k, (s, o, d) in enumerate(zip(slots, m["outputs"], program.output_dtypes, strict=True))
         ]
         self._keep = ffi.new("void *[]", [ffi.cast("void *", a) for a in program.routines])
         c.call.library = self._keep
@@ -111,6 +112,21 @@ class _Frame:
 def _fill(slot: Any, a: np.ndarray) -> None:
     slot.data = ffi.cast("void *", a.__array_interface__["data"][0])
     slot.dims[0 : a.ndim] = a.shape
+
+
+class _Own:
+    """The memory of an output that the function keeps: every call is given it again, or leaves a larger block."""
+
+    def __init__(self, frame: Any, number: int):
+        self.frame, self.number, self.block = frame, number, _NULL
+
+    def array(self, data: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        if data != self.block:
+            self.frame.own[self.number] = _NULL  # until the block is ours: an interrupt may come between
+            self.block = keep(data)
+            self.frame.own_bytes[self.number] = self.frame.call.outputs[self.number].capacity
+            self.frame.own[self.number] = data
+        return array_over(self.block, shape, dtype)
 
 
 def _routine(name: str) -> int:
@@ -157,6 +173,9 @@ class Program:
             raise InternalError(f"{len(manifest['constants'])} constants are declared; {len(constants)} were given")
         self.inputs = len(manifest["inputs"])
         self.limit = 0
+        states = range(len(self.state_dtypes))
+        in_place = set(manifest.get("in_place", states))
+        self.writes = [(k, k in in_place) for k in manifest.get("updates", states)]
         self._checks = [(c["message"], _error_class(c["error"])) for c in manifest["checks"]]
         self._frames = [_Frame(self)]
         signals.install()
@@ -174,6 +193,10 @@ class Program:
         try:
             if storages is not frame.storages:
                 frame.attach(storages)
+            if lending:
+                for k, in_place in self.writes:
+                    if storages[k].out:
+                        storages[k].protect(in_place)
             if _in_host or lost or self.hosts:
                 self._hold(frame, storages)
             objects, k = frame.objects, 0
@@ -201,11 +224,11 @@ class Program:
             if code:
                 raise self._error(code, frame)
             results = []
-            for slot, dims, ndim, dtype in frame.outputs:
+            for slot, dims, ndim, dtype, own in frame.outputs:
                 data = slot.data
                 slot.data = _NULL
                 shape = () if ndim == 0 else (dims[0],) if ndim == 1 else tuple(dims[0:ndim])
-                results.append(adopt_array(data, shape, dtype))
+                results.append(adopt_array(data, shape, dtype) if own is None else own.array(data, shape, dtype))
             return results
         finally:
             if self.hosts:
@@ -214,6 +237,16 @@ class Program:
                 _in_host.discard(frame)
                 _raised.error = None
             frames.append(frame)
+
+    @property
+    def committed(self) -> bool:
+        """Whether the last call has, since this was set to False; its frame is the one given back last."""
+        return bool(self._frames[-1].c.committed)
+
+    @committed.setter
+    def committed(self, value: bool) -> None:
+        for frame in self._frames:
+            frame.c.committed = value
 
     def set_limit(self, threads: int) -> None:
         """The most threads that later calls use; 0: as many as the pool has."""

@@ -2,6 +2,11 @@
 
 A compiled call commits by swapping two pointers of the C struct (kernels/weft_abi.h), so an interrupt of Python can
 never see half of the updates of a call.
+
+Borrowing goes both ways, and no call writes to memory that somebody else can see. A buffer that was lent (`lend`) is
+left alone as long as the array, or a view of it, lives; memory that was borrowed (`replace(value, borrow=True)`) for
+good. Before a call that updates such a variable `protect` puts another buffer in its place: the spare one is dropped,
+and the current one copied where it would be updated in place.
 """
 
 from __future__ import annotations
@@ -10,6 +15,7 @@ import itertools
 import os
 import threading
 import weakref
+from collections.abc import Callable
 
 import numpy as np
 
@@ -27,23 +33,27 @@ LOST = (
 class Storage:
     """One value with its C struct. `lock` is held while a function runs on it; functions lock in `order`."""
 
-    def __init__(self, value: np.ndarray):
+    def __init__(self, value: np.ndarray, borrow: bool = False):
         self.lock = threading.RLock()
         self.order = next(_orders)
         self.held = False  # a function that runs a Python operation just now uses the buffers
         self.lost = False  # in a forked child: some thread of the parent was at work on the value
         self.struct = ffi.new("weft_state *")
         self._owned: dict[int, np.ndarray] = {}
+        # Buffers that others see: what lent arrays rest on; None: borrowed.
+        self.out: dict[int, weakref.ref | None] = {}
         self.dtype = value.dtype
-        self.replace(value)
+        self.replace(value, borrow)
         _all.add(self)
 
-    def replace(self, value: np.ndarray) -> None:
-        """Makes `value` (C-contiguous, aligned) the current one; the caller no longer owns it."""
+    def replace(self, value: np.ndarray, borrow: bool = False) -> None:
+        """Makes `value` (C-contiguous, aligned) the current one. The caller no longer owns it, unless `borrow`."""
         if value.ndim > MAX_NDIM:
             raise ValueError(f"a shared variable with {value.ndim} dimensions; at most {MAX_NDIM} are supported")
-        if not (value.flags.c_contiguous and value.flags.aligned and value.flags.writeable and value.dtype.isnative):
+        fits = value.flags.c_contiguous and value.flags.aligned and value.dtype.isnative
+        if not (fits and (borrow or value.flags.writeable)):
             value = np.array(value, dtype=value.dtype.newbyteorder("="), order="C", copy=True)
+            borrow = False
         with self.lock:
             if self.held:
                 raise WeftError(
@@ -53,24 +63,68 @@ class Storage:
             if self.lost:  # the pointers may be half swapped; the buffers stay with the child
                 self.struct.now, self.struct.spare = ffi.new("weft_state *").now, ffi.new("weft_state *").spare
                 self.lost = False
-            now = self.struct.now
-            keep = {self.struct.spare.data: None}
-            self._owned = {a: v for a, v in self._owned.items() if ffi.cast("void *", a) in keep}
-            address = value.__array_interface__["data"][0]
+            address = _address(value)
+            new = ffi.new("weft_array *")
+            new.data, new.capacity = ffi.cast("void *", address), value.nbytes
+            new.dims[0 : value.ndim] = value.shape
             self._owned[address] = value
-            self._bind(now, value, address)
+            self.struct.now = new[0]  # at once: an interrupt finds the old value or the new one
+            live = {address, int(ffi.cast("uintptr_t", self.struct.spare.data))}
+            self._owned = {a: v for a, v in self._owned.items() if a in live}
             self.dtype, self.ndim = value.dtype, value.ndim
+            self.out = {a: w for a, w in self.out.items() if a in self._owned and a != address}
+            if borrow and value.nbytes:
+                self.out[address] = None
+                lending.add(self.order)
+
+    def restore(self) -> Callable[[], None]:
+        """What puts the present value back, borrowed as it is."""
+        with self.lock:
+            value = self.array()
+            borrowed = _address(value) in self.out
+            return lambda: self.replace(value, borrowed)
+
+    def copy(self) -> np.ndarray:
+        """The current value as an array of the caller's own."""
+        with self.lock:
+            return self.array().copy()
+
+    def lend(self) -> np.ndarray:
+        """The current value, not a copy: until the array and its views are gone, no call writes to its memory."""
+        with self.lock:
+            value = self.array()
+            address = _address(value)
+            if not value.nbytes:
+                return value.copy()
+            door = self.out.get(address, _nobody)
+            if door is None:
+                return value[...]
+            buffer = door()
+            if buffer is None:
+                # Whatever views are made of the array, they hold this object, and it holds the memory.
+                buffer = ffi.buffer(ffi.from_buffer(self._owned[address].reshape(-1).view(np.uint8)))
+                self.out[address] = weakref.ref(buffer)
+                lending.add(self.order)
+            return np.ndarray(value.shape, value.dtype, buffer)
+
+    def protect(self, in_place: bool) -> None:
+        """Before a call that writes to the spare buffer, or `in_place` to the current one: to neither if it is lent."""
+        self.out = {a: w for a, w in self.out.items() if a in self._owned and (w is None or w() is not None)}
+        now, spare = self.struct.now, self.struct.spare
+        if int(ffi.cast("uintptr_t", spare.data)) in self.out:
+            address = int(ffi.cast("uintptr_t", spare.data))
+            spare.data, spare.capacity = ffi.NULL, 0
+            del self._owned[address], self.out[address]
+        if in_place and not self.held and int(ffi.cast("uintptr_t", now.data)) in self.out:
+            self.replace(self.array().copy())
+        if not self.out:
+            lending.discard(self.order)
 
     def __reduce__(self):
-        with self.lock:
-            return Storage, (self.array().copy(),)
+        return Storage, (self.copy(),)
 
-    @staticmethod
-    def _bind(target, value: np.ndarray, address: int) -> None:
-        target.data = ffi.cast("void *", address)
-        target.capacity = value.nbytes
-        for a, n in enumerate(value.shape):
-            target.dims[a] = n
+    def __del__(self) -> None:
+        lending.discard(self.order)
 
     def array(self) -> np.ndarray:
         """The current value, not a copy."""
@@ -109,6 +163,14 @@ class Storage:
             self._owned = {a: v for a, v in self._owned.items() if a in live}
 
 
+def _address(value: np.ndarray) -> int:
+    return value.__array_interface__["data"][0]
+
+
+def _nobody() -> None:
+    return None
+
+
 def free_in_child(lock: threading.RLock) -> bool:  # type: ignore[valid-type]
     """In a forked child: makes a lock that a thread of the parent held free again. Whether one did."""
     if lock.acquire(blocking=False):  # type: ignore[attr-defined]
@@ -125,6 +187,7 @@ def _after_fork() -> None:
             lost.append(s.order)
 
 
+lending: set[int] = set()  # orders of the storages with buffers that others see; most programs never have one
 lost: list[int] = []  # in a child: not empty once a value was lost
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)

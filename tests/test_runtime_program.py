@@ -48,7 +48,7 @@ int32_t weft_main(weft_call *c) {
   weft_array *x = &c->inputs[0];
   weft_state *s = c->states[0];
   int64_t n = x->dims[0], old = s->now.dims[0], fail = *(int64_t *)c->inputs[1].data;
-  c->outputs[0].data = get(old * 8); c->outputs[0].dims[0] = old;
+  c->outputs[0].data = c->memory(old * 8, &c->outputs[0].capacity); c->outputs[0].dims[0] = old;
   memcpy(c->outputs[0].data, s->now.data, old * 8);
   if (!reserve(&s->spare, n * 8)) return WEFT_NO_MEMORY;
   s->spare.dims[0] = n;
@@ -109,7 +109,7 @@ int32_t weft_main(weft_call *c) {
   int64_t size = *(int64_t *)c->inputs[1].data, ndim = *(int64_t *)c->inputs[2].data;
   weft_array *x = c->inputs, *y = c->outputs;
   int64_t n = count(x, ndim) * size;
-  y->data = get(n), y->capacity = n;
+  y->data = c->memory(n, &y->capacity);
   memcpy(y->data, x->data, n);
   for (int d = 0; d < ndim; d++) y->dims[d] = x->dims[d];
   return WEFT_OK;
@@ -229,7 +229,7 @@ def test_an_interrupt_before_python_has_taken_the_outputs(build, monkeypatch):
     text = HEAD + r"""
 int32_t weft_main(weft_call *c) {
   c->outputs[0].data = get(8);
-  c->outputs[1].data = get(8 << 20); c->outputs[1].dims[0] = 1 << 20; c->outputs[1].capacity = 8 << 20;
+  c->outputs[1].data = c->memory(8 << 20, &c->outputs[1].capacity); c->outputs[1].dims[0] = 1 << 20;
   memset(c->outputs[1].data, 1, 8 << 20);
   return WEFT_OK;
 }"""

@@ -62,6 +62,24 @@ def test_values() -> None:
         weft.function([c], c, mode=MODE)(np.ones(2))
 
 
+def test_borrowing() -> None:
+    """In detail in tests/test_memory_borrow.py."""
+    x, data = T.dvector("x"), np.arange(3.0)
+    data.flags.writeable = False
+    w, own = weft.shared(data, borrow=True), weft.shared(data)
+    f = weft.function([x], w * x, updates=[(w, w + x), (own, own + x)], mode=MODE)
+    lent = own.get_value(borrow=True)
+    assert np.shares_memory(w.get_value(borrow=True), data) and not np.shares_memory(lent, data)
+    for _ in range(2):
+        f(np.ones(3))
+    assert data.tolist() == lent.tolist() == [0, 1, 2]
+    assert w.get_value().tolist() == own.get_value().tolist() == [2, 3, 4]
+    g = weft.function([x], [weft.Out(x * 2, borrow=True), x * 2], mode=MODE)
+    a, b = g(np.ones(3))
+    g(np.zeros(3))
+    assert b.tolist() == [2, 2, 2] and not np.shares_memory(a, b)
+
+
 def test_promotion() -> None:
     table = {
         ("int8", "uint8"): "int16", ("uint64", "int8"): "float64", ("uint32", "int32"): "int64",

@@ -283,7 +283,8 @@ class HostPrinter:
             out(f"const int64_t {size} = weft_size_of({item}, {len(axes)}, {slot}.dims);")
         else:
             size = scope.size(out, b.nbytes())
-        self.declare(out, b, f"weft_lib_output(&{slot}, {size})")
+        memory = "call->memory" if b.place == "output" else "NULL"
+        self.declare(out, b, f"weft_lib_output(&{slot}, {size}, {memory})")
         self.need(out, f"b{b.number}", size)
 
     def need(self, out: Text, address: str, size: str) -> None:
@@ -354,7 +355,7 @@ class HostPrinter:
 
     def fail(self, out: Text, condition: str, number: int, values: list[str]) -> None:
         sets = "".join(f" call->values[{k}] = {v};" for k, v in enumerate(values))
-        out(f"if ({condition}) {{ call->check = {number};{sets} return WEFT_CHECK; }}")
+        out(f"if (WEFT_FAILS(CHECK, {condition})) {{ call->check = {number};{sets} return WEFT_CHECK; }}")
 
     def fault(self, out: Text, s: Step) -> None:
         """After a step that may find a bad index: stop before anything visible happens."""
@@ -362,7 +363,7 @@ class HostPrinter:
         self.fail(out, "fault.flag", number, ["fault.index", "fault.length"])
 
     def stop(self, out: Text) -> None:
-        out("if (*call->stop) return WEFT_STOPPED;")
+        out("if (WEFT_FAILS(STOP, *call->stop)) return WEFT_STOPPED;")
 
     def step_kernel(self, out: Text, scope: HostScope, s: Step, after_commit: bool = False, product: str = "") -> None:
         """`product`: the weft_product that runs the kernel on whole rows or columns."""
@@ -524,6 +525,7 @@ class HostPrinter:
             else:
                 products[k] = declare(self, out, scope, s)
         self.stop(out)
+        out("WEFT_PASSES(COMMIT);")
         for k, u in enumerate(self.p.updates):
             new = self.p.block.results[self.p.results + k]
             assert isinstance(new, Buffer)

@@ -292,11 +292,13 @@ def host_call(host, out, scope, s):
     tag = f"h{host.names}"
     host.names += 1
     out(f"weft_array {tag}_in[{max(len(s.inputs), 1)}] = {{0}}, {tag}_out[{max(count, 1)}] = {{0}};")
+    out(f"WEFT_FREED const weft_results {tag} = {{{count}, {tag}_out}};")  # on an early return too
+    out(f"(void){tag};")
     for k, (b, x) in enumerate(zip(s.inputs, n.inputs, strict=True)):
         out(f"{tag}_in[{k}].data = (void *)b{b.number};")
         for a, length in enumerate(x.type.axes):
             out(f"{tag}_in[{k}].dims[{a}] = {scope.get(out, length)};")
-    out(f"if (call->host(call->user, {number}, {tag}_in, {tag}_out)) return WEFT_HOST_RAISED;")
+    out(f"if (WEFT_FAILS(HOST, call->host(call->user, {number}, {tag}_in, {tag}_out))) return WEFT_HOST_RAISED;")
     for k, b in enumerate(s.outputs):
         for a, length in enumerate(b.type.axes):
             if length.op == "length" and length not in scope.names:
@@ -311,4 +313,4 @@ def host_call(host, out, scope, s):
         host.reserve(out, scope, b)
         size = scope.size(out, b.nbytes())
         out(f"memcpy(b{b.number}, {tag}_out[{k}].data, {size});")
-        out(f"free({tag}_out[{k}].data);")
+        out(f"free({tag}_out[{k}].data), {tag}_out[{k}].data = NULL;")

@@ -30,8 +30,10 @@ class In:
     value: what the argument is when a call does not give it. update: an expression whose value replaces it after each
     call; the argument is then a state of the function, read and set as `f[variable]` or `f[name]`, and a value given in
     a call replaces the state before the call runs. A shared variable as `value` is the state itself. implicit: calls
-    cannot give the argument. strict, allow_downcast: how far values are converted. mutable and borrow permit the
-    function to overwrite or keep the array it is given; it does neither.
+    cannot give the argument. strict, allow_downcast: how far values are converted. borrow: an array given as the value,
+    or in a call as that of the state, is read where it lies, as in `shared`; without it they are copied. The arrays of
+    other arguments are read where they lie in any case. mutable permits the function to overwrite its argument; it
+    never does.
     """
 
     def __init__(
@@ -60,7 +62,7 @@ class In:
 
 
 class Out:
-    """An output; `borrow` allows the function to hand out its own buffer."""
+    """An output. With `borrow` the array lies in memory that the function keeps, and the next call overwrites it."""
 
     def __init__(self, variable: Any, borrow: bool = False):
         self.variable, self.borrow = variable, borrow
@@ -78,6 +80,7 @@ class Source(NamedTuple):
     outputs: Any  # None, "one", "list" or keys
     name: str | None
     kinds: list[str] | None = None  # of each output, "dense" or "csr" (four results); None when all are dense
+    borrowed: Sequence[bool] = ()  # which results the function keeps the memory of
 
 
 @paused
@@ -161,7 +164,9 @@ def declare(
     """
     ins = _inputs(inputs, allow_input_downcast)
     outs, structure = _outputs(outputs)
+    borrowed = _borrowed(outputs)
     kinds = [o.node.type.kind for o in outs] if any(map(sparse.is_sparse, outs)) else None
+    borrowed = [b for o, b in zip(outs, borrowed, strict=True) for _ in range(4 if sparse.is_sparse(o) else 1)]
     outs = [p for o in outs for p in (sparse.exploded(o) if sparse.is_sparse(o) else [o])]
     params = [p for i in ins if i.state is None for p in sparse.parts(i.variable)]
     replace = _givens(givens, ins, rebuild_strict)
@@ -175,7 +180,9 @@ def declare(
     _check_unused(ins, wanted, replace, on_unused_input)
     lowered = lower([*params, *states], wanted, replace)
     arguments = [_argument(i) for i in ins]
-    return Source(lowered, arguments, states, len(outs), [states.index(s) for s in changes], structure, name, kinds)
+    return Source(
+        lowered, arguments, states, len(outs), [states.index(s) for s in changes], structure, name, kinds, borrowed
+    )
 
 
 def _inputs(inputs: Iterable[Any], allow: bool | None) -> list[In]:
@@ -215,7 +222,7 @@ def _completed(given: In, allow: bool | None) -> In:
             raise ArgumentError(f"{what} is not supported for sparse variables; use a shared variable and updates")
         if i.value is None:
             raise ArgumentError(f"{what} needs a value to begin with: In(..., value=...)")
-        i.value = shared(_argument(i).convert(i.value), i.name, shape=i.variable.type.shape)
+        i.value = shared(_argument(i).convert(i.value), i.name, shape=i.variable.type.shape, borrow=bool(i.borrow))
     return i
 
 
@@ -243,6 +250,16 @@ def _outputs(outputs: Any) -> tuple[list[Variable], Any]:
     if isinstance(outputs, (list, tuple)):
         return [one(o, f"output {k}") for k, o in enumerate(outputs)], "list"
     return [one(outputs)], "one"
+
+
+def _borrowed(outputs: Any) -> list[bool]:
+    """Which outputs may lie in memory of the function; of sparse ones none do."""
+    if outputs is None:
+        return []
+    entries = outputs.values() if isinstance(outputs, dict) else outputs
+    if not isinstance(outputs, (dict, list, tuple)):
+        entries = [outputs]
+    return [isinstance(o, Out) and o.borrow and not sparse.is_sparse(o.variable) for o in entries]
 
 
 def _pairs(given: Any, what: str) -> list[tuple[Any, Any]]:
@@ -386,7 +403,7 @@ def _argument(i: In) -> Argument:
     label = i.name or i.variable.describe()
     arg = (SparseArgument if sparse.is_sparse(i.variable) else Argument)(
         i.name, label, numpy_dtype(t.dtype), t.shape, allow_downcast=i.allow_downcast, strict=i.strict,
-        python_float=t.dtype == config.floatX, implicit=i.implicit, key=i.variable,
+        python_float=t.dtype == config.floatX, implicit=i.implicit, key=i.variable, borrow=bool(i.borrow),
     )  # fmt: skip
     if i.state is not None:
         arg.storage = i.state.container
@@ -394,6 +411,9 @@ def _argument(i: In) -> Argument:
         value = i.value
         value = value.get_value() if isinstance(value, sparse.SparseSharedVariable) else value
         (arg.default, *more) = arg.arrays(value)
-        arg.default = value if more else arg.default
+        if more:
+            arg.default = value if i.borrow else copy.deepcopy(value)
+        elif not i.borrow:
+            arg.default = np.array(arg.default, order="C")
         arg.has_default = True
     return arg

@@ -27,22 +27,26 @@ class SharedVariable(Variable):
         name: str | None,
         strict: bool = False,
         allow_downcast: bool | None = None,
+        borrow: bool = False,
     ):
         super().__init__(param(t, fresh_token()), name=name)
         self._type = t
-        self.container = Storage(value)
+        self.container = Storage(value, borrow)
         self.strict, self.allow_downcast = strict, allow_downcast
         self.default_update: Variable | None = None
 
     def get_value(self, borrow: bool = False, return_internal_type: bool = False) -> np.ndarray:
-        """The current value: a copy, or with `borrow` possibly the buffer that later calls write to."""
-        array = self.container.array()
-        return array if borrow else array.copy()
+        """The current value: a copy, or with `borrow` the memory that functions read.
+
+        What is lent so keeps its values as long as the array or a view of it lives: updates then go elsewhere. Writing
+        to it changes the variable, until its next update.
+        """
+        return self.container.lend() if borrow else self.container.copy()
 
     def set_value(self, new_value: Any, borrow: bool = False) -> None:
-        """Replaces the value; lengths may change, dtype and rank not. With `borrow` an array may be used itself."""
+        """Replaces the value; lengths may change, dtype and rank not. `borrow` is that of `shared`."""
         array = self._accept(new_value)
-        self.container.replace(array if borrow and array.flags.writeable else np.array(array, order="C", copy=True))
+        self.container.replace(array if borrow else np.array(array, order="C", copy=True), borrow)
 
     def _accept(self, value: Any) -> np.ndarray:
         t = self.type
@@ -66,7 +70,7 @@ class SharedVariable(Variable):
 
     def zero(self, borrow: bool = False) -> None:
         """Fills the value with zeros."""
-        self.set_value(np.zeros_like(self.get_value(borrow=True)))
+        self.container.replace(np.zeros_like(self.container.array()))
 
     def describe(self) -> str:
         return self.name or f"<shared {self.type}>"
@@ -94,6 +98,10 @@ def shared(
 
     No axis is broadcastable and no length fixed unless `broadcastable` or `shape` says so, since later values may have
     other lengths. Python floats become float64 arrays and ints int64, as NumPy has them.
+
+    The value is copied. With `borrow` a C-contiguous, aligned array of the machine's byte order is read where it lies,
+    until the first update of the variable; it is never written to, so it may be read-only (a file mapped to memory).
+    What the caller writes to it meanwhile, functions may see.
     """
     if isinstance(value, Variable):
         raise DTypeError("shared takes a value, not a symbolic variable")
@@ -102,7 +110,7 @@ def shared(
 
         return shared_sparse(value, name)
     array = as_numbers(value, "shared takes numbers")
-    if array is not value or not borrow:
+    if not borrow:
         array = np.array(array, order="C", copy=True)
     dtype = check_dtype(array.dtype)
     if shape is None:
@@ -110,4 +118,4 @@ def shared(
     t = TensorType(dtype, shape=shape)
     if array.ndim != t.ndim or any(n is not None and n != m for n, m in zip(t.shape, array.shape, strict=True)):
         raise ShapeError(f"shared: a value of shape {array.shape} does not have the declared shape {t.shape}")
-    return TensorSharedVariable(t, array, name, strict, allow_downcast)
+    return TensorSharedVariable(t, array, name, strict, allow_downcast, borrow)

@@ -106,6 +106,11 @@ class HostProgram:
     early: list[Check]  # on lengths of arguments alone: checked before memory is laid out by them
     after_commit: list[Step]  # kernels that write over shared variables, once nothing can fail any more
 
+    def in_place(self) -> list[int]:
+        """The states that are written over."""
+        steps = [p for s in self.after_commit for p in (s, *s.inside())]
+        return sorted({b.index for p in steps for b in p.outputs if b.place == "state"})
+
 
 class Body(NamedTuple):
     """A region as it is built into the program."""

@@ -8,11 +8,11 @@ Checks stand before the step that rests on them, the blocks of scan and ifelse b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from ..ir import lengths
 from ..ir.node import Check, Node
-from .program import Block, Buffer, HostProgram, Step
+from .program import THREADS, Block, Buffer, HostProgram, Step
 
 
 def dump(program: HostProgram, names: Mapping[Step, str]) -> str:
@@ -26,6 +26,59 @@ def dump(program: HostProgram, names: Mapping[Step, str]) -> str:
     if program.after_commit:
         out += ["after the commit, over the old values", *(f"  {_step(s, names)}" for s in program.after_commit)]
     return "\n".join(out)
+
+
+def memory_plan(program: HostProgram, state_names: Sequence[str], show: Callable[[Node], str]) -> list[str]:
+    """Where everything lies, in lines; `show` says a size in bytes."""
+    held: dict[int, list[Buffer]] = {}
+    used = _used([program.block], program.after_commit)
+    late = [b for b in program.buffers if b.place == "late" and b in used]
+    for b in program.buffers:
+        if b.place == "arena" and b in used:
+            held.setdefault(b.index, []).append(b)
+    total = lengths.const(0)
+    for (size,) in program.slots:
+        total = lengths.add(total, size)
+    slots = f"{len(program.slots)} arena slot{'s' * (len(program.slots) != 1)}"
+    out = [f"memory: {slots}, together {show(total)} bytes" if program.slots else f"memory: {slots}"]
+    lives = {k: ", ".join(map(_life, held[k])) for k in sorted(held)}
+    out += few([f"  slot {k}, {show(program.slots[k][0])} bytes: {text}" for k, text in lives.items()])
+    out += few([f"  reserved when the length is known, {show(b.nbytes())} bytes: {_life(b)}" for b in late])
+    over = set(program.in_place())
+    kinds = {
+        "updated in place, after the commit": [k for k in program.updates if k in over],
+        "updated by swap with a spare buffer": [k for k in program.updates if k not in over],
+        "read": [k for k in range(program.states) if k not in program.updates],
+    }
+    named = {what: [state_names[k] for k in numbers] for what, numbers in kinds.items() if numbers}
+    out += [f"  {what}: {', '.join(few(names, 8))}" for what, names in named.items()]
+    outputs = [b for b in program.buffers if b.place == "output" and b in used]
+    out += few([f"  output {b.index}, {show(b.nbytes())} bytes" for b in outputs])
+    steps = [*_steps([program.block]), *program.after_commit]
+    asking = dict.fromkeys(s.node.op for s in steps if s.node.op in WORKSPACE)
+    if asking:
+        out.append(f"  workspace, the most that one of them needs: {', '.join(asking)}")
+    return out
+
+
+WORKSPACE = ("dot", "batched_dot", "cumsum", "csr_dot_t", "scatter")  # the operations whose routines ask for some
+
+
+def few(texts: list[str], limit: int = 12) -> list[str]:
+    return texts if len(texts) <= limit else [*texts[:limit], f"  ... and {len(texts) - limit} more"]
+
+
+def _life(b: Buffer) -> str:
+    return f"b{b.number} {str(b.type).replace(lengths.show(THREADS), 'threads')} in steps {b.start} to {b.end}"
+
+
+def _steps(blocks: list[Block]) -> list[Step]:
+    out: list[Step] = []
+    while blocks:
+        b = blocks.pop()
+        out += b.steps
+        blocks += [inner for s in b.steps for inner in s.blocks]
+    return out
 
 
 def _used(blocks: list[Block], steps: list[Step]) -> set[Buffer]:
@@ -96,4 +149,4 @@ def _operand(x: Buffer | Node) -> str:
     return f"b{x.number}" if isinstance(x, Buffer) else lengths.show(x)
 
 
-__all__ = ["dump"]
+__all__ = ["dump", "memory_plan"]

@@ -2,14 +2,17 @@
 
 A step reads each of its operands once and writes each of its results once; an update in place does both. What a
 product and the kernels inside it hand to each other piece by piece costs nothing, nor do the workspaces of single
-kernels, which are per worker or a thousandth of what they read. Every step of a loop counts; of an ifelse, both branches.
+kernels, which are per worker or a thousandth of what they read. Every step of a loop counts; of an ifelse, both
+branches. Tensors whose lengths are only known while the program runs are left out.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ..ir import lengths
 from ..ir.node import Node
-from .program import Block, Buffer, HostProgram, Step
+from .program import Block, Buffer, HostProgram, Step, is_early
 
 
 def moved(program: HostProgram) -> Node:
@@ -25,10 +28,15 @@ def moved(program: HostProgram) -> Node:
         if item.kind in ("scan", "ifelse"):
             steps = item.inputs[0] if item.kind == "scan" else lengths.const(1)
             assert isinstance(steps, Node)
-            todo += [(b, lengths.mul(times, steps)) for b in item.blocks]
+            if is_early(steps):
+                todo += [(b, lengths.mul(times, steps)) for b in item.blocks]
             continue
         total = lengths.add(total, *(lengths.mul(times, b.nbytes()) for b in _touched(item)))
     return total
+
+
+def _counted(buffers: Iterable[Buffer]) -> list[Buffer]:
+    return [b for b in buffers if b.place != "piece" and is_early(b.nbytes())]
 
 
 def _touched(step: Step) -> list[Buffer]:
@@ -38,7 +46,7 @@ def _touched(step: Step) -> list[Buffer]:
     written = dict.fromkeys(x for s in steps for x in s.outputs)
     # A kernel that runs on pieces of a stored product takes them while they are in the cache.
     between = {x for s in steps for x in s.outputs} & set(read)
-    return [b for b in (*(b for b in read if b not in between), *written) if b.place != "piece"]
+    return _counted((*(b for b in read if b not in between), *written))
 
 
 def least(program: HostProgram) -> Node:
@@ -57,7 +65,7 @@ def least(program: HostProgram) -> Node:
     # A state that is written in place has a second buffer, for its new value.
     ends = list({(b.place, b.index): b for b in ends}.values())
     results = [b for b in program.block.results if isinstance(b, Buffer)]
-    return lengths.add(lengths.const(0), *(b.nbytes() for b in (*ends, *results)))
+    return lengths.add(lengths.const(0), *(b.nbytes() for b in _counted((*ends, *results))))
 
 
 __all__ = ["least", "moved"]

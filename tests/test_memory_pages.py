@@ -1,0 +1,113 @@
+"""Pages: large blocks are asked for on huge pages, and memory that is used again takes no faults.
+
+Whether the system grants huge pages is its own affair: looked at are the wish that stands in /proc/self/smaps ("hg")
+and the alignment that granting it takes; and the faults of calls whose memory is there already, which no setting
+changes.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+from typing import Any
+
+import numpy as np
+import pytest
+
+import weft
+import weft.tensor as T
+from weft import Out
+from weft.runtime import pool
+from weft.runtime.abi import ffi
+
+x = T.fvector("x")
+HUGE = 2 << 20
+NONE = 16  # faults of Python's own at most; 64 MiB take 32, were all pages huge
+pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/smaps"), reason="no /proc")
+
+
+def faults() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+
+def taken(f: Any, *args: Any) -> int:
+    f(*args)
+    before = faults()
+    f(*args)
+    return faults() - before
+
+
+@pytest.fixture(scope="module")
+def large() -> np.ndarray:
+    return np.ones((64 << 20) // 4, np.float32)
+
+
+def flags(address: int) -> set[str]:
+    """VmFlags of the mapping that an address lies in."""
+    inside = False
+    with open("/proc/self/smaps") as f:
+        for line in f:
+            head = line.split()[0]
+            if "-" in head and not head.endswith(":"):
+                start, end = (int(v, 16) for v in head.split("-"))
+                inside = start <= address < end
+            elif inside and head == "VmFlags:":
+                return set(line.split()[1:])
+    return set()
+
+
+def address(a: np.ndarray) -> int:
+    return a.__array_interface__["data"][0]
+
+
+def wished(at: int) -> None:
+    assert at % HUGE == 0
+    if os.path.exists("/sys/kernel/mm/transparent_hugepage"):
+        assert "hg" in flags(at + HUGE // 2)
+
+
+def test_large_outputs_and_arenas_wish_for_huge_pages(large: np.ndarray) -> None:
+    y = T.sort(x)
+    w = weft.shared(np.zeros(1, np.float32))
+    f = weft.function([x], [y, T.cumsum(y) / y.max()], updates=[(w, T.sqrt(y))])
+    a, b = f(large)
+    wished(address(a))
+    wished(address(b))
+    frame = f.executor._frames[0].c.call
+    sizes = {k: frame.segments[k].capacity for k in range(2)}
+    assert sizes[0] > HUGE
+    wished(int(ffi.cast("uintptr_t", frame.segments[0].base)))
+    wished(address(w.container.array()))
+
+
+def test_small_blocks_do_not() -> None:
+    f = weft.function([x], x + 1)
+    at = [address(f(np.ones(100, np.float32))) for _ in range(3)]
+    assert all(a % 64 == 0 for a in at)
+
+
+def test_memory_that_is_used_again_takes_no_faults(large: np.ndarray) -> None:
+    fresh = weft.function([x], x * 2)
+    fresh(large[:10])
+    pool.library().weft_trim()
+    before = faults()
+    out = fresh(large)
+    once = faults() - before
+    assert once >= (64 << 20) // HUGE, "where it is fresh each page is one, huge or not"
+    del out
+    assert taken(fresh, large) < NONE
+    assert taken(weft.function([x], T.sort(x)), large) < NONE, "nor does the arena"
+    own, kept = weft.function([x], Out(x * 2, borrow=True)), []
+    own(large)
+    before = faults()
+    for _ in range(4):
+        kept.append(own(large))
+    assert faults() - before < NONE and kept
+
+
+def test_updates_take_no_faults(large: np.ndarray) -> None:
+    for rule in (lambda w: w + x, lambda w: w[::-1] + x):
+        w = weft.shared(large)
+        f = weft.function([x], None, updates=[(w, rule(w))])
+        f(large)
+        assert taken(f, large) < NONE
