@@ -123,7 +123,7 @@ Given = tuple[Storage, np.ndarray, bool]  # a value for a state, and whether it 
 
 
 class Executor(Protocol):
-    """Runs a program. One that `checks` raises Unfit, before it has run, for arrays that need converting."""
+    """Runs a program. One that `checks` has `quick`, and raises Unfit, before it has run, for arrays that need converting."""
 
     checks: bool = False
     committed: bool  # set when a call commits; whoever asks clears it before
@@ -131,6 +131,9 @@ class Executor(Protocol):
     def set_limit(self, threads: int) -> None: ...
 
     def execute(self, arguments: Sequence[np.ndarray], storages: Sequence[Storage]) -> list[np.ndarray]: ...
+
+    def quick(self, arguments: tuple, storages: Sequence[Storage]) -> Sequence[np.ndarray] | None:
+        """The same of any objects, or None where the call is not of the kind that is quick; of one that `checks`."""
 
 
 class Unfit(InternalError):
@@ -171,19 +174,31 @@ class CompiledFunction:
             type(a) is Argument and a.storage is None and not a.implicit and all(n is None for n in a.shape)
             for a in self.arguments
         )
-        self._direct = plain and getattr(executor, "checks", False)
+        # How many arguments a call has that may go to the executor as it is.
+        self._count = len(self.arguments) if plain and getattr(executor, "checks", False) else -1
+        self._quick = getattr(executor, "quick", None)
         self._positions = {a.name: k for k, a in enumerate(self.arguments) if a.name is not None}
         self._explicit = [k for k, a in enumerate(self.arguments) if not a.implicit]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        results = None
-        if self._direct and not kwargs and len(args) == len(self.arguments):
-            for value in args:
-                if type(value) is not np.ndarray:
-                    break
-            else:
-                with contextlib.suppress(Unfit):
-                    results = self._run(args)
+        if kwargs or len(args) != self._count:
+            results = None
+        elif self.storages:
+            results = self._run(args, run=self._quickly)
+        else:  # `_run` written out: this is where calls of tiny functions spend their time
+            lock = self._lock
+            try:
+                lock.acquire()
+                results = self._quick(args, self.storages)
+            except (ShapeError, BoundsError, OutOfMemoryError) as e:
+                e.args = (f"{e}{self._lengths(args)}",)
+                raise
+            finally:
+                if lock._is_owned():  # type: ignore[attr-defined]
+                    lock.release()
+        if results is None and len(args) == self._count and all(type(a) is np.ndarray for a in args) and not kwargs:
+            with contextlib.suppress(Unfit):
+                results = self._run(args)
         if results is None:
             values, given = self._bind(args, kwargs)
             results = self._run(values, given)
@@ -196,7 +211,7 @@ class CompiledFunction:
         if self.outputs == "one":
             return results[0]
         if self.outputs == "list":
-            return results
+            return list(results)
         return dict(zip(self.outputs, results, strict=True))
 
     @property
@@ -226,16 +241,17 @@ class CompiledFunction:
         kept = ", ".join(a.label for a in self.arguments if a.storage is not None) or "none"
         raise ArgumentError(f"{self} keeps no argument {key!r} between calls; it keeps: {kept}")
 
-    def _run(
-        self, values: Sequence[np.ndarray], given: Sequence[Given] = ()
-    ) -> list[np.ndarray]:
+    def _quickly(self, values: Sequence[Any], given: Sequence[Given]) -> Sequence[np.ndarray] | None:
+        return self._quick(values, self.storages)
+
+    def _run(self, values: Sequence[np.ndarray], given: Sequence[Given] = (), run: Any = None) -> Any:
         """Executes under the locks. `given` are values for states: after an error they are as they were."""
         locks, count = self._locks, 0
         try:
             for lock in locks:
                 count += 1
                 lock.acquire()
-            return self._execute(values, given)
+            return (run or self._execute)(values, given)
         except (ShapeError, BoundsError, OutOfMemoryError) as e:
             e.args = (f"{e}{self._lengths(values)}",)
             raise

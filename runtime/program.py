@@ -11,6 +11,7 @@ arrays in, a list of arrays out.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
@@ -26,7 +27,7 @@ from .errors import InternalError, ShapeError, WeftError
 from .state import LOST, Storage, lending, lost
 
 OK, CHECK, NO_MEMORY, STOPPED, HOST_RAISED = range(5)
-_STALE, _HANDLER, _ARGUMENT = (CONSTANTS[f"WEFT_RUN_{n}"] for n in ("STALE", "HANDLER", "ARGUMENT"))
+_STALE, _HANDLER, _ARGUMENT, _OTHER = (CONSTANTS[f"WEFT_RUN_{n}"] for n in ("STALE", "HANDLER", "ARGUMENT", "OTHER"))
 _NULL = ffi.NULL
 _LENGTH_LIMIT = 1 << 48  # of an axis: what sums of lengths may rest on (compiler/ir/lengths.py)
 _TOO_MANY = (1 << 63) - 1  # bytes: a size that an int64 does not hold
@@ -60,10 +61,16 @@ def _header_bytes() -> int:
             return 0
         if tuple(ffi.unpack(seen.dimensions, a.ndim) if a.ndim else ()) != a.shape:
             return 0
-    return header
+    t = (np.zeros(1), 2)
+    items = ffi.cast("uintptr_t *", id(t) + _FIRST)
+    types = ffi.cast("uintptr_t *", id(t[0]) + header - ffi.sizeof("uintptr_t"))
+    return header if (items[0], items[1], types[0]) == (*map(id, t), id(np.ndarray)) else 0
 
 
+_FIRST = tuple.__basicsize__  # where the elements of a tuple begin
 _HEADER = _header_bytes()
+_SMALL = 65536  # bytes of a result that NumPy makes as fast as anything could
+_empty = np.empty
 # Frames of programs that may be in a Python operation: only then can a call meet storages that another one uses.
 _in_host: set[_Frame] = set()
 
@@ -80,12 +87,15 @@ class _Frame:
         if made == _NULL:
             raise MemoryError("no memory for the frame of a compiled function")
         self.c = c = ffi.gc(made, library.weft_frame_free)
-        self.run = library.weft_run
+        self.run, self.quick = library.weft_run, library.weft_quick
+        self.wanted: list[tuple[tuple[int, ...], np.dtype]] | None = None  # results of the last call, if all were small
+        self.foreseen = bool(_HEADER) and not program.hosts and not any(o.get("borrow") for o in m["outputs"])
         self.storages: Sequence[Storage] | None = None
         self.hosts = program.hosts
         self.held: list[Storage] = []
         self.objects = c.objects
         c.main, c.header, c.limit = program.entry, _HEADER, program.limit
+        c.given, c.first, c.array = inputs, _FIRST, id(np.ndarray)
         for k, dtype in enumerate(program.input_dtypes):
             c.descrs[k], c.ndims[k] = id(dtype), m["inputs"][k]["ndim"]
         for k, a in enumerate(program.constants, inputs):  # bound once: they have no object to look at
@@ -100,6 +110,14 @@ class _Frame:
         if program.hosts:
             self._handle = ffi.new_handle(self)
             c.call.user, c.call.host = self._handle, _host_entry()
+
+    def foresee(self, results: Sequence[np.ndarray]) -> None:
+        """The next call may have results of these shapes."""
+        self.wanted = None
+        if self.foreseen and all(r.nbytes <= _SMALL for r in results):
+            self.wanted = [(r.shape, d) for r, (_, _, _, d, _) in zip(results, self.outputs, strict=True)]
+            for k, r in enumerate(results):
+                self.c.own_bytes[k] = r.nbytes
 
     def attach(self, storages: Sequence[Storage]) -> None:
         if len(storages) != self.c.states:
@@ -229,6 +247,7 @@ class Program:
                 slot.data = _NULL
                 shape = () if ndim == 0 else (dims[0],) if ndim == 1 else tuple(dims[0:ndim])
                 results.append(adopt_array(data, shape, dtype) if own is None else own.array(data, shape, dtype))
+            frame.foresee(results)
             return results
         finally:
             if self.hosts:
@@ -237,6 +256,53 @@ class Program:
                 _in_host.discard(frame)
                 _raised.error = None
             frames.append(frame)
+
+    def quick(self, arguments: tuple, storages: Sequence[Storage]) -> Sequence[np.ndarray] | None:
+        """`execute` for what most calls are: arrays as declared, small results of the shapes of the last call; None where
+        that is not so, and nothing has run. The arguments may be any objects, as many as there are inputs."""
+        try:
+            frame = self._frames.pop()
+        except IndexError:
+            return None
+        try:
+            wanted = frame.wanted
+            if wanted is None or lending or _in_host or lost or storages is not frame.storages:
+                return None
+            results = tuple([_empty(shape, dtype) for shape, dtype in wanted])
+            if storages:
+                try:
+                    code = frame.quick(frame.c, id(arguments), id(results))
+                except BaseException:
+                    for s in storages:
+                        s.settle()
+                    raise
+                if frame.c.moved:
+                    for s in storages:
+                        s.settle()
+            else:
+                code = frame.quick(frame.c, id(arguments), id(results))
+            if code == 0:
+                return results
+            if code == _OTHER:
+                return self._others(frame, results)
+            if code < 0:
+                return None
+            raise self._error(code, frame)
+        finally:
+            self._frames.append(frame)
+
+    def _others(self, frame: _Frame, given: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Results that have other shapes than those foreseen: in the arrays given, or in memory of their own."""
+        results = []
+        for (slot, dims, ndim, dtype, _), a in zip(frame.outputs, given, strict=True):
+            data, shape = slot.data, tuple(dims[0:ndim]) if ndim else ()
+            slot.data = _NULL
+            if data != _NULL:
+                results.append(adopt_array(data, shape, dtype))
+            else:
+                results.append(a if shape == a.shape else a.reshape(-1)[: math.prod(shape)].reshape(shape).copy())
+        frame.foresee(results)
+        return results
 
     @property
     def committed(self) -> bool:
