@@ -258,8 +258,8 @@ class Program:
             frames.append(frame)
 
     def quick(self, arguments: tuple, storages: Sequence[Storage]) -> Sequence[np.ndarray] | None:
-        """`execute` for what most calls are: arrays as declared, small results of the shapes of the last call; None where
-        that is not so, and nothing has run. The arguments may be any objects, as many as there are inputs."""
+        """`execute` for what most calls are: arrays as declared, small results of the shapes of the last call; None
+        where that is not so, and nothing has run. The arguments may be any objects, as many as there are inputs."""
         try:
             frame = self._frames.pop()
         except IndexError:
