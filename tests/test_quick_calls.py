@@ -10,7 +10,6 @@ import pytest
 
 import weft
 import weft.tensor as T
-from weft.compile.ops import as_op
 from weft.runtime import locks
 
 x, y = T.dvectors("x", "y")
@@ -154,33 +153,31 @@ def test_functions_are_linked_while_others_run() -> None:
 
 def test_joining_waits_for_calls_that_run() -> None:
     """Two calls that run under locks of their own cannot come under one before one of them is done."""
-    inside = [threading.Event() for _ in range(2)]
-    go_on = [threading.Event() for _ in range(2)]
-    variables = [weft.shared(np.zeros(2)) for _ in range(2)]
+    groups = [locks.Group() for _ in range(3)]
+    inside, go_on = [threading.Event() for _ in groups], [threading.Event() for _ in groups]
 
-    def blocked(k: int) -> Any:
-        @as_op([T.dvector], [T.dvector], infer_shape=lambda node, shapes: shapes)
-        def wait(v: np.ndarray) -> np.ndarray:
+    def call(k: int) -> None:
+        with locks.Held(groups[k]):
+            groups[k].running = ([], None)
             inside[k].set()
             assert go_on[k].wait(30)
-            return v + 1
+            groups[k].running = None
 
-        return weft.function([], updates=[(variables[k], wait(variables[k]))])
-
-    functions = [blocked(k) for k in range(2)]
-    running = [threading.Thread(target=f) for f in functions]
-    for t in running:
+    running = [threading.Thread(target=call, args=(k,)) for k in range(2)]
+    for t, e in zip(running, inside, strict=False):
         t.start()
-    assert all(e.wait(30) for e in inside)
-    others = [weft.shared(np.zeros(2)) for _ in range(2)]
-    weft.function([], others[0] + others[1])  # compiled now, so that only the lock keeps the next one back
-    linked: list[Any] = []
-    joining = threading.Thread(target=lambda: linked.append(weft.function([], variables[0] + variables[1])))
+        assert e.wait(30)
+    joined: list[locks.Group] = []
+    joining = threading.Thread(target=lambda: joined.append(locks.join(groups)))
     joining.start()
-    joining.join(1)
-    assert not linked
-    for e in go_on:
-        e.set()
-    for t in (joining, *running):
-        t.join(30)
-    assert (linked[0]() == 2).all()
+    joining.join(0.3)
+    assert not joined
+    go_on[1].set()
+    joining.join(30)
+    assert joined == [groups[0]], "where a call runs it may go on"
+    assert [g.current() for g in groups] == [groups[0]] * 3
+    go_on[0].set()
+    for t in running:
+        t.join()
+    with locks.Held(groups[2]):
+        assert groups[0].lock._is_owned() and not groups[2].lock._is_owned()
