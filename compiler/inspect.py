@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..runtime.callable import CompiledFunction
 from ..runtime.errors import ArgumentError, InternalError
-from .graph.trace import Trace
 from .ir import lengths, text
 from .ir.interp import evaluate
 from .ir.node import Node, Region, substitute, topological
 from .ir.node import region as make_region
-from .schedule.program import THREADS, is_early
-from .schedule.text import dump as dump_steps
-from .schedule.text import memory_plan
 
 if TYPE_CHECKING:
     from .codegen.host import Generated
+    from .ir.origins import Origins
     from .pipeline import Stages
     from .schedule.program import Member, Step
 
@@ -35,14 +32,14 @@ class Shown(str):
 class Function(CompiledFunction):
     """A function with the stages that it was compiled through."""
 
-    def __init__(self, *args: Any, stages: Stages, origins: Any, **kwargs: Any):
+    def __init__(self, *args: Any, stages: Stages, origins: Origins, mode: str, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        self.stages, self.origins = stages, origins
+        self.stages, self.origins, self.mode = stages, origins, mode
 
     @property
     def graph(self) -> Shown:
         """The graph after rewriting, one line a node; as declared in mode "interpret"."""
-        return Shown(text.dump(self.stages.simplified or self.stages.source))
+        return Shown(text.dump(self.stages.source if self.mode == "interpret" else self.stages.simplified))
 
     @property
     def kernels(self) -> list[Shown]:
@@ -62,8 +59,9 @@ class Function(CompiledFunction):
     def steps(self) -> Shown:
         """The host program: buffers with places and lifetimes, the steps in order, what happens at the commit."""
         generated = self._generated()
-        assert self.stages.program is not None
-        return Shown(dump_steps(self.stages.program, {step: name for name, step in generated.calls}))
+        from .schedule.text import dump
+
+        return Shown(dump(self.stages.program, {step: name for name, step in generated.calls}))
 
     @property
     def source(self) -> Shown:
@@ -79,7 +77,7 @@ class Function(CompiledFunction):
         return Shown("\n".join((HEADER, *(cuda_source(nest, name).source for name, nest in kernels.items()))))
 
     def _generated(self) -> Generated:
-        if self.stages.generated is None:
+        if self.mode == "interpret":
             raise ArgumentError(f"{self} runs in mode 'interpret': it has no kernels and no source")
         return self.stages.generated
 
@@ -91,7 +89,7 @@ class Function(CompiledFunction):
         """
         s = self.stages
         out = [f"{self}: {plural(count(s.source), 'operation')} declared"]
-        if s.simplified is None or s.program is None:
+        if self.mode == "interpret":
             return Shown(out[0] + ", interpreted")
         generated = self._generated()
         out[0] += f", {count(s.simplified)} after rewriting"
@@ -102,8 +100,8 @@ class Function(CompiledFunction):
         for name, members in by_name.items():
             times = f", {len(members)} calls" if len(members) > 1 else ""
             out.append(f"  {name} ({generated.kernels[name].mode}{times}): {tally(m.node.op for m in members[0])}")
-            found = (t for ms in members for m in ms for t in self.origins.of(m.region)[m.node][:4])
-            traces = [t for t in found if isinstance(t, Trace)]
+            places = [p for ms in members for m in ms for p in self.origins.of(m.region)[m.node][:4]]
+            traces = self.origins.traces(places)
             out += [f"      {t}" for t in _few(traces)]
         steps = steps_of(s.program.block)
         routines = [t.node.op for t in steps if t.node.family in ("procedural", "control")]
@@ -120,34 +118,58 @@ class Function(CompiledFunction):
             if not d.fused:
                 refused.setdefault(d.reason, []).append(d.node.op)
         out += [f"  not fused: {tally(ops)}: {reason}" for reason, ops in refused.items()]
-        out.append(f"  memory traffic saved by fusion: {self._saved_text(args, kwargs)} a call")
+        out.append(f"  memory traffic: {self._traffic_text(args, kwargs)}")
+        from .schedule.text import memory_plan
+
         names = [n or f"state {k}" for k, n in enumerate(self.names)]
         out += [f"  {line}" for line in memory_plan(s.program, names, self._sizes(args, kwargs))]
-        stages = ", ".join(f"{name} {t:.3f}" for name, t in s.seconds.items())
-        out.append(f"  {sum(s.seconds.values()):.3f} seconds: {stages}")
+        times = {k: t for k, t in s.seconds.items() if not s.cached or k in ("look", "load")}
+        stages = ", ".join(f"{name} {t:.3f}" for name, t in times.items()) + ", from the cache" * s.cached
+        out.append(f"  {sum(times.values()):.3f} seconds: {stages}")
         return Shown("\n".join(out))
 
     def saved(self, *args: Any, **kwargs: Any) -> int:
         """Bytes that a call with these arguments neither writes nor reads because values are computed where they are
         used: each is not written once and not read once. Bodies of loops and branches are not counted."""
+        return self._evaluated([self._saved_length()], args, kwargs)[0]
+
+    def traffic(self, *args: Any, **kwargs: Any) -> tuple[int, int]:
+        """Bytes that the kernels of a call with these arguments read and write, each operand and each result once; and
+        the least possible: those of the arguments, the shared variables in use, the outputs and the new values."""
+        from .schedule.traffic import least, moved
+
+        self._simplified()
+        program = self.stages.program
+        most, best = self._evaluated([moved(program), least(program)], args, kwargs)
+        return most, best
+
+    def _evaluated(self, formulas: list[Node], args: tuple, kwargs: dict[str, Any]) -> list[int]:
+        """What formulas in the lengths are in a call with these arguments."""
         values = [*self._bind(args, kwargs)[0], *(s.array() for s in self.storages)]
-        return int(evaluate(make_region(self._simplified().params, [self._saved_length()], []), values)[0])
+        return [int(v) for v in evaluate(make_region(self._simplified().params, formulas, []), values)]
 
     def _saved_length(self) -> Node:
-        assert self.stages.program is not None
         total = lengths.const(0)
         for d in self.stages.program.decisions:
             if d.fused and d.region is self.stages.simplified:
-                total = lengths.add(total, lengths.scale(d.elements, 2 * d.itemsize))
+                total = lengths.add(total, lengths.scale(d.nbytes(), 2))
         return total
 
-    def _saved_text(self, args: tuple, kwargs: dict[str, Any]) -> str:
+    def _traffic_text(self, args: tuple, kwargs: dict[str, Any]) -> str:
         if args or kwargs or not self.arguments:
-            return f"{self.saved(*args, **kwargs):,} bytes"
-        return f"{lengths.show(self._saved_length())} bytes"
+            most, best = self.traffic(*args, **kwargs)
+            saved, times = self.saved(*args, **kwargs), most / max(best, 1)
+            return f"{most:,} bytes a call, {times:.2f} times its arguments and results; fusion saves {saved:,}"
+        from .schedule.traffic import least, moved
+
+        program = self.stages.program
+        most, best, saved = (lengths.show(n) for n in (moved(program), least(program), self._saved_length()))
+        return f"{most} bytes a call; its arguments and results are {best}; fusion saves {saved}"
 
     def _sizes(self, args: tuple, kwargs: dict[str, Any]) -> Callable[[Node], str]:
         """How sizes are said: as formulas; with the arguments of a call in bytes, where known when it starts."""
+        from .schedule.program import THREADS, is_early
+
         if (not args and not kwargs) and self.arguments:
             return formula
         values = [*self._bind(args, kwargs)[0], *(s.array() for s in self.storages)]
@@ -164,13 +186,15 @@ class Function(CompiledFunction):
         return show
 
     def _simplified(self) -> Region:
-        if self.stages.simplified is None:
+        if self.mode == "interpret":
             raise ArgumentError(f"{self} runs in mode 'interpret': nothing was fused")
         return self.stages.simplified
 
 
 def formula(size: Node) -> str:
     """A size in the lengths of arguments, and the number of threads that a call may use."""
+    from .schedule.program import THREADS
+
     return lengths.show(size).replace(lengths.show(THREADS), "threads")
 
 
@@ -184,7 +208,7 @@ def tally(names: Iterable[str]) -> str:
     return ", ".join(n if k == 1 else f"{k} {n}" for n, k in found.items())
 
 
-def _few(traces: Iterable[Trace], limit: int = 6) -> list[str]:
+def _few(traces: Iterable[Any], limit: int = 6) -> list[str]:
     """Each line once, cut to a few."""
     texts = [str(t) for t in dict.fromkeys(traces)]
     return texts if len(texts) <= limit else [*texts[:limit], f"... and {len(texts) - limit} more"]

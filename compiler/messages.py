@@ -1,15 +1,16 @@
 """What the failures of a compiled program mean: the manifest that the runtime turns return codes into errors with,
-and the lines that errors name in both modes."""
+and the lines that errors name in both modes.
+
+A template is a manifest without what differs between programs of one structure: their names and lines."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .graph.trace import Trace
-from .ir.interp.checks import CHECKS, FAULTS, message, sentence
-from .ir.node import Check, Node, Region
-from .ir.origins import Origins
+from .ir.interp.checks import CHECKS, FAULTS, message
+from .ir.node import Check, Node, Place, Region
+from .ir.origins import KEPT, Origins
 
 if TYPE_CHECKING:
     from .graph.function import Source
@@ -19,19 +20,18 @@ if TYPE_CHECKING:
 ABI = 1
 
 
-def manifest_of(source: Source, stages: Stages) -> dict[str, Any]:
-    """The plain-data description of a program (runtime/program.py)."""
+def template(source: Source, stages: Stages) -> dict[str, Any]:
+    """The description of a program that `manifest_of` completes: plain data."""
     program, generated = stages.program, stages.generated
     assert program is not None and generated is not None
     params = [p.type for p in program.params]
-    consts = [c.type for c in generated.constants]
     outs = [o.type for o in stages.source.outputs[: source.results]]
     origins = source.lowered.origins
     return {
         "abi": ABI,
-        "name": str(source.name or "the function"),
-        "inputs": [_array(t) for t in (*params[: program.inputs], *consts)],
-        "outputs": [{**_array(t), "borrow": b} for t, b in zip(outs, source.borrowed, strict=True)],
+        "inputs": [_array(t) for t in params[: program.inputs]],
+        "constants": [_array(c.type) for c in generated.constants],
+        "outputs": [_array(t) for t in outs],
         "states": [_array(t) for t in params[program.inputs :]],
         "updates": source.updates,
         "in_place": program.in_place(),
@@ -40,6 +40,14 @@ def manifest_of(source: Source, stages: Stages) -> dict[str, Any]:
         "hosts": [_host(h) for h in generated.host_calls],
         "library": generated.library,
     }
+
+
+def manifest_of(source: Source, made: dict[str, Any]) -> dict[str, Any]:
+    """A template with this program's names and lines (runtime/program.py)."""
+    origins = source.lowered.origins
+    checks = [_complete(c, origins) for c in made["checks"]]
+    outputs = [{**o, "borrow": b} for o, b in zip(made["outputs"], source.borrowed, strict=True)]
+    return {**made, "name": str(source.name or "the function"), "outputs": outputs, "checks": checks}
 
 
 def _array(t: Any) -> dict[str, Any]:
@@ -55,21 +63,39 @@ def _host(node: Node) -> dict[str, Any]:
 
 
 def _check(kind: str, cause: Check | Step, origins: Origins) -> dict[str, Any]:
+    """What a failure says, but for the user's lines: the places that they stand at."""
     if isinstance(cause, Check):
-        return {"kind": kind, "message": sentence(cause, message(cause)), "error": CHECKS[kind].error.__name__}
+        return {"kind": kind, "message": message(cause), "error": CHECKS[kind].error.__name__, "said": cause.at}
     fault = FAULTS[kind]
-    text = fault.message + _lines(cause.members, origins)
-    return {"kind": kind, "message": text, "error": fault.error.__name__}
+    at = _places(cause.members, origins)
+    return {"kind": kind, "message": fault.message, "error": fault.error.__name__, "lines": at}
+
+
+def _complete(check: dict[str, Any], origins: Origins) -> dict[str, Any]:
+    """An entry of a manifest's "checks" with the lines of this program in its message."""
+    said, lines = (_placed(check.get(k, ())) for k in ("said", "lines"))
+    text = check["message"] + origins.said(said) + _lines(lines, origins)
+    return {"kind": check["kind"], "message": text, "error": check["error"]}
+
+
+def _placed(pairs: Sequence[Sequence]) -> list[Place]:
+    return [Place(region, index) for region, index in pairs]
 
 
 def locate(error: Exception, origins: Origins) -> None:
     """Adds to an error of the interpreter the lines that a compiled program's has."""
     if hasattr(error, "fault"):
-        error.args = (str(error) + _lines([(error.region, error.node)], origins),)  # type: ignore[attr-defined]
+        places = _places([(error.region, error.node)], origins)  # type: ignore[attr-defined]
+        error.args = (str(error) + _lines(places, origins),)
+    elif hasattr(error, "check"):
+        error.args = (str(error) + origins.said(error.check.at),)
 
 
-def _lines(members: Sequence[tuple[Region, Node]], origins: Origins) -> str:
-    """The user's lines that an operation came from; of a kernel, those of the operations in it that may fail."""
+def _places(members: Sequence[tuple[Region, Node]], origins: Origins) -> list[Place]:
+    """The places that an operation came from; of a kernel, those of the operations in it that may fail."""
     failing = [m for m in members if m[1].definition.indices_from] or members
-    traces = dict.fromkeys(t for r, n in failing for t in origins.of(r)[n][:4] if isinstance(t, Trace))
-    return "".join(f"\n  at {t}" for t in list(traces)[:3])
+    return list(dict.fromkeys(p for r, n in failing for p in origins.of(r)[n][:4]))[:KEPT]
+
+
+def _lines(places: Sequence[Place], origins: Origins) -> str:
+    return "".join(f"\n  at {t}" for t in origins.traces(places)[:3])

@@ -10,14 +10,17 @@
     print      loop nests and steps -> GNU C                    codegen/
     build      C -> shared library, from the cache if there     build/
     load       library and manifest -> executor                 ../runtime/program.py
+
+A program whose structure the cache knows (build/programs.py) passes from the declaration to the loading. The stages are
+imported where they run, so that it does not wait for them.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,21 +28,19 @@ from ..runtime import pool
 from ..runtime.errors import InternalError, WeftError
 from ..runtime.program import Program
 from ..runtime.state import Storage
+from .build import programs, toolchain
+from .build.cache import open_cache
 from .build.library import compile_program, process_library
-from .codegen.host import Generated, HostPrinter, Kernels
 from .graph.config import config
 from .graph.function import Source
 from .inspect import Function
-from .ir.interp import evaluate
 from .ir.node import Region
-from .ir.rewrite import Stats
-from .ir.verify import verify
-from .messages import locate, manifest_of
-from .schedule.program import HostProgram, build_program
-from .simplify import simplify
-from .simplify.indices import mark, settle_marks
-from .simplify.lazy import sink
-from .simplify.loops import tidy_loops
+from .messages import locate, manifest_of, template
+
+if TYPE_CHECKING:
+    from .codegen.host import Generated, Kernels
+    from .ir.rewrite import Stats
+    from .schedule.program import HostProgram
 
 
 class Interpreted:
@@ -52,6 +53,8 @@ class Interpreted:
         self.results, self.updates = source.results, source.updates
 
     def execute(self, arguments: Sequence[np.ndarray], storages: Sequence[Storage]) -> list[np.ndarray]:
+        from .ir.interp import evaluate
+
         try:
             values = evaluate(self.region, [*arguments, *(s.array() for s in storages)])
         except WeftError as e:
@@ -73,110 +76,123 @@ class Interpreted:
         """NumPy has threads of its own: there is nothing to limit."""
 
 
-class Compiled:
-    """Runs a compiled program; its constants are arguments that the caller does not see."""
-
-    def __init__(self, program: Program, constants: list[np.ndarray]):
-        self.program, self.constants = program, constants
-        self.checks = program.checks  # whether it refuses arguments that do not fit, so that Python need not look
-
-    @property
-    def committed(self) -> bool:
-        return self.program.committed
-
-    @committed.setter
-    def committed(self, value: bool) -> None:
-        self.program.committed = value
-
-    def set_limit(self, threads: int) -> None:
-        self.program.set_limit(threads)
-
-    def execute(self, arguments: Sequence[np.ndarray], storages: Sequence[Storage]) -> list[np.ndarray]:
-        return self.program.execute([*arguments, *self.constants], storages)
-
-
-@dataclass
 class Stages:
-    """What each stage made, for people to look at, and the seconds it took."""
+    """What each stage makes of a program, for people to look at, and the seconds it took.
 
-    source: Region
-    simplified: Region | None = None
-    program: HostProgram | None = None
-    generated: Generated | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
-    visits: Stats = field(default_factory=Stats)  # of nodes, by the rewrite engine
+    A program that was in the cache passed none of them: they run when one looks."""
 
+    def __init__(self, source: Source):
+        self._source, self._blas = source, config.blas
+        self.source: Region = source.lowered.region
+        self.seconds: dict[str, float] = {}
+        self.cached = False  # whether the program came from the cache
 
-def compile_function(source: Source, mode: str) -> Any:
-    """The callable of a declared function, in mode "compile" or "interpret"."""
-    stages = Stages(source.lowered.region)
-    run = _Driver(stages)
-    lowered = source.lowered
-    region = run("sink", lambda: sink(lowered.region, lowered.origins))
-    storages = [s.container for s in source.states]
-    if mode == "interpret":
-        executor: Any = Interpreted(region, source)
-    else:
-        executor = _compile(source, region, stages, run)
-    return Function(
-        source.arguments, storages, executor, source.outputs, source.name, source.kinds,
-        names=[s.name for s in source.states], stages=stages, origins=source.lowered.origins,
-    )  # fmt: skip
-
-
-def _compile(source: Source, region: Region, stages: Stages, run: _Driver) -> Compiled:
-    inputs = len(region.params) - len(source.states)
-    origins = source.lowered.origins
-    marked, marks = mark(region, origins)
-    joined = run("loops", lambda: tidy_loops(marked, origins))
-    simplified: Region = run(
-        "simplify", lambda: settle_marks(simplify(joined, origins, stages.visits), marks, origins)
-    )
-    stages.simplified = simplified
-    kernels = Kernels()
-    program: HostProgram = run(
-        "fuse",
-        lambda: build_program(
-            simplified,
-            inputs,
-            source.results,
-            source.updates,
-            kernels,
-            lambda r: _checked(r, "kernel"),
-            config.blas,
-        ),
-    )
-    stages.program = program
-    stages.generated = generated = run("print", lambda: HostPrinter(program, kernels).generate())
-    options = {"cc": config.cc, "cache_dir": config.cache_dir}
-    path = run("build", lambda: compile_program(generated.units, **options))
-    if not pool.loaded():
-        pool.load(process_library(**options))
-    constants = [
-        np.ascontiguousarray(n.attr("value").array).reshape(n.attr("value").array.shape) for n in generated.constants
-    ]
-    manifest = manifest_of(source, stages)
-    loaded = run("load", lambda: Program(path, manifest, [h.function for h in generated.hosts]))
-    return Compiled(loaded, constants)
-
-
-def _checked(region: Region, level: str) -> None:
-    if config.verify:
-        verify(region, level)
-
-
-class _Driver:
-    """Runs a stage: times it, and verifies the region that it made when config.verify says so."""
-
-    def __init__(self, stages: Stages):
-        self.stages = stages
-
-    def __call__(self, name: str, stage: Callable[[], Any]) -> Any:
+    def run(self, name: str, stage: Callable[[], Any]) -> Any:
+        """Runs a stage: times it, and verifies the region that it made when config.verify says so."""
         start = time.perf_counter()
         made = stage()
-        self.stages.seconds[name] = time.perf_counter() - start
+        self.seconds[name] = time.perf_counter() - start
         if isinstance(made, Region):
             _checked(made, "tensor")
         if made is None:
             raise InternalError(f"stage {name} made nothing")
         return made
+
+    @cached_property
+    def visits(self) -> Stats:
+        """What the rewrite engine did."""
+        from .ir.rewrite import Stats
+
+        return Stats()
+
+    @cached_property
+    def sunk(self) -> Region:
+        from .simplify.lazy import sink
+
+        return self.run("sink", lambda: sink(self.source, self._source.lowered.origins))
+
+    @cached_property
+    def simplified(self) -> Region:
+        from .simplify import simplify
+        from .simplify.indices import mark, settle_marks
+        from .simplify.loops import tidy_loops
+
+        origins = self._source.lowered.origins
+        marked, marks = mark(self.sunk, origins)
+        joined = self.run("loops", lambda: tidy_loops(marked, origins))
+        return self.run("simplify", lambda: settle_marks(simplify(joined, origins, self.visits), marks, origins))
+
+    @cached_property
+    def kernels(self) -> Kernels:
+        from .codegen.host import Kernels
+
+        return Kernels()
+
+    @cached_property
+    def program(self) -> HostProgram:
+        from .schedule.program import build_program
+
+        s, region = self._source, self.simplified
+        inputs = len(region.params) - len(s.states)
+        verified = partial(_checked, level="kernel")
+        return self.run(
+            "fuse", lambda: build_program(region, inputs, s.results, s.updates, self.kernels, verified, self._blas)
+        )
+
+    @cached_property
+    def generated(self) -> Generated:
+        from .codegen.host import HostPrinter
+
+        program = self.program
+        return self.run("print", lambda: HostPrinter(program, self.kernels).generate())
+
+
+def compile_function(source: Source, mode: str) -> Any:
+    """The callable of a declared function, in mode "compile" or "interpret"."""
+    stages = Stages(source)
+    storages = [s.container for s in source.states]
+    executor: Any = Interpreted(stages.sunk, source) if mode == "interpret" else _compiled(source, stages)
+    return Function(
+        source.arguments, storages, executor, source.outputs, source.name, source.kinds,
+        names=[s.name for s in source.states], stages=stages, origins=source.lowered.origins, mode=mode,
+    )  # fmt: skip
+
+
+def _compiled(source: Source, stages: Stages) -> Program:
+    """The program of a source: from the cache, or made by all stages and entered there."""
+    where = {"cc": config.cc, "cache_dir": config.cache_dir}
+    callees, _ = programs.hosts_of(stages.source)
+
+    def look() -> tuple[str, programs.Entry | None]:
+        roles = (len(source.states), source.results, source.updates)
+        chain = toolchain.find(config.cc, open_cache(config.cache_dir))
+        key = programs.key_of(stages.source, roles, [f"blas {config.blas}"], chain)
+        return key, programs.find(key, config.cache_dir) if config.reuse and not config.verify else None
+
+    key, entry = stages.run("look", look)
+    stages.cached = entry is not None
+    if entry is None:
+        generated = stages.generated
+        path = stages.run("build", lambda: compile_program(generated.units, **where))
+        made = template(source, stages)
+        constants = [n.attr("value").array for n in generated.constants]
+        numbers = [callees.index(n.attr("callee")) for n in generated.host_calls]
+        entry = programs.Entry(path, made, constants, numbers)
+        if config.reuse:
+            programs.add(key, entry, config.cache_dir)
+    found = entry
+
+    def load() -> Program:
+        if not pool.loaded():
+            pool.load(process_library(**where))
+        hosts = [callees[k].function for k in found.hosts]
+        return Program(found.library, manifest_of(source, found.manifest), hosts, found.constants)
+
+    return stages.run("load", load)
+
+
+def _checked(region: Region, level: str) -> None:
+    if config.verify:
+        from .ir.verify import verify
+
+        verify(region, level)

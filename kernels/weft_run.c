@@ -288,12 +288,20 @@ void weft_frame_free(weft_frame *f) {
 
 /* ---- a call ---- */
 
+static const uintptr_t *elements(const weft_frame *f, uintptr_t tuple) {
+  return (const uintptr_t *)(tuple + (uintptr_t)f->first);
+}
+
+static const weft_ndarray *fields(const weft_frame *f, uintptr_t array) {
+  return (const weft_ndarray *)(array + (uintptr_t)f->header);
+}
+
 enum { C_CONTIGUOUS = 0x1, ALIGNED = 0x100 };
 
 static int bind(weft_frame *f) {
   for (int32_t k = 0; k < f->inputs; k++) {
     if (!f->objects[k]) continue;
-    const weft_ndarray *a = (const weft_ndarray *)(f->objects[k] + (uintptr_t)f->header);
+    const weft_ndarray *a = fields(f, f->objects[k]);
     if (a->nd != f->ndims[k] || (uintptr_t)a->descr != f->descrs[k] ||
         (a->flags & (C_CONTIGUOUS | ALIGNED)) != (C_CONTIGUOUS | ALIGNED)) {
       f->call.check = k;
@@ -352,4 +360,28 @@ int32_t weft_run(weft_frame *f) {
   }
   if (code != WEFT_OK) free_outputs(f);
   return code;
+}
+
+/* The type of an object: the last word of its header. */
+static uintptr_t type_of(const weft_frame *f, uintptr_t object) {
+  return *(const uintptr_t *)(object + (uintptr_t)f->header - sizeof(uintptr_t));
+}
+
+int32_t weft_quick(weft_frame *f, uintptr_t arguments, uintptr_t results) {
+  const uintptr_t *in = elements(f, arguments), *out = elements(f, results);
+  for (int32_t k = 0; k < f->given; k++) {
+    if (type_of(f, in[k]) != f->array) return WEFT_RUN_ARGUMENT;
+    f->objects[k] = in[k];
+  }
+  for (int32_t k = 0; k < f->outputs; k++) f->own[k] = fields(f, out[k])->data;
+  int32_t code = weft_run(f), same = 1;
+  for (int32_t k = 0; k < f->outputs; k++) {
+    weft_array *slot = &f->call.outputs[k];
+    const weft_ndarray *a = fields(f, out[k]);
+    if (slot->data == f->own[k]) slot->data = NULL; /* Python's */
+    else same = 0;
+    for (int d = 0; d < a->nd; d++) same &= slot->dims[d] == a->dimensions[d];
+    f->own[k] = NULL;
+  }
+  return code == WEFT_OK && !same ? WEFT_RUN_OTHER : code;
 }

@@ -16,6 +16,7 @@
 #define WEFT_RUN_STALE -1    /* call again, once Python has looked at its signals */
 #define WEFT_RUN_HANDLER -2  /* the SIGINT handler is not ours any more: install it if that is right, call again */
 #define WEFT_RUN_ARGUMENT -3 /* input `call.check` is not an array as declared, as far as one look can tell */
+#define WEFT_RUN_OTHER -4    /* of weft_quick: it has run, and some results are not where they were wanted */
 
 /* The fields of a NumPy array after the object header (PyArrayObject_fields, stable in NumPy 1 and 2). */
 typedef struct {
@@ -41,6 +42,9 @@ typedef struct {
     void **before;
     void **own;         /* of each output the block that the caller keeps for it from call to call, or NULL */
     int64_t *own_bytes;
+    int32_t given;      /* inputs that a call gives: constants are bound once */
+    int32_t first;      /* bytes from a tuple object to its first element */
+    uintptr_t array;    /* the type object of arrays */
 } weft_frame;
 
 weft_frame *weft_frame_new(int32_t inputs, int32_t outputs, int32_t states, int32_t segments);
@@ -48,6 +52,11 @@ void weft_frame_free(weft_frame *frame);
 
 /* Runs frame->main on frame->call. When it fails no output is left allocated. */
 int32_t weft_run(weft_frame *frame);
+
+/* weft_run on a tuple of array objects, whose results go into the arrays of another tuple: those have the right dtypes, and
+ * `own_bytes` bytes; `own` is empty. After WEFT_RUN_OTHER an output without data lies in its array, with the shape
+ * that its `dims` say. */
+int32_t weft_quick(weft_frame *frame, uintptr_t arguments, uintptr_t results);
 
 /* Most threads that calls from this thread use from now on; 0: no limit. Returns what it was. */
 int32_t weft_run_limit(int32_t threads);

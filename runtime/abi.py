@@ -2,38 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-import cffi
 import numpy as np
 
+from .declarations import CONSTANTS, ffi  # noqa: F401 - for whoever imports this
+
 HEADERS = Path(__file__).resolve().parent.parent / "kernels"
-
-
-def _declarations(name: str) -> str:
-    """A header as cffi reads it: without directives and comments, its constants filled in."""
-    text = re.sub(r"/\*.*?\*/", "", (HEADERS / name).read_text(), flags=re.S)
-    CONSTANTS.update((n, int(v)) for n, v in re.findall(r"#define (WEFT_\w+) (-?\d+)", text))
-    text = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
-    for n, value in CONSTANTS.items():
-        text = re.sub(rf"\b{n}\b", str(value), text)
-    return text
-
-
-CONSTANTS: dict[str, int] = {}  # what the headers #define
-ffi = cffi.FFI()
-for _header in ("weft_abi.h", "weft_run.h"):
-    ffi.cdef(_declarations(_header))
-ffi.cdef("""
-    int32_t weft_main(weft_call *call);
-    int weft_pool_threads(void);
-    void weft_pool_set_threads(int n);
-    void weft_parallel_for(int64_t n, int64_t grain, int max_threads, weft_body_fn body, void *arg);
-    typedef struct { int64_t loops, taken, woken, slept; } weft_pool_counts;
-    void weft_pool_count(weft_pool_counts *out);
-    void free(void *);
-""")
 _libc = ffi.dlopen(None)
 MAX_NDIM = len(ffi.new("weft_array *").dims)
 

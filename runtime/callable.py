@@ -7,9 +7,6 @@ after any error every shared variable is as it was.
 from __future__ import annotations
 
 import contextlib
-import os
-import threading
-import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -18,7 +15,8 @@ import numpy as np
 
 from . import pool
 from .errors import ArgumentError, BoundsError, DTypeError, InternalError, OutOfMemoryError, ShapeError, WeftError
-from .state import Storage, free_in_child
+from .locks import Held, join
+from .state import Storage
 
 
 @dataclass
@@ -123,7 +121,8 @@ Given = tuple[Storage, np.ndarray, bool]  # a value for a state, and whether it 
 
 
 class Executor(Protocol):
-    """Runs a program. One that `checks` raises Unfit, before it has run, for arrays that need converting."""
+    """Runs a program. One that `checks` has `quick`, and raises Unfit, before it has run, for arrays that need
+    converting."""
 
     checks: bool = False
     committed: bool  # set when a call commits; whoever asks clears it before
@@ -131,6 +130,9 @@ class Executor(Protocol):
     def set_limit(self, threads: int) -> None: ...
 
     def execute(self, arguments: Sequence[np.ndarray], storages: Sequence[Storage]) -> list[np.ndarray]: ...
+
+    def quick(self, arguments: tuple, storages: Sequence[Storage]) -> Sequence[np.ndarray] | None:
+        """The same of any objects, or None where the call is not of the kind that is quick; of one that `checks`."""
 
 
 class Unfit(InternalError):
@@ -141,7 +143,7 @@ class CompiledFunction:
     """What `weft.function` returns and `weft.load` gives back.
 
     Outputs come as declared: none, one array, a list, or a dict. Calls from several threads are safe: one call of a
-    function runs at a time, and functions that share variables wait for each other in one fixed order.
+    function runs at a time, and functions that share variables wait for each other (locks.py).
     """
 
     def __init__(
@@ -163,27 +165,36 @@ class CompiledFunction:
         self.name = name
         self.recipe: Any = None  # what it is compiled of: an object with `reduce`
         self._threads: int | None = None
-        self._lock = threading.RLock()
-        _all.add(self)
-        ordered = sorted({id(s): s for s in storages}.values(), key=lambda s: s.order)
-        self._locks = [self._lock, *(s.lock for s in ordered)]
+        self._group = join(s.group for s in storages)
         plain = all(
             type(a) is Argument and a.storage is None and not a.implicit and all(n is None for n in a.shape)
             for a in self.arguments
         )
-        self._direct = plain and getattr(executor, "checks", False)
+        # How many arguments a call has that may go to the executor as it is.
+        self._count = len(self.arguments) if plain and getattr(executor, "checks", False) else -1
+        self._quick = getattr(executor, "quick", None)
         self._positions = {a.name: k for k, a in enumerate(self.arguments) if a.name is not None}
         self._explicit = [k for k, a in enumerate(self.arguments) if not a.implicit]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        results = None
-        if self._direct and not kwargs and len(args) == len(self.arguments):
-            for value in args:
-                if type(value) is not np.ndarray:
-                    break
-            else:
-                with contextlib.suppress(Unfit):
-                    results = self._run(args)
+        if kwargs or len(args) != self._count:
+            results = None
+        elif self.storages:
+            results = self._run(args, run=self._quickly)
+        else:  # `_run` written out: this is where calls of tiny functions spend their time
+            lock = self._group.lock
+            try:
+                lock.acquire()
+                results = self._quick(args, self.storages)
+            except (ShapeError, BoundsError, OutOfMemoryError) as e:
+                e.args = (f"{e}{self._lengths(args)}",)
+                raise
+            finally:
+                if lock._is_owned():  # type: ignore[attr-defined]
+                    lock.release()
+        if results is None and len(args) == self._count and all(type(a) is np.ndarray for a in args) and not kwargs:
+            with contextlib.suppress(Unfit):
+                results = self._run(args)
         if results is None:
             values, given = self._bind(args, kwargs)
             results = self._run(values, given)
@@ -196,7 +207,7 @@ class CompiledFunction:
         if self.outputs == "one":
             return results[0]
         if self.outputs == "list":
-            return results
+            return list(results)
         return dict(zip(self.outputs, results, strict=True))
 
     @property
@@ -207,7 +218,7 @@ class CompiledFunction:
     @threads.setter
     def threads(self, n: int | None) -> None:
         checked = pool.thread_count(n, str(self))
-        with self._lock:
+        with Held(self._group):
             self.executor.set_limit(checked)
             self._threads = n
 
@@ -226,26 +237,30 @@ class CompiledFunction:
         kept = ", ".join(a.label for a in self.arguments if a.storage is not None) or "none"
         raise ArgumentError(f"{self} keeps no argument {key!r} between calls; it keeps: {kept}")
 
-    def _run(
-        self, values: Sequence[np.ndarray], given: Sequence[Given] = ()
-    ) -> list[np.ndarray]:
+    def _quickly(self, values: Sequence[Any], given: Sequence[Given]) -> Sequence[np.ndarray] | None:
+        return self._quick(values, self.storages)
+
+    def _run(self, values: Sequence[np.ndarray], given: Sequence[Given] = (), run: Any = None) -> Any:
         """Executes under the locks. `given` are values for states: after an error they are as they were."""
-        locks, count = self._locks, 0
+        group = self._group
+        lock, around = group.lock, None
         try:
-            for lock in locks:
-                count += 1
+            lock.acquire()
+            while group.into is not None:  # another function has joined it with others
+                lock.release()
+                group = self._group = group.current()
+                lock = group.lock
                 lock.acquire()
-            return self._execute(values, given)
+            around = group.running
+            group.running = (self.storages, around)
+            return (run or self._execute)(values, given)
         except (ShapeError, BoundsError, OutOfMemoryError) as e:
             e.args = (f"{e}{self._lengths(values)}",)
             raise
         finally:
-            # An interrupt comes while the last of them waits, or once it is taken.
-            if count and not locks[count - 1]._is_owned():  # type: ignore[attr-defined]
-                count -= 1
-            while count:
-                count -= 1
-                locks[count].release()
+            if lock._is_owned():  # type: ignore[attr-defined]
+                group.running = around
+                lock.release()  # an interrupt comes while it waits, or once it is taken
 
     def _execute(self, values: Sequence[np.ndarray], given: Sequence[Given]) -> list[np.ndarray]:
         if not given:
@@ -323,13 +338,3 @@ class CompiledFunction:
         return f"<weft function{' ' + self.name if self.name else ''} of {labels}>"
 
 
-_all: weakref.WeakSet[CompiledFunction] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for f in list(_all):
-        free_in_child(f._lock)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -1,15 +1,17 @@
 """A compiled program: a shared library and its manifest, as the executor of a CompiledFunction.
 
-The manifest is plain data: {"abi": 1, "inputs": [{"dtype", "ndim"}], "outputs": [...], "states": [...],
-"updates": [state], "in_place": [state], "segments": int, "checks": [{"kind", "message", "error"}],
+The manifest is plain data: {"abi": 1, "inputs": [{"dtype", "ndim"}], "constants": [...], "outputs": [...],
+"states": [...], "updates": [state], "in_place": [state], "segments": int, "checks": [{"kind", "message", "error"}],
 "hosts": [{"name", "inputs": [...], "outputs": [...]}], "library": [routine]}, and optionally "name". An output may have
 "borrow": the function keeps its memory. Updated states are swapped, or written over `in_place` after the commit. A
-check's message holds {0} to {3} where values of the failed call go; its error is the name of a class in errors.py. What
-the hosts call are the Python functions given beside it: a list of arrays in, a list of arrays out.
+check's message holds {0} to {3} where values of the failed call go; its error is the name of a class in errors.py.
+Constants are arrays that every call takes. What the hosts call are the Python functions given beside it: a list of
+arrays in, a list of arrays out.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
@@ -25,7 +27,7 @@ from .errors import InternalError, ShapeError, WeftError
 from .state import LOST, Storage, lending, lost
 
 OK, CHECK, NO_MEMORY, STOPPED, HOST_RAISED = range(5)
-_STALE, _HANDLER, _ARGUMENT = (CONSTANTS[f"WEFT_RUN_{n}"] for n in ("STALE", "HANDLER", "ARGUMENT"))
+_STALE, _HANDLER, _ARGUMENT, _OTHER = (CONSTANTS[f"WEFT_RUN_{n}"] for n in ("STALE", "HANDLER", "ARGUMENT", "OTHER"))
 _NULL = ffi.NULL
 _LENGTH_LIMIT = 1 << 48  # of an axis: what sums of lengths may rest on (compiler/ir/lengths.py)
 _TOO_MANY = (1 << 63) - 1  # bytes: a size that an int64 does not hold
@@ -59,10 +61,16 @@ def _header_bytes() -> int:
             return 0
         if tuple(ffi.unpack(seen.dimensions, a.ndim) if a.ndim else ()) != a.shape:
             return 0
-    return header
+    t = (np.zeros(1), 2)
+    items = ffi.cast("uintptr_t *", id(t) + _FIRST)
+    types = ffi.cast("uintptr_t *", id(t[0]) + header - ffi.sizeof("uintptr_t"))
+    return header if (items[0], items[1], types[0]) == (*map(id, t), id(np.ndarray)) else 0
 
 
+_FIRST = tuple.__basicsize__  # where the elements of a tuple begin
 _HEADER = _header_bytes()
+_SMALL = 65536  # bytes of a result that NumPy makes as fast as anything could
+_empty = np.empty
 # Frames of programs that may be in a Python operation: only then can a call meet storages that another one uses.
 _in_host: set[_Frame] = set()
 
@@ -73,19 +81,25 @@ class _Frame:
     def __init__(self, program: Program):
         library = pool.library()
         m = program.manifest
-        counts = (len(m["inputs"]), len(m["outputs"]), len(m["states"]), int(m["segments"]))
+        inputs = len(m["inputs"])
+        counts = (inputs + len(program.constants), len(m["outputs"]), len(m["states"]), int(m["segments"]))
         made = library.weft_frame_new(*counts)
         if made == _NULL:
             raise MemoryError("no memory for the frame of a compiled function")
         self.c = c = ffi.gc(made, library.weft_frame_free)
-        self.run = library.weft_run
+        self.run, self.quick = library.weft_run, library.weft_quick
+        self.wanted: list[tuple[tuple[int, ...], np.dtype]] | None = None  # results of the last call, if all were small
+        self.foreseen = bool(_HEADER) and not program.hosts and not any(o.get("borrow") for o in m["outputs"])
         self.storages: Sequence[Storage] | None = None
         self.hosts = program.hosts
         self.held: list[Storage] = []
         self.objects = c.objects
         c.main, c.header, c.limit = program.entry, _HEADER, program.limit
+        c.given, c.first, c.array = inputs, _FIRST, id(np.ndarray)
         for k, dtype in enumerate(program.input_dtypes):
             c.descrs[k], c.ndims[k] = id(dtype), m["inputs"][k]["ndim"]
+        for k, a in enumerate(program.constants, inputs):  # bound once: they have no object to look at
+            _fill(c.call.inputs[k], a)
         slots = [c.call.outputs[k] for k in range(counts[1])]
         self.outputs = [
             (s, s.dims, o["ndim"], d, _Own(c, k) if o.get("borrow") else None)
@@ -97,12 +111,25 @@ class _Frame:
             self._handle = ffi.new_handle(self)
             c.call.user, c.call.host = self._handle, _host_entry()
 
+    def foresee(self, results: Sequence[np.ndarray]) -> None:
+        """The next call may have results of these shapes."""
+        self.wanted = None
+        if self.foreseen and all(r.nbytes <= _SMALL for r in results):
+            self.wanted = [(r.shape, d) for r, (_, _, _, d, _) in zip(results, self.outputs, strict=True)]
+            for k, r in enumerate(results):
+                self.c.own_bytes[k] = r.nbytes
+
     def attach(self, storages: Sequence[Storage]) -> None:
         if len(storages) != self.c.states:
             raise InternalError(f"a program of {self.c.states} states was given {len(storages)}")
         for k, s in enumerate(storages):
             self.c.call.states[k] = s.struct
         self.storages = storages
+
+
+def _fill(slot: Any, a: np.ndarray) -> None:
+    slot.data = ffi.cast("void *", a.__array_interface__["data"][0])
+    slot.dims[0 : a.ndim] = a.shape
 
 
 class _Own:
@@ -130,7 +157,13 @@ class Program:
 
     checks = True
 
-    def __init__(self, path: str | os.PathLike, manifest: dict[str, Any], hosts: Sequence[Callable] = ()):
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        manifest: dict[str, Any],
+        hosts: Sequence[Callable] = (),
+        constants: Sequence[np.ndarray] = (),
+    ):
         if manifest["abi"] != CONSTANTS["WEFT_ABI"]:
             raise WeftError(
                 f"{path} speaks version {manifest['abi']} of weft's C interface, this weft version "
@@ -153,6 +186,10 @@ class Program:
              [o["ndim"] for o in h["outputs"]])
             for f, h in zip(hosts, manifest["hosts"], strict=True)
         ]  # fmt: skip
+        self.constants = list(constants)
+        if len(constants) != len(manifest["constants"]):
+            raise InternalError(f"{len(manifest['constants'])} constants are declared; {len(constants)} were given")
+        self.inputs = len(manifest["inputs"])
         self.limit = 0
         states = range(len(self.state_dtypes))
         in_place = set(manifest.get("in_place", states))
@@ -187,8 +224,8 @@ class Program:
                     k += 1
             else:
                 k = self._bind(frame, arguments)
-            if k != frame.c.inputs:
-                raise InternalError(f"{self.name} takes {frame.c.inputs} arrays and was given {k}")
+            if k != self.inputs:
+                raise InternalError(f"{self.name} takes {self.inputs} arrays and was given {k}")
             run, c = frame.run, frame.c
             try:
                 code = run(c)
@@ -210,6 +247,7 @@ class Program:
                 slot.data = _NULL
                 shape = () if ndim == 0 else (dims[0],) if ndim == 1 else tuple(dims[0:ndim])
                 results.append(adopt_array(data, shape, dtype) if own is None else own.array(data, shape, dtype))
+            frame.foresee(results)
             return results
         finally:
             if self.hosts:
@@ -218,6 +256,53 @@ class Program:
                 _in_host.discard(frame)
                 _raised.error = None
             frames.append(frame)
+
+    def quick(self, arguments: tuple, storages: Sequence[Storage]) -> Sequence[np.ndarray] | None:
+        """`execute` for what most calls are: arrays as declared, small results of the shapes of the last call; None
+        where that is not so, and nothing has run. The arguments may be any objects, as many as there are inputs."""
+        try:
+            frame = self._frames.pop()
+        except IndexError:
+            return None
+        try:
+            wanted = frame.wanted
+            if wanted is None or lending or _in_host or lost or storages is not frame.storages:
+                return None
+            results = tuple([_empty(shape, dtype) for shape, dtype in wanted])
+            if storages:
+                try:
+                    code = frame.quick(frame.c, id(arguments), id(results))
+                except BaseException:
+                    for s in storages:
+                        s.settle()
+                    raise
+                if frame.c.moved:
+                    for s in storages:
+                        s.settle()
+            else:
+                code = frame.quick(frame.c, id(arguments), id(results))
+            if code == 0:
+                return results
+            if code == _OTHER:
+                return self._others(frame, results)
+            if code < 0:
+                return None
+            raise self._error(code, frame)
+        finally:
+            self._frames.append(frame)
+
+    def _others(self, frame: _Frame, given: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Results that have other shapes than those foreseen: in the arrays given, or in memory of their own."""
+        results = []
+        for (slot, dims, ndim, dtype, _), a in zip(frame.outputs, given, strict=True):
+            data, shape = slot.data, tuple(dims[0:ndim]) if ndim else ()
+            slot.data = _NULL
+            if data != _NULL:
+                results.append(adopt_array(data, shape, dtype))
+            else:
+                results.append(a if shape == a.shape else a.reshape(-1)[: math.prod(shape)].reshape(shape).copy())
+        frame.foresee(results)
+        return results
 
     @property
     def committed(self) -> bool:
@@ -266,9 +351,7 @@ class Program:
                 raise Unfit(f"input {k} of {self.name} is no {want}")
             if any(n > _LENGTH_LIMIT for n in a.shape):
                 raise ShapeError(f"input {k} of {self.name} has shape {a.shape}: an axis has at most 2**48 elements")
-            slot = frame.c.call.inputs[k]
-            slot.data = ffi.cast("void *", a.__array_interface__["data"][0])
-            slot.dims[0:ndim] = a.shape
+            _fill(frame.c.call.inputs[k], a)
             frame.objects[k] = 0
         return len(arguments)
 

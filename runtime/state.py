@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import threading
 import weakref
 from collections.abc import Callable
 
@@ -21,10 +20,10 @@ import numpy as np
 
 from .abi import MAX_NDIM, adopt, ffi
 from .errors import WeftError
+from .locks import Group, Held, free_in_child, groups
 
 _orders = itertools.count()
 lending: set[int] = set()  # orders of the storages with buffers that others see; most programs never have one
-_all: weakref.WeakSet[Storage] = weakref.WeakSet()
 LOST = (
     "the process was forked while another thread ran a function on this shared variable, so its value is not known in "
     "the child; set it (set_value), or fork while no function runs on it"
@@ -32,10 +31,10 @@ LOST = (
 
 
 class Storage:
-    """One value with its C struct. `lock` is held while a function runs on it; functions lock in `order`."""
+    """One value with its C struct. The lock of its group is held while a function runs on it."""
 
     def __init__(self, value: np.ndarray, borrow: bool = False):
-        self.lock = threading.RLock()
+        self.group = Group()
         self.order = next(_orders)
         self.held = False  # a function that runs a Python operation just now uses the buffers
         self.lost = False  # in a forked child: some thread of the parent was at work on the value
@@ -45,7 +44,6 @@ class Storage:
         self.out: dict[int, weakref.ref | None] = {}
         self.dtype = value.dtype
         self.replace(value, borrow)
-        _all.add(self)
 
     def replace(self, value: np.ndarray, borrow: bool = False) -> None:
         """Makes `value` (C-contiguous, aligned) the current one. The caller no longer owns it, unless `borrow`."""
@@ -55,7 +53,7 @@ class Storage:
         if not (fits and (borrow or value.flags.writeable)):
             value = np.array(value, dtype=value.dtype.newbyteorder("="), order="C", copy=True)
             borrow = False
-        with self.lock:
+        with Held(self.group):
             if self.held:
                 raise WeftError(
                     "a Python operation may not set a shared variable of the function that runs it; make the new value "
@@ -81,19 +79,19 @@ class Storage:
 
     def restore(self) -> Callable[[], None]:
         """What puts the present value back, borrowed as it is."""
-        with self.lock:
+        with Held(self.group):
             value = self.array()
             borrowed = _address(value) in self.out
             return lambda: self.replace(value, borrowed)
 
     def copy(self) -> np.ndarray:
         """The current value as an array of the caller's own."""
-        with self.lock:
+        with Held(self.group):
             return self.array().copy()
 
     def lend(self) -> np.ndarray:
         """The current value, not a copy: until the array and its views are gone, no call writes to its memory."""
-        with self.lock:
+        with Held(self.group):
             value = self.array()
             address = _address(value)
             if not value.nbytes:
@@ -130,7 +128,7 @@ class Storage:
 
     def array(self) -> np.ndarray:
         """The current value, not a copy."""
-        with self.lock:
+        with Held(self.group):
             if self.lost:
                 raise WeftError(LOST)
             now = self.struct.now
@@ -173,20 +171,14 @@ def _nobody() -> None:
     return None
 
 
-def free_in_child(lock: threading.RLock) -> bool:  # type: ignore[valid-type]
-    """In a forked child: makes a lock that a thread of the parent held free again. Whether one did."""
-    if lock.acquire(blocking=False):  # type: ignore[attr-defined]
-        lock.release()  # type: ignore[attr-defined]
-        return False
-    lock._at_fork_reinit()  # type: ignore[attr-defined]
-    return True
-
-
 def _after_fork() -> None:
-    for s in list(_all):
-        if free_in_child(s.lock):
-            s.lost, s.held = True, False
-            lost.append(s.order)
+    for g in list(groups):
+        if free_in_child(g.lock):
+            while g.running is not None:
+                storages, g.running = g.running
+                for s in storages:
+                    s.lost, s.held = True, False
+                    lost.append(s.order)
 
 
 lost: list[int] = []  # in a child: not empty once a value was lost

@@ -294,7 +294,7 @@ def same(a: list[np.ndarray], b: list[np.ndarray]) -> bool:
 
 def forget(made: Made) -> None:
     """As if the function had never been called: no workspace, no spare buffers."""
-    program = made.function.executor.program
+    program = made.function.executor
     program._frames[:] = [type(program._frames[0])(program)]
     pool.library().weft_trim()
     for s in made.function.storages:

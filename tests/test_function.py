@@ -150,7 +150,7 @@ def test_threads_of_a_function_of_a_block_and_of_the_process() -> None:
     a = np.random.default_rng(0).normal(size=(300, 300)).astype("float32")
     want = f(a).tobytes()
     seen: list[int] = []
-    frame = f.executor.program._frames[0].c
+    frame = f.executor._frames[0].c
 
     def used() -> int:
         assert f(a).tobytes() == want

@@ -100,3 +100,54 @@ def test_a_full_reduction_that_a_kernel_in_between_reads() -> None:
     want = weft.function([x, v], outputs, mode="interpret")(*args)
     for got, should in zip(weft.function([x, v], outputs)(*args), want, strict=True):
         np.testing.assert_allclose(got, should)
+
+
+def picked_loss() -> tuple[list[Any], Any]:
+    """The loss as tutorials write it: nothing says that there are as many labels as rows."""
+    x, y = T.dmatrix("x"), T.lvector("y")
+    loss = -T.mean(T.log(T.nnet.softmax(x))[T.arange(y.shape[0]), y])  # here: loss
+    return [x, y], [loss, weft.grad(loss, x)]
+
+
+def test_a_loss_of_picked_elements_makes_no_scatter() -> None:
+    inputs, outputs = picked_loss()
+    f = weft.function(inputs, outputs)
+    assert "scatter" not in f.report() and len(f.kernels) <= 3, f.report()
+
+
+@pytest.mark.parametrize("labels", [[1, 0, 3, 2], [1, 2], [-1, -4, 0], [2]])
+def test_a_loss_of_fewer_labels_than_rows(labels: list[int]) -> None:
+    inputs, outputs = picked_loss()
+    arguments = np.random.default_rng(0).normal(size=(4, 4)), np.array(labels)
+    got, want = (weft.function(inputs, outputs, mode=mode)(*arguments) for mode in ("compile", "interpret"))
+    for a, b in zip(got, want, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-15)
+    assert not got[1][len(labels) :].any() and got[1][: len(labels)].all()
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 2, 3, 0], [0, 4], [-5]])
+@pytest.mark.parametrize("wanted", [slice(None), slice(1, 2)])
+def test_a_loss_of_labels_that_are_wrong(labels: list[int], wanted: slice) -> None:
+    inputs, outputs = picked_loss()
+    for mode in ("compile", "interpret"):
+        f = weft.function(inputs, outputs[wanted], mode=mode)
+        with pytest.raises(weft.BoundsError, match="here: loss"):
+            f(np.zeros((4, 4)), labels)
+
+
+def test_bytes_moved_and_the_least_possible() -> None:
+    x, y = T.dmatrices("x", "y")
+    a, b = np.ones((30, 40)), np.ones((40, 20))
+    f = weft.function([x], T.nnet.softmax(x))
+    assert f.traffic(a) == (2 * a.nbytes, 2 * a.nbytes)
+    assert "19,200 bytes a call, 1.00 times its arguments and results; fusion saves" in f.report(a)
+    g = weft.function([x, y], T.dot(T.exp(T.dot(x, y)), y.T))
+    between = 8 * 30 * 20
+    least = 2 * a.nbytes + b.nbytes
+    assert g.traffic(a, b) == (least + b.nbytes + 2 * between, least), "y is read twice, the exponentials lie between"
+    w = weft.shared(a)
+    h = weft.function([x], updates=[(w, w - x)])
+    assert h.traffic(a) == (3 * a.nbytes, 3 * a.nbytes)
+    states, _ = weft.scan(lambda s: s * 2, outputs_info=[x], n_steps=5)
+    moved, least = weft.function([x], states[-1]).traffic(a)
+    assert least == 2 * a.nbytes and moved >= 10 * a.nbytes

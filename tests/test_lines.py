@@ -129,7 +129,7 @@ def test_a_step_and_the_function_around_it_are_told_apart() -> None:
     f = weft.function([a, b], [out, loop])
     assert f.saved(np.ones(4), np.ones((5, 4))) == weft.function([a], out).saved(np.ones(4)) == 128
     members = [m for _, step in f.stages.generated.calls for m in step.members]
-    lines = [{str(t) for t in f.origins.of(m.region)[m.node]} for m in members]
+    lines = [{str(t) for t in f.origins.traces(f.origins.of(m.region)[m.node])} for m in members]
     assert len(lines) == 6 and all(len(found) == 1 for found in lines)
     assert sum("# here: inside" in t for found in lines for t in found) == 3
 

@@ -25,7 +25,7 @@ def size(text: str) -> int:
 
 
 def capacity(f) -> int:
-    return f.executor.program._frames[0].c.call.segments[0].capacity
+    return f.executor._frames[0].c.call.segments[0].capacity
 
 
 def test_of_a_step() -> None:
@@ -76,7 +76,7 @@ def test_scratch_of_each_worker() -> None:
     try:
         for n in (1, 2, 3):
             pool.set_threads(n)
-            f.executor.program._frames[:] = []
+            f.executor._frames[:] = []
             f(np.ones((300, 200), np.float32))
             assert capacity(f) == 2 * -(-size(said.split()[5]) // 2 // 64) * 64
     finally:

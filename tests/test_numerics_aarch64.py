@@ -55,8 +55,8 @@ def packed(a: np.ndarray) -> bytes:
 
 def written(p: Program, f: Any) -> bytes:
     """The calls as numerics_main.c reads them."""
-    manifest = f.executor.program.manifest
-    inputs, outputs, states = manifest["inputs"], manifest["outputs"], f.storages
+    manifest = f.executor.manifest
+    inputs, outputs, states = [*manifest["inputs"], *manifest["constants"]], manifest["outputs"], f.storages
     numbers = [len(p.calls), len(inputs), len(states), len(outputs), manifest["segments"]]
     numbers += [n for o in outputs for n in (o["ndim"], element_type(o["dtype"]).itemsize)]
     arrays = [s.array() for s in states]
@@ -70,7 +70,7 @@ def read(p: Program, f: Any, data: bytes) -> list[list[np.ndarray]]:
     found, at = [], 0
     for _ in p.calls:
         results = []
-        for o in f.executor.program.manifest["outputs"]:
+        for o in f.executor.manifest["outputs"]:
             dtype = element_type(o["dtype"])
             shape = struct.unpack_from(f"<{o['ndim']}q", data, at)
             at += 8 * o["ndim"]

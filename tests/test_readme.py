@@ -27,8 +27,9 @@ def printed(program: str, folder: Path) -> str:
 
 
 def environment() -> dict[str, str]:
-    """A source tree that is not installed works too."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    """A source tree that is not installed works too. Programs are compiled, as where nobody ran them before."""
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    return {**os.environ, "PYTHONPATH": path, "WEFT_REUSE": "0"}
 
 
 def without_seconds(text: str) -> str:

@@ -55,7 +55,7 @@ def test_what_is_held_stays(plus_one: Any) -> None:
 def test_a_small_output_does_not_sit_on_a_large_block(plus_one: Any) -> None:
     for _ in range(3):
         plus_one(ones(10 * LARGE))
-    frame = plus_one.executor.program._frames[0].c
+    frame = plus_one.executor._frames[0].c
     for n in (LARGE, 30_000, 3):
         out = plus_one(ones(n))
         np.testing.assert_array_equal(out, 2)

@@ -13,7 +13,7 @@ from weft.compiler.ir import lengths
 from weft.compiler.ir.interp import evaluate
 from weft.compiler.ir.node import Check, build, constant, region
 from weft.compiler.ir.origins import Lines, Origins
-from weft.compiler.ir.pattern import match, parse, uniform
+from weft.compiler.ir.pattern import matcher, parse, uniform
 from weft.compiler.ir.rewrite import Pass, Rule, Stats, apply, assume, weigh
 from weft.compiler.ir.verify import verify
 from weft.compiler.simplify import PASSES, simplify
@@ -36,7 +36,7 @@ def out(r):
 
 
 def matches(pattern, text):
-    return [{k: v for k, v in b.items()} for b in match(parse(pattern), node(text), {})]
+    return [{k: v for k, v in b.items()} for b in matcher(parse(pattern))(node(text))]
 
 
 def test_commutative_operations_match_in_either_order():

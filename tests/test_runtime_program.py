@@ -78,7 +78,8 @@ def cache_dir(tmp_path_factory):
 
 
 def manifest(inputs=(), outputs=(), states=(), **more):
-    plain = {"abi": 1, "inputs": [*inputs], "outputs": [*outputs], "states": [*states], "segments": 0, "checks": [],
+    plain = {"abi": 1, "inputs": [*inputs], "constants": [], "outputs": [*outputs], "states": [*states], "segments": 0,
+             "checks": [],
              "hosts": [], "library": [], **more}  # fmt: skip
     return json.loads(json.dumps(plain))
 
@@ -580,7 +581,13 @@ def test_locks_are_free_after_any_call(step):
         except BaseException as e:
             assert k, e
     free = []
-    t = threading.Thread(target=lambda: free.extend(lock.acquire(timeout=5) for lock in f._locks))
+    t = threading.Thread(target=lambda: free.append(f._group.lock.acquire(timeout=5)))
     t.start()
     t.join()
-    assert free == [True, True]
+    assert free == [True] and f._group is s.group.current() and f._group.running is None
+
+
+def test_the_declarations_are_those_of_the_headers():
+    from weft.runtime.declare import TARGET, declarations
+
+    assert TARGET.read_text() == declarations(), "python runtime/declare.py"

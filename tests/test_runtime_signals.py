@@ -36,8 +36,8 @@ from weft.runtime.program import Program
 from weft.runtime.state import Storage
 pool.load(sys.argv[1])
 I = {"dtype": "int64", "ndim": 0}
-f = Program(sys.argv[2], {"abi": 1, "inputs": [I, I], "outputs": [I], "states": [I], "segments": 0, "checks": [],
-                          "hosts": [], "library": []})
+f = Program(sys.argv[2], {"abi": 1, "inputs": [I, I], "constants": [], "outputs": [I], "states": [I], "segments": 0,
+                          "checks": [], "hosts": [], "library": []})
 s = Storage(np.array(0))
 def call(before, after=0, state=s):
     return int(f.execute([np.array(before), np.array(after)], [state])[0])

@@ -36,6 +36,7 @@ def forms(monkeypatch: pytest.MonkeyPatch, inputs: list, outputs: Any) -> tuple[
     f = weft.function(inputs, outputs)
     assert "_short_body(void" in f.source
     with monkeypatch.context() as m:
+        m.setattr(weft.config, "reuse", False)
         m.setattr(KernelPrinter, "short", lambda self: None)
         g = weft.function(inputs, outputs)
     assert "_short_body(void" not in g.source

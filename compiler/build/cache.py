@@ -1,8 +1,8 @@
-"""Compiled files by content: a key names what a file was made from, its name carries what it is made of.
+"""Files by content: a key names what a file was made from, its name carries what it is made of.
 
-An entry is one file, `<key><digest>.so`, that appears by one rename: several processes may fill a cache at once, and a
-file that is not what its name says (truncated, say) is removed and made again. The least recently used entries go when
-the cache grows above its cap.
+An entry is one file, `<key><digest>.so` (or with another suffix: what kind of file it is), that appears by one rename:
+several processes may fill a cache at once, and a file that is not what its name says (truncated, say) is removed and
+made again. The least recently used entries go when the cache grows above its cap.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pathlib import Path
 
 CAP = 1 << 30  # bytes
 SUFFIX = ".so"
+DIGITS = 32  # of the digest in a name
 DAY = 24 * 3600.0
 
 
@@ -82,13 +83,18 @@ class Cache:
     def __init__(self, directory: Path, cap: int = CAP):
         self.directory, self.cap = directory, cap
 
-    def fetch(self, key: str, make: Callable[[Path], None]) -> Path:
+    def fetch(self, key: str, make: Callable[[Path], None], suffix: str = SUFFIX) -> Path:
         """The file of `key`; where there is none, or a damaged one, `make(path)` writes it first."""
-        return self.find(key) or self._add(key, make)
+        return self.find(key, suffix) or self._add(key, make, suffix)
 
-    def find(self, key: str) -> Path | None:
+    @staticmethod
+    def key(path: Path) -> str:
+        """The key of an entry's file."""
+        return path.parent.name + path.stem[:-DIGITS]
+
+    def find(self, key: str, suffix: str = SUFFIX) -> Path | None:
         """The file of `key` if it is whole."""
-        for path in self._entries(self.directory / key[:2], key[2:]):
+        for path in self._entries(self.directory / key[:2], key[2:], suffix):
             with contextlib.suppress(OSError):
                 if path.stem[len(key) - 2 :] == _digest(path):
                     os.utime(path)
@@ -96,21 +102,21 @@ class Cache:
                 path.unlink()
         return None
 
-    def _add(self, key: str, make: Callable[[Path], None]) -> Path:
+    def _add(self, key: str, make: Callable[[Path], None], suffix: str) -> Path:
         with tempfile.TemporaryDirectory(prefix="tmp-", dir=self.directory, ignore_cleanup_errors=True) as work:
-            made = Path(work) / f"weft{SUFFIX}"
+            made = Path(work) / f"weft{suffix}"
             make(made)
-            target = self.directory / key[:2] / (key[2:] + _digest(made) + SUFFIX)
+            target = self.directory / key[:2] / (key[2:] + _digest(made) + suffix)
             target.parent.mkdir(exist_ok=True, mode=0o700)
             os.replace(made, target)
         self.shrink(keep=target)
         return target
 
     @staticmethod
-    def _entries(folder: Path, prefix: str = "") -> Iterator[Path]:
+    def _entries(folder: Path, prefix: str = "", suffix: str = "") -> Iterator[Path]:
         with contextlib.suppress(OSError), os.scandir(folder) as found:
             for entry in found:
-                if entry.name.startswith(prefix) and entry.name.endswith(SUFFIX):
+                if entry.name.startswith(prefix) and entry.name.endswith(suffix):
                     yield Path(entry.path)
 
     def shrink(self, keep: Path | None = None) -> None:
@@ -140,4 +146,4 @@ class Cache:
 
 def _digest(path: Path) -> str:
     with open(path, "rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()[:32]
+        return hashlib.file_digest(f, "sha256").hexdigest()[:DIGITS]

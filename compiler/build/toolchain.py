@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -17,6 +20,7 @@ from pathlib import Path
 
 from ...runtime.abi import HEADERS
 from ...runtime.errors import CompileError
+from .cache import Cache
 
 CANDIDATES = ("cc", "gcc", "clang")
 # The meaning of generated code rests on these: see docs/numerics.md. A compiler that lacks one is refused.
@@ -33,6 +37,8 @@ OPTIONAL = (
 PROGRAM = ("-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic")
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 LIBRARIES = ("-lm", "-lpthread")
+COMPILER = re.compile(r"(^|-)(gcc|clang)(-[\d.]+)?$")  # names of files that are compilers themselves
+NOTES = ".json"
 INSTALL = (
     "Install one (Debian, Ubuntu: apt install gcc; Fedora: dnf install gcc; macOS: xcode-select --install), or name "
     "one with the environment variable WEFT_CC or weft.config.cc"
@@ -47,6 +53,7 @@ class Toolchain:
     version: str
     cpu: str
     flags: tuple[str, ...]
+    program: tuple[str, ...]  # those of PROGRAM
 
     @property
     def identity(self) -> str:
@@ -54,40 +61,75 @@ class Toolchain:
         return "\n".join((*self.command, self.version, self.cpu, *self.flags, *LIBRARIES))
 
 
-def find(cc: str = "") -> Toolchain:
-    """The compiler that `cc` (a command, perhaps with arguments) names, or the first of CANDIDATES on PATH."""
-    return _find(cc.strip(), os.environ.get("PATH", ""))
+_found: dict[tuple[str, str], Toolchain] = {}
+
+
+def find(cc: str = "", notes: Cache | None = None) -> Toolchain:
+    """The compiler that `cc` (a command, perhaps with arguments) names, or the first of CANDIDATES on PATH.
+
+    What a compiler said of itself is written to `notes`, so that later processes need not ask it again.
+    """
+    key = (cc.strip(), os.environ.get("PATH", ""))
+    if key not in _found:
+        _found[key] = _find(*key, notes)
+    return _found[key]
 
 
 def program_flags(toolchain: Toolchain) -> tuple[str, ...]:
     """The optimisation of generated programs, as far as the compiler knows it."""
-    return _program_flags(toolchain.command)
+    return toolchain.program
 
 
-@cache
-def _program_flags(command: tuple[str, ...]) -> tuple[str, ...]:
-    if _takes(command, (*REQUIRED, *PROGRAM)).returncode == 0:  # as most do: one run of the compiler, not one a flag
-        return PROGRAM
-    return tuple(f for f in PROGRAM if _takes(command, (*REQUIRED, f)).returncode == 0)
-
-
-@cache
-def _find(cc: str, path: str) -> Toolchain:
+def _find(cc: str, path: str, notes: Cache | None) -> Toolchain:
     if cc:
         command = shlex.split(cc)
         if shutil.which(command[0], path=path) is None:
             raise CompileError(f"the C compiler {command[0]!r} (WEFT_CC or weft.config.cc) was not found. {INSTALL}")
-        return _probe(tuple(command))
+        return _recall(tuple(command), path, notes)
     tried = []
     for name in CANDIDATES:
         if (found := shutil.which(name, path=path)) is None:
             tried.append(f"{name}: not on PATH")
             continue
         try:
-            return _probe((found,))
+            return _recall((found,), path, notes)
         except CompileError as e:
             tried.append(f"{found}: {e}")
     raise CompileError("no C compiler was found. Tried " + "; ".join(tried) + f". {INSTALL}")
+
+
+def _recall(command: tuple[str, ...], path: str, notes: Cache | None) -> Toolchain:
+    """What is noted of a compiler whose file has not changed since, or what it says now."""
+    stamp = _stamp(command, path)
+    if notes is not None and stamp:
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            noted = notes.find(stamp, NOTES)
+            if noted is not None:
+                told = json.loads(noted.read_text())
+                return Toolchain(command, told["version"], cpu_identity(), tuple(told["flags"]), tuple(told["program"]))
+    chain = _probe(command)
+    if notes is not None and stamp:
+        text = json.dumps({"version": chain.version, "flags": chain.flags, "program": chain.program})
+        with contextlib.suppress(OSError):
+            notes.fetch(stamp, lambda target: target.write_text(text), NOTES)
+    return chain
+
+
+def _stamp(command: tuple[str, ...], path: str) -> str:
+    """A name for the file of a compiler; "" where another program may stand between it and us (a script, ccache)."""
+    found = shutil.which(command[0], path=path)
+    if len(command) > 1 or found is None:
+        return ""
+    try:
+        real = os.path.realpath(found)
+        info = os.stat(real)
+        with open(real, "rb") as f:
+            if f.read(2) == b"#!" or not COMPILER.search(os.path.basename(real)):
+                return ""
+    except OSError:
+        return ""
+    parts = (command, real, info.st_size, info.st_mtime_ns, info.st_ino, REQUIRED, OPTIONAL, PROGRAM)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def _probe(command: tuple[str, ...]) -> Toolchain:
@@ -100,7 +142,10 @@ def _probe(command: tuple[str, ...]) -> Toolchain:
         if refused.returncode:
             raise CompileError(f"{shlex.join(command)} cannot compile weft's C:\n{_first_lines(refused.stdout)}")
         flags = REQUIRED + tuple(f for f in OPTIONAL if _takes(command, (*REQUIRED, f)).returncode == 0)
-    return Toolchain(command, version.stdout.strip(), cpu_identity(), flags)
+    program = PROGRAM
+    if _takes(command, (*REQUIRED, *PROGRAM)).returncode:  # most take all: one run of the compiler, not one a flag
+        program = tuple(f for f in PROGRAM if _takes(command, (*REQUIRED, f)).returncode == 0)
+    return Toolchain(command, version.stdout.strip(), cpu_identity(), flags, program)
 
 
 def _takes(command: tuple[str, ...], flags: Sequence[str]) -> subprocess.CompletedProcess[str]:

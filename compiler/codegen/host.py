@@ -20,10 +20,11 @@ from .expressions import Scope, Text, strip
 from .products import declare, multiply
 from .routines import ROUTINES
 
-UNIT_LIMIT = 200_000  # characters of kernels in one translation unit; more are compiled side by side
+UNIT_LIMIT = 32_000  # characters of one translation unit; more are compiled side by side
 # Lines of host code beyond which the C compiler is asked not to optimise it: thousands of addresses that live all along
-# take it quadratic time, and what such a program spends its time on is in the kernels.
-LONG_HOST = 4000
+# take it quadratic time, and what such a program spends its time on is in the kernels. (1,200 lines, of a training step
+# of 20 layers: 0.8 of 1.8 s of gcc 12.2; without it a call takes 1 us more.)
+LONG_HOST = 400
 
 
 class Generated(NamedTuple):
@@ -216,11 +217,11 @@ class HostPrinter:
         chunk: list[str] = []
         size = 0
         for _, text, signature in printed:
-            chunk.append(text.replace(signature, hidden + signature.removeprefix("static ")))
-            size += len(text)
-            if size > UNIT_LIMIT:
+            if chunk and size + len(text) > UNIT_LIMIT:
                 units.append((f"kernels{len(units)}.c", head + "\n".join(chunk)))
                 chunk, size = [], 0
+            chunk.append(text.replace(signature, hidden + signature.removeprefix("static ")))
+            size += len(text)
         if chunk:
             units.append((f"kernels{len(units)}.c", head + "\n".join(chunk)))
         return units

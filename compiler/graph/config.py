@@ -7,7 +7,8 @@
 | verify          | WEFT_VERIFY         | False     | check the output of every stage of the pipeline                |
 | blas            | WEFT_BLAS           | own       | whose products of float matrices: "own" or "openblas"          |
 | cc              | WEFT_CC             | (found)   | the C compiler's command                                       |
-| cache_dir       | WEFT_CACHE_DIR      | (platform)| where compiled libraries are kept                              |
+| cache_dir       | WEFT_CACHE_DIR      | (platform)| where compiled programs are kept                               |
+| reuse           | WEFT_REUSE          | True      | take a program that the cache knows without compiling it again |
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ _FLAGS: dict[str, tuple[str, Any, tuple | None]] = {
     "blas": ("WEFT_BLAS", "own", ("own", "openblas")),
     "cc": ("WEFT_CC", "", None),
     "cache_dir": ("WEFT_CACHE_DIR", "", None),
+    "reuse": ("WEFT_REUSE", True, (False, True)),
 }
 
 
@@ -38,6 +40,7 @@ class Config:
     blas: str
     cc: str
     cache_dir: str
+    reuse: bool
 
     def __init__(self) -> None:
         for name, (variable, default, _) in _FLAGS.items():

@@ -32,7 +32,8 @@ def lower(
     replace = replace or {}
     nodes: dict[Variable, Node] = {}
     origins, lines = Origins(), Lines()
-    checks: dict[Check, Check] = {}  # as the node has it -> with the lines of the first Variable that it came from
+    checks: dict[Check, None] = {}
+    said: dict[tuple, str] = {}  # of an obligation: the lines of the first Variable that it came from
     for k, p in enumerate(params):
         nodes[p] = param(p.type, k)
         lines.add(nodes[p], (p.trace,))
@@ -56,24 +57,24 @@ def lower(
             nodes[o] = n
             lines.add(n, (owner.trace,))
         for n in made:
-            _collect(n, v, checks, lines)
+            _collect(n, v, checks, said, lines)
 
     for v in ancestors(outputs, params, replace):
         visit(v)
     outs = [nodes[replace.get(o, o)] for o in outputs]
-    whole = region([nodes[p] for p in params], outs, checks.values())
-    origins.enter(whole, lines)
-    return Lowered(whole, origins)
+    whole = region([nodes[p] for p in params], outs, checks)
+    return Lowered(origins.declare(whole, lines, said), origins)
 
 
-def _collect(n: Node, v: Variable, checks: dict[Check, Check], lines: Lines) -> None:
+def _collect(n: Node, v: Variable, checks: dict[Check, None], said: dict[tuple, str], lines: Lines) -> None:
     """The checks of the nodes that one Variable stands for (ops may lower to a few)."""
     stack = [n]
     while stack:
         m = stack.pop()
         for c in m.checks:
             if c not in checks:
-                checks[c] = c._replace(what=c.what + located(v) + _advice(c, v))
+                checks[c] = None
+                said.setdefault((c.kind, c.operands), located(v) + _advice(c, v))
         for i in m.inputs:
             if i not in lines and i.op not in ("param", "const", "dim"):
                 lines.add(i, (v.trace,))

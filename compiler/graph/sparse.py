@@ -7,13 +7,13 @@ so that a region holds nothing sparse but `csr` nodes whose parts are projected 
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ...runtime.errors import ArgumentError, DTypeError, ShapeError
+from ...runtime.locks import Held, join
 from ...runtime.sparse import assemble, convert
 from ..ir import lengths
 from ..ir.dtypes import INTEGER, check_dtype, numpy_dtype, promote, promote_all
@@ -344,12 +344,8 @@ class SparseSharedVariable(SparseVariable):
             for p, v in zip(self.shared_parts, new, strict=True):
                 p.set_value(v)
 
-    @contextlib.contextmanager
-    def _locked(self):
-        with contextlib.ExitStack() as stack:
-            for p in sorted(self.shared_parts, key=lambda p: p.container.order):
-                stack.enter_context(p.container.lock)
-            yield
+    def _locked(self) -> Held:
+        return Held(join(p.container.group for p in self.shared_parts))
 
 
 def shared_sparse(value: Any, name: str | None = None) -> SparseSharedVariable:

@@ -37,9 +37,21 @@ def here() -> Trace:
     if override is not None:
         return override
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
-        frame = frame.f_back  # type: ignore[assignment]
-    return Trace(frame.f_code.co_filename, frame.f_lineno)
+    while (file := frame.f_code.co_filename) in _ours or _is_ours(file):
+        if frame.f_back is None:
+            break
+        frame = frame.f_back
+    return Trace(file, frame.f_lineno)
+
+
+_ours: set[str] = set()  # files of weft, as far as they have been met
+
+
+def _is_ours(file: str) -> bool:
+    if file.startswith(_OURS):
+        _ours.add(file)
+        return True
+    return False
 
 
 @contextlib.contextmanager

@@ -11,7 +11,6 @@ from typing import Any
 
 from .node import Constant, Node, Region
 
-_digests: weakref.WeakKeyDictionary[Node, bytes] = weakref.WeakKeyDictionary()
 _of_regions: weakref.WeakKeyDictionary[Region, bytes] = weakref.WeakKeyDictionary()
 
 
@@ -29,25 +28,26 @@ def digest(node: Node) -> bytes:
     Host functions count by name and definition, which do not show what a closure or an object holds: two nodes with
     host functions may differ and have one digest.
     """
-    found = _digests.get(node)
-    stack = [] if found is not None else [node]
+    stack = [] if node.digest is not None else [node]
     while stack:
         n = stack[-1]
-        if n not in _digests:
-            missing = [i for i in n.inputs if i not in _digests]
+        if n.digest is None:
+            missing = [i for i in n.inputs if i.digest is None]
             if missing:
                 stack += missing
                 continue
-            attrs = [_hash(k.encode(), _attr(v)) for k, v in n.attrs]
-            _digests[n] = _hash(n.op.encode(), *attrs, b";", *(_digests[i] for i in n.inputs))
+            attrs = [_hash(k.encode(), _attr(v)) for k, v in n.attrs] if n.attrs else ()
+            n.digest = _hash(n.op.encode(), *attrs, b";", *[i.digest for i in n.inputs])  # type: ignore[misc]
         stack.pop()
-    return _digests[node]
+    assert node.digest is not None
+    return node.digest
 
 
 def digest_region(r: Region) -> bytes:
     found = _of_regions.get(r)
     if found is None:
-        checks = [_hash(c.kind.encode(), c.what.encode(), *map(digest, c.operands)) for c in r.checks]
+        said = (repr((c.kind, c.what, *map(tuple, c.at))).encode() for c in r.checks)
+        checks = [_hash(s, *map(digest, c.operands)) for s, c in zip(said, r.checks, strict=True)]
         found = _hash(*map(digest, r.params), b";", *map(digest, r.outputs), b";", *checks)
         _of_regions[r] = found
     return found

@@ -25,13 +25,27 @@ from .types import TensorType, TupleType, Type
 Attrs = tuple[tuple[str, Any], ...]
 
 
+class Place(NamedTuple):
+    """An operation or obligation of the program as it was declared: number `index` of the region of this digest.
+
+    It follows from the program's structure alone, so that equal programs say the same of lines that differ.
+    """
+
+    region: str
+    index: int
+
+
 class Check(NamedTuple):
     """An obligation on run-time values. `kind` is a row of interp/checks.py: "eq" and "le" of two lengths, "nonneg" and
-    "positive" of one, "bounds" of an index (a scalar, or "indices": an array) and a length, "true" of a bool."""
+    "positive" of one, "bounds" of an index (a scalar, or "indices": an array) and a length, "true" of a bool.
+
+    `what` says of which operation it is; `at` whose it is in the program as declared (ir/origins.py), for the message.
+    """
 
     kind: str
     operands: tuple[Node, ...]
     what: str
+    at: tuple[Place, ...] = ()
 
 
 class Typed(NamedTuple):
@@ -103,7 +117,7 @@ class Constant:
 
 
 class Node:
-    __slots__ = ("__weakref__", "attrs", "checks", "inputs", "op", "type", "uid")
+    __slots__ = ("__weakref__", "attrs", "checks", "digest", "inputs", "op", "type", "uid")
 
     op: str
     inputs: tuple[Node, ...]
@@ -111,6 +125,7 @@ class Node:
     type: Any  # Type; Any spares every user of a dense tensor a cast
     checks: tuple[Check, ...]
     uid: int
+    digest: bytes | None  # kept by ir/digest.py
 
     def attr(self, name: str) -> Any:
         for k, v in self.attrs:
@@ -176,6 +191,7 @@ def make(op: str, inputs: Sequence[Node] = (), attrs: Attrs = ()) -> Node:
     node = Node()
     node.op, node.inputs, node.attrs = key
     node.type, node.checks = typed
+    node.digest = None
     with _lock:
         node.uid = next(_uids)
         return _table.setdefault(key, node)
@@ -195,11 +211,12 @@ def constant(value: Any, dtype: str) -> Node:
 class Region:
     """A closed subgraph: `params[k]` is the `param` node with token k; outputs and checks depend on params only."""
 
-    __slots__ = ("__weakref__", "checks", "outputs", "params", "uid")
+    __slots__ = ("__weakref__", "_nodes", "checks", "outputs", "params", "uid")
 
     def __init__(self, params: tuple[Node, ...], outputs: tuple[Node, ...], checks: tuple[Check, ...]):
         self.params, self.outputs, self.checks = params, outputs, checks
         self.uid = -1
+        self._nodes: tuple[Node, ...] = ()
 
     def roots(self) -> list[Node]:
         """What the region must compute: outputs, operands of checks; not the lengths in the outputs' types."""
@@ -209,7 +226,9 @@ class Region:
         return out
 
     def nodes(self) -> list[Node]:
-        return topological(self.roots() + list(self.params))
+        if not self._nodes:
+            self._nodes = tuple(topological(self.roots() + list(self.params)))
+        return list(self._nodes)
 
     def __repr__(self):
         return f"<region {len(self.params)} params, {len(self.outputs)} outputs, {len(self.nodes())} nodes>"
@@ -361,7 +380,7 @@ def renumber(inner: Region, mapping: dict[Node, Node]) -> Renumbered:
 
 
 __all__ = [
-    "OPS", "STEPS", "Attrs", "Check", "Constant", "Node", "OpDef", "Region", "Renumbered", "TensorType",
+    "OPS", "STEPS", "Attrs", "Check", "Constant", "Node", "OpDef", "Place", "Region", "Renumbered", "TensorType",
     "TupleType", "Typed",
     "binder", "bound_length", "build", "constant", "define", "depends", "executable", "given_length", "is_bound",
     "make", "rebuild", "region", "remake", "renumber", "substitute", "topological",

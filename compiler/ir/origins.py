@@ -1,24 +1,26 @@
-"""The lines of the user's program that nodes came from: a table a region.
+"""Where in the user's program nodes came from: a table of places a region.
 
 A node alone does not say where it stands: `exp(param 0)` in the step of a loop and in the function around it are one
 object. So whatever makes a region of another one hands on its table, to the nodes that it makes too.
 
-A node keeps its first lines, at most KEPT: a union costs the same however many rewrites led to the node. Lines are any
-hashable objects; the IR does not look into them.
+A table names places, which follow from the program's structure; what the user wrote at a place is known beside it. So
+whatever is made of a program fits every program of the same structure. A node keeps its first places, at most KEPT: a
+union costs the same however many rewrites led to the node. Lines are any hashable objects; the IR looks into none.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Mapping
 
-from .node import Node, Region
+from .digest import digest_region
+from .node import Node, Place, Region, region
 
 KEPT = 16
 
 
 class Lines:
-    """The lines of one region's nodes."""
+    """The places (any hashable objects) of one region's nodes."""
 
     __slots__ = ("_of",)
 
@@ -59,10 +61,12 @@ class Lines:
 
 
 class Origins:
-    """The tables of regions; each lives as long as its region."""
+    """The tables of regions, each as long as its region lives, and what the user's program has at each place."""
 
     def __init__(self) -> None:
         self._tables: weakref.WeakKeyDictionary[Region, Lines] = weakref.WeakKeyDictionary()
+        self._traces: dict[Place, tuple[Hashable, ...]] = {}
+        self._said: dict[Place, str] = {}
 
     def of(self, r: Region) -> Lines:
         """The table of a region, to read or to copy."""
@@ -80,6 +84,38 @@ class Origins:
         """Enters every table of another program, the step of a scan say."""
         for r, lines in list(other._tables.items()):
             self.enter(r, lines.copy())
+        for place, traces in other._traces.items():
+            self.trace(place, traces)
+        self._said = other._said | self._said
+
+    def declare(self, r: Region, traces: Lines, said: Mapping[tuple, str]) -> Region:
+        """The region as a part of the program that the user declared: its nodes, and its obligations by (kind,
+        operands), get places, which stand for these lines and texts from here on."""
+        name = digest_region(r).hex()[:16]
+        checks = [c._replace(at=(Place(name, k),)) for k, c in enumerate(r.checks)]
+        for c in checks:
+            self._said.setdefault(c.at[0], said.get((c.kind, c.operands), ""))
+        placed = region(r.params, r.outputs, checks)
+        lines = Lines()
+        for k, n in enumerate(placed.nodes()):
+            if n in traces:
+                place = Place(name, k)
+                self.trace(place, traces[n])
+                lines.add(n, (place,))
+        self.enter(placed, lines)
+        return placed
+
+    def trace(self, place: Place, traces: tuple[Hashable, ...]) -> None:
+        have = self._traces.get(place)
+        self._traces[place] = traces if not have or have is traces else tuple(dict.fromkeys((*have, *traces)))[:KEPT]
+
+    def traces(self, places: Iterable[Place]) -> list[Hashable]:
+        """The distinct lines at places, in their order."""
+        return list(dict.fromkeys(t for p in places for t in self._traces.get(p, ())))
+
+    def said(self, places: Iterable[Place]) -> str:
+        """What the user's program says of an obligation: where it stands, on which arguments."""
+        return "".join(self._said.get(p, "") for p in places)
 
 
 __all__ = ["Lines", "Origins"]

@@ -16,7 +16,7 @@ from __future__ import annotations
 import ast
 import re
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -181,64 +181,134 @@ def number(value: Any, dtype: str, ndim: int) -> Node:
 # ---- matching and building ------------------------------------------------------------------------------------------
 
 
-def match(pattern: Any, node: Node, found: Bindings) -> Iterator[Bindings]:
-    """Every way in which the node matches; recursion goes as deep as the pattern."""
-    if isinstance(pattern, Var):
-        have = found.get(pattern.name)
-        if have is None:
-            yield {**found, pattern.name: node}
-        elif have is node:
-            yield found
-        return
-    if isinstance(pattern, Number):
-        value = uniform(node)
-        if value is not None and value == pattern.value:
-            yield found
-        return
-    if node.op not in pattern.ops:
-        return
-    if pattern.attrs:
-        have = _match_attrs(pattern, node, found)
-        if have is None:
+Matcher = Callable[[Node], Iterator[Bindings]]
+
+
+def matcher(pattern: Any) -> Matcher:
+    """A function that gives every way in which a node matches, printed as Python once: most of the time that rewriting
+    takes goes into matching.
+
+        mul(exp(x), 2)      def match(n):
+                                if n.op in ops0 and len(n.inputs) == 2:
+                                    for i0, i1 in orders(n):
+                                        if i0.op in ops1 and len(i0.inputs) == 1:
+                                            if holds(i1, 2): yield {"x": i0.inputs[0]}
+    """
+    return _MatcherPrinter(pattern).compiled()
+
+
+class _MatcherPrinter:
+    def __init__(self, pattern: Any):
+        self.pattern = pattern
+        self.lines = ["def match(n):"]
+        self.values: dict[str, Any] = {"holds": _holds, "orders": _orders, "attribute": _attribute, "ABSENT": _ABSENT}
+        self.names = 0
+
+    def compiled(self) -> Matcher:
+        self.emit([(self.pattern, "n")], {}, 1)
+        self.lines.append("    return; yield")
+        exec("\n".join(self.lines), self.values)
+        return self.values["match"]
+
+    def line(self, depth: int, text: str) -> None:
+        self.lines.append("    " * depth + text)
+
+    def value(self, v: Any) -> str:
+        name = f"value{len(self.values)}"
+        self.values[name] = v
+        return name
+
+    def fresh(self) -> str:
+        self.names += 1
+        return f"v{self.names}"
+
+    def emit(self, work: list[tuple[Any, str]], bound: dict[str, str], depth: int) -> None:
+        """The lines that match each pattern in `work` against a variable, in order, then yield what is bound."""
+        if not work:
+            self.line(depth, "yield {" + ", ".join(f"{name!r}: {v}" for name, v in bound.items()) + "}")
             return
-        found = have
-    yield from _match_args(pattern.args, node.inputs, found)
-    if len(pattern.args) == 2 and node.definition.commutative and node.inputs[0] is not node.inputs[1]:
-        yield from _match_args(pattern.args, node.inputs[::-1], found)
-
-
-def _match_attrs(pattern: Term, node: Node, found: Bindings) -> Bindings | None:
-    have = dict(node.attrs)
-    for name, want in pattern.attrs:
-        if name not in have:
-            return None
-        if isinstance(want, Number):
-            if have[name] != want.value:
-                return None
-        elif want.name in found:
-            if found[want.name] != have[name]:
-                return None
+        (pattern, v), *rest = work
+        if isinstance(pattern, (Var, Rest)):
+            depth, bound = self.bind(pattern.name, v, "is" if isinstance(pattern, Var) else "==", bound, depth)
+            self.emit(rest, bound, depth)
+        elif isinstance(pattern, Number):
+            self.line(depth, f"if holds({v}, {self.value(pattern.value)}):")
+            self.emit(rest, bound, depth + 1)
         else:
-            found = {**found, want.name: have[name]}
-    return found
+            self.term(pattern, v, rest, bound, depth)
+
+    def bind(self, name: str, v: str, same: str, bound: dict[str, str], depth: int) -> tuple[int, dict[str, str]]:
+        if name not in bound:
+            return depth, {**bound, name: v}
+        self.line(depth, f"if {bound[name]} {same} {v}:")
+        return depth + 1, bound
+
+    def term(self, t: Term, v: str, rest: list, bound: dict[str, str], depth: int) -> None:
+        self.line(depth, f"if {v}.op in {self.value(t.ops)}:")
+        depth += 1
+        for name, want in t.attrs:
+            have = self.fresh()
+            self.line(depth, f"{have} = attribute({v}, {name!r})")
+            same = f" and {have} == {self.value(want.value)}" if isinstance(want, Number) else ""
+            self.line(depth, f"if {have} is not ABSENT{same}:")
+            depth += 1
+            if not isinstance(want, Number):
+                depth, bound = self.bind(want.name, have, "==", bound, depth)
+        fixed = [a for a in t.args if not isinstance(a, Rest)]
+        open_end = len(fixed) < len(t.args)
+        self.line(depth, f"if len({v}.inputs) {'>=' if open_end else '=='} {len(fixed)}:")
+        depth += 1
+        found = [self.fresh() for _ in fixed]
+        work = list(zip(fixed, found, strict=True))
+        if open_end:
+            more = self.fresh()
+            self.line(depth, f"{more} = {v}.inputs[{len(fixed)}:]")
+            work.append((t.args[-1], more))
+        if len(t.args) == 2 and any(OPS[op].commutative for op in t.ops):
+            self.line(depth, f"for {', '.join(found)} in orders({v}):")
+            depth += 1
+        elif found:
+            self.line(depth, f"{', '.join(found)}, = {v}.inputs[:{len(fixed)}]")
+        self.emit([*work, *rest], bound, depth)
 
 
-def _match_args(args: tuple[Any, ...], inputs: tuple[Node, ...], found: Bindings) -> Iterator[Bindings]:
-    if not args:
-        if not inputs:
-            yield found
-        return
-    if isinstance(args[0], Rest):
-        have = found.get(args[0].name)
-        if have is None:
-            yield {**found, args[0].name: inputs}
-        elif have == inputs:
-            yield found
-        return
-    if not inputs:
-        return
-    for b in match(args[0], inputs[0], found):
-        yield from _match_args(args[1:], inputs[1:], b)
+_ABSENT = object()
+
+
+def _holds(node: Node, value: Any) -> bool:
+    v = uniform(node)
+    return v is not None and v == value
+
+
+def _orders(node: Node) -> tuple[tuple[Node, ...], ...]:
+    """The inputs of a node of two, in the orders in which they may stand."""
+    a, b = inputs = node.inputs
+    return (inputs, (b, a)) if a is not b and node.definition.commutative else (inputs,)
+
+
+def _attribute(node: Node, name: str) -> Any:
+    for k, v in node.attrs:
+        if k == name:
+            return v
+    return _ABSENT
+
+
+def may_match(pattern: Term, ops: Sequence[str]) -> bool:
+    """Whether a node whose inputs are of these operations may match: a look at the pattern's first level."""
+    args = pattern.args
+    if args and isinstance(args[-1], Rest):
+        args = args[:-1]
+        ops = ops[: len(args)]
+    if len(args) != len(ops):
+        return False
+    turned = len(args) == 2 and any(OPS[op].commutative for op in pattern.ops)
+    return any(all(map(_may_be, args, order)) for order in ((ops, ops[::-1]) if turned else (ops,)))
+
+
+def _may_be(pattern: Any, op: str) -> bool:
+    if isinstance(pattern, Var):
+        return True
+    return op in (_KINDS if isinstance(pattern, Number) else pattern.ops)
 
 
 def instantiate(term: Any, found: Mapping[str, Any], like: Node) -> Node:
@@ -272,4 +342,4 @@ def names(term: Any) -> set[str]:
     return set().union(*map(names, term.args), *(names(v) for _, v in term.attrs)) if term.args or term.attrs else set()
 
 
-__all__ = ["Bindings", "Term", "instantiate", "match", "names", "number", "parse", "uniform"]
+__all__ = ["Bindings", "Term", "instantiate", "matcher", "may_match", "names", "number", "parse", "uniform"]

@@ -1,11 +1,12 @@
-"""Params of a region for values of an outer one."""
+"""Regions in regions: those that a region holds, and params of one for values of an outer one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from . import lengths
-from .node import Node, build, substitute
+from .node import Node, Region, build, substitute
 
 
 def params_for(args: Sequence[Node]) -> tuple[list[Node], dict[Node, Node]]:
@@ -49,4 +50,41 @@ def _made_of(length: Node, inside: dict[Node, Node]) -> bool:
     return True
 
 
-__all__ = ["params_for"]
+def nested(r: Region) -> list[Region]:
+    """The region and all that its nodes hold, inner ones first, each once."""
+    return [q for q, _ in nested_nodes(r)]
+
+
+def nested_nodes(r: Region) -> list[tuple[Region, list[Node]]]:
+    """`nested`, each with its nodes, inputs first."""
+    held: dict[Region, list[Region]] = {}
+    nodes: dict[Region, list[Node]] = {}
+    order: list[tuple[Region, list[Node]]] = []
+    placed: set[Region] = set()
+    stack = [r]
+    while stack:
+        q = stack[-1]
+        if q not in held:
+            nodes[q] = q.nodes()
+            held[q] = [i for n in nodes[q] for _, v in n.attrs for i in regions_in(v)]
+        missing = [i for i in held[q] if i not in placed]
+        if missing:
+            stack += missing
+            continue
+        stack.pop()
+        if q not in placed:
+            placed.add(q)
+            order.append((q, nodes[q]))
+    return order
+
+
+def regions_in(value: Any) -> list[Region]:
+    """The regions in an attribute."""
+    if isinstance(value, Region):
+        return [value]
+    if isinstance(value, tuple):
+        return [r for v in value for r in regions_in(v)]
+    return []
+
+
+__all__ = ["nested", "nested_nodes", "params_for", "regions_in"]

@@ -24,18 +24,20 @@ from ...runtime.errors import InternalError, WeftError
 from . import lengths
 from .node import Check, Node, Region, build, make, region, remake, topological
 from .origins import Lines, Origins
-from .pattern import Bindings, Term, instantiate, match, names, parse
+from .pattern import Bindings, Term, instantiate, matcher, may_match, names, parse
+from .regions import nested_nodes, regions_in
 from .types import TensorType
 
 Replacement = Callable[..., Node | None]  # of (bindings, node) or (bindings, node, context)
 Condition = Callable[[Bindings, Node], bool]
 Licence = str | tuple[str, ...] | None
+INDEXED = 4  # inputs of a node whose rules are looked up by them: others are rare
 
 
 class Rule:
     """One rewrite. See the top of this file."""
 
-    __slots__ = ("contextual", "licences", "name", "needs", "pattern", "replacement", "text", "where")
+    __slots__ = ("contextual", "licences", "match", "name", "pattern", "replacement", "text", "where")
 
     def __init__(
         self,
@@ -55,18 +57,11 @@ class Rule:
         if isinstance(replacement, str) and not names(self.replacement) <= names(self.pattern):
             raise InternalError(f"rule {name}: the replacement has names that the pattern has not")
         self.contextual = callable(self.replacement) and len(inspect.signature(self.replacement).parameters) == 3
-        # What some input must be before matching is worth a try.
-        self.needs = tuple(a.ops for a in self.pattern.args if isinstance(a, Term))
+        self.match = matcher(self.pattern)
 
     def fire(self, node: Node, context: Any = None) -> Node | None:
         """What the rule makes of the node, None where it does not apply."""
-        for need in self.needs:
-            for i in node.inputs:
-                if i.op in need:
-                    break
-            else:
-                return None
-        for found in match(self.pattern, node, {}):
+        for found in self.match(node):
             if self.where is not None and not self.where(found, node):
                 continue
             if self.contextual:
@@ -89,7 +84,7 @@ class Pass:
     What `context` makes of a region before the pass is handed to replacements with a third parameter.
     """
 
-    __slots__ = ("by_op", "context", "measure", "name", "rules")
+    __slots__ = ("by_inputs", "context", "measure", "name", "rules")
 
     def __init__(
         self,
@@ -99,15 +94,28 @@ class Pass:
         context: Callable[[Region], Any] | None = None,
     ):
         self.name, self.rules, self.measure, self.context = name, tuple(rules), measure, context
-        self.by_op: dict[str, list[Rule]] = {}
-        for rule in self.rules:
-            for op in rule.pattern.ops:
-                self.by_op.setdefault(op, []).append(rule)
+        self.by_inputs: dict[tuple[str, ...], tuple[Rule, ...]] = {}
         if len({r.name for r in self.rules}) != len(self.rules):
             raise InternalError(f"pass {name} has two rules of one name")
 
+    def rules_for(self, node: Node) -> tuple[Rule, ...]:
+        """The rules that may match a node, as far as its operation and those of its inputs tell."""
+        key = (node.op, *[i.op for i in node.inputs])
+        found = self.by_inputs.get(key)
+        if found is None:
+            op, *ops = key
+            found = tuple(r for r in self.rules if op in r.pattern.ops and may_match(r.pattern, ops))
+            if len(ops) <= INDEXED:
+                self.by_inputs[key] = found
+        return found
+
     def __repr__(self) -> str:
         return f"<pass {self.name}: {len(self.rules)} rules>"
+
+
+def together(name: str, *passes: Pass) -> Pass:
+    """One walk with the rules of several passes. Its measure is that of the first: the others may increase it."""
+    return Pass(name, [rule for p in passes for rule in p.rules], passes[0].measure)
 
 
 class Stats:
@@ -118,13 +126,22 @@ class Stats:
         self.fired: Counter[str] = Counter()
 
 
-def apply(pass_: Pass, r: Region, origins: Origins | None = None, stats: Stats | None = None) -> Region:
-    """The region with the pass's rules applied until none fires, in nested regions too. Linear in its size."""
+def apply(
+    pass_: Pass,
+    r: Region,
+    origins: Origins | None = None,
+    stats: Stats | None = None,
+    settled: set[Node] | None = None,
+) -> Region:
+    """The region with the pass's rules applied until none fires, in nested regions too. Linear in its size.
+
+    `settled`: nodes on which no rule of the pass fires, as an earlier run of it found; this one adds what it finds.
+    """
     done: dict[Region, Region] = {}
     table = origins or Origins()
     for inner, order in nested_nodes(r):
         context = pass_.context(inner) if pass_.context is not None else None
-        done[inner] = _Engine(inner, order, done, pass_.by_op, table, stats, context=context).region()
+        done[inner] = _Engine(inner, order, done, pass_, table, stats, context=context, settled=settled).region()
     return done[r]
 
 
@@ -133,47 +150,10 @@ def with_checks(r: Region, checks: Callable[[Region], Iterable[Check]], origins:
     add to the lines of the region that it is given."""
     done: dict[Region, Region] = {}
     for inner, order in nested_nodes(r):
-        made = _Engine(inner, order, done, {}, origins).region()
+        made = _Engine(inner, order, done, None, origins).region()
         done[inner] = region(made.params, made.outputs, checks(made))
         origins.enter(done[inner], origins.of(made).copy())
     return done[r]
-
-
-def nested(r: Region) -> list[Region]:
-    """The region and all that its nodes hold, inner ones first, each once."""
-    return [q for q, _ in nested_nodes(r)]
-
-
-def nested_nodes(r: Region) -> list[tuple[Region, list[Node]]]:
-    """`nested`, each with its nodes, inputs first."""
-    held: dict[Region, list[Region]] = {}
-    nodes: dict[Region, list[Node]] = {}
-    order: list[tuple[Region, list[Node]]] = []
-    placed: set[Region] = set()
-    stack = [r]
-    while stack:
-        q = stack[-1]
-        if q not in held:
-            nodes[q] = q.nodes()
-            held[q] = [i for n in nodes[q] for _, v in n.attrs for i in _regions(v)]
-        missing = [i for i in held[q] if i not in placed]
-        if missing:
-            stack += missing
-            continue
-        stack.pop()
-        if q not in placed:
-            placed.add(q)
-            order.append((q, nodes[q]))
-    return order
-
-
-def _regions(value: Any) -> list[Region]:
-    """The regions in an attribute."""
-    if isinstance(value, Region):
-        return [value]
-    if isinstance(value, tuple):
-        return [r for v in value for r in _regions(v)]
-    return []
 
 
 def _mapped(value: Any, done: Mapping[Region, Region]) -> Any:
@@ -194,14 +174,17 @@ class _Engine:
         r: Region,
         order: list[Node],
         done: Mapping[Region, Region],
-        rules: Mapping[str, list[Rule]],
+        pass_: Pass | None,
         origins: Origins,
         stats: Stats | None = None,
         known: Mapping[Node, Node] | None = None,
         context: Any = None,
+        settled: set[Node] | None = None,
     ):
         self.context, self.order = context, order
-        self.source, self.done, self.rules, self.origins = r, done, rules, origins
+        self.source, self.done, self.pass_, self.origins = r, done, pass_, origins
+        # A context is of one region: what a node is there says nothing of it elsewhere.
+        self.settled = set() if settled is None or context is not None else settled
         self.lines: Lines = origins.of(r).copy()
         self.stats = stats if stats is not None else Stats()
         self.memo: dict[Node, Node] = {}  # node -> its final form
@@ -214,8 +197,17 @@ class _Engine:
         order = self.order
         # A rule set that goes round in circles must not hang; real ones fire a few times a node.
         self.fuel = 100 * len(order) + 1000
-        memo, forward = self.memo, self.forward
+        memo, forward, settled = self.memo, self.forward, self.settled
+        rules_for = self.pass_.rules_for if self.pass_ is not None else None
         for n in order:
+            if n not in memo and n not in forward and not (self.changed and n.attrs):
+                for i in n.inputs:
+                    if memo[i] is not i:
+                        break
+                else:  # nothing below it changed: most nodes stay as they are, and are to be passed fast
+                    if n in settled or (not (rules_for and rules_for(n)) and not lengths.is_arithmetic(n)):
+                        memo[n] = n
+                        continue
             if n not in forward:
                 new = self.visit(n) if n not in memo else n
                 if new is n:
@@ -227,13 +219,14 @@ class _Engine:
     def region(self) -> Region:
         self.run()
         r = self.source
-        return self.made([Check(c.kind, tuple(self.memo[o] for o in c.operands), c.what) for c in r.checks])
+        return self.made([c._replace(operands=tuple(self.memo[o] for o in c.operands)) for c in r.checks])
 
     def made(self, checks: list[Check]) -> Region:
         """The region of the final nodes, with their lines."""
         r = self.source
         new = region([self.memo[p] for p in r.params], [self.memo[o] for o in r.outputs], checks)
-        self.origins.enter(new, self.lines)
+        if new is not r:
+            self.origins.enter(new, self.lines)
         return new
 
     def final(self, root: Node) -> Node:
@@ -277,9 +270,9 @@ class _Engine:
             self.inherit(m, n)
             if m in self.memo or not self.is_final(m.inputs):
                 return m
-        if lengths.is_arithmetic(m):
+        if self.pass_ is None or m in self.settled:
             return m
-        for rule in self.rules.get(m.op, ()):
+        for rule in () if lengths.is_arithmetic(m) else self.pass_.rules_for(m):
             new = rule.fire(m, self.context)
             if new is not None:
                 self.burn(rule)
@@ -289,6 +282,8 @@ class _Engine:
                 self.stats.fired[rule.name] += 1
                 self.inherit(new, m)
                 return new
+        self.settled.add(m)
+        self.memo[m] = m
         return m
 
     def is_final(self, nodes: tuple[Node, ...]) -> bool:
@@ -302,9 +297,9 @@ class _Engine:
                 inputs = tuple([memo[i] for i in inputs])
                 break
         m = n
-        if inputs is not n.inputs or (self.changed and n.attrs and _regions(tuple(v for _, v in n.attrs))):
+        if inputs is not n.inputs or (self.changed and n.attrs and regions_in(tuple(v for _, v in n.attrs))):
             try:
-                m = self.remade(n, inputs)
+                m = self.remade(n, inputs) if self.changed or n.op == "length" else make(n.op, inputs, n.attrs)
             except WeftError:
                 # New lengths can contradict each other where the program always fails; its obligations say so at the
                 # user's line, so the node stays as it was.
@@ -386,7 +381,7 @@ def assume(r: Region, origins: Origins | None = None, stats: Stats | None = None
             # The obligations contradict each other: every run that gets there fails, and is to fail by them.
             done[inner] = inner
             if any(done[q] is not q for q in done):
-                done[inner] = _Engine(inner, order, done, {}, table, stats).region()
+                done[inner] = _Engine(inner, order, done, None, table, stats).region()
     return done[r]
 
 
@@ -398,7 +393,7 @@ def _assumed(
 ) -> Region:
     pairs = [c.operands for c in r.checks if c.kind == "eq" and all(o.op in (*_LEAVES, "length") for o in c.operands)]
     known = _representatives(pairs) if pairs else {}
-    engine = _Engine(r, order, done, {}, origins, stats, known)
+    engine = _Engine(r, order, done, None, origins, stats, known)
     engine.run()
     memo = engine.memo
     checks = []
@@ -408,7 +403,7 @@ def _assumed(
             operands = [o if o.op in _LEAVES else engine.on_final_inputs(o) for o in c.operands]
         else:
             operands = [memo[o] for o in c.operands]
-        checks.append(Check(c.kind, tuple(operands), c.what))
+        checks.append(c._replace(operands=tuple(operands)))
     return engine.made(checks)
 
 
@@ -453,4 +448,4 @@ def weigh(weight: Callable[[Node], int]) -> Callable[[Region], int]:
     return measure
 
 
-__all__ = ["Pass", "Rule", "Stats", "apply", "assume", "fitted", "nested", "nested_nodes", "weigh", "with_checks"]
+__all__ = ["Pass", "Rule", "Stats", "apply", "assume", "fitted", "together", "weigh", "with_checks"]

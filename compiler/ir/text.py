@@ -25,7 +25,7 @@ import numpy as np
 from ...runtime.errors import ArgumentError, InternalError
 from .dtypes import DTYPES, numpy_dtype
 from .lengths import show
-from .node import OPS, Check, Constant, Node, Region, make, region
+from .node import OPS, Check, Constant, Node, Place, Region, make, region
 from .ops.procedural import HostFunction
 from .types import TupleType, Type
 
@@ -113,6 +113,10 @@ def _names(order: list[Region]) -> dict[HostFunction, str]:
     return out
 
 
+def _places(c: Check) -> str:
+    return "".join(f" @{p.region}:{p.index}" for p in c.at)
+
+
 class _Printer:
     def __init__(self, regions: dict[Region, int], names: dict[HostFunction, str]):
         self.regions, self.names = regions, names
@@ -123,7 +127,7 @@ class _Printer:
         numbers = {n: k for k, n in enumerate(nodes)}
         lines = [f"region @{self.regions[r]} ({_list(r.params, numbers)}) {{"]
         lines += [f"  %{k} = {self.call(n, numbers)}" for k, n in enumerate(nodes)]
-        lines += [f"  check {c.kind}({_list(c.operands, numbers)}) {json.dumps(c.what)}" for c in r.checks]
+        lines += [f"  check {c.kind}({_list(c.operands, numbers)}) {json.dumps(c.what)}{_places(c)}" for c in r.checks]
         lines += [f"  return {_list(r.outputs, numbers)}".rstrip(), "}"]
         return "\n".join(lines)
 
@@ -207,7 +211,8 @@ def _elements(numbers: list[str], dtype: str, shape: tuple[int, ...]) -> np.ndar
 
 _REGION = re.compile(r"region @(\d+) \(([^)]*)\) \{")
 _NODE = re.compile(r"  %(\d+) = (\w+)\(((?:%\d+(?:, )?)*)(?:; ?)?")
-_CHECK = re.compile(r"  check (\w+)\(([^)]*)\) (\".*\")")
+_CHECK = re.compile(r"  check (\w+)\(([^)]*)\) (\".*\")((?: @\w+:\d+)*)")
+_PLACE = re.compile(r"@(\w+):(\d+)")
 _VALUE = re.compile(r"%(\d+)")
 _STRING = r'"(?:[^"\\]|\\.)*"'
 _TOKEN = re.compile(
@@ -266,8 +271,9 @@ class _Parser:
                 number, node = self.node(nodes, printer)
                 nodes[number] = node
             elif line.startswith("  check "):
-                m = self.match(_CHECK, '`check kind(values) "what"`')
-                checks.append(Check(m[1], self.values(m[2], nodes), json.loads(m[3])))
+                m = self.match(_CHECK, '`check kind(values) "what" @region:index`')
+                at = tuple(Place(region, int(k)) for region, k in _PLACE.findall(m[4]))
+                checks.append(Check(m[1], self.values(m[2], nodes), json.loads(m[3]), at))
             elif line.startswith("  return"):
                 outputs = self.values(line[8:], nodes)
                 break

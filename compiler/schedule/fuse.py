@@ -10,14 +10,15 @@ Each decision is recorded (`Decision`) with its reason and the bytes it saves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
 from ..ir.node import Node, Region, binder, build, executable, is_bound, rebuild, region, topological
-from ..ir.types import TupleType
+from ..ir.types import TensorType, TupleType
 from .affine import strided
 from .outline import outline
 from .uses import ONE, OPAQUE, Labels, is_one, operand_labels
@@ -38,15 +39,18 @@ class Use(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """A fusion made or refused: the operation and the region it stands in, why, and the length product and itemsize of
-    what is not stored."""
+    """A fusion made or refused: the operation and the region it stands in, and why."""
 
     region: Region
     node: Node
     fused: bool
     reason: str
-    elements: Node
-    itemsize: int
+    value: Node | None = None  # what is not stored for it, or would not have been; None: the operation's result
+
+    def nbytes(self) -> Node:
+        t = (self.value or self.node).type
+        t = t.items[0] if isinstance(t, TupleType) else t
+        return lengths.scale(lengths.product(t.axes), DTYPES[t.dtype].itemsize)
 
 
 @dataclass
@@ -74,9 +78,38 @@ class Fused(NamedTuple):
     lengths: dict[Node, Node]  # run-time lengths as types of control operations name them -> as they are bound
 
 
+    def traffic(self) -> int:
+        """Bytes that steps read and write where every length that is not known is NOMINAL: to compare fusions by."""
+        total = 0
+        for n in self.region.nodes():
+            if n.family in ("kernel", "procedural", "control"):
+                types = n.type.items if isinstance(n.type, TupleType) else (n.type,)
+                total += sum(map(_nominal_bytes, (*types, *(x.type for x in n.inputs))))
+        return total
+
+
+NOMINAL = 1000
+SMALL = 3000  # nodes of a region that is fused in more than one order
+
+
+def _nominal_bytes(t: TensorType) -> int:
+    known = [lengths.static(a) for a in t.axes]
+    return DTYPES[t.dtype].itemsize * math.prod(NOMINAL if k is None else k for k in known) if t.axes else 0
+
+
 def fuse(source: Region) -> Fused:
-    """The region with its pointwise, view and reduction operations grouped into `kernel` nodes."""
-    return _Fuser(source).run()
+    """The region with its pointwise, view and reduction operations grouped into `kernel` nodes.
+
+    Kernels that do not need each other run in the order of the outputs, or those of large results first: numbers that
+    are read off a tensor then come last, and what they and the tensor share runs in the tensor's loops.
+    """
+    made = _Fuser(source).run()
+    ranks = [o.ndim if isinstance(o.type, TensorType) else 0 for o in source.outputs]
+    order = sorted(range(len(ranks)), key=lambda k: -ranks[k])
+    if order == sorted(order) or len(source.nodes()) > SMALL:
+        return made
+    other = _Fuser(source, [source.outputs[k] for k in order]).run()
+    return other if other.traffic() < made.traffic() else made
 
 
 def cost_of(n: Node) -> float:
@@ -94,8 +127,8 @@ def _may_inline(n: Node) -> bool:
 
 
 class _Fuser:
-    def __init__(self, source: Region):
-        self.source = source
+    def __init__(self, source: Region, outputs: Sequence[Node] = ()):
+        self.source, self.outputs = source, outputs or source.outputs
         self.steps: list[Cluster | Node] = []
         self.uses: dict[Node, list[Use]] = {}
         self.host: set[tuple[Node, int]] = set()  # 0-d values that the host program evaluates, for which step
@@ -107,7 +140,7 @@ class _Fuser:
         self.merged: dict[int, int] = {}  # kernels that became the end of another one
 
     def run(self) -> Fused:
-        order = executable([*self.source.outputs, *(o for c in self.source.checks for o in c.operands)])
+        order = executable([*self.outputs, *(o for c in self.source.checks for o in c.operands)])
         self.order = order
         for out in self.source.outputs:
             self._read_whole(out, -1)
@@ -398,9 +431,7 @@ class _Fuser:
         return False
 
     def _note(self, n: Node, fused: bool, reason: str) -> None:
-        t = n.type.items[0] if isinstance(n.type, TupleType) else n.type
-        size = lengths.product(t.axes)
-        self.decisions.append(Decision(self.source, n, fused, reason, size, DTYPES[t.dtype].itemsize))
+        self.decisions.append(Decision(self.source, n, fused, reason))
 
     # The kernel-level region
 

@@ -346,8 +346,7 @@ class Builder:
     def inside(self, value: Node, step: Step, why: str) -> None:
         """Records that a kernel runs inside a product, and what is not read (or written) for that."""
         for m in step.members[:1]:
-            size = lengths.product(value.type.axes)
-            self.decisions.append(Decision(m.region, m.node, True, why, size, DTYPES[value.type.dtype].itemsize))
+            self.decisions.append(Decision(m.region, m.node, True, why, value))
 
     def outputs(self, n: Node, items: list[Node], wanted: dict[Node, Buffer]) -> list[Buffer]:
         types = n.type.items if isinstance(n.type, TupleType) else (n.type,)

@@ -14,7 +14,8 @@ from collections.abc import Hashable
 
 from ..ir.node import Check, Node, Region, build, constant
 from ..ir.origins import Lines, Origins
-from ..ir.rewrite import nested_nodes, with_checks
+from ..ir.regions import nested_nodes
+from ..ir.rewrite import with_checks
 
 MARK = "indices"
 From = tuple[Hashable, ...]  # lines of the user's program

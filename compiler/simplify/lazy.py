@@ -31,7 +31,7 @@ class Place:
         self.inside: dict[Node, Node] = {}  # what they are here
         self.made: dict[Node, Node] = {}  # nodes of this place, rebuilt
         self.lines = Lines()
-        self.said: dict[tuple, str] = {}  # what the region says of an obligation that a rebuilt node carries
+        self.said: dict[tuple, Check] = {}  # what the region says of an obligation that a rebuilt node carries
 
 
 def common(a: Place | None, b: Place) -> Place:
@@ -61,7 +61,7 @@ class _Sink:
         self.branches: dict[Node, tuple[Place, Place]] = {}
         self.attrs: dict[Node, tuple] = {}  # of nodes with regions, these sunk
         self.params: dict[Node, list[Node]] = {}  # of the branches of an ifelse
-        self.checks = {(c.kind, c.operands): c.what for c in body.checks}
+        self.checks = {(c.kind, c.operands): c for c in body.checks}
         self.carried: dict[tuple, Place | None] = {}  # obligation -> the innermost place that holds its carriers
 
     def run(self) -> Region:
@@ -273,7 +273,7 @@ class _Sink:
         for c in self.body.checks:
             key = (c.kind, c.operands)
             if key not in self.carried or self.carried[key] is self.root:
-                out.append(Check(c.kind, tuple(self.at(self.root, o) for o in c.operands), c.what))
+                out.append(c._replace(operands=tuple(self.at(self.root, o) for o in c.operands)))
         for old, new in self.root.made.items():
             if new is not old:
                 out += said(new.checks, self.root)
@@ -281,7 +281,8 @@ class _Sink:
 
 
 def said(checks: Iterable[Check], place: Place) -> list[Check]:
-    return [c._replace(what=place.said.get((c.kind, c.operands), c.what)) for c in checks]
+    known = [(c, place.said.get((c.kind, c.operands), c)) for c in checks]
+    return [c._replace(what=s.what, at=s.at) for c, s in known]
 
 
 def obligations_of(outs: list[Node], checks: list[Check]) -> list[Check]:

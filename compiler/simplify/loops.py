@@ -40,7 +40,7 @@ class _Tidy:
         for n in order:
             self.rebuild(n)
         outputs = [self.new[o] for o in self.body.outputs]
-        checks = [Check(c.kind, tuple(self.new[o] for o in c.operands), c.what) for c in self.body.checks]
+        checks = [c._replace(operands=tuple(self.new[o] for o in c.operands)) for c in self.body.checks]
         checks += [c for old, new in self.new.items() if new is not old for c in new.checks]
         made = region(self.body.params, outputs, checks)
         self.origins.enter(made, self.lines)

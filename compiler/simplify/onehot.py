@@ -5,6 +5,8 @@ picking one element a row) stay sparse until they become a comparison with the i
     p * (scatter(0, a / p[i], i) - c)        scatter(0, a, i) - p * c        softmax followed by its loss
     (a/p - b/q) * p * q                      a*q - b*p                       a sigmoid followed by its loss
     scatter(0, v, (0, 1, ..), y)             where(j == y, v, 0)
+
+Rows are numbered by a range that may be shorter than the matrix has rows (`arange(y.shape[0])`): y is -1 beyond it.
 """
 
 from __future__ import annotations
@@ -50,7 +52,12 @@ def _scattered(op: str):
 
 def _rows(index: Node, length: Node) -> bool:
     """Whether an index takes each place of an axis once."""
-    return index.op == "iota" and index.dtype == "int64" and index.axes[0] is length
+    return _ascending(index) and index.axes[0] is length
+
+
+def _ascending(index: Node) -> bool:
+    """Whether an index takes the first places of an axis, each once; there may be too many of them."""
+    return index.op == "iota" and index.dtype == "int64"
 
 
 def _softmax_loss(b: Bindings, node: Node) -> Node | None:
@@ -178,8 +185,8 @@ def _is_checked(b: Bindings, checked: Checked) -> bool:
 
 def _read_back(b: Bindings, node: Node, checked: Checked) -> Node | None:
     """What was scattered to places that are all different."""
-    target, index = b["z"], b["i"]
-    if any(i.ndim != 1 for i in index) or not any(_rows(i, target.axes[a]) for a, i in enumerate(index)):
+    index = b["i"]
+    if any(i.ndim != 1 for i in index) or not any(map(_ascending, index)):
         return None
     return b["v"] if _is_checked(b, checked) else None
 
@@ -189,21 +196,36 @@ def _summed(b: Bindings, node: Node, checked: Checked) -> Node | None:
     z, index, axes = b["z"], b["i"], b["a"]
     if len(index) != 2 or axes not in ((0,), (1,)) or any(i.ndim != 1 for i in index):
         return None
-    other = 1 - axes[0]
-    return b["v"] if _rows(index[other], z.axes[other]) and _is_checked(b, checked) else None
+    rows = index[1 - axes[0]]
+    if not _ascending(rows) or not _is_checked(b, checked):
+        return None
+    return _lengthened(b["v"], rows.axes[0], z.axes[1 - axes[0]], 0)
 
 
 def _compared(b: Bindings, node: Node) -> Node | None:
     """One value a row, at the column that the index names: a comparison of the column's number with it.
 
     The index is read through a range of the axis' length: that counts negative ones from the end, and checks them all.
+    Rows that are too many for the matrix are found by the obligation that stands for the scatter (indices.py).
     """
-    if node.ndim != 2 or len(b["i"]) != 2 or any(i.ndim != 1 for i in b["i"]) or not _rows(b["i"][0], node.axes[0]):
+    if node.ndim != 2 or len(b["i"]) != 2 or any(i.ndim != 1 for i in b["i"]) or not _ascending(b["i"][0]):
         return None
-    columns = build("iota", node.axes[1], dtype="int64")
-    wanted = build("gather", columns, b["i"][1])
+    columns, rows, value = build("iota", node.axes[1], dtype="int64"), node.axes[0], b["v"]
+    wanted = _lengthened(build("gather", columns, b["i"][1]), b["i"][0].axes[0], rows, -1)
+    if value.op == "alloc" and not value.inputs[0].ndim:
+        value = build("dimshuffle", value.inputs[0], order=("x",))  # of rows beyond the range none is read
+    else:
+        value = _lengthened(value, b["i"][0].axes[0], rows, 0)
     there = build("eq", build("dimshuffle", columns, order=("x", 0)), build("dimshuffle", wanted, order=(0, "x")))
-    return build("switch", there, build("dimshuffle", b["v"], order=(0, "x")), number(0, node.dtype, 2))
+    return build("switch", there, build("dimshuffle", value, order=(0, "x")), number(0, node.dtype, 2))
+
+
+def _lengthened(x: Node, have: Node, want: Node, value: int) -> Node:
+    """A vector of `have` elements with the value in what `want` has more."""
+    if have is want:
+        return x
+    full = build("alloc", number(value, x.dtype, 1), want)
+    return build("set_slice", full, x, have, spec=(("range", False, True, 1),), mode="set")
 
 
 onehot_read = Pass("onehot read", [

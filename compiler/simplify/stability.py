@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..ir.node import Node, Region, build, make
 from ..ir.pattern import Bindings, number, uniform
-from ..ir.rewrite import Pass, Rule, nested_nodes, weigh
+from ..ir.regions import nested_nodes
+from ..ir.rewrite import Pass, Rule, weigh
 from .common import INVERSE, STABLE, is_float, real_rule, rule, weight
 
 

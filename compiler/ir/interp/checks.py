@@ -34,11 +34,12 @@ CHECKS: dict[str, Kind] = {
 
 
 def message(check: Check) -> str:
-    """What is wrong, with {0}, {1}, ... for the values."""
+    """What it is about and what is wrong, with {0}, {1}, ... for the values."""
     kind, n = CHECKS[check.kind], len(check.operands)
-    if kind.arity:
-        return kind.message.format(*(f"{{{k}}}" for k in range(kind.arity)))
-    return kind.message.format(" * ".join([f"{{{k}}}" for k in range(min(n, SHOWN))] + ["..."] * (n > SHOWN)))
+    values = [f"{{{k}}}" for k in range(kind.arity or min(n, SHOWN))]
+    if not kind.arity:
+        values = [" * ".join(values + ["..."] * (n > SHOWN))]
+    return f"{check.what}: " + kind.message.format(*values)
 
 
 class Fault(NamedTuple):
@@ -63,12 +64,6 @@ def fault(kind: str, *values: int) -> Exception:
     return error
 
 
-def sentence(check: Check, text: str) -> str:
-    """The message of a failed check: what it is about, what is wrong, then where (the rest of `what`)."""
-    head, _, where = check.what.partition("\n")
-    return f"{head}: {text}" + ("\n" + where if where else "")
-
-
 def hold(check: Check, values: Sequence[Any]) -> None:
     """Raises the error of the check's kind, with the check as `.check` and its operands' values as `.values`."""
     kind = CHECKS[check.kind]
@@ -80,6 +75,6 @@ def hold(check: Check, values: Sequence[Any]) -> None:
         values = (wrong.flat[0], n)
     plain = tuple(bool(v) if check.kind == "true" else int(v) for v in values)
     if not kind.holds(*plain):
-        error = kind.error(sentence(check, message(check).format(*plain)))
+        error = kind.error(message(check).format(*plain))
         error.check, error.values = check, plain  # type: ignore[attr-defined]
         raise error

@@ -52,6 +52,10 @@ ELEMENTWISE: dict[str, Row] = {
 def _enter(name: str, row: Row) -> None:
     @define(name, "elementwise", costly=row.costly, commutative=row.commutative)
     def typing(inputs, attrs):
+        first, last = inputs[0].type, inputs[-1].type
+        if first is last and len(inputs) == row.arity and first.kind == "dense" and first.dtype in row.accepts:
+            out = first.dtype if row.result == "same" else "bool" if row.result == "bool" else real_of(first.dtype)
+            return first if out == first.dtype else TensorType(out, first.axes)
         dense(name, *inputs)
         if len(inputs) != row.arity:
             raise DTypeError(f"{name} takes {row.arity} arguments, not {len(inputs)}")
@@ -62,7 +66,8 @@ def _enter(name: str, row: Row) -> None:
         if row.arity == 1:
             return TensorType(out, inputs[0].type.axes)
         axes, checks = joined(name, inputs)
-        return Typed(TensorType(out, axes), checks)
+        made = next((t for t in (first, last) if t.dtype == out and t.axes == axes), None)
+        return Typed(made or TensorType(out, axes), checks)
 
 
 for _name, _row in ELEMENTWISE.items():

@@ -1,0 +1,86 @@
+"""Locks: whatever functions use together has one, so that a call takes one lock however many variables it has.
+
+Each variable begins in a group of its own. A function joins the groups of its variables into one, for good; two
+functions that share a variable, or are linked by others that do, wait for each other, functions that are not never do.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+Running = tuple[Sequence[Any], Any] | None
+
+
+class Group:
+    """A lock, and what it is for. `into` is the group that has taken its place."""
+
+    __slots__ = ("__weakref__", "into", "lock", "running")
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.into: Group | None = None
+        self.running: Running = None  # the calls that hold the lock, by their variables: the innermost, those around it
+        groups.add(self)
+
+    def current(self) -> Group:
+        group = self
+        while group.into is not None:
+            group = group.into
+        return group
+
+    def hold(self) -> threading.RLock:  # type: ignore[valid-type]
+        """Takes the lock of the group that stands for this one by then; the caller releases it."""
+        while True:
+            group = self.current()
+            group.lock.acquire()
+            if group.into is None:
+                return group.lock
+            group.lock.release()
+
+
+groups: weakref.WeakSet[Group] = weakref.WeakSet()
+_joining = threading.Lock()
+
+
+class Held:
+    """`with Held(group):`"""
+
+    __slots__ = ("group", "lock")
+
+    def __init__(self, group: Group):
+        self.group = group
+
+    def __enter__(self) -> None:
+        self.lock = self.group.hold()
+
+    def __exit__(self, *error: object) -> None:
+        self.lock.release()  # type: ignore[attr-defined]
+
+
+def join(parts: Iterable[Group]) -> Group:
+    """One group for all; calls that run on any but one of them are waited for."""
+    with _joining:
+        found = list(dict.fromkeys(p.current() for p in parts))
+        if not found:
+            return Group()
+        one = next((g for g in found if g.running), found[0])  # where a call runs now it may go on
+        for g in found:
+            if g is not one:
+                with g.lock:
+                    g.into = one
+        return one
+
+
+def free_in_child(lock: threading.RLock) -> bool:  # type: ignore[valid-type]
+    """In a forked child: makes a lock that a thread of the parent held free again. Whether one did."""
+    if lock.acquire(blocking=False):  # type: ignore[attr-defined]
+        lock.release()  # type: ignore[attr-defined]
+        return False
+    lock._at_fork_reinit()  # type: ignore[attr-defined]
+    return True
+
+
+__all__ = ["Group", "Held", "free_in_child", "groups", "join"]
