@@ -23,6 +23,7 @@ from .errors import WeftError
 from .locks import Group, Held, free_in_child, groups
 
 _orders = itertools.count()
+lending: set[int] = set()  # orders of the storages with buffers that others see; most programs never have one
 LOST = (
     "the process was forked while another thread ran a function on this shared variable, so its value is not known in "
     "the child; set it (set_value), or fork while no function runs on it"
@@ -66,14 +67,15 @@ class Storage:
             new.data, new.capacity = ffi.cast("void *", address), value.nbytes
             new.dims[0 : value.ndim] = value.shape
             self._owned[address] = value
+            self.out.pop(address, None)
+            if borrow and value.nbytes:
+                self.out[address] = None
+                lending.add(self.order)
             self.struct.now = new[0]  # at once: an interrupt finds the old value or the new one
             live = {address, int(ffi.cast("uintptr_t", self.struct.spare.data))}
             self._owned = {a: v for a, v in self._owned.items() if a in live}
             self.dtype, self.ndim = value.dtype, value.ndim
-            self.out = {a: w for a, w in self.out.items() if a in self._owned and a != address}
-            if borrow and value.nbytes:
-                self.out[address] = None
-                lending.add(self.order)
+            self.out = {a: w for a, w in self.out.items() if a in live}
 
     def restore(self) -> Callable[[], None]:
         """What puts the present value back, borrowed as it is."""
@@ -121,8 +123,8 @@ class Storage:
     def __reduce__(self):
         return Storage, (self.copy(),)
 
-    def __del__(self) -> None:
-        lending.discard(self.order)
+    def __del__(self, discard: Callable[[int], None] = lending.discard) -> None:
+        discard(self.order)
 
     def array(self) -> np.ndarray:
         """The current value, not a copy."""
@@ -179,7 +181,6 @@ def _after_fork() -> None:
                     lost.append(s.order)
 
 
-lending: set[int] = set()  # orders of the storages with buffers that others see; most programs never have one
 lost: list[int] = []  # in a child: not empty once a value was lost
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)

@@ -80,12 +80,6 @@ def test_large_outputs_and_arenas_wish_for_huge_pages(large: np.ndarray) -> None
     wished(address(w.container.array()))
 
 
-def test_small_blocks_do_not() -> None:
-    f = weft.function([x], x + 1)
-    at = [address(f(np.ones(100, np.float32))) for _ in range(3)]
-    assert all(a % 64 == 0 for a in at)
-
-
 def test_memory_that_is_used_again_takes_no_faults(large: np.ndarray) -> None:
     fresh = weft.function([x], x * 2)
     fresh(large[:10])
