@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -16,6 +17,7 @@ import pytest
 from weft.compiler.build import cache as cache_module
 from weft.compiler.build.cache import Cache, default_directory, open_cache
 from weft.compiler.build.library import compile_library
+from weft.runtime.errors import WeftError
 
 ROOT = Path(__file__).resolve().parents[1]
 A, B, C = (hashlib.sha256(c).hexdigest() for c in (b"a", b"b", b"c"))
@@ -154,6 +156,7 @@ def test_several_processes_fill_one_cache(tmp_path):
     code = """
 import ctypes, sys
 from weft.compiler.build.library import compile_library
+from weft.runtime.errors import WeftError
 for k in (1, 2, 1, 2):
     path = compile_library([("f.c", f"int f(void) {{ return {k}; }}")], cache_dir=sys.argv[1])
     assert ctypes.CDLL(str(path)).f() == k
@@ -177,3 +180,76 @@ def test_a_second_compilation_takes_the_first_ones_file(tmp_path, monkeypatch):
     assert compile_library(source, cache_dir=tmp_path) == path
     with pytest.raises(TypeError):
         compile_library([("f.c", "int f(void) { return 2; }")], cache_dir=tmp_path)
+
+
+@pytest.mark.parametrize("when", ["the folder is made", "the file is written", "the compiler writes"])
+def test_a_full_disk(tmp_path, monkeypatch, when):
+    """What does not fit into the cache is compiled in a folder of the process's own."""
+    cache_module._private.cache_clear()
+    full, elsewhere = tmp_path / "cache", tmp_path / "tmp"
+    elsewhere.mkdir()
+    monkeypatch.setattr(cache_module.tempfile, "tempdir", str(elsewhere))
+    c = open_cache(full)
+    no_room = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if when == "the folder is made":
+        real = cache_module.tempfile.TemporaryDirectory
+
+        def temporary(**where):
+            if where.get("dir") == full:
+                raise no_room
+            return real(**where)
+
+        monkeypatch.setattr(cache_module.tempfile, "TemporaryDirectory", temporary)
+    cc = ""
+    if when == "the compiler writes":
+        cc = str(tmp_path / "cc")
+        says = f'case "$*" in *{full}*) echo "error: {os.strerror(errno.ENOSPC)}"; exit 1;; esac; exec gcc "$@"'
+        Path(cc).write_text(f"#!/bin/sh\n{says}\n")
+        Path(cc).chmod(0o755)
+
+    def make(path):
+        if when == "the file is written" and path.is_relative_to(full):
+            raise no_room
+        path.write_bytes(b"made")
+
+    with pytest.warns(UserWarning, match=r"cannot be used \(.*cache: No space left.*WEFT_CACHE_DIR") as told:
+        if cc:
+            path = compile_library([("f.c", "int f(void) { return 1; }")], cc=cc, cache_dir=full)
+        else:
+            path = c.fetch(A, make)
+            assert c.fetch(B, make).parent.parent == path.parent.parent
+    assert len(told) == 1 and path.is_relative_to(elsewhere) and files(full) == []
+    cache_module._private.cache_clear()
+
+
+def test_no_room_anywhere(tmp_path, monkeypatch):
+    cache_module._private.cache_clear()
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(cache_module.tempfile, "mkdtemp", lambda **_: (_ for _ in ()).throw(OSError("read-only")))
+    with pytest.raises(WeftError, match=r"no place for compiled programs: .*read-only.*WEFT_CACHE_DIR"):
+        open_cache(tmp_path / "file")
+
+
+def test_ten_processes_compile_one_function(tmp_path):
+    code = """
+import sys, numpy as np, weft, weft.tensor as T
+x = T.dvector("x")
+f = weft.function([x], T.exp(x).sum() * 3)
+assert f(np.zeros(4)) == 12
+"""
+    environment = {**os.environ, "WEFT_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", code]
+    running = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, env=environment) for _ in range(10)]
+    for p in running:
+        _, err = p.communicate(timeout=240)
+        assert p.returncode == 0, err.decode()
+    assert len([p for p in files(tmp_path) if p.suffix == ".program"]) == 1
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith("tmp-")]
+
+
+def test_processes_that_are_killed(tmp_path):
+    """Twenty of the thousand of `python tests/kill_cache.py`."""
+    command = [sys.executable, str(ROOT / "tests" / "kill_cache.py"), "--kills", "20", "--dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "20 killed" in done.stdout

@@ -21,6 +21,8 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
+from ...runtime.errors import WeftError
+
 CAP = 1 << 30  # bytes
 SUFFIX = ".so"
 DIGITS = 32  # of the digest in a name
@@ -45,7 +47,7 @@ def open_cache(directory: str | os.PathLike = "", cap: int = CAP) -> Cache:
         path = Path(directory) if directory else default_directory()
         _prepare(path)
     except (OSError, RuntimeError) as e:
-        return Cache(_private(str(directory), str(e)), cap)
+        return Cache(_private(str(directory or "of the platform"), str(e)), cap)
     return Cache(path, cap)
 
 
@@ -64,12 +66,18 @@ def _prepare(path: Path) -> None:
 
 @cache
 def _private(directory: str, why: str) -> Path:
+    advice = "Name a folder with room that you may write to with WEFT_CACHE_DIR or weft.config.cache_dir"
+    try:
+        path, owner = Path(tempfile.mkdtemp(prefix="weft-")), os.getpid()
+    except OSError as e:
+        raise WeftError(
+            f"there is no place for compiled programs: the cache {directory} cannot be used ({why}), nor a folder for "
+            f"temporary files ({e}). {advice}"
+        ) from e
     warnings.warn(
-        f"the cache of compiled programs cannot be used ({why}); programs are compiled anew in every process. "
-        "Name a writable folder with WEFT_CACHE_DIR or weft.config.cache_dir",
+        f"the cache of compiled programs cannot be used ({why}); programs are compiled anew in every process. {advice}",
         stacklevel=2,
     )
-    path, owner = Path(tempfile.mkdtemp(prefix="weft-")), os.getpid()
 
     def remove() -> None:
         if os.getpid() == owner:  # a forked child leaves it to its parent
@@ -84,8 +92,19 @@ class Cache:
         self.directory, self.cap = directory, cap
 
     def fetch(self, key: str, make: Callable[[Path], None], suffix: str = SUFFIX) -> Path:
-        """The file of `key`; where there is none, or a damaged one, `make(path)` writes it first."""
-        return self.find(key, suffix) or self._add(key, make, suffix)
+        """The file of `key`; where there is none, or a damaged one, `make(path)` writes it first: elsewhere, with a
+        warning, if there is no room here."""
+        found = self.find(key, suffix)
+        if found is not None:
+            return found
+        try:
+            return self._add(key, make, suffix)
+        except OSError as e:
+            why = f"{self.directory}: {e.strerror or e}"
+            elsewhere = _private(str(self.directory), why)
+            if elsewhere == self.directory:
+                raise
+            return Cache(elsewhere, self.cap).fetch(key, make, suffix)
 
     @staticmethod
     def key(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -39,6 +40,7 @@ WARNINGS = ("-Wall", "-Wextra", "-Werror")
 LIBRARIES = ("-lm", "-lpthread")
 COMPILER = re.compile(r"(^|-)(gcc|clang)(-[\d.]+)?$")  # names of files that are compilers themselves
 NOTES = ".json"
+FULL = os.strerror(errno.ENOSPC)
 INSTALL = (
     "Install one (Debian, Ubuntu: apt install gcc; Fedora: dnf install gcc; macOS: xcode-select --install), or name "
     "one with the environment variable WEFT_CC or weft.config.cc"
@@ -254,6 +256,8 @@ def _check(
 ) -> None:
     if done.returncode == 0:
         return
+    if FULL in done.stdout:
+        raise OSError(errno.ENOSPC, FULL, str(paths[0].parent))
     failed.mkdir(parents=True, exist_ok=True, mode=0o700)
     kept = [failed / p.name for p in paths]
     for p, k in zip(paths, kept, strict=True):
