@@ -403,7 +403,8 @@ class _Lowering:
             seen.add(n)
             if n in stored and stored[n][0] < at and stored[n][1] is var:
                 continue
-            if n.definition.costly and var in topological([n]):
+            below = topological([n]) if n.definition.costly else []
+            if var in below and any(m.op == "load" for m in below):  # places are cheaper to compute than to keep
                 when = first.setdefault((n, var), at)
                 if when < at:
                     rows.setdefault((n, var), (when, n))
