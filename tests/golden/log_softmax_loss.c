@@ -1,26 +1,55 @@
 typedef struct {
     int64_t n0;
-    int64_t n1;
-    const float *p0;
-    float *p1;
-    float *p2;
-    float *p3;
+    float *p0;
 } k0_args;
 
 static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
     const k0_args *a = arg;
-    const float *restrict const p0 = a->p0;
-    float *restrict const p1 = a->p1;
-    float *restrict const p2 = a->p2;
-    float *restrict const p3 = a->p3;
+    float *restrict const p0 = a->p0;
     (void)a, (void)worker;
+    (void)begin, (void)end;
+    p0[0] = (-1.0f) / weft_cast_i64_f32(a->n0);
+}
+
+static void k0(weft_call *call, int64_t n0, float *p0) {
+    k0_args args = {.n0 = n0, .p0 = p0};
+    k0_args *const a = &args;
+    (void)call, k0_body(a, 0, 1, 0);
+}
+
+typedef struct {
+    int64_t n0;
+    int64_t n1;
+    int64_t n2;
+    const float *p0;
+    const int64_t *p1;
+    const float *p2;
+    float *p3;
+    float *p4;
+    float *p5;
+    float *s1;
+    weft_fault *fault;
+} k1_args;
+
+static void k1_body(void *arg, int64_t begin, int64_t end, int worker) {
+    const k1_args *a = arg;
+    const float *restrict const p0 = a->p0;
+    const int64_t *restrict const p1 = a->p1;
+    const float *restrict const p2 = a->p2;
+    float *restrict const p3 = a->p3;
+    float *restrict const p4 = a->p4;
+    float *restrict const p5 = a->p5;
+    float *restrict const s1 = a->s1 + worker * (a->n1 + 32);
+    weft_fault *const fault = a->fault;
+    (void)a, (void)worker;
+    const float t0 = p2[0];
     for (int64_t i0 = begin; i0 < end; i0++) {
         if (i0 + 1 < end && a->n1 <= 8192) {
             for (int64_t q = 0; q < a->n1; q += 16) {
                 __builtin_prefetch(&p0[(a->n1 * (i0 + 1)) + q]);
             }
         }
-        const int64_t t0 = a->n1 * i0;
+        const int64_t t1 = a->n1 * i0;
         float acc0 = (-WEFT_INF_f32);
         for (int64_t b = 0; b < a->n1; b += WEFT_BLOCK) {
             const int64_t e = weft_min64(b + WEFT_BLOCK, a->n1);
@@ -34,7 +63,7 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
                     #pragma GCC unroll 1
                     for (int l = 0; l < 16; l++) {
                         const int64_t i1 = j + l;
-                        lane0[l] = weft_maximum_f32(lane0[l], p0[t0 + i1]);
+                        lane0[l] = weft_maximum_f32(lane0[l], p0[t1 + i1]);
                     }
                 }
                 if (j < f) {
@@ -43,7 +72,7 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
                     #pragma GCC unroll 1
                     for (int l = 0; l < 16; l++) {
                         const int64_t i1 = j + l;
-                        end0[l] = weft_maximum_f32(lane0[l], (l < rest ? ((l < rest) ? p0[t0 + i1] : 0.0f) : (-WEFT_INF_f32)));
+                        end0[l] = weft_maximum_f32(lane0[l], (l < rest ? ((l < rest) ? p0[t1 + i1] : 0.0f) : (-WEFT_INF_f32)));
                     }
                 } else {
                     for (int l = 0; l < 16; l++) end0[l] = lane0[l];
@@ -59,7 +88,7 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
             const float block0 = weft_maximum_f32(all0_2[0], all0_2[1]);
             acc0 = b == 0 ? block0 : weft_maximum_f32(acc0, block0);
         }
-        const int64_t t1 = a->n1 * i0;
+        const int64_t t2 = a->n1 * i0;
         float acc1 = 0.0f;
         float low1 = 0.0f;
         for (int64_t b = 0; b < a->n1; b += WEFT_BLOCK) {
@@ -74,12 +103,12 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
                     #pragma GCC unroll 1
                     for (int l = 0; l < 16; l++) {
                         const int64_t i1 = j + l;
-                        const int64_t t2 = t1 + i1;
-                        const float t3 = p0[t2] - acc0;
-                        const float t4 = weft_exp_f32(t3);
-                        p1[t2] = t3;
-                        p2[t2] = t4;
-                        lane1[l] = lane1[l] + t4;
+                        const int64_t t3 = t2 + i1;
+                        const float t4 = p0[t3] - acc0;
+                        const float t5 = weft_exp_f32(t4);
+                        s1[i1] = t5;
+                        p3[t3] = t4;
+                        lane1[l] = lane1[l] + t5;
                     }
                 }
                 if (j < f) {
@@ -87,12 +116,12 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
                     #pragma GCC unroll 1
                     for (int l = 0; l < 16; l++) {
                         const int64_t i1 = j + l;
-                        const int64_t t5 = t1 + i1;
-                        const float t6 = ((l < rest) ? p0[t5] : 0.0f) - acc0;
-                        const float t7 = weft_exp_f32(t6);
-                        if (l < rest) p1[t5] = t6;
-                        if (l < rest) p2[t5] = t7;
-                        end1[l] = lane1[l] + (l < rest ? t7 : 0.0f);
+                        const int64_t t6 = t2 + i1;
+                        const float t7 = ((l < rest) ? p0[t6] : 0.0f) - acc0;
+                        const float t8 = weft_exp_f32(t7);
+                        if (l < rest) s1[i1] = t8;
+                        if (l < rest) p3[t6] = t7;
+                        end1[l] = lane1[l] + (l < rest ? t8 : 0.0f);
                     }
                 } else {
                     for (int l = 0; l < 16; l++) end1[l] = lane1[l];
@@ -109,95 +138,27 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
             if (b == 0) acc1 = block1; else weft_join_f32(&acc1, &low1, block1);
         }
         acc1 = weft_joined_f32(acc1, low1);
-        p3[i0] = acc1;
-    }
-}
-
-static void k0_short_body(void *arg, int64_t begin, int64_t end, int worker) {
-    const k0_args *a = arg;
-    const float *restrict const p0 = a->p0;
-    float *restrict const p1 = a->p1;
-    float *restrict const p2 = a->p2;
-    float *restrict const p3 = a->p3;
-    (void)a, (void)worker, (void)p0, (void)p1, (void)p2, (void)p3;
-    const int64_t tiles = (a->n0 + WEFT_TILE - 1) / WEFT_TILE;
-    for (int64_t o = begin; o < end; o++) {
-        const int64_t first = o % tiles * WEFT_TILE;
-        const int64_t width = weft_min64(WEFT_TILE, a->n0 - first);
-        float lane0[16][WEFT_TILE];
-        {
-            const int count = (int)a->n1;
-            int used = 1;
-            while (used < 16 && used < count) used *= 2;
-            float start0[WEFT_TILE];
-            for (int c = 0; c < WEFT_TILE; c++) start0[c] = (-WEFT_INF_f32);
-            for (int l = count; l < (used < 16 ? used : 16); l++) for (int c = 0; c < WEFT_TILE; c++) lane0[l][c] = (-WEFT_INF_f32);
-            for (int64_t i1 = 0; i1 < count; i1++) {
-                float *const into0 = lane0[i1 % 16];
-                const float *const from0 = i1 < 16 ? start0 : into0;
-                #pragma GCC ivdep
-                #pragma GCC unroll 1
-                for (int64_t c = 0; c < width; c++) {
-                    const int64_t i0 = first + c;
-                    into0[c] = weft_maximum_f32(from0[c], p0[(a->n1 * i0) + i1]);
-                }
-            }
-            {
-                int h = (used < 16 ? used : 16);
-                for (; h >= 4; h /= 4) for (int l = 0; l < h / 4; l++) for (int c = 0; c < WEFT_TILE; c++) lane0[l][c] = weft_maximum_f32((weft_maximum_f32(lane0[l][c], lane0[l + h / 2][c])), (weft_maximum_f32(lane0[l + h / 4][c], lane0[l + 3 * h / 4][c])));
-                if (h == 2) for (int c = 0; c < WEFT_TILE; c++) lane0[0][c] = weft_maximum_f32(lane0[0][c], lane0[1][c]);
-            }
-        }
-        float lane1[16][WEFT_TILE];
-        {
-            const int count = (int)a->n1;
-            int used = 1;
-            while (used < 16 && used < count) used *= 2;
-            float start1[WEFT_TILE];
-            for (int c = 0; c < WEFT_TILE; c++) start1[c] = 0.0f;
-            for (int l = count; l < (used < 16 ? used : 16); l++) for (int c = 0; c < WEFT_TILE; c++) lane1[l][c] = 0.0f;
-            for (int64_t i1 = 0; i1 < count; i1++) {
-                float *const into1 = lane1[i1 % 16];
-                const float *const from1 = i1 < 16 ? start1 : into1;
-                #pragma GCC ivdep
-                #pragma GCC unroll 1
-                for (int64_t c = 0; c < width; c++) {
-                    const int64_t i0 = first + c;
-                    const int64_t t0 = (a->n1 * i0) + i1;
-                    const float t1 = p0[t0] - lane0[0][c];
-                    const float t2 = weft_exp_f32(t1);
-                    p1[t0] = t1;
-                    p2[t0] = t2;
-                    into1[c] = from1[c] + t2;
-                }
-            }
-            {
-                int h = (used < 16 ? used : 16);
-                for (; h >= 4; h /= 4) for (int l = 0; l < h / 4; l++) for (int c = 0; c < WEFT_TILE; c++) lane1[l][c] = (lane1[l][c] + lane1[l + h / 2][c]) + (lane1[l + h / 4][c] + lane1[l + 3 * h / 4][c]);
-                if (h == 2) for (int c = 0; c < WEFT_TILE; c++) lane1[0][c] = lane1[0][c] + lane1[1][c];
-            }
-        }
+        p4[i0] = acc1;
+        const int64_t t9 = a->n1 * i0;
         #pragma GCC ivdep
         #pragma GCC unroll 1
-        for (int64_t c = 0; c < width; c++) {
-            const int64_t i0 = first + c;
-            p3[i0] = lane1[0][c];
+        for (int64_t i1 = 0; i1 < a->n1; i1++) {
+            const uint8_t t10 = i0 < weft_minimum_i64(a->n0, a->n2);
+            const int64_t t11 = t10 ? p1[i0] : 0;
+            const int64_t t12 = t10 ? weft_checked(t11, a->n1, fault) : 0;
+            const float t13 = t10 ? p2[0] : 0.0f;
+            const float t14 = ((i1 == (t10 ? t12 : -1)) ? t0 : 0.0f) - ((s1[i1] / acc1) * (t10 ? t13 : 0.0f));
+            p5[t9 + i1] = t14;
         }
     }
 }
 
-static void k0(weft_call *call, int64_t n0, int64_t n1, const float *p0, float *p1, float *p2, float *p3) {
-    k0_args args = {.n0 = n0, .n1 = n1, .p0 = p0, .p1 = p1, .p2 = p2, .p3 = p3};
-    k0_args *const a = &args;
-    if (a->n1 > 0 && a->n1 <= 24) {
-        const int64_t rounds = ((a->n0 + WEFT_TILE - 1) / WEFT_TILE);
-        const int64_t grain = 1 + 200000 / (WEFT_TILE * ((a->n1 * 157) + 8) + 1);
-        call->parallel_for(rounds, grain, call->threads, k0_short_body, a);
-        return;
-    }
+static void k1(weft_call *call, int64_t n0, int64_t n1, int64_t n2, const float *p0, const int64_t *p1, const float *p2, float *p3, float *p4, float *p5, float *s1, weft_fault *fault) {
+    k1_args args = {.n0 = n0, .n1 = n1, .n2 = n2, .p0 = p0, .p1 = p1, .p2 = p2, .p3 = p3, .p4 = p4, .p5 = p5, .s1 = s1, .fault = fault};
+    k1_args *const a = &args;
     const int64_t rounds = a->n0;
-    const int64_t grain = 1 + 200000 / (((a->n1 * 57) + 1008) + 1);
-    call->parallel_for(rounds, grain, call->threads, k0_body, a);
+    const int64_t grain = 1 + 200000 / (((a->n1 * 82) + 1508) + 1);
+    call->parallel_for(rounds, grain, call->threads, k1_body, a);
 }
 
 typedef struct {
@@ -207,26 +168,24 @@ typedef struct {
     const float *p0;
     const float *p1;
     const int64_t *p2;
-    int64_t *p3;
-    float *p4;
+    float *p3;
     float *s1;
     float acc0;
     weft_fault *fault;
-} k1_args;
+} k2_args;
 
-static void k1_stage0(void *arg, int64_t begin, int64_t end, int worker) {
-    const k1_args *a = arg;
+static void k2_stage0(void *arg, int64_t begin, int64_t end, int worker) {
+    const k2_args *a = arg;
     const float *restrict const p0 = a->p0;
     const float *restrict const p1 = a->p1;
     const int64_t *restrict const p2 = a->p2;
-    int64_t *restrict const p3 = a->p3;
-    float *restrict const p4 = a->p4;
+    float *restrict const p3 = a->p3;
     float *restrict const s1 = a->s1;
     weft_fault *const fault = a->fault;
-    (void)a, (void)worker, (void)p0, (void)p1, (void)p2, (void)p3, (void)p4, (void)s1;
+    (void)a, (void)worker, (void)p0, (void)p1, (void)p2, (void)p3, (void)s1;
     for (int64_t o = begin; o < end; o++) {
         const int64_t b = o * WEFT_BLOCK;
-        const int64_t e = weft_min64(b + WEFT_BLOCK, a->n0);
+        const int64_t e = weft_min64(b + WEFT_BLOCK, a->n2);
         float lane0[16], end0[16], all0[16];
         int32_t hard4 = 0;
         {
@@ -239,23 +198,22 @@ static void k1_stage0(void *arg, int64_t begin, int64_t end, int worker) {
                     #pragma GCC unroll 1
                     for (int l = 0; l < 16; l++) {
                         const int64_t i0 = j + l;
-                        const int64_t t0 = weft_checked(i0, a->n1, fault);
-                        const int64_t t1 = weft_checked(p2[i0], a->n2, fault);
+                        const int64_t t0 = weft_checked(i0, a->n0, fault);
+                        const int64_t t1 = weft_checked(p2[i0], a->n1, fault);
                         hard4 |= weft_log_is_hard_f32(p1[t0]);
-                        p3[i0] = i0;
-                        lane0[l] = lane0[l] + (p0[(a->n2 * t0) + t1] - weft_log_fast_f32(p1[t0]));
+                        lane0[l] = lane0[l] + (p0[(a->n1 * t0) + t1] - weft_log_fast_f32(p1[t0]));
                     }
                 }
                 if (j < f) {
                     const int rest = (int)(f - j);
+                    #pragma GCC ivdep
                     #pragma GCC unroll 1
                     for (int l = 0; l < 16; l++) {
                         const int64_t i0 = j + l;
-                        const int64_t t2 = (l < rest) ? weft_checked(i0, a->n1, fault) : 0;
-                        const int64_t t3 = (l < rest) ? weft_checked((l < rest) ? p2[i0] : 0, a->n2, fault) : 0;
+                        const int64_t t2 = (l < rest) ? weft_checked(i0, a->n0, fault) : 0;
+                        const int64_t t3 = (l < rest) ? weft_checked((l < rest) ? p2[i0] : 0, a->n1, fault) : 0;
                         hard4 |= weft_log_is_hard_f32(((l < rest) ? p1[t2] : 0.0f));
-                        const float t4 = ((l < rest) ? p0[(a->n2 * t2) + t3] : 0.0f) - weft_log_fast_f32(((l < rest) ? p1[t2] : 0.0f));
-                        if (l < rest) p3[i0] = i0;
+                        const float t4 = ((l < rest) ? p0[(a->n1 * t2) + t3] : 0.0f) - weft_log_fast_f32(((l < rest) ? p1[t2] : 0.0f));
                         end0[l] = lane0[l] + (l < rest ? t4 : 0.0f);
                     }
                 } else {
@@ -274,21 +232,20 @@ static void k1_stage0(void *arg, int64_t begin, int64_t end, int worker) {
                     #pragma GCC unroll 1
                     for (int l = 0; l < 16; l++) {
                         const int64_t i0 = j + l;
-                        const int64_t t5 = weft_checked(i0, a->n1, fault);
-                        const int64_t t6 = weft_checked(p2[i0], a->n2, fault);
-                        p3[i0] = i0;
-                        lane0[l] = lane0[l] + (p0[(a->n2 * t5) + t6] - weft_log_f32(p1[t5]));
+                        const int64_t t5 = weft_checked(i0, a->n0, fault);
+                        const int64_t t6 = weft_checked(p2[i0], a->n1, fault);
+                        lane0[l] = lane0[l] + (p0[(a->n1 * t5) + t6] - weft_log_f32(p1[t5]));
                     }
                 }
                 if (j < f) {
                     const int rest = (int)(f - j);
+                    #pragma GCC ivdep
                     #pragma GCC unroll 1
                     for (int l = 0; l < 16; l++) {
                         const int64_t i0 = j + l;
-                        const int64_t t7 = (l < rest) ? weft_checked(i0, a->n1, fault) : 0;
-                        const int64_t t8 = (l < rest) ? weft_checked((l < rest) ? p2[i0] : 0, a->n2, fault) : 0;
-                        const float t9 = ((l < rest) ? p0[(a->n2 * t7) + t8] : 0.0f) - weft_log_f32(((l < rest) ? p1[t7] : 0.0f));
-                        if (l < rest) p3[i0] = i0;
+                        const int64_t t7 = (l < rest) ? weft_checked(i0, a->n0, fault) : 0;
+                        const int64_t t8 = (l < rest) ? weft_checked((l < rest) ? p2[i0] : 0, a->n1, fault) : 0;
+                        const float t9 = ((l < rest) ? p0[(a->n1 * t7) + t8] : 0.0f) - weft_log_f32(((l < rest) ? p1[t7] : 0.0f));
                         end0[l] = lane0[l] + (l < rest ? t9 : 0.0f);
                     }
                 } else {
@@ -308,195 +265,13 @@ static void k1_stage0(void *arg, int64_t begin, int64_t end, int worker) {
     }
 }
 
-static void k1(weft_call *call, int64_t n0, int64_t n1, int64_t n2, const float *p0, const float *p1, const int64_t *p2, int64_t *p3, float *p4, float *s1, weft_fault *fault) {
-    k1_args args = {.n0 = n0, .n1 = n1, .n2 = n2, .p0 = p0, .p1 = p1, .p2 = p2, .p3 = p3, .p4 = p4, .s1 = s1, .fault = fault};
-    k1_args *const a = &args;
-    call->parallel_for(((a->n0 + WEFT_BLOCK - 1) / WEFT_BLOCK), 2, call->threads, k1_stage0, &args);
-    a->acc0 = a->n0 > 0 ? a->s1[0] : 0.0f;
-    float low0 = 0.0f;
-    for (int64_t o = 1; o < ((a->n0 + WEFT_BLOCK - 1) / WEFT_BLOCK); o++) weft_join_f32(&a->acc0, &low0, a->s1[o]);
-    a->acc0 = weft_joined_f32(a->acc0, low0);
-    p4[0] = -(a->acc0 / weft_cast_i64_f32(a->n0));
-}
-
-typedef struct {
-    int64_t n0;
-    int64_t n1;
-    float *p0;
-} k2_args;
-
-static void k2_body(void *arg, int64_t begin, int64_t end, int worker) {
-    const k2_args *a = arg;
-    float *restrict const p0 = a->p0;
-    (void)a, (void)worker;
-    #pragma GCC ivdep
-    for (int64_t i2 = begin; i2 < end; i2++) {
-        p0[i2] = 0.0f;
-    }
-}
-
-static void k2(weft_call *call, int64_t n0, int64_t n1, float *p0) {
-    k2_args args = {.n0 = n0, .n1 = n1, .p0 = p0};
+static void k2(weft_call *call, int64_t n0, int64_t n1, int64_t n2, const float *p0, const float *p1, const int64_t *p2, float *p3, float *s1, weft_fault *fault) {
+    k2_args args = {.n0 = n0, .n1 = n1, .n2 = n2, .p0 = p0, .p1 = p1, .p2 = p2, .p3 = p3, .s1 = s1, .fault = fault};
     k2_args *const a = &args;
-    const int64_t rounds = (a->n0 * a->n1);
-    const int64_t grain = 1 + 200000 / (8 + 1);
-    call->parallel_for(rounds, grain, call->threads, k2_body, a);
-}
-
-typedef struct {
-    int64_t n0;
-    float *p0;
-} k3_args;
-
-static void k3_body(void *arg, int64_t begin, int64_t end, int worker) {
-    const k3_args *a = arg;
-    float *restrict const p0 = a->p0;
-    (void)a, (void)worker;
-    #pragma GCC ivdep
-    for (int64_t i0 = begin; i0 < end; i0++) {
-        p0[i0] = (-1.0f) / weft_cast_i64_f32(a->n0);
-    }
-}
-
-static void k3(weft_call *call, int64_t n0, float *p0) {
-    k3_args args = {.n0 = n0, .p0 = p0};
-    k3_args *const a = &args;
-    const int64_t rounds = a->n0;
-    const int64_t grain = 1 + 200000 / (15 + 1);
-    call->parallel_for(rounds, grain, call->threads, k3_body, a);
-}
-
-typedef struct {
-    int64_t n0;
-    int64_t n1;
-    const float *p0;
-    const float *p1;
-    const float *p2;
-    float *p3;
-} k4_args;
-
-static void k4_body(void *arg, int64_t begin, int64_t end, int worker) {
-    const k4_args *a = arg;
-    const float *restrict const p0 = a->p0;
-    const float *restrict const p1 = a->p1;
-    const float *restrict const p2 = a->p2;
-    float *restrict const p3 = a->p3;
-    (void)a, (void)worker;
-    for (int64_t i0 = begin; i0 < end; i0++) {
-        if (i0 + 1 < end && a->n1 <= 8192) {
-            for (int64_t q = 0; q < a->n1; q += 16) {
-                __builtin_prefetch(&p0[(a->n1 * (i0 + 1)) + q]);
-            }
-        }
-        const int64_t t0 = a->n1 * i0;
-        float acc0 = 0.0f;
-        float low0 = 0.0f;
-        for (int64_t b = 0; b < a->n1; b += WEFT_BLOCK) {
-            const int64_t e = weft_min64(b + WEFT_BLOCK, a->n1);
-            float lane0[16], end0[16], all0[16];
-            for (int l = 0; l < 16; l++) all0[l] = 0.0f;
-            for (int64_t p = b; p < e; p += WEFT_PART) {
-                const int64_t f = weft_min64(p + WEFT_PART, e);
-                for (int l = 0; l < 16; l++) lane0[l] = 0.0f;
-                int64_t j = p;
-                for (; j + 16 <= f; j += 16) {
-                    #pragma GCC unroll 1
-                    for (int l = 0; l < 16; l++) {
-                        const int64_t i1 = j + l;
-                        lane0[l] = lane0[l] + p0[t0 + i1];
-                    }
-                }
-                if (j < f) {
-                    const int rest = (int)(f - j);
-                    #pragma GCC ivdep
-                    #pragma GCC unroll 1
-                    for (int l = 0; l < 16; l++) {
-                        const int64_t i1 = j + l;
-                        end0[l] = lane0[l] + (l < rest ? ((l < rest) ? p0[t0 + i1] : 0.0f) : 0.0f);
-                    }
-                } else {
-                    for (int l = 0; l < 16; l++) end0[l] = lane0[l];
-                }
-                for (int l = 0; l < 16; l++) all0[l] = all0[l] + end0[l];
-            }
-            float all0_8[8];
-            for (int l = 0; l < 8; l++) all0_8[l] = all0[l] + all0[l + 8];
-            float all0_4[4];
-            for (int l = 0; l < 4; l++) all0_4[l] = all0_8[l] + all0_8[l + 4];
-            float all0_2[2];
-            for (int l = 0; l < 2; l++) all0_2[l] = all0_4[l] + all0_4[l + 2];
-            const float block0 = all0_2[0] + all0_2[1];
-            if (b == 0) acc0 = block0; else weft_join_f32(&acc0, &low0, block0);
-        }
-        acc0 = weft_joined_f32(acc0, low0);
-        const int64_t t1 = a->n1 * i0;
-        const float t2 = p2[i0];
-        #pragma GCC ivdep
-        #pragma GCC unroll 1
-        for (int64_t i1 = 0; i1 < a->n1; i1++) {
-            const int64_t t3 = t1 + i1;
-            p3[t3] = p0[t3] - ((p1[t3] / t2) * acc0);
-        }
-    }
-}
-
-static void k4_short_body(void *arg, int64_t begin, int64_t end, int worker) {
-    const k4_args *a = arg;
-    const float *restrict const p0 = a->p0;
-    const float *restrict const p1 = a->p1;
-    const float *restrict const p2 = a->p2;
-    float *restrict const p3 = a->p3;
-    (void)a, (void)worker, (void)p0, (void)p1, (void)p2, (void)p3;
-    const int64_t tiles = (a->n0 + WEFT_TILE - 1) / WEFT_TILE;
-    for (int64_t o = begin; o < end; o++) {
-        const int64_t first = o % tiles * WEFT_TILE;
-        const int64_t width = weft_min64(WEFT_TILE, a->n0 - first);
-        float lane0[16][WEFT_TILE];
-        {
-            const int count = (int)a->n1;
-            int used = 1;
-            while (used < 16 && used < count) used *= 2;
-            float start0[WEFT_TILE];
-            for (int c = 0; c < WEFT_TILE; c++) start0[c] = 0.0f;
-            for (int l = count; l < (used < 16 ? used : 16); l++) for (int c = 0; c < WEFT_TILE; c++) lane0[l][c] = 0.0f;
-            for (int64_t i1 = 0; i1 < count; i1++) {
-                float *const into0 = lane0[i1 % 16];
-                const float *const from0 = i1 < 16 ? start0 : into0;
-                #pragma GCC ivdep
-                #pragma GCC unroll 1
-                for (int64_t c = 0; c < width; c++) {
-                    const int64_t i0 = first + c;
-                    into0[c] = from0[c] + p0[(a->n1 * i0) + i1];
-                }
-            }
-            {
-                int h = (used < 16 ? used : 16);
-                for (; h >= 4; h /= 4) for (int l = 0; l < h / 4; l++) for (int c = 0; c < WEFT_TILE; c++) lane0[l][c] = (lane0[l][c] + lane0[l + h / 2][c]) + (lane0[l + h / 4][c] + lane0[l + 3 * h / 4][c]);
-                if (h == 2) for (int c = 0; c < WEFT_TILE; c++) lane0[0][c] = lane0[0][c] + lane0[1][c];
-            }
-        }
-        for (int64_t i1 = 0; i1 < a->n1; i1++) {
-            #pragma GCC ivdep
-            #pragma GCC unroll 1
-            for (int64_t c = 0; c < width; c++) {
-                const int64_t i0 = first + c;
-                const int64_t t0 = (a->n1 * i0) + i1;
-                p3[t0] = p0[t0] - ((p1[t0] / p2[i0]) * lane0[0][c]);
-            }
-        }
-    }
-}
-
-static void k4(weft_call *call, int64_t n0, int64_t n1, const float *p0, const float *p1, const float *p2, float *p3) {
-    k4_args args = {.n0 = n0, .n1 = n1, .p0 = p0, .p1 = p1, .p2 = p2, .p3 = p3};
-    k4_args *const a = &args;
-    if (a->n1 > 0 && a->n1 <= 8) {
-        const int64_t rounds = ((a->n0 + WEFT_TILE - 1) / WEFT_TILE);
-        const int64_t grain = 1 + 200000 / (WEFT_TILE * (a->n1 * 147) + 1);
-        call->parallel_for(rounds, grain, call->threads, k4_short_body, a);
-        return;
-    }
-    const int64_t rounds = a->n0;
-    const int64_t grain = 1 + 200000 / (((a->n1 * 38) + 1000) + 1);
-    call->parallel_for(rounds, grain, call->threads, k4_body, a);
+    call->parallel_for(((a->n2 + WEFT_BLOCK - 1) / WEFT_BLOCK), 2, call->threads, k2_stage0, &args);
+    a->acc0 = a->n2 > 0 ? a->s1[0] : 0.0f;
+    float low0 = 0.0f;
+    for (int64_t o = 1; o < ((a->n2 + WEFT_BLOCK - 1) / WEFT_BLOCK); o++) weft_join_f32(&a->acc0, &low0, a->s1[o]);
+    a->acc0 = weft_joined_f32(a->acc0, low0);
+    p3[0] = -(a->acc0 / weft_cast_i64_f32(a->n2));
 }
