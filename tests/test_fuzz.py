@@ -86,3 +86,15 @@ def test_reductions_over_some_and_over_all_loops_of_a_kernel():
     square = x.reshape((3, 3))
     outs = [T.max(square) * 0.5 + T.sum(T.maximum(y, square))]
     compare([x, y], outs, np.arange(9.0).reshape(3, 3), np.arange(2.0).reshape(2, 1, 1))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "int64"])
+def test_maximum_and_its_place_of_a_view(dtype):
+    """Rules for any reduction asked for the dtype of a tuple."""
+    import numpy as np
+
+    import weft.tensor as T
+
+    x = T.tensor(dtype, (False, False), "x")
+    outs = [*T.max_and_argmax(x.T, axis=1), *T.max_and_argmax(T.alloc(x, 2, x.shape[0], x.shape[1]), axis=0)]
+    compare([x], outs, np.arange(6).reshape(2, 3)[:, ::-1].astype(dtype))
