@@ -162,7 +162,7 @@ def slopes(p: Program, report: Report) -> None:
         k = p.inputs.index(s.wrt)
         lowered = Lowered(p.symbols(), [p.scope[s.cost], p.scope[s.result]])
         base = lowered.arguments(p.arguments)
-        place = lowered.region.params[k] if False else _place(p, lowered, k)
+        place = _place(p, lowered, k)
         if s.direction is not None:
             d = np.array(p.scope["w" + s.direction[1:]])
         else:
@@ -175,7 +175,7 @@ def slopes(p: Program, report: Report) -> None:
                 return np.asarray(evaluate(lowered.region, moved)[0], np.float64)
 
         with np.errstate(all="ignore"):
-            value, result = (np.asarray(v) for v in evaluate(lowered.region, base))
+            value, result = (np.asarray(v) for v in evaluate(lowered.region, base)[:2])
         want = result if s.direction is not None else np.sum(result * d)
         scale = max(float(np.abs(d).max()), 1.0)
         found = []

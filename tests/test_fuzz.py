@@ -98,3 +98,21 @@ def test_maximum_and_its_place_of_a_view(dtype):
     x = T.tensor(dtype, (False, False), "x")
     outs = [*T.max_and_argmax(x.T, axis=1), *T.max_and_argmax(T.alloc(x, 2, x.shape[0], x.shape[1]), axis=0)]
     compare([x], outs, np.arange(6).reshape(2, 3)[:, ::-1].astype(dtype))
+
+
+def test_an_update_in_place_beside_a_function_with_hard_arguments_in_rows():
+    """The first of two runs over a strip read the column, which only the loop inside it has."""
+    import numpy as np
+
+    import weft
+    import weft.tensor as T
+
+    x = T.tensor("float64", shape=(None, None, 1), name="x")
+    start = np.arange(24.0).reshape(2, 4, 3) - 5
+    found = []
+    for mode in ("compile", "interpret"):
+        s = weft.shared(start)
+        f = weft.function([x], T.arctan2(s, abs(x) + 0.25), updates=[(s, s * 2)], mode=mode)
+        found.append([f(np.full((2, 4, 1), 0.5)), s.get_value()])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b)
