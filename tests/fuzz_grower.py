@@ -16,8 +16,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from fuzz_makers import Makers
-from fuzz_makers_rules import RuleMakers
+from fuzz_makers import PAIRS, Makers
+from fuzz_makers_rules import ALL, RuleMakers
 from fuzz_makers_structure import StructureMakers
 from fuzz_program import NAME, Lowered, Program, Slope, Value, fresh_scope, value_of
 
@@ -59,10 +59,15 @@ class Grower(Makers, StructureMakers, RuleMakers):
             self.shared()
         wanted = self.rng.randint(3, 12)
         start = len(self.values)
+        aims = self.aims()
         for _ in range(wanted * 4):
             if len(self.values) - start >= wanted:
                 break
             self.step()
+            if aims and self.rng.random() < 0.3:
+                self.aim(aims.pop())
+        for a in aims:
+            self.aim(a)
         if self.smooth:
             self.derivatives()
         self.choose_outputs()
@@ -144,6 +149,17 @@ class Grower(Makers, StructureMakers, RuleMakers):
         self.program.values[name] = Value(name, self.run(declared), array, True)
 
     # Growing
+
+    def aims(self) -> list[Callable[[], str | None]]:
+        """What this seed in particular tries: seeds in turn try every rule, and every operation on every dtype."""
+        rule, (op, dtype) = ALL[self.program.seed % len(ALL)], PAIRS[self.program.seed % len(PAIRS)]
+        return [lambda: self.aimed(rule), lambda: self.paired(op, dtype)]
+
+    def aim(self, make: Callable[[], str | None]) -> None:
+        for _ in range(3):
+            text = make()
+            if text is not None and self.add(text) is not None:
+                return
 
     def step(self) -> None:
         make = self.rng.choices([k for k, _ in self.weighted], [w for _, w in self.weighted])[0]

@@ -10,6 +10,7 @@ import numpy as np
 from fuzz_program import Program, Value
 
 from weft.compiler.ir.dtypes import DTYPES
+from weft.compiler.ir.ops.elementwise import ELEMENTWISE
 
 # Functions of a float, and what is given to them: {} is a value of any size.
 FUNCTIONS = {
@@ -25,6 +26,16 @@ COMPLEX = {
     "exp": "{} * 0.25", "log": "{} + (20+3j)", "sqrt": "{} + (9+2j)", "inv": "{} + (9+2j)", "real": "{}", "imag": "{}",
     "conj": "{}", "abs_": "{}", "sqr": "{}", "neg": "{}",
 }  # fmt: skip
+
+# Operations as the language names them, where that differs.
+LANGUAGE = {
+    "abs": "abs_", "ne": "neq", "and": "and_", "or": "or_", "truediv": "true_div", "floordiv": "int_div",
+    "reciprocal": "inv", "asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2", "asinh": "arcsinh",
+    "acosh": "arccosh", "atanh": "arctanh",
+}  # fmt: skip
+PAIRS = [(op, d) for op, row in ELEMENTWISE.items() for d in sorted(row.accepts)] + [
+    ("cast", d) for d in DTYPES
+]  # fmt: skip
 
 
 class Makers:
@@ -73,6 +84,31 @@ class Makers:
             return f"!T.{rng.choice(['sqr', 'neg', 'abs_'])}({v.name})"
         name = rng.choice(list(FUNCTIONS))
         return f"T.{name}({FUNCTIONS[name].format(v.name)})"
+
+    def paired(self, op: str, dtype: str) -> str | None:
+        """An elementwise operation on values of a given dtype, made of what there is."""
+        rng, kind = self.rng, DTYPES[dtype].kind
+        have = [v for v in self.values if v.kind != "s" and v.exact and (v.kind != "c" or kind == "c")]
+        if not have or (self.smooth and kind not in "fc"):
+            return None
+        v = rng.choice(have)
+        same = [w for w in have if w.name != v.name and self.agree(v, w)]
+        a, b = (f"T.cast({w.name}, {dtype!r})" for w in (v, rng.choice(same or [v])))
+        name = LANGUAGE.get(op, op)
+        if op == "cast":
+            return f"!T.cast({a}, {rng.choice(list(DTYPES))!r})"
+        if op in ("switch", "complex"):
+            return f"!T.complex({a}, {b})" if op == "complex" else f"!T.switch(T.gt({b}, 1), {a}, {b})"
+        if ELEMENTWISE[op].arity == 1:
+            if kind == "c":
+                return f"T.{name}({COMPLEX.get(name, '{}').format(a)})"
+            exact = "" if name in FUNCTIONS else "!"
+            return f"{exact}T.{name}({FUNCTIONS[name].format(a) if kind == 'f' and name in FUNCTIONS else a})"
+        if op == "pow":
+            return f"T.pow(abs({a}) + 1, {b} * 0 + 2)" if kind in "fc" else f"!T.pow({a} % 5, abs({b}) % 4)"
+        if op in ("truediv", "floordiv", "mod") and kind in "fc":
+            return f"T.{name}({a}, abs({b}) + 1.5)"
+        return f"!T.{name}({a}, {b})"
 
     def complexes(self) -> str | None:
         v = self.pick("f")

@@ -6,17 +6,12 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from fuzz_makers import LANGUAGE
 from fuzz_program import Program, Value
 
 from weft.compiler.ir.pattern import Number, Term, Var
 from weft.compiler.simplify import PASSES
 
-# Operations as the language names them, where that differs from T.<op>.
-NAMES = {
-    "abs": "T.abs_", "ne": "T.neq", "and": "T.and_", "or": "T.or_", "truediv": "T.true_div", "floordiv": "T.int_div",
-    "reciprocal": "T.inv", "asin": "T.arcsin", "acos": "T.arccos", "atan": "T.arctan", "atan2": "T.arctan2",
-    "asinh": "T.arcsinh", "acosh": "T.arccosh", "atanh": "T.arctanh",
-}  # fmt: skip
 WRITTEN = frozenset({
     "neg", "sgn", "sqr", "abs", "reciprocal", "sqrt", "exp", "log", "log1p", "expm1", "sigmoid", "softplus", "tanh",
     "add", "sub", "mul", "truediv", "maximum", "minimum", "floordiv", "mod", "pow", "and", "or", "xor", "eq", "ne",
@@ -93,12 +88,15 @@ class RuleMakers:
     def rules(self) -> list[tuple[Callable[[], str | None], int]]:
         return [(self.pattern, 6), (self.sample, 3)]
 
-    def sample(self) -> str | None:
+    def aimed(self, rule: Any) -> str | None:
+        """What a given rule looks for."""
+        return self.sample(rule.name) if rule.name in SAMPLES else self.pattern(rule)
+
+    def sample(self, name: str | None = None) -> str | None:
         rng = self.rng
         x = self.pick("f", ndim=2, exact=True)
         v = self.pick("f", ndim=1)
-        name = rng.choice(list(SAMPLES))
-        text = SAMPLES[name]
+        text = SAMPLES[name or rng.choice(list(SAMPLES))]
         if ("{x}" in text and (x is None or 0 in x.shape)) or ("{v}" in text and v is None):
             return None
         if self.smooth and ("gt(" in text or "ge(" in text or "lt(" in text):
@@ -108,10 +106,10 @@ class RuleMakers:
             d=repr(rng.choice(["float64", "float32", "float64"])),
         )  # fmt: skip
 
-    def pattern(self) -> str | None:
+    def pattern(self, rule: Any = None) -> str | None:
         """A rule's pattern over values there are."""
         rng = self.rng
-        rule = rng.choice(ALL)
+        rule = rule or rng.choice(ALL)
         ops = operations(rule.pattern)
         if not ops <= WRITTEN:
             return None
@@ -121,9 +119,13 @@ class RuleMakers:
             kinds = ("i", "u", "b") if ops & BITS else ("i", "u", "b", "f")
         else:
             kinds = ("f", "f", "f", "i") if not ops & {"exp", "log", "truediv", "sigmoid", "sqrt"} else ("f",)
+        if ops <= {"neg", "mul", "truediv", "add", "sub", "sqr"} and rng.random() < 0.4:
+            kinds = ("c",)  # rules for reals come first, and leave these what they do not take
         if self.smooth and (not set(kinds) & {"f", "c"} or ops & BOOLS):
             return None
         first = self.pick(*kinds, exact=bool(ops & BOOLS))
+        if rule.name == "reciprocal-self":  # other floats become quotients before
+            first = next((v for v in self.values if v.dtype in ("float16", "bfloat16")), None)
         if first is None:
             return None
         names: dict[str, str] = {}
@@ -146,7 +148,7 @@ class RuleMakers:
                 args[0] = repr(bool(term.args[0].value))
             if term.op in ("add", "mul", "maximum", "minimum", "and", "or", "eq") and rng.random() < 0.3:
                 args = args[::-1]
-            return f"{NAMES.get(term.op, 'T.' + term.op)}({', '.join(args)})"
+            return f"T.{LANGUAGE.get(term.op, term.op)}({', '.join(args)})"
         raise AssertionError(f"{term} in the pattern of {rule}")
 
     def operand(self, name: str, names: dict[str, str], like: Value, rule: str) -> str:
@@ -155,7 +157,7 @@ class RuleMakers:
             return f"T.gt({like.name}, {1 if like.kind != 'b' else 'False'})"
         if name in ("a", "b", "c") and (rule.startswith(("merge", "collect", "div-power", "bound", "scaled")) or rng.random() < 0.4):
             if like.kind in "fc":
-                return rng.choice(["0.5", "2.0", "1.5", "-0.75", "4.0"])
+                return rng.choice(["0.5", "2.0", "1.5", "-0.75", "3.0", "1.25"])
             return rng.choice(["2", "3", "-2"]) if like.kind != "b" else "True"
         if name == "n" and "x" in names:  # the opposite of x
             return f"(-{names['x']})"

@@ -70,6 +70,8 @@ class StructureMakers:
             draw = f"RandomStreams({rng.randrange(99)}).uniform(dtype={v.dtype!r})"
             if v.dtype not in ("float32", "float64"):
                 return None
+            if rng.random() < 0.4:  # drawn by a loop inside the loop
+                draw = f"weft.scan(lambda b: b * {draw}, outputs_info=[T.exp(-x * x)], n_steps=2)[0][-1]"
             return (
                 f"weft.scan(lambda x, a: {f.format(inner)} * {draw}, sequences=[{v.name}], "
                 f"outputs_info=[T.zeros_like({rest})])[0]{end}"
@@ -161,6 +163,16 @@ class StructureMakers:
             d = self.pick("f", exact=True, ndim=2)
             if d is not None and rng.random() < 0.3 and not self.smooth:
                 return f"!weft.sparse.csr_from_dense({d.name})"
+            v = self.pick("f", ndim=1)
+            if v is not None and v.dtype in ("float32", "float64") and rng.random() < 0.5:  # stored elements computed
+                n, columns, rows = len(v.array), rng.choice([1, 3, 4]), rng.choice([1, 2, 5])
+                ends = sorted(rng.randint(0, n) for _ in range(rows - 1))
+                places = [rng.randrange(columns) for _ in range(n)]
+                kind = rng.choice(["int32", "int64"])
+                return (
+                    f"!weft.sparse.CSR({v.name}, np.array({places}, {kind!r}), np.array({[0, *ends, n]}, {kind!r}), "
+                    f"({rows}, {columns}))"
+                )
             return self.sparse_input()
         x = rng.choice(sparse)
         rows, columns = x.shape

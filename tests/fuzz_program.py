@@ -167,7 +167,8 @@ class Lowered:
 
 def value_of(p: Program, variable: Any) -> Any:
     if weft.sparse.is_sparse(variable):
-        data, indices, indptr, shape = Lowered(p.symbols(), list(weft.sparse.csm_properties(variable)))(p.arguments)
+        made = Lowered(p.symbols(), list(weft.sparse.csm_properties(variable)))(p.arguments)
+        data, indices, indptr, shape = made[:4]  # new states of what it draws stand behind
         from scipy.sparse import csr_matrix
 
         return csr_matrix((data, indices, indptr), shape=tuple(int(n) for n in shape))

@@ -116,3 +116,34 @@ def test_an_update_in_place_beside_a_function_with_hard_arguments_in_rows():
         found.append([f(np.full((2, 4, 1), 0.5)), s.get_value()])
     for a, b in zip(*found, strict=True):
         np.testing.assert_allclose(a, b)
+
+
+def test_an_empty_result_whose_lengths_only_running_tells():
+    """Its size is known when the call starts, its lengths are not: they were read before they were there."""
+    import numpy as np
+
+    import weft
+    import weft.tensor as T
+    from weft.ifelse import ifelse
+
+    v = T.lvector("v")
+    n = T.max(v) + 2
+    outs = [(T.zeros((n, 2)) + 1.0)[:1:-1, 0:3:-1], ifelse(T.sum(v) > 2, T.zeros((n, 0)), T.zeros((n + 1, 0)))]
+    found = []
+    for mode in ("compile", "interpret"):
+        s = weft.shared(np.zeros((3, 0)))
+        f = weft.function([v], outs, updates=[(s, T.zeros((n, 0)))], mode=mode)
+        found.append([r.shape for k in (2, 3) for r in (*f(np.arange(k)), s.get_value())])
+    assert found[0] == found[1]
+
+
+def test_a_branch_with_a_length_from_a_place_of_a_maximum():
+    """The operation that gives the length has a tuple as its value."""
+    import numpy as np
+
+    import weft.tensor as T
+    from weft.ifelse import ifelse
+
+    x = T.dvector("x")
+    part = x[: T.max_and_argmax(x)[1]]
+    compare([x], [ifelse(T.sum(x) > 0, part * 0.5, T.exp(part))], np.array([0.5, 1, 4, 2]))
