@@ -49,10 +49,21 @@ FUSION = (
 EXCUSED: dict[str, str] = {
     "op kernel": "made by the scheduler",
     **dict.fromkeys(
-        ("op csr", "op csr_part", "option csr_part part=0", "option csr_part part=1", "option csr_part part=2",
-         "rule csr-part"), "expressions hold the parts of a sparse matrix, but where a branch gives one"),
+        (
+            "op csr",
+            "op csr_part",
+            "option csr_part part=0",
+            "option csr_part part=1",
+            "option csr_part part=2",
+            "rule csr-part",
+        ),
+        "expressions hold the parts of a sparse matrix, but where a branch gives one",
+    ),
     "rule set-slice-whole": "the language writes the value itself",
     "rule inc-slice-whole": "the language writes the sum itself",
+    "rule tanh-expm1": "times-sigmoid comes first",
+    "rule mul-neg-constant": "mul-neg comes first, then neg-mul-constant",
+    "rule div-neg-constant": "div-neg comes first, then neg-div-constant",
     "rule collect": "factor-add comes first, and folding does the rest",
     **{f"op {n}": "a statement or value of loop nests" for n in OPS if OPS[n].family == "loop"},
 }
@@ -132,7 +143,9 @@ def options(n: Node) -> Iterator[str]:
         axes, ndim = n.attr("axes"), n.inputs[0].ndim
         yield "reduce all axes" if len(axes) == ndim else "reduce some axes"
         if axes and len(axes) < ndim:
-            yield "reduce first axis" if axes[0] == 0 else "reduce last axis" if axes[-1] == ndim - 1 else "reduce middle"
+            yield (
+                "reduce first axis" if axes[0] == 0 else "reduce last axis" if axes[-1] == ndim - 1 else "reduce middle"
+            )
     if op in ("gather", "scatter"):
         yield f"{op} 1 index" if len(n.inputs) == (2 if op == "gather" else 3) else f"{op} more indices"
     if op == "csr_part":

@@ -121,7 +121,9 @@ def error_of(node: Node, inputs: Sequence[Any], value: np.ndarray) -> np.ndarray
         # The interpreter takes the mean first: its error counts squared, once an element.
         count, x = terms(node, inputs), np.abs(plain(inputs[0]))
         mean = np.mean(x, axis=node.attr("axes")) if count else 0.0
-        return np.abs(plain(value)) * eps * roundings("sum", count) + count * (mean * eps * roundings("sum", count)) ** 2
+        return (
+            np.abs(plain(value)) * eps * roundings("sum", count) + count * (mean * eps * roundings("sum", count)) ** 2
+        )
     if op == "cholesky":
         return np.full(value.shape, np.linalg.cond(inputs[0]) * len(value) * eps * np.abs(value).max(initial=0.0))
     if op == "solve_triangular":
@@ -262,7 +264,9 @@ def judge(got: np.ndarray, want: np.ndarray, spread: Callable[[], list[np.ndarra
 def _differs(got: np.ndarray, want: np.ndarray, wrong: np.ndarray, width: np.ndarray | None = None) -> Verdict:
     at = tuple(int(k) for k in np.argwhere(wrong)[0])
     more = f" (spread {width[at]:.3g})" if width is not None else ""
-    return Verdict("differs", f"{wrong.sum()} of {want.size} elements, first at {at}: {got[at]!r}, not {want[at]!r}{more}")
+    return Verdict(
+        "differs", f"{wrong.sum()} of {want.size} elements, first at {at}: {got[at]!r}, not {want[at]!r}{more}"
+    )
 
 
 __all__ = ["EQUAL", "Perturbed", "Verdict", "error_of", "judge", "near", "plain", "runs", "unit"]

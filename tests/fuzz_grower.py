@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from fuzz_makers import PAIRS, Makers
-from fuzz_makers_rules import ALL, RuleMakers
+from fuzz_makers_rules import ALL, NEEDS, RuleMakers
 from fuzz_makers_structure import StructureMakers
 from fuzz_program import NAME, Lowered, Program, Slope, Value, fresh_scope, value_of
 
@@ -40,6 +40,7 @@ class Grower(Makers, StructureMakers, RuleMakers):
     def __init__(self, seed: int, smooth: bool = False):
         self.rng = random.Random(f"{seed} {smooth}")
         self.smooth = smooth  # for gradients: floats, none at a kink
+        self.wide = smooth and self.rng.random() < 0.7  # of 64 bits: differences say what derivatives are
         self.program = Program(seed)
         self.program.scope = fresh_scope()
         self.lengths = [self.rng.choice(DIMS) for _ in range(3)]
@@ -55,6 +56,8 @@ class Grower(Makers, StructureMakers, RuleMakers):
     def grow(self) -> Program:
         for _ in range(self.rng.randint(1, 4)):
             self.input()
+        if (need := NEEDS.get(ALL[self.program.seed % len(ALL)].name)) and (not self.smooth or need in SMOOTH):
+            self.input(need)
         if self.rng.random() < 0.35:
             self.shared()
         wanted = self.rng.randint(3, 12)
@@ -124,12 +127,12 @@ class Grower(Makers, StructureMakers, RuleMakers):
 
     def dtype(self) -> str:
         if self.smooth:
-            return self.rng.choice(SMOOTH)
+            return self.rng.choice(("float64", "float64", "float64", "complex128") if self.wide else SMOOTH)
         return self.rng.choice(RARE if self.rng.random() < 0.2 else USUAL)
 
-    def input(self) -> None:
+    def input(self, dtype: str = "") -> None:
         rng, name = self.rng, self.fresh()
-        dtype, shape = self.dtype(), self.shape()
+        dtype, shape = dtype or self.dtype(), self.shape()
         stretched = tuple(1 if n == 1 and rng.random() < 0.7 else n if rng.random() < 0.1 else None for n in shape)
         given = f"w{name[1:]} = {self.numbers(dtype, shape)}"
         if len(shape) and rng.random() < 0.1:
@@ -190,6 +193,8 @@ class Grower(Makers, StructureMakers, RuleMakers):
     def judge(self, name: str, variable: Any, exact: bool) -> Value | None:
         if self.smooth and not variable.dtype.startswith(("float", "complex")):
             return None
+        if self.wide and variable.dtype not in ("float64", "complex128"):
+            return None
         try:
             array = value_of(self.program, variable)
         except WeftError as e:
@@ -239,7 +244,9 @@ class Grower(Makers, StructureMakers, RuleMakers):
             made = self.add(f"!T.xor({s.name}, True)")
         elif fits and rng.random() < 0.7:
             other = rng.choice(fits)
-            made = self.add(rng.choice([f"!{s.name} - {other} * 2", f"!{s.name} * 3 + {other}", f"!{other} - {s.name}"]))
+            made = self.add(
+                rng.choice([f"!{s.name} - {other} * 2", f"!{s.name} * 3 + {other}", f"!{other} - {s.name}"])
+            )
         else:
             made = self.add(rng.choice([
                 f"!{s.name} * 2 + 1", f"!T.switch(T.gt(abs({s.name}), 1), {s.name}, 3)", f"!{s.name} + {s.name}",

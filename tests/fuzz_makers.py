@@ -149,7 +149,9 @@ class Makers:
         v = self.pick("f", "i", "u", "c", "b") if rng.random() < 0.5 else self.pick("f")
         if v is None:
             return None
-        name = rng.choice(["add", "sub", "mul", "maximum", "minimum", "true_div", "pow", "arctan2", "mod", "add", "mul"])
+        name = rng.choice(
+            ["add", "sub", "mul", "maximum", "minimum", "true_div", "pow", "arctan2", "mod", "add", "mul"]
+        )
         if v.kind == "b" and name not in ("add", "mul", "maximum", "minimum"):
             name = "add"
         other = self.partner(v, "f", "i", "u", "b") if name in ("add", "mul") else self.partner(v, "f", "i", "u")
@@ -189,7 +191,9 @@ class Makers:
         rng, n = self.rng, v.shape[1]
         m = rng.choice([1, 3, 5, 16, 17, 33])
         w = f"np.asarray(np.random.default_rng({rng.randrange(99)}).integers(-4, 5, ({n}, {m})) / 8, {v.dtype!r})"
-        left = rng.choice([v.name, f"({v.name} * 2 + 0.5)", f"T.maximum({v.name}, 0)", f"({v.name} - T.mean({v.name}, axis=0))"])
+        left = rng.choice(
+            [v.name, f"({v.name} * 2 + 0.5)", f"T.maximum({v.name}, 0)", f"({v.name} - T.mean({v.name}, axis=0))"]
+        )
         product = f"T.dot({left}, {w})"
         if rng.random() < 0.25:
             product = f"T.dot(({v.name} + 1).T, T.tanh({v.name}))"
@@ -488,7 +492,11 @@ class Makers:
         fits = [w for w in self.values if w.kind in "fiuc" and w.ndim in (1, 2) and w.shape[0] == a.shape[-1]]
         if fits and rng.random() < 0.7:
             return f"!T.dot({a.name}, {rng.choice(fits).name})"
-        return f"!T.dot({a.name}, {a.name}.T)" if rng.random() < 0.7 or a.ndim < 2 else f"!T.dot({a.name}[::2], {a.name}.T)"
+        return (
+            f"!T.dot({a.name}, {a.name}.T)"
+            if rng.random() < 0.7 or a.ndim < 2
+            else f"!T.dot({a.name}[::2], {a.name}.T)"
+        )
 
     def batched(self) -> str | None:
         """A product of batches: of a value with another, or with itself, its axes in some order."""

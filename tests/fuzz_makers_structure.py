@@ -100,7 +100,9 @@ class StructureMakers:
         c = f"T.sum({exact.name}) > {rng.choice([0, 1, -2])}" if exact is not None and exact.exact else "True"
         if exact is not None and exact.ndim and rng.random() < 0.3:
             c = f"{exact.name}.shape[0] > 4"
-        fits = [w for w in self.values if w.kind == v.kind and w.kind != "s" and w.dtype == v.dtype and w.ndim == v.ndim]
+        fits = [
+            w for w in self.values if w.kind == v.kind and w.kind != "s" and w.dtype == v.dtype and w.ndim == v.ndim
+        ]
         w = rng.choice(fits)
         if v.ndim and rng.random() < 0.3 and not self.smooth:
             return f"!ifelse({c}, {v.name}, {v.name}[1:])"
@@ -223,9 +225,13 @@ class StructureMakers:
         square = f"(T.dot({v.name}, {v.name}.T) * 0.0625 + T.cast(3 * T.eye({v.name}.shape[0]), {v.dtype!r}))"
         if rng.random() < 0.5:
             return f"T.slinalg.cholesky({square}, lower={rng.choice([True, True, False])})"
-        fits = [w for w in self.values if w.kind == "f" and w.ndim == 2 and w.dtype == v.dtype and w.shape[0] == v.shape[0]]
+        fits = [
+            w for w in self.values if w.kind == "f" and w.ndim == 2 and w.dtype == v.dtype and w.shape[0] == v.shape[0]
+        ]
         b = rng.choice(fits).name
-        return f"T.slinalg.solve_triangular({square}, {b}, lower={rng.choice([True, False])}, trans={rng.choice([0, 1])})"
+        return (
+            f"T.slinalg.solve_triangular({square}, {b}, lower={rng.choice([True, False])}, trans={rng.choice([0, 1])})"
+        )
 
     def host(self) -> str | None:
         rng = self.rng

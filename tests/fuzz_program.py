@@ -120,16 +120,13 @@ class Program:
         ins = ", ".join(self.inputs)
         args = ", ".join("w" + n[1:] for n in self.inputs)
         ups = ", ".join(f"({a}, {b})" for a, b in self.updates)
-        states = [a for a, _ in self.updates]
-        keep = f"[{', '.join(f'{s}.get_value()' for s in states)}]" if states else "[]"
-        reset = "; ".join(f"{s}.set_value(w{s[1:]})" for s in states) or "pass"
+        states = "".join(f", {a}.get_value()" for a, _ in self.updates)
         return "\n".join([
-            HEAD.rstrip(), *self.lines,
-            "def run(mode):",
-            f"    {reset}",
+            HEAD.rstrip(), "def run(mode):  # all made anew: shared variables, states of random streams",
+            *(f"    {line}" for line in self.lines),
             f"    f = weft.function([{ins}], [{', '.join(self.outputs)}], updates=[{ups}], mode=mode, "
             "on_unused_input='ignore')",
-            f"    return [*f({args}), *{keep}]",
+            f"    return [*f({args}){states}]",
             "for a, b in zip(run('compile'), run('interpret')):",
             "    print(a, b, sep='\\n')",
             "    np.testing.assert_allclose(np.asarray(a, complex), np.asarray(b, complex), rtol=1e-5, atol=1e-6)",

@@ -131,7 +131,9 @@ def literal(array: np.ndarray) -> str:
     if array.size > 500:
         values, places = np.unique(array, return_inverse=True)
         if len(values) < 40:
-            return f"np.array({values.tolist()}, {array.dtype.name!r})[np.array({places.reshape(array.shape).tolist()})]"
+            return (
+                f"np.array({values.tolist()}, {array.dtype.name!r})[np.array({places.reshape(array.shape).tolist()})]"
+            )
     return f"np.array({array.tolist()}, {array.dtype.name!r})" + (
         f".reshape({array.shape})" if 0 in array.shape else ""
     )
