@@ -15,7 +15,10 @@ from fuzz_grower import Grower
 from fuzz_program import Lowered, Program
 
 import weft
+from weft.compiler.ir.dtypes import DTYPES
 from weft.compiler.ir.interp import evaluate
+from weft.compiler.ir.rewrite import nested_nodes
+from weft.compiler.ir.types import TensorType
 
 THREADS = (1, 3)
 STEP = 1e-6  # of finite differences
@@ -158,20 +161,13 @@ def slopes(p: Program, report: Report) -> None:
     """Gradients and directional derivatives against differences of the interpreter's values, in float64."""
     for s in p.slopes:
         x = p.scope["w" + s.wrt[1:]]
-        names = {line.partition(" = ")[0] for line in p.needed([s.cost])}
-        narrow = any(
-            v.kind in "fc" and v.dtype not in ("float64", "complex128") for n, v in p.values.items() if n in names
-        )
-        if x.dtype != np.float64 or not x.size or narrow:
+        if x.dtype != np.float64 or not x.size or _narrow(Lowered(p.symbols(), [p.scope[s.cost]])):
             continue
         k = p.inputs.index(s.wrt)
         lowered = Lowered(p.symbols(), [p.scope[s.cost], p.scope[s.result]])
         base = lowered.arguments(p.arguments)
         place = _place(p, lowered, k)
-        if s.direction is not None:
-            d = np.array(p.scope["w" + s.direction[1:]])
-        else:
-            d = np.random.default_rng(p.seed).choice([-1.0, 1.0, 0.5], x.shape)
+        d = p.direction(s)
 
         def cost(t: float) -> np.ndarray:
             moved = list(base)
@@ -201,6 +197,12 @@ def slopes(p: Program, report: Report) -> None:
                 p, s.result, f"derivative of {s.cost} by {s.wrt}: {want[at_]}, differences say {central[at_]}"
             )
         report.rough += bool(not smooth.all())
+
+
+def _narrow(lowered: Lowered) -> bool:
+    """Whether some value has steps wider than those of the differences."""
+    nodes = [n for r, ns in nested_nodes(lowered.region) for n in ns if isinstance(n.type, TensorType)]
+    return any(DTYPES[n.dtype].kind in "fc" and n.dtype not in ("float64", "complex128") for n in nodes)
 
 
 def _place(p: Program, lowered: Lowered, k: int) -> int:

@@ -126,11 +126,31 @@ class Program:
             *(f"    {line}" for line in self.lines),
             f"    f = weft.function([{ins}], [{', '.join(self.outputs)}], updates=[{ups}], mode=mode, "
             "on_unused_input='ignore')",
+            *(f"    {line}" for s in self.slopes for line in self.slope(s, ins, args)),
             f"    return [*f({args}){states}]",
             "for a, b in zip(run('compile'), run('interpret')):",
             "    print(a, b, sep='\\n')",
             "    np.testing.assert_allclose(np.asarray(a, complex), np.asarray(b, complex), rtol=1e-5, atol=1e-6)",
         ])  # fmt: skip
+
+    def direction(self, s: Slope) -> np.ndarray:
+        if s.direction is not None:
+            return np.array(self.scope["w" + s.direction[1:]])
+        return np.random.default_rng(self.seed).choice([-1.0, 1.0, 0.5], self.scope["w" + s.wrt[1:]].shape)
+
+    def slope(self, s: Slope, ins: str, args: str) -> list[str]:
+        """The comparison of a derivative with a difference, as text."""
+        w = "w" + s.wrt[1:]
+        if s.direction is not None:
+            d, sum_ = "w" + s.direction[1:], s.result
+        else:
+            d, sum_ = f"np.random.default_rng({self.seed}).choice([-1.0, 1.0, 0.5], {w}.shape)", f"({s.result} * d).sum()"
+        return [
+            f"d = {d}",
+            f"c = weft.function([{ins}], [{s.cost}, {sum_}], mode='interpret', on_unused_input='ignore')",
+            f"at = lambda t: c(*[a + t * d if a is {w} else a for a in ({args}{',' if args else ''})])",
+            f"print('derivative of {s.cost} by {s.wrt}:', at(0)[1], 'difference:', (at(1e-6)[0] - at(-1e-6)[0]) / 2e-6)",
+        ]  # fmt: skip
 
 
 def fresh_scope() -> dict[str, Any]:
