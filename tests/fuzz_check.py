@@ -169,12 +169,6 @@ def slopes(p: Program, report: Report) -> None:
         place = _place(p, lowered, k)
         d = p.direction(s)
 
-        def cost(t: float) -> np.ndarray:
-            moved = list(base)
-            moved[place] = np.asarray(base[place] + t * d)
-            with np.errstate(all="ignore"):
-                return np.asarray(evaluate(lowered.region, moved)[0], np.float64)
-
         with np.errstate(all="ignore"):
             value, result = (np.asarray(v) for v in evaluate(lowered.region, base)[:2])
         want = result if s.direction is not None else np.sum(result * d)
@@ -182,7 +176,7 @@ def slopes(p: Program, report: Report) -> None:
         found = []
         for h in (STEP * 16, STEP):
             h = h / scale
-            up, at, down = cost(h), value, cost(-h)
+            up, at, down = _cost(lowered, base, place, h * d), value, _cost(lowered, base, place, -h * d)
             found.append(((up - down) / (2 * h), (up - at) / h, (at - down) / h))
         report.slopes += 1
         size = np.maximum(np.abs(want), 1.0) + np.abs(value)
@@ -197,6 +191,13 @@ def slopes(p: Program, report: Report) -> None:
                 p, s.result, f"derivative of {s.cost} by {s.wrt}: {want[at_]}, differences say {central[at_]}"
             )
         report.rough += bool(not smooth.all())
+
+
+def _cost(lowered: Lowered, args: Sequence[np.ndarray], place: int, step: np.ndarray) -> np.ndarray:
+    """The first value with one argument moved."""
+    moved = [np.asarray(a + step) if k == place else a for k, a in enumerate(args)]
+    with np.errstate(all="ignore"):
+        return np.asarray(evaluate(lowered.region, moved)[0], np.float64)
 
 
 def _narrow(lowered: Lowered) -> bool:

@@ -199,8 +199,8 @@ class Makers:
             product = f"T.dot(({v.name} + 1).T, T.tanh({v.name}))"
         return rng.choice([
             f"T.tanh({product} + 0.5)", f"T.nnet.softmax({product})", f"T.sum(T.sqr({product}), axis=0)",
-            f"T.maximum({product} + np.asarray(np.arange({m}) / 4, {v.dtype!r}), 0)" if "w" not in product[:0] else "",
-            f"{product} * T.sigmoid({product})", f"T.max({product}, axis=1)", f"{product} - T.mean({product}, axis=1, keepdims=True)",
+            f"T.maximum({product} + 0.25, 0)", f"{product} * T.sigmoid({product})", f"T.max({product}, axis=1)",
+            f"{product} - T.mean({product}, axis=1, keepdims=True)",
             f"T.nnet.softmax(T.tanh({product} * 0.25))", f"T.sum(T.tanh({product}), axis=0)",
         ])  # fmt: skip
 
@@ -288,7 +288,8 @@ class Makers:
             return None
         name, axis = self.rng.choice(["softmax", "softmax", "logsoftmax"]), self.rng.randrange(v.ndim)
         if self.rng.random() < 0.3:
-            return f"({v.name} - T.mean({v.name}, axis={axis}, keepdims=True)) / T.sqrt(T.var({v.name}, axis={axis}, keepdims=True) + 0.5)"
+            about = f"{v.name}, axis={axis}, keepdims=True"
+            return f"({v.name} - T.mean({about})) / T.sqrt(T.var({about}) + 0.5)"
         return f"T.nnet.{name}({v.name}, axis={axis})"
 
     def cumsum(self) -> str | None:
@@ -402,14 +403,17 @@ class Makers:
             return f"!T.addbroadcast({v.name}, {rng.choice(one)})"
         axis = rng.randrange(v.ndim)
         choices = [
-            f"T.roll({v.name}, {rng.randint(-3, 3)}, axis={axis})", f"T.repeat({v.name}, {rng.randint(1, 3)}, axis={axis})",
+            f"T.roll({v.name}, {rng.randint(-3, 3)}, axis={axis})",
+            f"T.repeat({v.name}, {rng.randint(1, 3)}, axis={axis})",
             f"T.stack([{v.name}, {v.name} * 2])", f"T.shape_padleft({v.name})", f"T.zeros_like({v.name}) + 2",
             f"T.tile({v.name}, {tuple(rng.choice([1, 2]) for _ in range(v.ndim))})",
         ]  # fmt: skip
         if v.ndim == 2:
             choices += [
-                f"T.tril({v.name}, {rng.randint(-2, 2)})", f"T.triu({v.name})", f"T.diagonal({v.name}, {rng.randint(-1, 1)})",
-                f"T.swapaxes({v.name}, 0, 1)", f"{v.name}.T", f"T.eye({v.name}.shape[0], {v.name}.shape[1]) * {v.name}",
+                f"T.tril({v.name}, {rng.randint(-2, 2)})", f"T.triu({v.name})",
+                f"T.diagonal({v.name}, {rng.randint(-1, 1)})",
+                f"T.swapaxes({v.name}, 0, 1)", f"{v.name}.T",
+                f"T.eye({v.name}.shape[0], {v.name}.shape[1]) * {v.name}",
             ]  # fmt: skip
         if v.ndim == 1:
             choices += [f"T.diag({v.name})", f"T.outer({v.name}, {v.name})"]

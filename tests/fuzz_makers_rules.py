@@ -21,9 +21,11 @@ BITS = frozenset({"and", "or", "xor", "invert", "floordiv", "mod"})
 BOOLS = frozenset({"lt", "le", "gt", "ge", "eq", "ne"})
 
 # Rules whose patterns hold more than elementwise operations: what a user writes that becomes them. {x} is a tensor of
-# floats with at least two axes, {v} a vector, {n} the number of columns of {x}; {b} broadcasts with {x}.
+# floats with at least two axes, {v} a vector, {n} the number of columns of {x}; {p} picks an
+# element of every row.
+PLACES = "[T.arange({x}.shape[0]), T.arange({x}.shape[0]) % {n}]"
 SAMPLES = {
-    "log-gather-softmax": "T.log((T.exp({x}) / T.sum(T.exp({x}), axis=1, keepdims=True))[T.arange({x}.shape[0]), T.arange({x}.shape[0]) % {n}])",
+    "log-gather-softmax": "T.log((T.exp({x}) / T.sum(T.exp({x}), axis=1, keepdims=True)){p})",
     "log-sum-exp": "T.log(T.sum(T.exp({x} * 0.5), axis={a}))",
     "exp-over-sum": "T.exp({x}) / T.sum(T.exp({x}), axis={a}, keepdims=True)",
     "exp-times-over-sum": "T.exp({x}) * ({x} / T.sum(T.exp({x}), axis={a}, keepdims=True))",
@@ -59,11 +61,11 @@ SAMPLES = {
     "length-from-zero": "T.switch(T.ge({x}.shape[0], 0), 1.0, 2.0) + {x}",
     "item-of-ifelse": "ifelse(True, {x} * 2, {x})",
     "csr-part": "weft.sparse.csm_data(weft.sparse.csr_from_dense({x}) * 2)",
-    "mul-scatter": "{x} * T.set_subtensor(T.zeros_like({x})[T.arange({x}.shape[0]), T.arange({x}.shape[0]) % {n}], {x}[:, 0])",
-    "div-scatter": "T.inc_subtensor(T.zeros_like({x})[T.arange({x}.shape[0]), T.arange({x}.shape[0]) % {n}], {x}[:, 0]) / (abs({x}) + 1)",
-    "neg-scatter": "-T.inc_subtensor(T.zeros_like({x})[T.arange({x}.shape[0]), T.arange({x}.shape[0]) % {n}], {x}[:, 0])",
-    "sum-scatter": "T.sum(T.inc_subtensor(T.zeros_like({x})[T.arange({x}.shape[0]), T.arange({x}.shape[0]) % {n}], {x}[:, 0]), axis=1)",
-    "gather-scatter": "T.set_subtensor(T.zeros_like({x})[T.arange({x}.shape[0]), T.arange({x}.shape[0]) % {n}], {x}[:, 0])[T.arange({x}.shape[0]), T.arange({x}.shape[0]) % {n}]",
+    "mul-scatter": "{x} * T.set_subtensor(T.zeros_like({x}){p}, {x}[:, 0])",
+    "div-scatter": "T.inc_subtensor(T.zeros_like({x}){p}, {x}[:, 0]) / (abs({x}) + 1)",
+    "neg-scatter": "-T.inc_subtensor(T.zeros_like({x}){p}, {x}[:, 0])",
+    "sum-scatter": "T.sum(T.inc_subtensor(T.zeros_like({x}){p}, {x}[:, 0]), axis=1)",
+    "gather-scatter": "T.set_subtensor(T.zeros_like({x}){p}, {x}[:, 0]){p}",
     "fold-elementwise": "{x} * T.sqr(T.constant([0.5, 2.0], dtype='float64'))[0]",
     "fold-view": "T.constant([0.5, 2.0, 4.0], dtype='float64')[::-2] * T.sum({x})",
     "fold-reduction": "T.max(T.constant([0.5, 2.0], dtype='float64')) * {x}",
@@ -103,7 +105,7 @@ class RuleMakers:
         rng = self.rng
         x = self.pick("f", ndim=2, exact=True)
         v = self.pick("f", ndim=1)
-        text = SAMPLES[name or rng.choice(list(SAMPLES))]
+        text = SAMPLES[name or rng.choice(list(SAMPLES))].replace("{p}", PLACES)
         if ("{x}" in text and (x is None or 0 in x.shape)) or ("{v}" in text and v is None):
             return None
         if self.smooth and ("gt(" in text or "ge(" in text or "lt(" in text):
@@ -162,7 +164,7 @@ class RuleMakers:
 
     def operand(self, name: str, names: dict[str, str], like: Value, rule: str) -> str:
         rng = self.rng
-        if name == "c" and "switch" in rule or (name == "x" and rule == "switch-not"):
+        if (name == "c" and "switch" in rule) or (name == "x" and rule == "switch-not"):
             return f"T.gt({like.name}, {1 if like.kind != 'b' else 'False'})"
         if name in ("a", "b", "c") and (
             rule.startswith(("merge", "collect", "div-power", "bound", "scaled")) or rng.random() < 0.4

@@ -41,7 +41,10 @@ class StructureMakers:
         if kind == "map":
             extra = self.pick("f")
             if extra is not None and rng.random() < 0.5 and extra.name != v.name:
-                return f"weft.scan(lambda x, c: {f.format('x')} * T.sum(c), sequences=[{v.name}], non_sequences=[{extra.name}]{back}{count})[0]"
+                return (
+                    f"weft.scan(lambda x, c: {f.format('x')} * T.sum(c), sequences=[{v.name}], "
+                    f"non_sequences=[{extra.name}]{back}{count})[0]"
+                )
             return f"weft.map(lambda x: {f.format('x')} + T.sum(x), [{v.name}])[0]"
         if kind == "two":
             return (
@@ -77,8 +80,8 @@ class StructureMakers:
                 f"outputs_info=[T.zeros_like({rest})])[0]{end}"
             )  # fmt: skip
         return (
-            f"weft.scan(lambda x, a: {f.format(inner)}, sequences=[{v.name}], outputs_info=[{rest} * 0.5]{back}{count})[0]"
-            f"{'[-1]' if kind == 'last' else end}"
+            f"weft.scan(lambda x, a: {f.format(inner)}, sequences=[{v.name}], "
+            f"outputs_info=[{rest} * 0.5]{back}{count})[0]{'[-1]' if kind == 'last' else end}"
         )  # fmt: skip
 
     def until(self) -> str | None:
@@ -178,7 +181,7 @@ class StructureMakers:
             return self.sparse_input()
         x = rng.choice(sparse)
         rows, columns = x.shape
-        kind = rng.choice(["dot", "dot", "left", "dense", "sum", "data", "square", "times"])
+        kind = rng.choice(["dot", "dot", "left", "dense", "sum", "data", "square", "times", "branch"])
         if kind in ("dot", "left"):
             axis, n = (0, columns) if kind == "dot" else (-1, rows)
             fits = [v for v in self.values if v.kind == "f" and 0 < v.ndim <= 2 and v.shape[axis] == n]
@@ -186,7 +189,8 @@ class StructureMakers:
                 v = rng.choice(fits)
                 pair = f"{x.name}, {v.name}" if kind == "dot" else f"{v.name}, {x.name}"
                 return f"!weft.sparse.structured_dot({pair})"
-            dense = f"np.asarray(np.random.default_rng({rng.randrange(99)}).integers(-4, 5, ({n}, 3)) / 4, {x.array.dtype.name!r})"
+            numbers = f"np.random.default_rng({rng.randrange(99)}).integers(-4, 5, ({n}, 3)) / 4"
+            dense = f"np.asarray({numbers}, {x.array.dtype.name!r})"
             pair = f"{x.name}, {dense}" if kind == "dot" else f"{dense}.T, {x.name}"
             return f"!weft.sparse.structured_dot({pair})"
         if kind == "sum":
@@ -195,6 +199,9 @@ class StructureMakers:
             return f"!weft.sparse.csm_data({x.name}) * 2"
         if kind == "square":
             return f"!weft.sparse.structured_sqr({x.name})"
+        if kind == "branch":
+            least = rng.choice(["100", "-100"])
+            return f"!ifelse(weft.sparse.sp_sum({x.name}) > {least}, {x.name}, weft.sparse.structured_sqr({x.name}))"
         if kind == "times":
             return f"weft.sparse.structured_sigmoid({x.name})"
         return f"!weft.sparse.dense_from_sparse({x.name})"

@@ -144,12 +144,14 @@ class Program:
         if s.direction is not None:
             d, sum_ = "w" + s.direction[1:], s.result
         else:
-            d, sum_ = f"np.random.default_rng({self.seed}).choice([-1.0, 1.0, 0.5], {w}.shape)", f"({s.result} * d).sum()"
+            d = f"np.random.default_rng({self.seed}).choice([-1.0, 1.0, 0.5], {w}.shape)"
+            sum_ = f"({s.result} * d).sum()"
         return [
             f"d = {d}",
             f"c = weft.function([{ins}], [{s.cost}, {sum_}], mode='interpret', on_unused_input='ignore')",
             f"at = lambda t: c(*[a + t * d if a is {w} else a for a in ({args}{',' if args else ''})])",
-            f"print('derivative of {s.cost} by {s.wrt}:', at(0)[1], 'difference:', (at(1e-6)[0] - at(-1e-6)[0]) / 2e-6)",
+            f"print('derivative of {s.cost} by {s.wrt}:', at(0)[1])",
+            "print('difference:', (at(1e-6)[0] - at(-1e-6)[0]) / 2e-6)",
         ]  # fmt: skip
 
 
@@ -159,7 +161,8 @@ def fresh_scope() -> dict[str, Any]:
     from weft.scan_module import until
 
     return {
-        "T": T, "weft": weft, "np": np, "ifelse": ifelse, "as_op": as_op, "until": until, "RandomStreams": RandomStreams,
+        "T": T, "weft": weft, "np": np, "ifelse": ifelse, "as_op": as_op, "until": until,
+        "RandomStreams": RandomStreams,
     }  # fmt: skip
 
 

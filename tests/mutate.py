@@ -1,8 +1,8 @@
 """Makes the compiler wrong at one place at a time, and says which of these mutants the tests find (docs/testing.md).
 
-    python tests/mutate.py --sample 40 --seed 0        # that many mutants, drawn at random from all kinds
-    python tests/mutate.py --kind rule                 # all of a kind; without options: all there are
-    python tests/mutate.py --list
+python tests/mutate.py --sample 40 --seed 0        # that many mutants, drawn at random from all kinds
+python tests/mutate.py --kind rule                 # all of a kind; without options: all there are
+python tests/mutate.py --list
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SUITE = {
     "derivative": ("test_grad_elementwise.py", "test_grad_structure.py", "test_grad_linalg.py"),
     "index map": ("test_specimens_index.py", "test_windows.py", "test_fusion.py"),
     "lifetime": ("test_runtime_program.py", "test_specimens_steps.py", "test_specimens_loops.py"),
-    "in place": ("test_runtime_program.py", "test_around_products.py", "test_specimens_steps.py"),
+    "in place": ("test_mutate.py", "test_runtime_program.py", "test_around_products.py", "test_specimens_steps.py"),
 }
 SEEDS = range(32)  # of the fuzz sample
 PER_RULE = 4  # programs in which the rule fires, of seeds below WIDE
@@ -99,7 +99,7 @@ def found_by_fuzz(m: Mutant, programs: list[tuple[int, bool]]) -> bool:
 def found_by_suite(m: Mutant) -> bool:
     here = Path(__file__).parent
     files = [str(here / f) for f in SUITE[m.kind]]
-    return pytest.main(["-q", "-x", "-m", "not slow", "-p", "no:cacheprovider", "--no-header", "-W", "ignore", *files]) != 0
+    return pytest.main(["-q", "-x", "-m", "not slow", "-p", "no:cacheprovider", "-W", "ignore", *files]) != 0
 
 
 def apart(what: Any, limit: int = SECONDS) -> str:
@@ -174,9 +174,11 @@ def main() -> int:
         if not caught:
             left.append((m, reason))
         print(f"{m.kind}: {m.name}: {' and '.join(caught) or 'survives'} ({fuzz}, {suite}) {reason}", flush=True)
-    print(f"\n| kind | mutants | found by the fuzz sample | by the suite's part | by either | {time.time() - start:.0f} s")
+    print(f"\n{len(chosen)} mutants, {time.time() - start:.0f} s")
+    print("| kind | mutants | found by the fuzz sample | by the suite's part | by either |\n|---|---|---|---|---|")
     for kind in dict.fromkeys(m.kind for m in chosen):
-        print(f"| {kind} | {count[kind, 'all']} | {count[kind, 'fuzz']} | {count[kind, 'suite']} | {count[kind, 'either']} |")
+        counts = " | ".join(str(count[kind, what]) for what in ("all", "fuzz", "suite", "either"))
+        print(f"| {kind} | {counts} |")
     for m, reason in left:
         print(f"survives: {m.kind}: {m.name}{': ' + reason if reason else ''}")
     return any(not reason for _, reason in left)

@@ -107,7 +107,9 @@ _COMPARED: dict[type, type] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
     ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
 }  # fmt: skip
-_CALLED = {"add": "sub", "sub": "add", "maximum": "minimum", "minimum": "maximum"}
+_CALLED = {
+    "lengths.add": "sub", "lengths.sub": "add", "lengths.maximum": "minimum", "lengths.minimum": "maximum",
+}  # fmt: skip
 
 
 def points(function: ast.AST) -> Iterator[tuple[ast.AST, str, Callable[[ast.AST], None]]]:
@@ -128,9 +130,9 @@ def points(function: ast.AST) -> Iterator[tuple[ast.AST, str, Callable[[ast.AST]
             yield n, f"{n.value} is {n.value + 1}", lambda m: setattr(m, "value", m.value + 1)  # type: ignore[attr-defined]
         elif isinstance(n, ast.Constant) and type(n.value) is bool:
             yield n, f"{n.value} is {not n.value}", lambda m: setattr(m, "value", not m.value)  # type: ignore[attr-defined]
-        elif isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and n.func.attr in _CALLED:
-            if isinstance(n.func.value, ast.Name) and n.func.value.id == "lengths":
-                yield n, f"{n.func.attr} is {_CALLED[n.func.attr]}", lambda m: setattr(m.func, "attr", _CALLED[m.func.attr])  # type: ignore[attr-defined]
+        elif isinstance(n, ast.Call) and ast.unparse(n.func) in _CALLED:
+            new_name = _CALLED[ast.unparse(n.func)]
+            yield n, f"{ast.unparse(n.func)} is {new_name}", lambda m, name=new_name: setattr(m.func, "attr", name)  # type: ignore[attr-defined]
 
 
 def functions(module: ModuleType) -> Iterator[tuple[str | None, ast.FunctionDef]]:
@@ -227,7 +229,9 @@ def _not_used_again() -> None:
 
 
 def mutants() -> list[Mutant]:
-    lifetimes = ("plan_memory", "use", "use_scalar", "control", "scan", "result", "build_program", "is_early", "outputs")
+    lifetimes = (
+        "plan_memory", "use", "use_scalar", "control", "scan", "result", "build_program", "is_early", "outputs",
+    )  # fmt: skip
     return [
         *rules(), *derivatives(),
         *code("index map", elements), *code("index map", uses), *code("index map", affine),

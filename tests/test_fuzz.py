@@ -210,3 +210,16 @@ def test_a_branch_with_a_length_from_a_place_of_a_maximum():
     x = T.dvector("x")
     part = x[: T.max_and_argmax(x)[1]]
     compare([x], [ifelse(T.sum(x) > 0, part * 0.5, T.exp(part))], np.array([0.5, 1, 4, 2]))
+
+
+def test_a_branch_that_gives_a_sparse_matrix():
+    """Compiled, its parts were looked for where no buffer held them."""
+    import weft.sparse as S
+    from weft.ifelse import ifelse
+
+    scipy_sparse = pytest.importorskip("scipy.sparse")
+    s, x = S.csr_matrix("s", dtype="float64"), T.dmatrix("x")
+    either = ifelse(T.sum(x) > 0, s, S.structured_sqr(s))
+    outs = [S.dense_from_sparse(either), S.structured_dot(either, x), T.grad(T.sum(S.structured_dot(either, x)), x)]
+    for sign in (1.0, -1.0):
+        compare([s, x], outs, scipy_sparse.csr_matrix(np.diag([2.0, 3.0, 0.0])[:2]), sign * np.ones((3, 2)))
