@@ -97,37 +97,13 @@ int main(int argc, char **argv) {
 
 def run(folder, *argv, barrier="__syncthreads", step=0, flags=()):
     (folder / "k.cu").write_text(KERNEL + MAIN)
-    subprocess.run(
-        [
-            "g++",
-            "-std=c++17",
-            "-O1",
-            "-ffp-contract=off",
-            "-x",
-            "c++",
-            "-Wall",
-            "-Wno-sign-compare",
-            "-Wno-unused-function",
-            "-DWEFT_CUDA",
-            f"-DBARRIER={barrier}",
-            f"-DSTEP={step}",
-            *flags,
-            "-include",
-            KERNELS / "emulation.h",
-            "-I",
-            KERNELS,
-            folder / "k.cu",
-            "-o",
-            folder / "k",
-        ],
-        check=True,
-    )
+    subprocess.run(["g++", "-std=c++17", "-O1", "-ffp-contract=off", "-x", "c++", "-Wall", "-Wno-sign-compare", "-Wno-unused-function",
+                    "-DWEFT_CUDA", f"-DBARRIER={barrier}", f"-DSTEP={step}", *flags, "-include", KERNELS / "emulation.h",
+                    "-I", KERNELS, folder / "k.cu", "-o", folder / "k"], check=True)
     return subprocess.run([folder / "k", *argv], capture_output=True, text=True)
 
 
-@pytest.mark.parametrize(
-    "flags", [[], ["-O3", "-march=native"], ["-fsanitize=address,undefined"]], ids=["O1", "O3", "asan"]
-)
+@pytest.mark.parametrize("flags", [[], ["-O3", "-march=native"], ["-fsanitize=address,undefined"]], ids=["O1", "O3", "asan"])
 def test_kernels_in_both_orders(tmp_path, flags):
     done = run(tmp_path, flags=flags)
     assert done.returncode == 0 and done.stdout == "ok\n", done.stderr
