@@ -12,35 +12,11 @@ import pytest
 from cffi import FFI
 
 KERNELS = Path(__file__).resolve().parent.parent / "kernels"
-FLAGS = [
-    "-fwrapv",
-    "-ffp-contract=off",
-    "-fno-math-errno",
-    "-fno-trapping-math",
-    "-std=gnu11",
-    "-fPIC",
-    "-shared",
-    "-pthread",
-]
+FLAGS = ["-fwrapv", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-std=gnu11", "-fPIC", "-shared", "-pthread"]
 INTS = {f"{k}{b}": f"{'u' * (k == 'u')}int{b}_t" for k in "iu" for b in (8, 16, 32, 64)}
-C = {
-    "f32": "float",
-    "f64": "double",
-    **INTS,
-    "c64": "weft_c64",
-    "c128": "weft_c128",
-    "f16": "uint16_t",
-    "bf16": "uint16_t",
-}
-NUMPY = {
-    "f32": np.float32,
-    "f64": np.float64,
-    **{d: np.dtype(t[:-2]) for d, t in INTS.items()},
-    "c64": np.complex64,
-    "c128": np.complex128,
-    "f16": np.float16,
-    "bf16": np.uint16,
-}
+C = {"f32": "float", "f64": "double", **INTS, "c64": "weft_c64", "c128": "weft_c128", "f16": "uint16_t", "bf16": "uint16_t"}
+NUMPY = {"f32": np.float32, "f64": np.float64, **{d: np.dtype(t[:-2]) for d, t in INTS.items()}, "c64": np.complex64,
+         "c128": np.complex128, "f16": np.float16, "bf16": np.uint16}
 LANES = {"f32": 16}
 
 EXPORT = """
@@ -202,33 +178,14 @@ def build(tmp_path_factory):
             exports.append(EXPORT.format(d=d, t=C[d], store=store, twice=twice))
         (folder / "x.c").write_text('#include "weft_gemm.h"\n' + "".join(exports))
         floats = [d for d in dtypes if d in ("f32", "f64")]
-        fused = (
-            "#if defined(__FMA__) || defined(__FP_FAST_FMAF)\n#define FMAf32 __builtin_fmaf\n#define FMAf64 __builtin_fma\n"
-            "#else\n#define FMAf32(a, b, c) ((a) * (b) + (c))\n#define FMAf64 FMAf32\n#endif\n"
-        )
-        (folder / "r.c").write_text(
-            "#include <stdint.h>\n" + fused + "".join(REFERENCE.format(d=d, t=C[d], L=LANES.get(d, 8)) for d in floats)
-        )
+        fused = "#if defined(__FMA__) || defined(__FP_FAST_FMAF)\n#define FMAf32 __builtin_fmaf\n#define FMAf64 __builtin_fma\n" \
+                "#else\n#define FMAf32(a, b, c) ((a) * (b) + (c))\n#define FMAf64 FMAf32\n#endif\n"
+        (folder / "r.c").write_text("#include <stdint.h>\n" + fused + "".join(
+            REFERENCE.format(d=d, t=C[d], L=LANES.get(d, 8)) for d in floats))
         flags = [*FLAGS, *TARGETS[target], "-I", KERNELS]
         subprocess.run([*compiler(target), "-O2", *flags, "-c", folder / "r.c", "-o", folder / "r.o"], check=True)
-        subprocess.run(
-            [
-                *compiler(target),
-                "-O3",
-                *flags,
-                "-Wall",
-                "-Wextra",
-                "-Werror",
-                "-Wno-unused-function",
-                "-Wno-psabi",
-                folder / "x.c",
-                folder / "r.o",
-                KERNELS / "weft_pool.c",
-                "-o",
-                folder / "x.so",
-            ],
-            check=True,
-        )
+        subprocess.run([*compiler(target), "-O3", *flags, "-Wall", "-Wextra", "-Werror", "-Wno-unused-function", "-Wno-psabi", folder / "x.c",
+                        folder / "r.o", KERNELS / "weft_pool.c", "-o", folder / "x.so"], check=True)
         ffi = FFI()
         for d in dtypes:
             ffi.cdef(DECL.format(d=d), override=True)
@@ -254,19 +211,8 @@ class Product:
         c = np.full((m, n), 77, a.dtype) if c is None else c
         size = getattr(self.lib, f"x_workspace_{d}")(m, n, k, threads)
         guard = np.full(size + 64, 0xA5, np.uint8)
-        getattr(self.lib, f"x_gemm_{d}")(
-            m,
-            n,
-            k,
-            self.at(a),
-            *self.strides(a),
-            self.at(b),
-            *self.strides(b),
-            self.at(c),
-            *self.strides(c),
-            threads,
-            self.at(guard),
-        )
+        getattr(self.lib, f"x_gemm_{d}")(m, n, k, self.at(a), *self.strides(a), self.at(b), *self.strides(b),
+                                         self.at(c), *self.strides(c), threads, self.at(guard))
         assert (guard[size:] == 0xA5).all(), "wrote past the workspace"
         return c
 
@@ -278,30 +224,12 @@ class Product:
         c = np.full((batch * m, n), 77, a.dtype) if in_memory else None
         out, visits = np.full((batch * m, n), 77, a.dtype), np.zeros((batch * m, n), np.uint8)
         rounds = np.zeros(-(-n // 128) if whole == 2 else batch * m, np.uint8)
-        size = getattr(self.lib, f"x_fused_workspace_{d}")(
-            batch, m, n, k, threads, in_memory, whole, made[0] + 2 * made[1]
-        )
+        size = getattr(self.lib, f"x_fused_workspace_{d}")(batch, m, n, k, threads, in_memory, whole, made[0] + 2 * made[1])
         guard, ran = np.full(size + 64, 0xA5, np.uint8), self.ffi.new("int *")
         kinds = [0 if not flag else 1 if x.flags.c_contiguous else 2 for x, flag in zip((a, b), made, strict=True)]
         bad = getattr(self.lib, f"x_fused_{d}")(
-            batch,
-            m,
-            n,
-            k,
-            self.at(a),
-            *self.strides(a),
-            self.at(b),
-            *self.strides(b),
-            self.at(c) if in_memory else self.ffi.NULL,
-            self.at(out),
-            threads,
-            self.at(guard),
-            self.at(visits),
-            self.at(rounds),
-            whole,
-            *kinds,
-            ran,
-        )
+            batch, m, n, k, self.at(a), *self.strides(a), self.at(b), *self.strides(b), self.at(c) if in_memory else self.ffi.NULL,
+            self.at(out), threads, self.at(guard), self.at(visits), self.at(rounds), whole, *kinds, ran)
         assert (guard[size:] == 0xA5).all(), "wrote past the workspace"
         assert bad == 0, "a bad rectangle (1), too large (2), bad rounds (3), too early (4), made out of bounds (5)"
         assert (visits == 1).all()
@@ -312,23 +240,19 @@ class Product:
 
     def reference(self, d, a, b):
         c = np.empty((a.shape[0], b.shape[1]), a.dtype)
-        getattr(self.lib, f"r_gemm_{d}")(
-            a.shape[0], b.shape[1], a.shape[1], self.at(a), *self.strides(a), self.at(b), *self.strides(b), self.at(c)
-        )
+        getattr(self.lib, f"r_gemm_{d}")(a.shape[0], b.shape[1], a.shape[1], self.at(a), *self.strides(a), self.at(b),
+                                         *self.strides(b), self.at(c))
         return c
 
     def dot(self, d, x, y, prefix="x"):
         out = np.empty(1, x.dtype)
-        getattr(self.lib, f"{prefix}_dot_{d}")(
-            x.size, self.at(x), *self.strides(x), self.at(y), *self.strides(y), self.at(out)
-        )
+        getattr(self.lib, f"{prefix}_dot_{d}")(x.size, self.at(x), *self.strides(x), self.at(y), *self.strides(y), self.at(out))
         return out
 
     def gemv(self, d, a, x, y=None, threads=0):
         y = np.full(a.shape[0], 77, a.dtype) if y is None else y
-        getattr(self.lib, f"x_gemv_{d}")(
-            *a.shape, self.at(a), *self.strides(a), self.at(x), *self.strides(x), self.at(y), *self.strides(y), threads
-        )
+        getattr(self.lib, f"x_gemv_{d}")(*a.shape, self.at(a), *self.strides(a), self.at(x), *self.strides(x), self.at(y),
+                                         *self.strides(y), threads)
         return y
 
 
@@ -336,40 +260,15 @@ def layouts(x):
     """The same matrix under other strides."""
     m, n = x.shape
     wide = np.full((m, 2 * n + 3), np.nan if x.dtype.kind in "fc" else 0, x.dtype)
-    wide[:, 1 : 2 * n + 1 : 2] = x
+    wide[:, 1:2 * n + 1:2] = x
     flipped = np.ascontiguousarray(x[::-1, ::-1])
-    return [x, np.asfortranarray(x), wide[:, 1 : 2 * n + 1 : 2], flipped[::-1, ::-1]]
+    return [x, np.asfortranarray(x), wide[:, 1:2 * n + 1:2], flipped[::-1, ::-1]]
 
 
-SHAPES = [
-    (1, 1, 1),
-    (1, 1, 700),
-    (2, 3, 5),
-    (3, 33, 17),
-    (5, 16, 513),
-    (7, 8, 512),
-    (11, 31, 40),
-    (12, 32, 64),
-    (13, 48, 511),
-    (24, 64, 1025),
-    (25, 65, 3),
-    (37, 100, 1600),
-    (64, 10, 600),
-    (10, 130, 90),
-    (130, 70, 100),
-    (300, 40, 30),
-    (6, 4200, 9),
-    (1, 300, 1030),
-    (2, 261, 40),
-    (4, 150, 20),
-    (40, 3, 70),
-    (9, 9, 5000),
-    (26, 512, 90),
-    (70, 520, 600),
-    (100, 24, 512),
-    (31, 47, 33),
-    (60, 850, 40),
-]  # the last rows: wide tiles, few columns, k cut for threads, packed operands, bands
+SHAPES = [(1, 1, 1), (1, 1, 700), (2, 3, 5), (3, 33, 17), (5, 16, 513), (7, 8, 512), (11, 31, 40), (12, 32, 64), (13, 48, 511),
+          (24, 64, 1025), (25, 65, 3), (37, 100, 1600), (64, 10, 600), (10, 130, 90), (130, 70, 100), (300, 40, 30), (6, 4200, 9),
+          (1, 300, 1030), (2, 261, 40), (4, 150, 20), (40, 3, 70), (9, 9, 5000), (26, 512, 90), (70, 520, 600), (100, 24, 512),
+          (31, 47, 33), (60, 850, 40)]  # the last rows: wide tiles, few columns, k cut for threads, packed operands, bands
 FLOATS = ("f32", "f64")
 OTHERS = tuple(d for d in C if d not in FLOATS)
 
@@ -391,26 +290,11 @@ def test_gemm_has_the_bits_of_the_scalar_chain(build, target, d):
         for c in layouts(np.zeros((m, n), NUMPY[d])):
             assert (p.gemm(d, a, b, c, 2) == want).all()
         row = rng.integers(m)
-        assert p.gemm(d, a[row : row + 1], b).tobytes() == want[row : row + 1].tobytes(), "a row alone"
+        assert p.gemm(d, a[row:row + 1], b).tobytes() == want[row:row + 1].tobytes(), "a row alone"
 
 
-FUSED = [
-    (1, 1, 1, 1),
-    (1, 100, 70, 30),
-    (1, 64, 900, 600),
-    (1, 700, 33, 1100),
-    (1, 5, 6, 4000),
-    (1, 2000, 17, 3),
-    (1, 40, 50, 0),
-    (2, 300, 100, 40),
-    (5, 7, 9, 30),
-    (40, 3, 5, 600),
-    (3, 20, 20, 0),
-    (3, 6, 5, 3000),
-    (1, 1, 40, 3),
-    (1, 30, 1, 20),
-    (1, 9, 700, 1),
-]
+FUSED = [(1, 1, 1, 1), (1, 100, 70, 30), (1, 64, 900, 600), (1, 700, 33, 1100), (1, 5, 6, 4000), (1, 2000, 17, 3), (1, 40, 50, 0),
+         (2, 300, 100, 40), (5, 7, 9, 30), (40, 3, 5, 600), (3, 20, 20, 0), (3, 6, 5, 3000), (1, 1, 40, 3), (1, 30, 1, 20), (1, 9, 700, 1)]
 
 
 def orders(x):
@@ -435,14 +319,7 @@ def test_what_follows_sees_each_element_once_and_final(build, d):
             for x in orders(a):
                 for y in orders(b):
                     for there in (True, False):
-                        assert p.fused(d, x, y, threads, there)[0].tobytes() == want.tobytes(), (
-                            batch,
-                            m,
-                            n,
-                            k,
-                            threads,
-                            there,
-                        )
+                        assert p.fused(d, x, y, threads, there)[0].tobytes() == want.tobytes(), (batch, m, n, k, threads, there)
 
 
 @pytest.mark.parametrize("d", ("f32", "f64", "i32", "f16"))
@@ -471,14 +348,7 @@ def test_whole_rows_and_columns(build, d, whole):
 def test_operands_that_are_made(build, target, d):
     p, rng = build(target, FLOATS), np.random.default_rng(6)
     shapes = FUSED if target == "native" else FUSED[:6]
-    for batch, m, n, k in [
-        *shapes,
-        (1, 97, 130, 1100),
-        (1, 13, 5, 520),
-        (1, 2, 1000, 70),
-        (1, 60, 60, 1100),
-        (2, 64, 65, 100),
-    ]:
+    for batch, m, n, k in [*shapes, (1, 97, 130, 1100), (1, 13, 5, 520), (1, 2, 1000, 70), (1, 60, 60, 1100), (2, 64, 65, 100)]:
         a, b = (draw(rng, d, s) for s in ((batch, m, k), (batch, k, n)))
         want = doubled(p, d, a, b)
         for threads in (0, 2, 3):
@@ -496,11 +366,7 @@ def draw(rng, d, shape):
         return rng.integers(info.min, info.max, shape, dtype=NUMPY[d], endpoint=True)
     x = rng.standard_normal(shape)
     if d in ("f16", "bf16"):
-        return (
-            x.astype(np.float16).view(np.uint16)
-            if d == "f16"
-            else (x.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
-        )
+        return x.astype(np.float16).view(np.uint16) if d == "f16" else (x.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
     return (x + rng.standard_normal(shape) * 1j if d.startswith("c") else x).astype(NUMPY[d])
 
 
@@ -511,10 +377,7 @@ def test_halves_are_float32_rounded_once(build, target):
     for m, n, k in [(3, 5, 7), (37, 40, 1100), (100, 10, 300)]:
         for d in ("f16", "bf16"):
             a, b = draw(rng, d, (m, k)), draw(rng, d, (k, n))
-            wide = [
-                x.view(np.float16).astype(np.float32) if d == "f16" else (x.astype(np.uint32) << 16).view(np.float32)
-                for x in (a, b)
-            ]
+            wide = [x.view(np.float16).astype(np.float32) if d == "f16" else (x.astype(np.uint32) << 16).view(np.float32) for x in (a, b)]
             held = p.reference("f32", *wide)
             if d == "f16":
                 want = held.astype(np.float16).view(np.uint16)
@@ -524,9 +387,7 @@ def test_halves_are_float32_rounded_once(build, target):
             for threads in (0, 2):
                 for x in layouts(a):
                     assert p.gemm(d, x, b, threads=threads).tobytes() == want.tobytes()
-                assert (
-                    p.gemm(d, a, np.asfortranarray(b), np.zeros((m, 2 * n), np.uint16)[:, ::2], threads) == want
-                ).all()
+                assert (p.gemm(d, a, np.asfortranarray(b), np.zeros((m, 2 * n), np.uint16)[:, ::2], threads) == want).all()
 
 
 @pytest.mark.parametrize("d", FLOATS)
@@ -576,10 +437,7 @@ def test_plain_products(build, d):
             info = np.iinfo(NUMPY[d])
             a, b = (rng.integers(info.min, info.max, s, dtype=NUMPY[d], endpoint=True) for s in ((m, k), (k, n)))
         elif d == "bf16":
-            a, b = (
-                (rng.standard_normal(s).astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
-                for s in ((m, k), (k, n))
-            )
+            a, b = ((rng.standard_normal(s).astype(np.float32).view(np.uint32) >> 16).astype(np.uint16) for s in ((m, k), (k, n)))
         else:
             a, b = (rng.standard_normal(s).astype(NUMPY[d]) for s in ((m, k), (k, n)))
             if d.startswith("c"):
@@ -606,9 +464,7 @@ def test_the_lane_loop_is_one_vector_instruction(build):
     if "fma" not in cpu_flags():
         pytest.skip("no hardware fma")
     p = build("native", FLOATS)
-    text = subprocess.run(
-        ["objdump", "-d", "--no-show-raw-insn", p.path], capture_output=True, text=True, check=True
-    ).stdout
+    text = subprocess.run(["objdump", "-d", "--no-show-raw-insn", p.path], capture_output=True, text=True, check=True).stdout
     tiles = re.findall(r"<weft_tile_(\d+)x(\d+)_f(\d\d)h?[^>]*>:\n(.*?)\n\n", text, re.S)
     assert {name for _, _, name, _ in tiles} == {"32", "64"}
     for rows, vectors, name, body in tiles:

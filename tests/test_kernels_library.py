@@ -183,17 +183,7 @@ def running(x: np.ndarray) -> np.ndarray:
 @of_numbers
 @pytest.mark.parametrize("reverse", (0, 1))
 def test_cumsum(lib, d, reverse):
-    shapes = [
-        (2, 5, 3),
-        (1, 70, 1),
-        (3, 4, 130),
-        (0, 3, 2),
-        (2, 0, 2),
-        (2, 3, 0),
-        (1, 1, 1),
-        (1, 5000, 1),
-        (2, 1300, 70),
-    ]
+    shapes = [(2, 5, 3), (1, 70, 1), (3, 4, 130), (0, 3, 2), (2, 0, 2), (2, 3, 0), (1, 1, 1), (1, 5000, 1), (2, 1300, 70)]
     for shape in [*shapes, (8, 2100, 1), (1, 1024, 1), (1, 2048, 3)]:
         x = special(d, shape, 3) if d in REAL else draw(d, shape, 3)
         w = wide(x)[:, ::-1] if reverse else wide(x)
@@ -270,10 +260,7 @@ def test_scatter_bad_index(lib):
 
 # weft_product of kernels/weft_fused.h; what is fused has tests in test_kernels_gemm.py
 PRODUCT = np.dtype(
-    [
-        (name, np.int64)
-        for name in ("batch", "m", "n", "k", "a", "b", "c", "abs", "ars", "acs", "bbs", "brs", "bcs", "pfor")
-    ]
+    [(name, np.int64) for name in ("batch", "m", "n", "k", "a", "b", "c", "abs", "ars", "acs", "bbs", "brs", "bcs", "pfor")]
     + [("threads", np.int32), ("work", np.int64), ("fused", np.int64, 14), ("run", np.int64)],
     align=True,
 )

@@ -163,9 +163,7 @@ def assert_close(name, got, wanted, bound, x, z):
 def test_accuracy_and_special_values(folder, name, kind):
     x, z = arguments_of(name)
     with np.errstate(all="ignore"):
-        wanted = REFERENCE[name](
-            *((x.astype(np.float64), z.astype(np.float64)) if name in BINARY else (x.astype(np.float64),))
-        )
+        wanted = REFERENCE[name](*((x.astype(np.float64), z.astype(np.float64)) if name in BINARY else (x.astype(np.float64),)))
     bound = limit(name) if kind == "fma" else LOOSE.get(name, 3.0)
     assert_close(name, call(folder, FIRST[kind], name, x, z), wanted, bound, x, z)
 
@@ -235,9 +233,7 @@ def test_same_bits_for_every_width_and_compiler(folder, build):
 
 def code(target: Path) -> dict[str, list[str]]:
     """The instructions of each function of a library."""
-    out = subprocess.run(
-        ["objdump", "-d", "--no-show-raw-insn", str(target)], capture_output=True, text=True, check=True
-    )
+    out = subprocess.run(["objdump", "-d", "--no-show-raw-insn", str(target)], capture_output=True, text=True, check=True)
     found, current = {}, []
     for line in out.stdout.splitlines():
         if head := re.match(r"[0-9a-f]+ <(\w+)>:", line):

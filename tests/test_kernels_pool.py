@@ -63,26 +63,8 @@ def open_pool(path):
 def pool_path(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pool")
     (folder / "t.c").write_text(BODIES)
-    subprocess.run(
-        [
-            "gcc",
-            "-O2",
-            "-std=gnu11",
-            "-Wall",
-            "-Wextra",
-            "-Werror",
-            "-fPIC",
-            "-shared",
-            "-pthread",
-            "-I",
-            KERNELS,
-            KERNELS / "weft_pool.c",
-            folder / "t.c",
-            "-o",
-            folder / "pool.so",
-        ],
-        check=True,
-    )
+    subprocess.run(["gcc", "-O2", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared", "-pthread", "-I", KERNELS,
+                    KERNELS / "weft_pool.c", folder / "t.c", "-o", folder / "pool.so"], check=True)
     return folder / "pool.so"
 
 
@@ -96,14 +78,8 @@ def pool(pool_path):
 def visit(pool, n, grain=1, threads=0):
     ffi, lib = pool
     count, worker, sizes = np.zeros(max(n, 1), np.int64), np.full(max(n, 1), -1, np.int32), np.zeros(64, np.int64)
-    lib.t_visit(
-        n,
-        grain,
-        threads,
-        ffi.from_buffer("int64_t[]", count),
-        ffi.from_buffer("int32_t[]", worker),
-        ffi.from_buffer("int64_t[]", sizes),
-    )
+    lib.t_visit(n, grain, threads, ffi.from_buffer("int64_t[]", count), ffi.from_buffer("int32_t[]", worker),
+                ffi.from_buffer("int64_t[]", sizes))
     return count[:n], worker[:n], sizes
 
 
@@ -189,28 +165,18 @@ def test_pool_is_rebuilt_after_fork(pool):
     assert visit(pool, 100)[1].max() == 3
 
 
-@pytest.mark.parametrize(
-    "env,want", [({"WEFT_THREADS": "3", "OMP_NUM_THREADS": "2"}, 3), ({"OMP_NUM_THREADS": "2,4"}, 2), ({}, None)]
-)
+@pytest.mark.parametrize("env,want", [({"WEFT_THREADS": "3", "OMP_NUM_THREADS": "2"}, 3), ({"OMP_NUM_THREADS": "2,4"}, 2), ({}, None)])
 def test_count_from_the_environment(pool_path, env, want):
-    code = (
-        "import sys; from cffi import FFI; f = FFI(); f.cdef('int weft_pool_threads(void);');"
-        "print(f.dlopen(sys.argv[1]).weft_pool_threads())"
-    )
+    code = ("import sys; from cffi import FFI; f = FFI(); f.cdef('int weft_pool_threads(void);');"
+            "print(f.dlopen(sys.argv[1]).weft_pool_threads())")
     clean = {k: v for k, v in os.environ.items() if k not in ("WEFT_THREADS", "OMP_NUM_THREADS")}
-    n = int(
-        subprocess.run(
-            [sys.executable, "-c", code, pool_path], env={**clean, **env}, capture_output=True, check=True
-        ).stdout
-    )
+    n = int(subprocess.run([sys.executable, "-c", code, pool_path], env={**clean, **env}, capture_output=True, check=True).stdout)
     assert n == want if want else 1 <= n <= len(os.sched_getaffinity(0))
 
 
 def test_under_the_thread_sanitizer(tmp_path):
     """The pool's own memory traffic has no race (where the sanitizer is installed)."""
-    (tmp_path / "m.c").write_text(
-        BODIES
-        + r"""
+    (tmp_path / "m.c").write_text(BODIES + r"""
 static void *user(void *p) { int32_t w[64]; t_many(300, 64, p, w); return 0; }
 int main(void) {
   static int64_t counts[4][64]; pthread_t t[4];
@@ -220,24 +186,9 @@ int main(void) {
   for (int i = 0; i < 256; i++) if (counts[0][i] != 300) return 3;
   return 0;
 }
-"""
-    )
-    built = subprocess.run(
-        [
-            "gcc",
-            "-O1",
-            "-g",
-            "-fsanitize=thread",
-            "-pthread",
-            "-I",
-            KERNELS,
-            KERNELS / "weft_pool.c",
-            tmp_path / "m.c",
-            "-o",
-            tmp_path / "m",
-        ],
-        capture_output=True,
-    )
+""")
+    built = subprocess.run(["gcc", "-O1", "-g", "-fsanitize=thread", "-pthread", "-I", KERNELS, KERNELS / "weft_pool.c",
+                            tmp_path / "m.c", "-o", tmp_path / "m"], capture_output=True)
     if built.returncode:
         pytest.skip("no thread sanitizer")
     done = subprocess.run([tmp_path / "m"], capture_output=True, text=True)

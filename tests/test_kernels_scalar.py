@@ -14,93 +14,23 @@ KERNELS = Path(__file__).resolve().parent.parent / "kernels"
 FLAGS = ["-O2", "-march=native", "-fwrapv", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
 
 INTS = {f"{k}{b}": f"{'u' * (k == 'u')}int{b}_t" for k in "iu" for b in (8, 16, 32, 64)}
-HELD = {
-    "b": "uint8_t",
-    **INTS,
-    "f16": "float",
-    "bf16": "float",
-    "f32": "float",
-    "f64": "double",
-    "c64": "weft_c64",
-    "c128": "weft_c128",
-}
+HELD = {"b": "uint8_t", **INTS, "f16": "float", "bf16": "float", "f32": "float", "f64": "double",
+        "c64": "weft_c64", "c128": "weft_c128"}
 STORED = {**HELD, "f16": "uint16_t", "bf16": "uint16_t"}
-NUMPY = {
-    "b": np.bool_,
-    **{d: np.dtype(d[0] + str(int(d[1:]) // 8)) for d in INTS},
-    "f16": np.float16,
-    "f32": np.float32,
-    "f64": np.float64,
-    "c64": np.complex64,
-    "c128": np.complex128,
-    "bf16": np.uint16,
-}
+NUMPY = {"b": np.bool_, **{d: np.dtype(d[0] + str(int(d[1:]) // 8)) for d in INTS}, "f16": np.float16,
+         "f32": np.float32, "f64": np.float64, "c64": np.complex64, "c128": np.complex128, "bf16": np.uint16}
 REAL = {"c64": "f32", "c128": "f64"}
 COMPARE = ["eq", "ne", "lt", "le", "gt", "ge"]
 OPS = {  # op -> (arity, dtype classes)
-    "neg": (1, "iufc"),
-    "abs": (1, "biufc"),
-    "sgn": (1, "biufc"),
-    "sqr": (1, "biufc"),
-    "reciprocal": (1, "iufc"),
-    "add": (2, "biufc"),
-    "sub": (2, "iufc"),
-    "mul": (2, "biufc"),
-    "truediv": (2, "fc"),
-    "floordiv": (2, "iuf"),
-    "mod": (2, "iuf"),
-    "pow": (2, "iuf"),
-    "maximum": (2, "biuf"),
-    "minimum": (2, "biuf"),
-    "eq": (2, "biufc"),
-    "ne": (2, "biufc"),
-    **{c: (2, "biuf") for c in COMPARE[2:]},
-    "and": (2, "biu"),
-    "or": (2, "biu"),
-    "xor": (2, "biu"),
-    "invert": (1, "biu"),
-    **{
-        m: (1, "f")
-        for m in [
-            "exp2",
-            "log2",
-            "log10",
-            "log1p",
-            "expm1",
-            "sin",
-            "cos",
-            "tan",
-            "tanh",
-            "sinh",
-            "cosh",
-            "asin",
-            "acos",
-            "atan",
-            "asinh",
-            "acosh",
-            "atanh",
-            "cbrt",
-            "sigmoid",
-            "softplus",
-            "erf",
-            "erfc",
-            "erfinv",
-        ]
-    },
-    "exp": (1, "fc"),
-    "log": (1, "fc"),
-    "sqrt": (1, "fc"),
-    "atan2": (2, "f"),
-    "floor": (1, "biuf"),
-    "ceil": (1, "biuf"),
-    "trunc": (1, "biuf"),
-    "rint": (1, "biuf"),
-    "isnan": (1, "biufc"),
-    "isinf": (1, "biufc"),
-    "conj": (1, "c"),
-    "real": (1, "c"),
-    "imag": (1, "c"),
-    "angle": (1, "c"),
+    "neg": (1, "iufc"), "abs": (1, "biufc"), "sgn": (1, "biufc"), "sqr": (1, "biufc"), "reciprocal": (1, "iufc"),
+    "add": (2, "biufc"), "sub": (2, "iufc"), "mul": (2, "biufc"), "truediv": (2, "fc"), "floordiv": (2, "iuf"),
+    "mod": (2, "iuf"), "pow": (2, "iuf"), "maximum": (2, "biuf"), "minimum": (2, "biuf"),
+    "eq": (2, "biufc"), "ne": (2, "biufc"), **{c: (2, "biuf") for c in COMPARE[2:]},
+    "and": (2, "biu"), "or": (2, "biu"), "xor": (2, "biu"), "invert": (1, "biu"),
+    **{m: (1, "f") for m in ["exp2", "log2", "log10", "log1p", "expm1", "sin", "cos", "tan", "tanh", "sinh", "cosh", "asin", "acos", "atan", "asinh", "acosh", "atanh", "cbrt", "sigmoid", "softplus", "erf", "erfc", "erfinv"]},
+    "exp": (1, "fc"), "log": (1, "fc"), "sqrt": (1, "fc"), "atan2": (2, "f"),
+    "floor": (1, "biuf"), "ceil": (1, "biuf"), "trunc": (1, "biuf"), "rint": (1, "biuf"),
+    "isnan": (1, "biufc"), "isinf": (1, "biufc"), "conj": (1, "c"), "real": (1, "c"), "imag": (1, "c"), "angle": (1, "c"),
 }
 
 
@@ -131,29 +61,18 @@ def loops():
                 continue
             r = result(op, d)
             args = ", ".join([load(d, "a[i]"), load(d, "b[i]")][:arity])
-            text.append(
-                f"void t_{op}_{d}(int64_t n, const {STORED[d]} *a, const {STORED[d]} *b, {STORED[r]} *o)"
-                f"{{ (void)b; for (int64_t i = 0; i < n; i++) {store(r, 'o[i]', f'weft_{op}_{d}({args})')}; }}"
-            )
+            text.append(f"void t_{op}_{d}(int64_t n, const {STORED[d]} *a, const {STORED[d]} *b, {STORED[r]} *o)"
+                        f"{{ (void)b; for (int64_t i = 0; i < n; i++) {store(r, 'o[i]', f'weft_{op}_{d}({args})')}; }}")
             decl.append(f"void t_{op}_{d}(int64_t n, void *a, void *b, void *o);")
     for d in HELD:
         for r in HELD:
             e = f"weft_cast_{d}_{r}({load(d, 'a[i]')})"
-            text.append(
-                f"void t_cast_{d}_{r}(int64_t n, const {STORED[d]} *a, {STORED[r]} *o)"
-                f"{{ for (int64_t i = 0; i < n; i++) {store(r, 'o[i]', e)}; }}"
-            )
+            text.append(f"void t_cast_{d}_{r}(int64_t n, const {STORED[d]} *a, {STORED[r]} *o)"
+                        f"{{ for (int64_t i = 0; i < n; i++) {store(r, 'o[i]', e)}; }}")
             decl.append(f"void t_cast_{d}_{r}(int64_t n, void *a, void *o);")
-    text.append(
-        "void t_round_f16(int64_t n, const float *a, float *o) { for (int64_t i = 0; i < n; i++) o[i] = weft_round_f16(a[i]); }"
-    )
-    text.append(
-        "void t_fma_f32(int64_t n, float *a, float *b, float *c, float *o) { for (int64_t i = 0; i < n; i++) o[i] = weft_fma_f32(a[i], b[i], c[i]); }"
-    )
-    decl += [
-        "void t_round_f16(int64_t n, void *a, void *o);",
-        "void t_fma_f32(int64_t n, void *a, void *b, void *c, void *o);",
-    ]
+    text.append("void t_round_f16(int64_t n, const float *a, float *o) { for (int64_t i = 0; i < n; i++) o[i] = weft_round_f16(a[i]); }")
+    text.append("void t_fma_f32(int64_t n, float *a, float *b, float *c, float *o) { for (int64_t i = 0; i < n; i++) o[i] = weft_fma_f32(a[i], b[i], c[i]); }")
+    decl += ["void t_round_f16(int64_t n, void *a, void *o);", "void t_fma_f32(int64_t n, void *a, void *b, void *c, void *o);"]
     return "\n".join(text) + "\n", "\n".join(decl)
 
 
@@ -181,26 +100,8 @@ def lib(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scalar")
     text, decl = loops()
     (folder / "t.c").write_text(text)
-    subprocess.run(
-        [
-            "gcc",
-            *FLAGS,
-            "-O1",
-            "-std=gnu11",
-            "-Wall",
-            "-Wextra",
-            "-Werror",
-            "-fPIC",
-            "-shared",
-            "-I",
-            KERNELS,
-            folder / "t.c",
-            "-o",
-            folder / "t.so",
-            "-lm",
-        ],
-        check=True,
-    )
+    subprocess.run(["gcc", *FLAGS, "-O1", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared", "-I", KERNELS,
+                    folder / "t.c", "-o", folder / "t.so", "-lm"], check=True)
     return Library(folder / "t.so", decl)
 
 
@@ -230,13 +131,8 @@ def values(d, rng, n=400):
         special = [info.min, info.min + 1, info.max, info.max - 1, 0, 1, 2, 3, 7]
         if info.min < 0:
             special += [-1, -2, -3, -7]
-        return np.concatenate(
-            [
-                np.array(special, dt),
-                rng.integers(info.min, info.max, n, dtype=dt, endpoint=True),
-                rng.integers(0, 20, n).astype(dt),
-            ]
-        )
+        return np.concatenate([np.array(special, dt), rng.integers(info.min, info.max, n, dtype=dt, endpoint=True),
+                               rng.integers(0, 20, n).astype(dt)])
     if d == "f16":
         return np.arange(65536, dtype=np.uint16).view(np.float16)
     if d == "bf16":
@@ -250,37 +146,10 @@ def values(d, rng, n=400):
         z.real[400:], z.imag[400:] = rng.standard_normal(n) * 3, rng.standard_normal(n) * 3
         return z
     info = np.finfo(dt)
-    special = [
-        0.0,
-        -0.0,
-        1.0,
-        -1.0,
-        np.inf,
-        -np.inf,
-        np.nan,
-        info.tiny,
-        -info.tiny,
-        info.smallest_subnormal,
-        info.max,
-        info.min,
-        0.5,
-        -0.5,
-        1.5,
-        2.5,
-        -2.5,
-        3.0,
-        1e-3,
-        100.0,
-        88.0,
-        -88.0,
-        -745.0,
-        710.0,
-        1e10,
-        -104.0,
-    ]
-    return np.concatenate(
-        [np.array(special), rng.standard_normal(n), rng.standard_normal(n) * 30, np.exp(rng.uniform(-80, 80, n))]
-    ).astype(dt)
+    special = [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, info.tiny, -info.tiny, info.smallest_subnormal, info.max,
+               info.min, 0.5, -0.5, 1.5, 2.5, -2.5, 3.0, 1e-3, 100.0, 88.0, -88.0, -745.0, 710.0, 1e10, -104.0]
+    return np.concatenate([np.array(special), rng.standard_normal(n), rng.standard_normal(n) * 30,
+                           np.exp(rng.uniform(-80, 80, n))]).astype(dt)
 
 
 def pairs(d, rng):
@@ -300,9 +169,7 @@ def ulps(got, want):
     same = (got == want) | (np.isnan(got) & np.isnan(want))
     with np.errstate(all="ignore"):
         g, w = got.astype(np.longdouble), want.astype(np.longdouble)
-        unit = np.maximum(
-            np.abs(np.spacing(np.where(np.isfinite(want), want, 1).astype(got.dtype))), info.smallest_subnormal
-        )
+        unit = np.maximum(np.abs(np.spacing(np.where(np.isfinite(want), want, 1).astype(got.dtype))), info.smallest_subnormal)
         d = np.abs(g - w) / unit.astype(np.longdouble)
     return float(np.max(np.where(same, 0, np.where(np.isnan(d), np.inf, d)), initial=0))
 
@@ -344,99 +211,19 @@ def sigmoid(x):
 from scipy import special as _special  # noqa: E402
 
 REFERENCE = {
-    "neg": np.negative,
-    "abs": np.abs,
-    "sgn": np.sign,
-    "sqr": lambda x: x * x,
-    "add": np.add,
-    "sub": np.subtract,
-    "mul": np.multiply,
-    "truediv": np.divide,
-    "floordiv": np.floor_divide,
-    "mod": np.remainder,
-    "pow": np.power,
-    "maximum": np.maximum,
-    "minimum": np.minimum,
-    "eq": np.equal,
-    "ne": np.not_equal,
-    "lt": np.less,
-    "le": np.less_equal,
-    "gt": np.greater,
-    "ge": np.greater_equal,
-    "and": np.bitwise_and,
-    "or": np.bitwise_or,
-    "xor": np.bitwise_xor,
-    "invert": np.invert,
-    "exp": np.exp,
-    "exp2": np.exp2,
-    "log": np.log,
-    "log2": np.log2,
-    "log10": np.log10,
-    "log1p": np.log1p,
-    "expm1": np.expm1,
-    "sqrt": np.sqrt,
-    "sin": np.sin,
-    "cos": np.cos,
-    "tan": np.tan,
-    "tanh": np.tanh,
-    "sinh": np.sinh,
-    "cosh": np.cosh,
-    "asin": np.arcsin,
-    "acos": np.arccos,
-    "atan": np.arctan,
-    "atan2": np.arctan2,
-    "sigmoid": sigmoid,
-    "softplus": lambda x: np.logaddexp(0, x),
-    "erf": _special.erf,
-    "erfc": np.vectorize(math.erfc, otypes=[float]),
-    "floor": np.floor,
-    "ceil": np.ceil,
-    "trunc": np.trunc,
-    "rint": np.rint,
-    "isnan": np.isnan,
-    "isinf": np.isinf,
-    "conj": np.conj,
-    "real": np.real,
-    "imag": np.imag,
-    "asinh": np.arcsinh,
-    "acosh": np.arccosh,
-    "atanh": np.arctanh,
-    "cbrt": lambda x: np.cbrt(x.astype(np.longdouble)).astype(x.dtype),
-    "erfinv": _special.erfinv,
-    "angle": np.angle,
-    "reciprocal": lambda x: 1 / x,
+    "neg": np.negative, "abs": np.abs, "sgn": np.sign, "sqr": lambda x: x * x, "add": np.add, "sub": np.subtract,
+    "mul": np.multiply, "truediv": np.divide, "floordiv": np.floor_divide, "mod": np.remainder, "pow": np.power,
+    "maximum": np.maximum, "minimum": np.minimum, "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal,
+    "gt": np.greater, "ge": np.greater_equal, "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor,
+    "invert": np.invert, "exp": np.exp, "exp2": np.exp2, "log": np.log, "log2": np.log2, "log10": np.log10, "log1p": np.log1p,
+    "expm1": np.expm1, "sqrt": np.sqrt, "sin": np.sin, "cos": np.cos, "tan": np.tan, "tanh": np.tanh, "sinh": np.sinh,
+    "cosh": np.cosh, "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "atan2": np.arctan2, "sigmoid": sigmoid,
+    "softplus": lambda x: np.logaddexp(0, x), "erf": _special.erf, "erfc": np.vectorize(math.erfc, otypes=[float]), "floor": np.floor, "ceil": np.ceil,
+    "trunc": np.trunc, "rint": np.rint, "isnan": np.isnan, "isinf": np.isinf, "conj": np.conj, "real": np.real, "imag": np.imag,
+    "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh, "cbrt": lambda x: np.cbrt(x.astype(np.longdouble)).astype(x.dtype), "erfinv": _special.erfinv,
+    "angle": np.angle, "reciprocal": lambda x: 1 / x,
 }
-EXACT = set(
-    [
-        "neg",
-        "abs",
-        "sgn",
-        "sqr",
-        "reciprocal",
-        "add",
-        "sub",
-        "mul",
-        "truediv",
-        "floordiv",
-        "mod",
-        "maximum",
-        "minimum",
-        "and",
-        "or",
-        "xor",
-        "invert",
-        "sqrt",
-        "floor",
-        "ceil",
-        "trunc",
-        "rint",
-        "isnan",
-        "isinf",
-        "conj",
-        "real",
-        "imag",
-    ]
-) | set(COMPARE)
+EXACT = set(["neg", "abs", "sgn", "sqr", "reciprocal", "add", "sub", "mul", "truediv", "floordiv", "mod", "maximum", "minimum", "and", "or", "xor", "invert", "sqrt", "floor", "ceil", "trunc", "rint", "isnan", "isinf", "conj", "real", "imag"]) | set(COMPARE)
 
 
 def check_bits(got, want, *context):
@@ -461,16 +248,8 @@ def test_integers_and_bool(lib, d):
         if kind(d) not in classes:
             continue
         args = operands(op, d, rng)
-        own = {
-            "floordiv": int_div,
-            "mod": int_mod,
-            "pow": int_pow,
-            "rint": lambda x: x,
-            "floor": lambda x: x,
-            "ceil": lambda x: x,
-            "trunc": lambda x: x,
-            "reciprocal": lambda x: int_div(np.ones_like(x), x) * (np.abs(x) <= 1),
-        }
+        own = {"floordiv": int_div, "mod": int_mod, "pow": int_pow, "rint": lambda x: x, "floor": lambda x: x, "ceil": lambda x: x,
+               "trunc": lambda x: x, "reciprocal": lambda x: int_div(np.ones_like(x), x) * (np.abs(x) <= 1)}
         if d == "b":
             own.update(sgn=lambda x: x, sqr=lambda x: x)
         if d == "i64" or d == "u64":
@@ -506,11 +285,7 @@ def test_floats(lib, d):
             if d == "f32":
                 with np.errstate(all="ignore"):
                     wide = REFERENCE[op](*[a.astype(np.float64) for a in args]).astype(np.float32)
-            assert ulps(got, wide) <= (4 if op in ("softplus", "sigmoid", "erf", "erfc", "tan", "cbrt") else 2.5), (
-                op,
-                d,
-                ulps(got, wide),
-            )
+            assert ulps(got, wide) <= (4 if op in ("softplus", "sigmoid", "erf", "erfc", "tan", "cbrt") else 2.5), (op, d, ulps(got, wide))
 
 
 @pytest.mark.parametrize("d", ["f16", "bf16"])
@@ -557,20 +332,11 @@ def test_complex(lib, d):
         if op in ("truediv", "reciprocal", "sqr"):
             keep &= np.all([(np.abs(a) < 1e15) & (np.abs(a) > 1e-15) for a in args], axis=0)
         if op == "sgn":
-            keep &= (np.abs(args[0]) > 1e-30) & np.isfinite(np.abs(args[0])) | ~np.isfinite(
-                args[0]
-            )  # NumPy's size overflows
+            keep &= (np.abs(args[0]) > 1e-30) & np.isfinite(np.abs(args[0])) | ~np.isfinite(args[0])  # NumPy's size overflows
         eps = np.finfo(NUMPY[d]).eps
         err = np.abs(got[keep] - want[keep]) / np.maximum(np.abs(want[keep]), np.finfo(NUMPY[d]).tiny)
         # NumPy rounds complex64 through float32, weft through float64
-        assert err.max() < 8 * eps, (
-            op,
-            d,
-            err.max(),
-            args[0][keep][err.argmax()],
-            got[keep][err.argmax()],
-            want[keep][err.argmax()],
-        )
+        assert err.max() < 8 * eps, (op, d, err.max(), args[0][keep][err.argmax()], got[keep][err.argmax()], want[keep][err.argmax()])
         if op in ("abs", "sqrt"):  # infinities where NumPy has them
             special = np.isinf(want.real)
             assert np.array_equal(np.isinf(got.real), special), op
@@ -592,12 +358,10 @@ def cast_reference(x, d, r):
             return np.array(out, NUMPY[r])
         if r == "bf16":
             if x.dtype.kind in "iu" and x.dtype.itemsize == 8:
-
                 def exact(v):  # keep 20 bits and a sticky one: fewer than a double holds, more than bfloat16
                     s = max(abs(v).bit_length() - 20, 0)
                     kept = (abs(v) >> s) << s
                     return float((kept | (1 << s >> 1 if abs(v) != kept else 0)) * (1 if v >= 0 else -1))
-
                 x = np.array([exact(v) for v in x.tolist()])
             return f64_to_bf16(x.astype(np.float64))
         if r == "f16" and x.dtype.kind in "iu":
@@ -617,7 +381,7 @@ def test_casts(lib, d):
         middle = np.arange(65535, dtype=np.uint16).view(np.float16).astype(np.float64)
         middle = (middle[:-1] + middle[1:]) / 2
         x = np.concatenate([x, *(np.nextafter(middle, s) for s in (-np.inf, np.inf)), middle])
-        b = bf16_to_f32(np.arange(0x7F7F, dtype=np.uint16)).astype(np.float64)
+        b = bf16_to_f32(np.arange(0x7f7f, dtype=np.uint16)).astype(np.float64)
         b = (b[:-1] + b[1:]) / 2
         x = np.concatenate([x, b, np.nextafter(b, 0), -np.nextafter(b, np.inf)])
     for r in HELD:
@@ -637,9 +401,7 @@ def test_casts(lib, d):
 
 def test_round_f16_over_random_bits(lib):
     x = np.random.default_rng(6).integers(0, 1 << 32, 1 << 20, dtype=np.uint32).view(np.float32)
-    ties = np.arange(0, 1 << 16, dtype=np.uint32)[:, None] << 16 | np.array(
-        [0, 0xFFF, 0x1000, 0x1001, 0x3000, 0xF000], np.uint32
-    )
+    ties = np.arange(0, 1 << 16, dtype=np.uint32)[:, None] << 16 | np.array([0, 0xfff, 0x1000, 0x1001, 0x3000, 0xf000], np.uint32)
     x = np.concatenate([x, ties.ravel().view(np.float32)])
     with np.errstate(all="ignore"):
         want = x.astype(np.float16).astype(np.float32)
@@ -710,31 +472,14 @@ def test_no_undefined_behaviour(tmp_path):
             if kind(d) in classes:
                 calls.append(use(result(op, d), f"weft_{op}_{d}({', '.join(make(d, w) for w in 'ij'[:arity])})"))
     calls += [use(r, f"weft_cast_{d}_{r}({make(d, 'i')})") for d in HELD for r in HELD]
-    calls += [
-        f"    {{ uint16_t h; weft_store_{d}(&h, (float)f[i]); sum += weft_load_{d}(&h) != 0; }}"
-        for d in ("f16", "bf16")
-    ]
+    calls += [f"    {{ uint16_t h; weft_store_{d}(&h, (float)f[i]); sum += weft_load_{d}(&h) != 0; }}" for d in ("f16", "bf16")]
     text = '#include "weft_scalar.h"\n' + MAIN.replace("@CALLS@", "\n".join(calls))
     outputs = []
     for compiler, std, name in (("gcc", "gnu11", "m.c"), ("g++", "gnu++17", "m.cpp")):
         (tmp_path / name).write_text(text)
         sanitize = ["-fsanitize=undefined,address", "-fno-sanitize-recover=all"] if compiler == "gcc" else []
-        subprocess.run(
-            [
-                compiler,
-                "-O0",
-                f"-std={std}",
-                "-ffp-contract=off",
-                *sanitize,
-                "-I",
-                KERNELS,
-                tmp_path / name,
-                "-o",
-                tmp_path / "m",
-                "-lm",
-            ],
-            check=True,
-        )
+        subprocess.run([compiler, "-O0", f"-std={std}", "-ffp-contract=off", *sanitize, "-I", KERNELS,
+                        tmp_path / name, "-o", tmp_path / "m", "-lm"], check=True)
         done = subprocess.run([tmp_path / "m"], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[:2000]
         outputs.append(done.stdout)

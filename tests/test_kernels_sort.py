@@ -11,37 +11,15 @@ from hypothesis import strategies as st
 
 KERNELS = Path(__file__).resolve().parent.parent / "kernels"
 INTS = {f"{k}{b}": f"{'u' * (k == 'u')}int{b}_t" for k in "iu" for b in (8, 16, 32, 64)}
-C = {
-    "b": "uint8_t",
-    **INTS,
-    "f16": "uint16_t",
-    "bf16": "uint16_t",
-    "f32": "float",
-    "f64": "double",
-    "c64": "weft_c64",
-    "c128": "weft_c128",
-}
-NUMPY = {
-    "b": np.dtype(bool),
-    **{d: np.dtype(t[:-2]) for d, t in INTS.items()},
-    "f16": np.dtype("f2"),
-    "bf16": np.dtype("u2"),
-    "f32": np.dtype("f4"),
-    "f64": np.dtype("f8"),
-    "c64": np.dtype("c8"),
-    "c128": np.dtype("c16"),
-}
+C = {"b": "uint8_t", **INTS, "f16": "uint16_t", "bf16": "uint16_t", "f32": "float", "f64": "double", "c64": "weft_c64", "c128": "weft_c128"}
+NUMPY = {"b": np.dtype(bool), **{d: np.dtype(t[:-2]) for d, t in INTS.items()}, "f16": np.dtype("f2"), "bf16": np.dtype("u2"),
+         "f32": np.dtype("f4"), "f64": np.dtype("f8"), "c64": np.dtype("c8"), "c128": np.dtype("c16")}
 
 
 class Sorter:
     def __init__(self, path):
         self.ffi = FFI()
-        self.ffi.cdef(
-            "".join(
-                f"void t_sort_{d}(void *r, int64_t n, void *t); void t_argsort_{d}(void *r, void *i, int64_t n, void *t);"
-                for d in C
-            )
-        )
+        self.ffi.cdef("".join(f"void t_sort_{d}(void *r, int64_t n, void *t); void t_argsort_{d}(void *r, void *i, int64_t n, void *t);" for d in C))
         self.lib = self.ffi.dlopen(str(path))
 
     def at(self, x):
@@ -61,33 +39,11 @@ class Sorter:
 @pytest.fixture(scope="session")
 def sorter(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sort")
-    (folder / "t.c").write_text(
-        '#include "weft_sort.h"\n'
-        + "".join(
-            f"void t_sort_{d}({t} *r, int64_t n, {t} *t) {{ weft_sort_{d}(r, n, t); }}\n"
-            f"void t_argsort_{d}(const {t} *r, int64_t *i, int64_t n, int64_t *t) {{ weft_argsort_{d}(r, i, n, t); }}\n"
-            for d, t in C.items()
-        )
-    )
-    subprocess.run(
-        [
-            "gcc",
-            "-O2",
-            "-fwrapv",
-            "-ffp-contract=off",
-            "-Wall",
-            "-Wextra",
-            "-Werror",
-            "-fPIC",
-            "-shared",
-            "-I",
-            KERNELS,
-            folder / "t.c",
-            "-o",
-            folder / "t.so",
-        ],
-        check=True,
-    )
+    (folder / "t.c").write_text('#include "weft_sort.h"\n' + "".join(
+        f"void t_sort_{d}({t} *r, int64_t n, {t} *t) {{ weft_sort_{d}(r, n, t); }}\n"
+        f"void t_argsort_{d}(const {t} *r, int64_t *i, int64_t n, int64_t *t) {{ weft_argsort_{d}(r, i, n, t); }}\n" for d, t in C.items()))
+    subprocess.run(["gcc", "-O2", "-fwrapv", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared", "-I", KERNELS,
+                    folder / "t.c", "-o", folder / "t.so"], check=True)
     return Sorter(folder / "t.so")
 
 

@@ -71,9 +71,7 @@ SIG, GIS = node("sigmoid(x)"), node("sigmoid(neg(x))")
 
 
 def branch(out):
-    a = build(
-        "param", build("dim", token=0, axis=0), build("dim", token=0, axis=1), token=0, dtype="float64", kind="dense"
-    )
+    a = build("param", build("dim", token=0, axis=0), build("dim", token=0, axis=1), token=0, dtype="float64", kind="dense")
     return region([a], [build(out, a)])
 
 

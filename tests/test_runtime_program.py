@@ -43,9 +43,7 @@ static inline int reserve(weft_array *a, int64_t n) { /* the caller owns what wa
 static inline void swap(weft_state *s) { weft_array t = s->now; s->now = s->spare; s->spare = t; }
 """
 # new state = state + input, of the input's length; the output is the old state. Fails where told, after allocating all.
-STEP = (
-    HEAD
-    + r"""
+STEP = HEAD + r"""
 int32_t weft_main(weft_call *c) {
   weft_array *x = &c->inputs[0];
   weft_state *s = c->states[0];
@@ -64,7 +62,6 @@ int32_t weft_main(weft_call *c) {
   return WEFT_OK;
 }
 """
-)
 F8 = {"dtype": "float64", "ndim": 1}
 I0 = {"dtype": "int64", "ndim": 0}
 CHECKS = [
@@ -106,9 +103,7 @@ def code(n=0):
 
 # ---- arrays in and out ----
 
-COPY = (
-    HEAD
-    + r"""
+COPY = HEAD + r"""
 int32_t weft_main(weft_call *c) {
   int64_t size = *(int64_t *)c->inputs[1].data, ndim = *(int64_t *)c->inputs[2].data;
   weft_array *x = c->inputs, *y = c->outputs;
@@ -119,7 +114,6 @@ int32_t weft_main(weft_call *c) {
   return WEFT_OK;
 }
 """
-)
 INTEGERS = [f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)]
 DTYPES = ["bool", *INTEGERS, "float16", "bfloat16", "float32", "float64", "complex64", "complex128"]
 
@@ -231,16 +225,13 @@ def test_failing_calls_leak_nothing(step):
 
 
 def test_an_interrupt_before_python_has_taken_the_outputs(build, monkeypatch):
-    text = (
-        HEAD
-        + r"""
+    text = HEAD + r"""
 int32_t weft_main(weft_call *c) {
   c->outputs[0].data = get(8);
   c->outputs[1].data = get(8 << 20); c->outputs[1].dims[0] = 1 << 20; c->outputs[1].capacity = 8 << 20;
   memset(c->outputs[1].data, 1, 8 << 20);
   return WEFT_OK;
 }"""
-    )
     f = build(text, outputs=[I0, F8])
 
     def interrupt(*args):
@@ -298,9 +289,7 @@ def test_a_library_that_cannot_be_loaded(cache_dir, tmp_path):
 
 
 def test_segments_stay_between_calls_and_go_with_the_program(build):
-    text = (
-        HEAD
-        + r"""
+    text = HEAD + r"""
 int32_t weft_main(weft_call *c) {
   int64_t want = *(int64_t *)c->inputs[0].data;
   weft_segment *s = &c->segments[1];
@@ -309,7 +298,6 @@ int32_t weft_main(weft_call *c) {
   *(int64_t *)c->outputs[0].data = s->capacity;
   return WEFT_OK;
 }"""
-    )
     size = 64 << 20
     before = resident()
     f = build(text, inputs=[I0], outputs=[I0], segments=2)
@@ -321,9 +309,7 @@ int32_t weft_main(weft_call *c) {
 
 
 def test_loops_run_on_the_pool(build):
-    text = (
-        HEAD
-        + r"""
+    text = HEAD + r"""
 static void body(void *p, int64_t begin, int64_t end, int worker) { ((int64_t *)p)[worker] = end > begin; }
 int32_t weft_main(weft_call *c) {
   c->outputs[0].data = calloc(65, 8); c->outputs[0].dims[0] = 65;
@@ -332,7 +318,6 @@ int32_t weft_main(weft_call *c) {
   out[64] = c->threads;
   return WEFT_OK;
 }"""
-    )
     f = build(text, outputs=[{"dtype": "int64", "ndim": 1}])
     try:
         for n in (1, 3, 5):
@@ -344,9 +329,7 @@ int32_t weft_main(weft_call *c) {
     assert pool.threads() >= 1 and pool.parallel_for() != 0
 
 
-LAPACK = (
-    HEAD
-    + r"""
+LAPACK = HEAD + r"""
 int32_t weft_main(weft_call *c) {
   void (*potrf)(char *, int *, double *, int *, int *) = (void (*)(char *, int *, double *, int *, int *))c->library[0];
   void (*trsm)(char *, char *, char *, char *, int *, int *, double *, double *, int *, double *, int *) =
@@ -361,7 +344,6 @@ int32_t weft_main(weft_call *c) {
   if (info) { c->check = 0; c->values[0] = info; return WEFT_CHECK; }
   return WEFT_OK;
 }"""
-)
 
 
 def test_library_routines(build):
@@ -391,9 +373,7 @@ def python(code, *args, **env):
 
 # ---- Python operations ----
 
-HOST = (
-    HEAD
-    + r"""
+HOST = HEAD + r"""
 /* state <- state + host(input), host's second result is the output */
 int32_t weft_main(weft_call *c) {
   weft_state *s = c->states[0];
@@ -410,7 +390,6 @@ int32_t weft_main(weft_call *c) {
   swap(s);
   return WEFT_OK;
 }"""
-)
 HOSTS = [{"name": "double", "inputs": [F8], "outputs": [F8, {"dtype": "bfloat16", "ndim": 0}]}]
 
 
@@ -506,9 +485,7 @@ def scalar(name, dtype=np.float64, ndim=1):
     return Argument(name, name, np.dtype(dtype), (None,) * ndim)
 
 
-ADD2 = (
-    HEAD
-    + r"""
+ADD2 = HEAD + r"""
 /* both states grow by one, after a look at the other: a call between would see them differ */
 int32_t weft_main(weft_call *c) {
   for (int k = 0; k < 2; k++) {
@@ -523,7 +500,6 @@ int32_t weft_main(weft_call *c) {
   swap(c->states[0]); swap(c->states[1]);
   return WEFT_OK;
 }"""
-)
 
 
 def test_eight_threads_call_two_programs_that_share_storages(build):

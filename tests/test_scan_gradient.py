@@ -143,12 +143,15 @@ def test_random_steps(mode):
     cost = T.sqr(h).sum()
     for _ in range(2):
         value, *slopes = (
-            weft.function([x, w], out, mode=mode, no_default_updates=True) for out in (cost, *weft.grad(cost, [x, w]))
+            weft.function([x, w], out, mode=mode, no_default_updates=True)
+            for out in (cost, *weft.grad(cost, [x, w]))
         )
         for k, slope in enumerate(slopes):
             np.testing.assert_allclose(slope(*points), numeric_gradient(value, points, k, 1e-5), 1e-6, 1e-6)
         v = np.array([1.0, -2, 0.5, 1])
-        (moved,) = [weft.function([x, w], weft.gradient.Rop(cost, x, v), mode=mode, no_default_updates=True)(*points)]
+        (moved,) = [
+            weft.function([x, w], weft.gradient.Rop(cost, x, v), mode=mode, no_default_updates=True)(*points)
+        ]
         np.testing.assert_allclose(moved, slopes[0](*points) @ v, 1e-9)
         cost = T.sqr(weft.grad(cost, x)).sum() + weft.grad(cost, w)
 
