@@ -223,3 +223,13 @@ def test_a_branch_that_gives_a_sparse_matrix():
     outs = [S.dense_from_sparse(either), S.structured_dot(either, x), T.grad(T.sum(S.structured_dot(either, x)), x)]
     for sign in (1.0, -1.0):
         compare([s, x], outs, scipy_sparse.csr_matrix(np.diag([2.0, 3.0, 0.0])[:2]), sign * np.ones((3, 2)))
+
+
+def test_a_product_of_run_time_lengths_that_a_kernel_follows():
+    """Its memory was named by the kernel that follows before it was there."""
+    from weft.ifelse import ifelse
+
+    x, y = T.dmatrices("x", "y")
+    rows = ifelse(T.sum(x) > 1, x, T.exp(x))[T.nonzero(x[:, 0] > 0)[0]]
+    product = T.dot(rows, y)
+    compare([x, y], [product, T.tanh(product) * 2, T.dot(product + 1, y)], np.ones((3, 3)) - 0.5, np.eye(3))
