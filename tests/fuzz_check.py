@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,7 @@ from weft.compiler.ir.dtypes import DTYPES
 from weft.compiler.ir.interp import evaluate
 from weft.compiler.ir.rewrite import nested_nodes
 from weft.compiler.ir.types import TensorType
+from weft.runtime.errors import WeftError
 
 THREADS = (1, 3)
 STEP = 1e-6  # of finite differences
@@ -33,6 +35,7 @@ class Report:
     slopes: int = 0
     undecided: int = 0
     rough: int = 0  # derivatives at a kink or a jump
+    faults: int = 0  # calls that had to fail, and did
     failures: list[str] = field(default_factory=list)  # text of each
     failed: list[tuple[int, bool, str]] = field(default_factory=list)  # seed, whether of gradients, what
     coverage: Counter[str] = field(default_factory=Counter)
@@ -43,6 +46,7 @@ class Report:
         self.slopes += other.slopes
         self.undecided += other.undecided
         self.rough += other.rough
+        self.faults += other.faults
         self.failures += other.failures
         self.failed += other.failed
         self.coverage += other.coverage
@@ -67,6 +71,15 @@ def restored(storages: Sequence[Any], values: Sequence[np.ndarray]) -> Iterator[
     finally:
         for s, v in zip(storages, before, strict=True):
             s.replace(v)
+
+
+def raised(run: Callable[[], Any]) -> WeftError | None:
+    """The error of a call."""
+    try:
+        run()
+    except WeftError as e:
+        return e
+    return None
 
 
 def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
@@ -121,6 +134,34 @@ class Group:
                 outs = [np.array(o) for o in f(*self.args)]
                 self.alone = {}
                 self.judge(outs, [s.array().copy() for s in storages], states, report)
+
+    def fail(self, report: Report, tries: int = 12, calls: int = 4) -> None:
+        """Calls it with an axis of an argument cut: both modes fail or none, and what fails changes no state."""
+        rng = random.Random(self.programs[0].seed)
+        places = [(p, k, axis) for p in self.programs for k, a in enumerate(p.arguments)
+                  if isinstance(a, np.ndarray) for axis, n in enumerate(a.shape) if n > 1]  # fmt: skip
+        harmless = 0
+        for p, k, axis in rng.sample(places, min(tries, len(places))):
+            args = [np.delete(a, -1, axis) if j == k else a for j, a in enumerate(p.arguments)]
+            wanted = raised(lambda args=args, p=p: Lowered(p.symbols(), p.variables(), p.pairs())(args))
+            harmless += wanted is None
+            if wanted is None and harmless > 1:
+                continue
+            calls -= 1
+            if calls < 0:
+                return
+            states = [s.array().copy() for s in self.lowered.storages]
+            before = sum(len(q.inputs) for q in self.programs[: self.programs.index(p)])
+            args = [*self.args[:before], *args, *self.args[before + len(args) :]]
+            with restored(self.lowered.storages, states):
+                found = raised(lambda args=args: self.function(*args))
+                new = [s.array() for s in self.lowered.storages]
+                how = f"with axis {axis} of argument {p.inputs[k]} an element shorter"
+                if (found is None) != (wanted is None):
+                    raise Difference(p, "the call", f"{how} compiled: {found!r}, interpreted: {wanted!r}")
+                if found is not None and not all(map(same_bits, new, states)):
+                    raise Difference(p, "the call", f"{how} it fails, and changes a shared variable")
+            report.faults += found is not None
 
     def judge(self, outs: list[Any], new: list[Any], states: list[np.ndarray], report: Report) -> None:
         with restored(self.lowered.storages, states):
@@ -218,6 +259,7 @@ def check(programs: Sequence[Program], report: Report, look: Callable[[Any], Cou
         group = Group(programs)
         trial = Report()
         group.compare(trial)
+        group.fail(trial)
         for p in programs:
             slopes(p, trial)
         report.add(trial)

@@ -99,7 +99,7 @@ def main() -> int:
     share = total.undecided / max(total.outputs, 1)
     print(
         f"{total.programs} programs, {total.outputs} outputs, {total.slopes} derivatives against differences "
-        f"({total.rough} at a kink): "
+        f"({total.rough} at a kink), {total.faults} calls that had to fail: "
         f"{len(total.failed)} programs differ, {total.undecided} undecided ({100 * share:.2f} %), "
         f"{time.time() - start:.0f} s"
     )

@@ -21,7 +21,9 @@ def failure(p: Program) -> str | None:
     """The kind of what is wrong with a program: a difference, or an error; None where nothing is."""
     try:
         report = Report()
-        Group([p]).compare(report)
+        group = Group([p])
+        group.compare(report)
+        group.fail(report)
         slopes(p, report)
     except Difference:
         return "Difference"

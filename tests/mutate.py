@@ -42,7 +42,7 @@ SUITE = {
 SEEDS = range(32)  # of the fuzz sample
 PER_RULE = 4  # programs in which the rule fires, of seeds below WIDE
 WIDE = 442
-SECONDS = 240
+SECONDS = 120
 
 # Mutants that nothing can tell from what they are made of, or that only time shows: part of the name -> why.
 KNOWN: dict[str, str] = {}

@@ -124,6 +124,13 @@ def test_a_wrong_index_map_is_found(monkeypatch):
     assert planted(seeds)
 
 
+def test_a_missing_check_is_found(monkeypatch):
+    from weft.compiler.codegen.host import HostPrinter
+
+    monkeypatch.setattr(HostPrinter, "check", lambda *args: None)
+    assert any(planted(range(k, k + 6)) for k in range(0, 36, 6))
+
+
 def test_a_dropped_update_is_found(monkeypatch):
     from weft.compiler.schedule import program
 
