@@ -162,7 +162,7 @@ class Makers:
             )  # fmt: skip
         if name == "pow":
             if v.kind in "iu":
-                return f"!T.pow({v.name}, {rng.choice(['2', '3', '0', '1', f'abs({v.name}) % 4'])})"
+                return f"!T.pow({v.name}, {rng.choice(['2', '3', '0', '1', '-1', '-2', f'abs({v.name}) % 4'])})"
             if v.kind == "c":
                 return f"T.pow({v.name} + 9, {rng.choice(['2.0', '3.0', '-1.0', '0.5'])})"
             exponent = rng.choice(["2", "3", "0.5", "-1.5", "-1.0", "4.0", "-2.0", f"T.clip({other}, -2, 2)"])

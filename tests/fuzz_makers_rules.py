@@ -66,6 +66,7 @@ SAMPLES = {
     "neg-scatter": "-T.inc_subtensor(T.zeros_like({x}){p}, {x}[:, 0])",
     "sum-scatter": "T.sum(T.inc_subtensor(T.zeros_like({x}){p}, {x}[:, 0]), axis=1)",
     "gather-scatter": "T.set_subtensor(T.zeros_like({x}){p}, {x}[:, 0]){p}",
+    "scatter-as-comparison": "T.set_subtensor({x}{p}, {x}[:, 0]) + T.inc_subtensor({x}{p}, {x}[:, 0] * 2)",
     "fold-elementwise": "{x} * T.sqr(T.constant([0.5, 2.0], dtype='float64'))[0]",
     "fold-view": "T.constant([0.5, 2.0, 4.0], dtype='float64')[::-2] * T.sum({x})",
     "fold-reduction": "T.max(T.constant([0.5, 2.0], dtype='float64')) * {x}",

@@ -52,3 +52,21 @@ def test_what_is_written_in_place_makes_no_promise_to_the_c_compiler(make):
     assert f.stages.program.after_commit
     bodies = re.findall(r"(?ms)^static void k\d+(?:_body)?\(.*?^}", f.source)
     assert bodies and all("restrict" not in b for b in bodies)
+
+
+@pytest.mark.parametrize("write", [T.set_subtensor, T.inc_subtensor])
+def test_an_element_a_row_is_written_into_what_is_not_zero(write):
+    """Only into zeros it is a comparison with the index."""
+    x, v, y = T.dmatrix("x"), T.dvector("v"), T.lvector("y")
+    out = write(x[T.arange(x.shape[0]), y], v)
+    args = np.arange(12.0).reshape(3, 4) + 1, np.array([0.5, 0.25, 2.0]), np.array([3, 0, 1])
+    found = [weft.function([x, v, y], out, mode=m)(*args) for m in ("compile", "interpret")]
+    np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.parametrize("exponent", [-1, -2])
+def test_integers_to_a_negative_power_stay_integers(exponent):
+    """Forms with a reciprocal are for floats."""
+    x = T.lvector("x")
+    f = weft.function([x], T.pow(x, exponent))
+    np.testing.assert_array_equal(f(np.array([-2, -1, 1, 2])), [0, (-1) ** exponent, 1, 0])
