@@ -23,12 +23,12 @@ def verified(monkeypatch):
     monkeypatch.setattr(weft.config, "verify", True)
 
 
-@pytest.mark.parametrize(("first", "grad"), [(0, False), (14, False), (28, False), (0, True), (10, True)])
+@pytest.mark.parametrize(("first", "grad"), [(0, False), (12, False), (0, True)])
 def test_random_programs(first, grad):
     """Compiled against interpreted, one thread against three, derivatives against differences; in a child process."""
-    report = fuzz_programs.in_child(range(first, first + (10 if grad else 14)), grad)
+    report = fuzz_programs.in_child(range(first, first + (8 if grad else 12)), grad)
     assert not report.failures, "\n\n".join(report.failures)
-    assert report.programs >= 8 and report.undecided <= 2
+    assert report.programs >= 6 and report.undecided <= 2
 
 
 @pytest.mark.slow
