@@ -73,7 +73,7 @@ class LoopPrinter:
         the complete one if an argument was hard."""
         scope = scope.inner()
         scope.bind(build("index", index=k), f"i{k}")
-        values = values_of(body)
+        values = values_of([s for s in body if s.op != "loop"])  # a loop inside has strips of its own
 
         def loop(first: str, last: str, inside: Callable[[Scope], None], fast: bool) -> None:
             for p in pragmas:

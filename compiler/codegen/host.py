@@ -13,7 +13,7 @@ from ..ir.interp.checks import SHOWN
 from ..ir.node import STEPS, Check, Node, bound_length
 from ..lower.kernel import Nest, lower_kernel
 from ..schedule.around import by_rows
-from ..schedule.program import THREADS, Block, Buffer, HostProgram, Step, is_early
+from ..schedule.program import THREADS, Block, Buffer, HostProgram, Step
 from . import scalar
 from .c_kernel import KernelPrinter
 from .expressions import Scope, Text, strip
@@ -262,7 +262,7 @@ class HostPrinter:
                 self.declare(out, b, f"call->states[{b.index}]->now.data")
             elif b.place == "constant":
                 self.declare(out, b, f"call->inputs[{self.p.inputs + b.index}].data")
-            elif b.place in ("output", "spare") and is_early(b.nbytes()):
+            elif b.place in ("output", "spare") and b.is_early():
                 self.reserve_slot(out, scope, b)
 
     def slot(self, b: Buffer) -> str:
@@ -403,7 +403,7 @@ class HostPrinter:
 
     def step_ifelse(self, out: Text, scope: HostScope, s: Step) -> None:
         condition, *_ = s.inputs
-        late = [b for b in s.outputs if not is_early(b.nbytes())]
+        late = [b for b in s.outputs if not b.is_early()]
         symbols: dict[Node, str] = {}
         for b in s.outputs:
             if b not in late:

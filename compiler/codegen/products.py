@@ -25,6 +25,8 @@ def declare(host: HostPrinter, out: Text, scope: HostScope, s: Step) -> str:
     (c,) = s.outputs
     routine = f"weft_lib_product{{}}_{scalar.suffix(c.dtype)}"
     fields = describe(out, scope, s)
+    if c.place != "piece":  # the kernels inside name it
+        host.reserve(out, scope, c)
     for k, (maker, turned) in s.makers.items():
         nest = host.kernels.tile(maker.node)
         assert nest is not None
@@ -38,7 +40,6 @@ def declare(host: HostPrinter, out: Text, scope: HostScope, s: Step) -> str:
     if s.whole is not None:
         fields["fused.whole"] = "WEFT_WHOLE_ROWS" if s.rows else "WEFT_WHOLE_COLUMNS"
     if c.place != "piece":
-        host.reserve(out, scope, c)
         fields["c"] = f"b{c.number}"
     fields |= {"parallel_for": "call->parallel_for", "threads": "call->threads", "run": routine.format("")}
     name = f"q{host.names}_"

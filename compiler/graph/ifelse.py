@@ -101,8 +101,28 @@ def ifelse(condition: Any, then_branch: Any, else_branch: Any, name: str | None 
             f"the branches of {label} hold the same number of values; they are {count[0]} and {count[1]}"
         )
     pairs = [_alike(a, b, k, label) for k, (a, b) in enumerate(zip(then, orelse, strict=True))]
-    outs = apply_op(IfElse(len(pairs), name), [c, *(a for a, _ in pairs), *(b for _, b in pairs)])
+    parts = [_parts(a, b) for a, b in pairs]
+    flat = [p for ps in parts for p in ps]
+    made = iter(apply_op(IfElse(len(flat), name), [c, *(a for a, _ in flat), *(b for _, b in flat)]))
+    outs = [_whole([next(made) for _ in ps]) for ps in parts]
     return outs if several[0] else outs[0]
+
+
+def _parts(a: Variable, b: Variable) -> list[tuple[Variable, Variable]]:
+    """Two values as the dense ones that stand for them: a program has no buffers for sparse matrices."""
+    from . import sparse
+
+    return list(zip(sparse.exploded(a), sparse.exploded(b), strict=True)) if sparse.is_sparse(a) else [(a, b)]
+
+
+def _whole(parts: list[Variable]) -> Variable:
+    """The value that these parts stand for."""
+    if len(parts) == 1:
+        return parts[0]
+    from . import shaping, sparse
+
+    data, indices, indptr, columns = parts
+    return sparse.CSR(data, indices, indptr, (math.sub(shaping.shape_i(indptr, 0), 1), columns))
 
 
 def _alike(a: Any, b: Any, k: int, label: str) -> tuple[Variable, Variable]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from . import lengths
 from .node import Node, Region, build, substitute
+from .types import TupleType
 
 
 def params_for(args: Sequence[Node]) -> tuple[list[Node], dict[Node, Node]]:
@@ -44,7 +45,7 @@ def _made_of(length: Node, inside: dict[Node, Node]) -> bool:
         n = stack.pop()
         if n in inside or n.op == "const":
             continue
-        if not n.inputs or n.type.axes or n.op == "length":
+        if not n.inputs or isinstance(n.type, TupleType) or n.type.axes or n.op == "length":
             return False
         stack.extend(n.inputs)
     return True

@@ -51,6 +51,10 @@ class Buffer:
     def nbytes(self) -> Node:
         return lengths.scale(self.extra if self.extra is not None else self.elements(), DTYPES[self.dtype].itemsize)
 
+    def is_early(self) -> bool:
+        """Whether its size and its lengths are known when the call starts: nothing has a size, whatever its lengths."""
+        return all(map(is_early, (self.nbytes(), *self.type.axes)))
+
 
 class Member(NamedTuple):
     """An operation as rewriting left it, and the region that it stands in."""
@@ -373,7 +377,7 @@ class Builder:
             for name in ("then", "orelse"):
                 bound = self.bind([x.type for x in n.inputs[1:]], list(args))
                 step.params.append([b for _, b in bound])
-                targets = [b if is_early(b.nbytes()) else None for b in outputs]
+                targets = [b if b.is_early() else None for b in outputs]
                 step.blocks.append(self.block(self.body(n.attr(name), [q for q, _ in bound]), targets))
         else:
             self.scan(step, n, args)
@@ -460,7 +464,7 @@ def _direct(o: Node) -> bool:
         return True
     if maker.op == "scan":
         return not maker.attr("until")
-    return maker.op == "ifelse" and is_early(lengths.product(o.type.axes))
+    return maker.op == "ifelse" and all(map(is_early, o.type.axes))
 
 
 def _items(n: Node) -> list[Node]:
@@ -558,7 +562,7 @@ def plan_memory(buffers: list[Buffer]) -> tuple[list[list[Node]], int]:
     now = -1
     for b in todo:
         size = b.nbytes()
-        if not is_early(size):
+        if not b.is_early():
             b.place, b.index = "late", segments
             segments += 1
             continue

@@ -74,9 +74,9 @@ def rule(name: str, pattern: str, replacement: Any, where: Condition | None = No
         return Rule(name, pattern, replacement, where, licence)
 
     def condition(found: Bindings, node: Node) -> bool:
-        if node.dtype in HALF and node.op not in _EXACT_FOLDS:
+        if where is not None and not where(found, node):  # first: it knows what has no dtype, a tuple
             return False
-        return where is None or where(found, node)
+        return node.dtype not in HALF or node.op in _EXACT_FOLDS
 
     return Rule(name, pattern, replacement, condition, licence)
 

@@ -23,19 +23,23 @@ from .checks import hold
 from .values import MEANING, Value
 
 Report = Callable[[Node, Value], None]
+After = Callable[[Node, Sequence[Value], Value], Value]
 
 ADDRESSES = 1 << 57  # bytes: more than a machine can tell apart
 
 
-def evaluate(region: Region, args: Sequence[Any], *, report: Report | None = None) -> list[Any]:
+def evaluate(
+    region: Region, args: Sequence[Any], *, report: Report | None = None, after: After | None = None
+) -> list[Any]:
     """The region's outputs for the arguments, as fresh arrays.
 
     Raises the error of the first obligation that does not hold: ShapeError, BoundsError, ... `report(node, value)` is
-    called after every node, those of nested regions included.
+    called after every node, those of nested regions included; `after(node, inputs, value)` gives what takes the place
+    of a node's value, an array of its dtype and lengths (a test perturbs values with it).
     """
     given = _bind(region, args)
     with np.errstate(all="ignore"):
-        values = Run(region, given, report).outputs()
+        values = Run(region, given, report, after).outputs()
         try:
             return [_fresh(v) for v in values]
         except MemoryError as e:
@@ -168,8 +172,8 @@ def _plan(region: Region) -> tuple[Step, ...]:
 class Run:
     """One evaluation of one region. The meanings of leaves and of operations with regions ask it for what they need."""
 
-    def __init__(self, region: Region, args: Sequence[Value], report: Report | None):
-        self.region, self.args, self.report = region, args, report
+    def __init__(self, region: Region, args: Sequence[Value], report: Report | None, after: After | None = None):
+        self.region, self.args, self.report, self.after = region, args, report, after
         self.values: dict[Node, Value] = {}
         self.bound: dict[Node, Value] = {}  # what operations that bind lengths gave: each runs only once
         self.steps: dict[Node, int] = {}  # steps that each scan ran
@@ -203,6 +207,8 @@ class Run:
             value = self._conform(node, node.type, value)
         else:
             value = tuple(self._conform(node, t, v) for t, v in zip(node.type.items, value, strict=True))
+        if self.after is not None:
+            value = self.after(node, inputs, value)
         self.values[node] = value
         if self.report is not None:
             self.report(node, value)
@@ -239,7 +245,7 @@ class Run:
 
     def nested(self, region: Region, args: Sequence[Value]) -> list[Value]:
         """The outputs of a region of a node."""
-        return Run(region, args, self.report).outputs()
+        return Run(region, args, self.report, self.after).outputs()
 
     def length(self, node: Node) -> int:
         return int(self.values[node])

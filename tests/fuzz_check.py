@@ -1,0 +1,294 @@
+"""Random programs compiled, many as one function, against the interpreter; what differs, narrowed to a program."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from fuzz_criterion import EQUAL, SEEDS, Verdict, judge, near, plain, runs
+from fuzz_grower import Grower
+from fuzz_program import Lowered, Program
+
+import weft
+from weft.compiler.ir.dtypes import DTYPES
+from weft.compiler.ir.interp import evaluate
+from weft.compiler.ir.rewrite import nested_nodes
+from weft.compiler.ir.types import TensorType
+from weft.runtime.errors import WeftError
+
+THREADS = (1, 3)
+STEP = 1e-6  # of finite differences
+
+
+@dataclass
+class Report:
+    """What a group of programs came to."""
+
+    programs: int = 0
+    outputs: int = 0
+    slopes: int = 0
+    undecided: int = 0
+    rough: int = 0  # derivatives at a kink or a jump
+    faults: int = 0  # calls that had to fail, and did
+    failures: list[str] = field(default_factory=list)  # text of each
+    failed: list[tuple[int, bool, str]] = field(default_factory=list)  # seed, whether of gradients, what
+    coverage: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: Report) -> None:
+        self.programs += other.programs
+        self.outputs += other.outputs
+        self.slopes += other.slopes
+        self.undecided += other.undecided
+        self.rough += other.rough
+        self.faults += other.faults
+        self.failures += other.failures
+        self.failed += other.failed
+        self.coverage += other.coverage
+
+
+class Difference(Exception):
+    """A result that differs: of which program, which output or update, how."""
+
+    def __init__(self, program: Program, name: str, text: str):
+        super().__init__(f"seed {program.seed}, {name}: {text}")
+        self.program, self.name = program, name
+
+
+@contextlib.contextmanager
+def restored(storages: Sequence[Any], values: Sequence[np.ndarray]) -> Iterator[None]:
+    """Shared variables hold these values, and those of before at the end."""
+    before = [s.array().copy() for s in storages]
+    for s, v in zip(storages, values, strict=True):
+        s.replace(v.copy())
+    try:
+        yield
+    finally:
+        for s, v in zip(storages, before, strict=True):
+            s.replace(v)
+
+
+def raised(run: Callable[[], Any]) -> WeftError | None:
+    """The error of a call."""
+    try:
+        run()
+    except WeftError as e:
+        return e
+    return None
+
+
+def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
+    """Equal bytes, all NaNs being one."""
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    if a.tobytes() == b.tobytes():
+        return True
+    if a.dtype.kind in "biu":
+        return False
+    a, b = plain(a), plain(b)
+    return bool(((a == b) & (np.signbit(a.real) == np.signbit(b.real)) | (np.isnan(a) & np.isnan(b))).all())
+
+
+class Group:
+    """Programs as one function: what it gives, what it should."""
+
+    def __init__(self, programs: Sequence[Program]):
+        self.programs = programs
+        self.ins = [v for p in programs for v in p.symbols()]
+        self.args = [a for p in programs for a in p.arguments]
+        self.named = [(p, n) for p in programs for n in p.outputs]
+        self.changed = [(p, a) for p in programs for a, _ in p.updates]
+        outs = [v for p in programs for v in p.variables()]
+        pairs = [pair for p in programs for pair in p.pairs()]
+        self.lowered = Lowered(self.ins, outs, pairs)
+        self.function = weft.function(self.ins, outs, updates=pairs, on_unused_input="ignore")
+        self.alone: dict[int, tuple[Lowered, list[np.ndarray], list[list[Any] | None]]] = {}
+
+    def compare(self, report: Report, calls: int = 2) -> None:
+        """Calls the function, and raises Difference."""
+        f, storages = self.function, self.lowered.storages
+        assert len(f.storages) == len(storages)
+        states = [s.array().copy() for s in storages]
+        kept: tuple[list[Any], list[Any]] | None = None
+        with restored(storages, states):
+            for threads in THREADS:
+                for s, v in zip(storages, states, strict=True):
+                    s.replace(v.copy())
+                f.threads = threads
+                outs = [np.array(o) for o in f(*self.args)]
+                new = [s.array().copy() for s in storages]
+                if kept is None:
+                    kept = outs, new
+                    self.judge(outs, new, states, report)
+                elif not all(map(same_bits, [*outs, *new], [*kept[0], *kept[1]])):
+                    k = [same_bits(a, b) for a, b in zip([*outs, *new], [*kept[0], *kept[1]], strict=True)].index(False)
+                    p, n = self.named[k] if k < len(outs) else (self.programs[0], f"state {k - len(outs)}")
+                    raise Difference(p, n, f"other bits with {threads} threads than with {THREADS[0]}")
+            if storages and calls > 1:  # what the first call left is where the second begins
+                states = [s.array().copy() for s in storages]
+                outs = [np.array(o) for o in f(*self.args)]
+                self.alone = {}
+                self.judge(outs, [s.array().copy() for s in storages], states, report)
+
+    def fail(self, report: Report, tries: int = 12, calls: int = 4) -> None:
+        """Calls it with an axis of an argument cut: both modes fail or none, and what fails changes no state."""
+        rng = random.Random(self.programs[0].seed)
+        places = [(p, k, axis) for p in self.programs for k, a in enumerate(p.arguments)
+                  if isinstance(a, np.ndarray) for axis, n in enumerate(a.shape) if n > 1]  # fmt: skip
+        harmless = 0
+        for p, k, axis in rng.sample(places, min(tries, len(places))):
+            args = [np.delete(a, -1, axis) if j == k else a for j, a in enumerate(p.arguments)]
+            wanted = raised(lambda args=args, p=p: Lowered(p.symbols(), p.variables(), p.pairs())(args))
+            harmless += wanted is None
+            if wanted is None and harmless > 1:
+                continue
+            calls -= 1
+            if calls < 0:
+                return
+            states = [s.array().copy() for s in self.lowered.storages]
+            before = sum(len(q.inputs) for q in self.programs[: self.programs.index(p)])
+            args = [*self.args[:before], *args, *self.args[before + len(args) :]]
+            with restored(self.lowered.storages, states):
+                found = raised(lambda args=args: self.function(*args))
+                new = [s.array() for s in self.lowered.storages]
+                how = f"with axis {axis} of argument {p.inputs[k]} an element shorter"
+                if (found is None) != (wanted is None):
+                    raise Difference(p, "the call", f"{how} compiled: {found!r}, interpreted: {wanted!r}")
+                if found is not None and not all(map(same_bits, new, states)):
+                    raise Difference(p, "the call", f"{how} it fails, and changes a shared variable")
+            report.faults += found is not None
+
+    def judge(self, outs: list[Any], new: list[Any], states: list[np.ndarray], report: Report) -> None:
+        with restored(self.lowered.storages, states):
+            args = self.lowered.arguments(self.args)
+            with np.errstate(all="ignore"):
+                want = evaluate(self.lowered.region, args)
+            updated = [new[k] for k in self.lowered.updates]
+            count = len(self.named)
+            # Random states that move on by themselves come after the programs' own updates: exact.
+            names = [*self.named, *self.changed]
+            names += [(self.programs[0], "random state")] * (len(want) - len(names))
+            for k, (got, expected) in enumerate(zip([*outs, *updated], want, strict=True)):
+                p, n = names[k]
+                if got.shape == expected.shape and got.dtype == expected.dtype and near(got, expected).all():
+                    report.outputs += 1
+                    continue
+                verdict = self.second_look(p, n, k >= count, got, expected)
+                report.outputs += 1
+                report.undecided += verdict.state == "undecided"
+                if verdict.state == "differs":
+                    raise Difference(p, n, verdict.text)
+
+    def second_look(self, p: Program, name: str, update: bool, got: Any, want: Any) -> Verdict:
+        """Against the perturbed runs of the program alone."""
+        if id(p) not in self.alone:
+            lowered = Lowered(p.symbols(), p.variables(), p.pairs())
+            args = lowered.arguments(p.arguments)
+            self.alone[id(p)] = lowered, args, runs(lowered.region, args)
+        others = self.alone[id(p)][2]
+        at = [*p.outputs, *(a for a, _ in p.updates)]
+        if update and name not in [a for a, _ in p.updates]:
+            return Verdict("differs", f"{got}, not {want}")
+        k = len(p.outputs) + [a for a, _ in p.updates].index(name) if update else at.index(name)
+        return judge(got, want, lambda: [None if r is None else r[k] for r in others])
+
+
+def slopes(p: Program, report: Report) -> None:
+    """Gradients and directional derivatives against differences of the interpreter's values, in float64."""
+    for s in p.slopes:
+        x = p.scope["w" + s.wrt[1:]]
+        if x.dtype != np.float64 or not x.size or _narrow(Lowered(p.symbols(), [p.scope[s.cost]])):
+            continue
+        k = p.inputs.index(s.wrt)
+        lowered = Lowered(p.symbols(), [p.scope[s.cost], p.scope[s.result]])
+        base = lowered.arguments(p.arguments)
+        place = _place(p, lowered, k)
+        d = p.direction(s)
+
+        with np.errstate(all="ignore"):
+            value, result = (np.asarray(v) for v in evaluate(lowered.region, base)[:2])
+        want = result if s.direction is not None else np.sum(result * d)
+        scale = max(float(np.abs(d).max()), 1.0)
+        found = []
+        for h in (STEP * 16, STEP):
+            h = h / scale
+            up, at, down = _cost(lowered, base, place, h * d), value, _cost(lowered, base, place, -h * d)
+            found.append(((up - down) / (2 * h), (up - at) / h, (at - down) / h))
+        report.slopes += 1
+        size = np.maximum(np.abs(want), 1.0) + np.abs(value)
+        central = found[1][0]
+        # At a kink or a jump the differences to both sides, or of both widths, are not alike: that says nothing.
+        rough = np.abs(found[1][1] - found[1][2]) + np.abs(found[0][1] - found[0][2]) + np.abs(found[0][0] - central)
+        smooth = rough < 2e-3 * size
+        wrong = smooth & (np.abs(central - want) > 1e-3 * size)
+        if wrong.any():
+            at_ = tuple(int(i) for i in np.argwhere(wrong)[0]) if wrong.ndim else ()
+            raise Difference(
+                p, s.result, f"derivative of {s.cost} by {s.wrt}: {want[at_]}, differences say {central[at_]}"
+            )
+        report.rough += bool(not smooth.all())
+
+
+def _cost(lowered: Lowered, args: Sequence[np.ndarray], place: int, step: np.ndarray) -> np.ndarray:
+    """The first value with one argument moved."""
+    moved = [np.asarray(a + step) if k == place else a for k, a in enumerate(args)]
+    with np.errstate(all="ignore"):
+        return np.asarray(evaluate(lowered.region, moved)[0], np.float64)
+
+
+def _narrow(lowered: Lowered) -> bool:
+    """Whether some value has steps wider than those of the differences."""
+    nodes = [n for r, ns in nested_nodes(lowered.region) for n in ns if isinstance(n.type, TensorType)]
+    return any(DTYPES[n.dtype].kind in "fc" and n.dtype not in ("float64", "complex128") for n in nodes)
+
+
+def _place(p: Program, lowered: Lowered, k: int) -> int:
+    """The number of the region's param that input k is: a sparse input before it is several."""
+    return sum(len(a.arrays(v)) for a, v in zip(lowered.function.arguments[:k], p.arguments[:k], strict=True))
+
+
+def check(programs: Sequence[Program], report: Report, look: Callable[[Any], Counter[str]] | None = None) -> None:
+    """Compares programs as one function; what fails is compiled again alone, and reported."""
+    made: list[Program] = []
+    try:
+        group = Group(programs)
+        trial = Report()
+        group.compare(trial)
+        group.fail(trial)
+        for p in programs:
+            slopes(p, trial)
+        report.add(trial)
+        report.programs += len(programs)
+        if look is not None:
+            report.coverage += look(group.function)
+        return
+    except Exception as e:
+        problem = e
+        made = list(programs)
+    if len(made) == 1:
+        p = made[0]
+        text = str(problem) if isinstance(problem, Difference) else "".join(traceback.format_exception(problem)[-4:])
+        report.programs += 1
+        report.failed.append((p.seed, bool(p.slopes), text))
+        report.failures.append(f"seed {p.seed}: {text}")
+        return
+    # The program that a difference names first; else halves.
+    before = len(report.failed)
+    half = len(made) // 2
+    for some in (made[:half], made[half:]):
+        check(some, report, look)
+    if len(report.failed) == before:
+        report.failed.append((made[0].seed, False, f"only together, seeds {[p.seed for p in made]}: {problem}"))
+        report.failures.append(report.failed[-1][2])
+
+
+def grown(seeds: Sequence[int], grad: bool) -> list[Program]:
+    return [p for p in (Grower(s, smooth=grad).grow() for s in seeds) if p.outputs or p.updates]
+
+
+__all__ = ["EQUAL", "SEEDS", "Difference", "Group", "Report", "check", "grown", "same_bits", "slopes"]

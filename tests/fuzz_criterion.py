@@ -1,0 +1,272 @@
+"""Whether two results of a program differ by more than rounding explains.
+
+The interpreter is run ten more times with every float value perturbed by the error that its operation may have
+(docs/numerics.md): `Perturbed`. A result counts as different where it is further from the interpreter's than twice the
+spread of those runs (largest minus smallest, the plain run among them) and 2 units in the last place. Where the runs
+differ among themselves in something discrete (a place, a comparison, a length), or by a jump, nothing can be said:
+"undecided".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from weft.compiler.ir.dtypes import DTYPES
+from weft.compiler.ir.interp import evaluate
+from weft.compiler.ir.interp.elementwise import FUNCTIONS
+from weft.compiler.ir.interp.values import MEANING, widen
+from weft.compiler.ir.node import Node, Region
+from weft.runtime.errors import WeftError
+
+SEEDS = 10
+ULPS = 2.0
+
+# Exactly rounded: half a unit, and nothing where the result is exact.
+BASIC = frozenset({"add", "sub", "mul", "sqr", "truediv", "reciprocal", "sqrt", "mod", "cast"})
+FOUR = frozenset({"sigmoid", "softplus", "erfinv"})
+TWO = frozenset({
+    "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "tanh", "erf", "erfc", "sin", "cos", "tan", "asin", "acos",
+    "atan", "atan2", "sinh", "cosh", "asinh", "acosh", "atanh", "pow", "cbrt",
+})  # fmt: skip
+LINEAR = frozenset({"sum", "cumsum", "dot", "batched_dot", "csr_dot", "csr_dot_t", "csr_sample", "scatter"})
+
+# float dtype -> (bits of the mantissa, exponent of the smallest normal number)
+FORMAT = {"float16": (10, -14), "bfloat16": (7, -126), "float32": (23, -126), "float64": (52, -1022)}
+GRID = 1024.0
+
+
+def part(dtype: str) -> str:
+    return {"complex64": "float32", "complex128": "float64"}.get(dtype, dtype)
+
+
+def plain(x: np.ndarray) -> np.ndarray:
+    """In a dtype that NumPy computes in: float64, complex128, or as it is."""
+    kind = DTYPES[x.dtype.name].kind
+    return x.astype(np.float64) if kind == "f" else x.astype(np.complex128) if kind == "c" else x
+
+
+def unit(x: np.ndarray) -> np.ndarray:
+    """The unit in the last place of each element; of a complex one that of its absolute value."""
+    bits, least = FORMAT[part(x.dtype.name)]
+    with np.errstate(all="ignore"):
+        _, e = np.frexp(np.abs(plain(x)))
+    return np.ldexp(1.0, np.maximum(e - 1, least) - bits)
+
+
+def roundings(op: str, count: int) -> float:
+    """How many roundings an element takes part in, by the orders that docs/numerics.md fixes."""
+    if op in ("sum", "csr_sample"):
+        return min(count, 24 + count // 1024)
+    if op == "cumsum":
+        return min(count, 128 + 8 + count // 1024)
+    return min(count, 512 + count // 512)
+
+
+class Perturbed:
+    """`after` of the interpreter: moves every float value by the error of its operation, in a random direction."""
+
+    def __init__(self, seed: int):
+        self.rng = np.random.default_rng(seed)
+
+    def __call__(self, node: Node, inputs: Sequence[Any], value: Any) -> Any:
+        if isinstance(value, tuple):
+            return value
+        t = node.type
+        if t.kind != "dense" or DTYPES[t.dtype].kind not in "fc" or not value.size:
+            return value
+        with np.errstate(all="ignore"):
+            error = error_of(node, inputs, value)
+            return value if error is None else self.moved(value, error)
+
+    def moved(self, value: np.ndarray, error: np.ndarray) -> np.ndarray:
+        if DTYPES[value.dtype.name].kind == "c":
+            both = [self.moved(p, error) for p in (value.real, value.imag)]
+            return np.asarray(both[0] + 1j * both[1], value.dtype)
+        rng, u = self.rng, unit(value)
+        steps = np.floor(np.broadcast_to(error, value.shape) / u + rng.random(value.shape))
+        # Errors of neighbours may all have one sign: both kinds of runs are wanted.
+        sign = rng.choice([-1.0, 1.0], value.shape if rng.random() < 0.5 else ())
+        moved = plain(value) + sign * steps * u
+        return np.asarray(np.where(np.isfinite(moved), moved, plain(value))).astype(value.dtype)
+
+
+def error_of(node: Node, inputs: Sequence[Any], value: np.ndarray) -> np.ndarray | None:
+    """The largest error that the operation may have made of these inputs; None where it is exact."""
+    op, dtype = node.op, node.type.dtype
+    eps = 2.0 ** -(FORMAT[part(dtype)][0] + 1)
+    complex_ = DTYPES[dtype].kind == "c"
+    if op in TWO or op in FOUR:
+        return np.where(value == 0, 0.0, unit(value)) * (4.0 if op in FOUR or complex_ else 2.0)
+    if op in BASIC or (op == "set_slice" and node.attr("mode") == "inc"):
+        return np.where(inexact(node, inputs, value), unit(value) * (2.0 if complex_ else 0.5), 0.0)
+    if op == "abs" and inputs[0].dtype.kind == "c":
+        return unit(value) * 2.0
+    if op in LINEAR:
+        if op == "scatter" and node.attr("mode") == "set":
+            return None
+        size, count = magnitude(node, inputs), terms(node, inputs)
+        if exact_sum(node, inputs, size):
+            return None
+        error = np.maximum(size * eps * roundings(op, count), 0.5 * unit(value))
+        return np.where(value != inputs[0], error, 0.0) if op == "scatter" else error
+    if op == "prod":
+        count = terms(node, inputs)
+        whole = np.all(plain(inputs[0]) == np.rint(plain(inputs[0]).real)) and np.all(np.abs(plain(value)) < 2.0**10)
+        return None if whole else unit(value) * 0.5 * max(count - 1, 0) * (4.0 if complex_ else 1.0)
+    if op == "devsq":
+        # The interpreter takes the mean first: its error counts squared, once an element.
+        count, x = terms(node, inputs), np.abs(plain(inputs[0]))
+        mean = np.mean(x, axis=node.attr("axes")) if count else 0.0
+        return (
+            np.abs(plain(value)) * eps * roundings("sum", count) + count * (mean * eps * roundings("sum", count)) ** 2
+        )
+    if op == "cholesky":
+        return np.full(value.shape, np.linalg.cond(inputs[0]) * len(value) * eps * np.abs(value).max(initial=0.0))
+    if op == "solve_triangular":
+        bad = np.linalg.cond(np.tril(inputs[0]) if node.attr("lower") else np.triu(inputs[0])) if len(value) else 0.0
+        return np.full(value.shape, bad * len(value) * eps * np.abs(value).max(initial=0.0))
+    return None
+
+
+def inexact(node: Node, inputs: Sequence[np.ndarray], value: np.ndarray) -> np.ndarray:
+    """Where an exactly rounded operation has rounded: a wider type gives another number."""
+    if node.op == "set_slice":
+        return (value != inputs[0]) & ~on_grid(value.real)
+    wide: Any = np.longdouble
+    if DTYPES[node.type.dtype].kind == "c":
+        return ~(on_grid(value.real) & on_grid(value.imag))
+    if node.op == "cast":
+        return np.asarray(inputs[0].astype(wide) != value.astype(wide))
+    return np.asarray(FUNCTIONS[node.op](*(widen(x).astype(wide) for x in inputs)) != widen(value).astype(wide))
+
+
+def on_grid(x: np.ndarray) -> np.ndarray:
+    """Multiples of 2^-10 of moderate size: sums and products of few of them are exact in any order."""
+    fine = plain(np.asarray(x)) * GRID
+    return np.asarray((fine == np.rint(fine)) & (np.abs(fine) < 2.0**23))
+
+
+def magnitude(node: Node, inputs: Sequence[Any]) -> np.ndarray:
+    """The sum of the absolute values of what a linear operation adds up."""
+    count = 2 if node.op in ("dot", "batched_dot", "scatter") else 4
+    floats = [
+        np.abs(x) if k < count and DTYPES[x.dtype.name].kind in "fc" else x for k, x in enumerate(inputs)
+    ]  # fmt: skip
+    real = [x.astype(np.float64) if DTYPES[x.dtype.name].kind == "f" else x for x in floats]
+    return np.abs(np.asarray(MEANING[node.op](_Wide(node), real, None), np.float64))
+
+
+class _Wide:
+    """A node whose values are taken in float64."""
+
+    def __init__(self, node: Node):
+        self.op, self.attr, self.type = node.op, node.attr, _Float64()
+
+
+class _Float64:
+    dtype = "float64"
+
+
+def exact_sum(node: Node, inputs: Sequence[Any], size: np.ndarray) -> bool:
+    floats = [x for x in inputs if DTYPES[x.dtype.name].kind in "fc"]
+    if not all(on_grid(x.real).all() and on_grid(x.imag).all() for x in floats):
+        return False
+    product = node.op in ("dot", "batched_dot", "csr_dot", "csr_dot_t", "csr_sample")
+    room = {"float64": 50, "complex128": 50}.get(node.type.dtype, 23)
+    return bool((size * (GRID * GRID if product else GRID) < 2.0**room).all())
+
+
+def terms(node: Node, inputs: Sequence[Any]) -> int:
+    """How many values one result is made of, at most."""
+    op, x = node.op, inputs[0]
+    if node.family == "reduce":
+        return math.prod(x.shape[a] for a in node.attr("axes"))
+    if op == "cumsum":
+        return x.shape[node.attr("axis")]
+    if op in ("dot", "batched_dot"):
+        return x.shape[-1]
+    if op == "csr_sample":
+        return inputs[2].shape[1]
+    if op == "scatter":
+        return 1 + int(inputs[2].size)
+    return int(x.size) + 1
+
+
+class Verdict(NamedTuple):
+    state: str  # "equal", "undecided" or "differs"
+    text: str = ""
+
+
+EQUAL = Verdict("equal")
+
+
+def runs(region: Region, args: Sequence[Any]) -> list[list[Any] | None]:
+    """The outputs of the perturbed runs; None for one that raises, because a value that it checks has changed."""
+    out: list[list[Any] | None] = []
+    for seed in range(SEEDS):
+        try:
+            out.append(evaluate(region, args, after=Perturbed(seed)))
+        except WeftError:
+            out.append(None)
+    return out
+
+
+def near(got: np.ndarray, want: np.ndarray) -> np.ndarray:
+    """Where results agree without asking how they came about."""
+    if DTYPES[want.dtype.name].kind not in "fc":
+        return np.asarray(got == want)
+    a, b = plain(got), plain(want)
+    with np.errstate(all="ignore"):
+        return np.asarray((a == b) | (np.isnan(a) & np.isnan(b)) | (np.abs(a - b) <= ULPS * unit(want)))
+
+
+def judge(got: np.ndarray, want: np.ndarray, spread: Callable[[], list[np.ndarray | None]]) -> Verdict:
+    """How a result compares; `spread` gives the same result of the perturbed runs, asked for only where it matters."""
+    if got.dtype != want.dtype or got.ndim != want.ndim:
+        return Verdict("differs", f"{got.dtype}{got.shape}, not {want.dtype}{want.shape}")
+    if got.shape != want.shape:
+        if all(r is not None and r.shape == want.shape for r in spread()):
+            return Verdict("differs", f"shape {got.shape}, not {want.shape}")
+        return Verdict("undecided")
+    close = near(got, want)
+    if close.all():
+        return EQUAL
+    others = spread()
+    if any(r is None or r.shape != want.shape for r in others):
+        return Verdict("undecided")
+    if DTYPES[want.dtype.name].kind not in "fc":
+        moved = np.zeros(want.shape, bool)
+        for r in others:
+            moved |= r != want
+        wrong = ~close & ~moved
+        return _differs(got, want, wrong) if wrong.any() else Verdict("undecided")
+    kind = DTYPES[want.dtype.name].kind
+    width = np.zeros(want.shape)
+    for p in ("real", "imag") if kind == "c" else ("real",):
+        stack = np.stack([getattr(plain(np.asarray(x)), p) for x in (want, *others)])
+        with np.errstate(all="ignore"):
+            width = np.maximum(width, stack.max(axis=0) - stack.min(axis=0))
+    a, b = plain(got), plain(want)
+    with np.errstate(all="ignore"):
+        wrong = ~close & ~(np.abs(a - b) <= 2 * width + ULPS * unit(want)) & ~np.isnan(width)
+        if wrong.any():
+            return _differs(got, want, wrong, width)
+        finite = np.abs(b[np.isfinite(b)])
+        jump = 2.0**-3 if FORMAT[part(want.dtype.name)][0] < 23 else 2.0**-8
+        jumped = ~close & ~(width <= jump * max(finite.max(initial=0.0), 1.0))
+    return Verdict("undecided") if jumped.any() else EQUAL
+
+
+def _differs(got: np.ndarray, want: np.ndarray, wrong: np.ndarray, width: np.ndarray | None = None) -> Verdict:
+    at = tuple(int(k) for k in np.argwhere(wrong)[0])
+    more = f" (spread {width[at]:.3g})" if width is not None else ""
+    return Verdict(
+        "differs", f"{wrong.sum()} of {want.size} elements, first at {at}: {got[at]!r}, not {want[at]!r}{more}"
+    )
+
+
+__all__ = ["EQUAL", "Perturbed", "Verdict", "error_of", "judge", "near", "plain", "runs", "unit"]

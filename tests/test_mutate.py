@@ -1,0 +1,72 @@
+"""The command that makes the compiler wrong (mutate.py): its mutants, and tests for what once no test found."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import mutate
+import mutate_kinds
+import numpy as np
+import pytest
+
+import weft
+import weft.tensor as T
+from weft.compiler.schedule import inplace
+
+
+def test_there_are_mutants_of_every_kind_under_different_names():
+    made = mutate_kinds.mutants()
+    assert {m.kind for m in made} == set(mutate.SUITE)
+    assert len({m.name for m in made}) == len(made) > 1000
+
+
+def test_a_point_is_changed_and_nothing_else():
+    (function,) = [f for _, f in mutate_kinds.functions(inplace) if f.name == "_ordered"]
+    texts = set()
+    for k in range(len(list(mutate_kinds.points(function)))):
+        (fresh,) = [f for _, f in mutate_kinds.functions(inplace) if f.name == "_ordered"]
+        node, _, change = list(mutate_kinds.points(fresh))[k]
+        change(node)
+        texts.add(ast.unparse(fresh))
+    assert len(texts) == k + 1 and ast.unparse(function) not in texts
+
+
+def test_a_mutant_is_found_and_stays_in_its_process():
+    (m,) = [m for m in mutate_kinds.mutants() if m.name == "neg-sub: gives 1 more"]
+    x, y = T.dvectors("x", "y")
+
+    def wrong() -> bool:
+        m.apply()
+        return weft.function([x, y], -(x - y))(np.ones(2), np.ones(2))[0] != 0
+
+    assert mutate.apart(wrong) == "yes"
+    assert weft.function([x, y], -(x - y))(np.ones(2), np.ones(2))[0] == 0
+
+
+@pytest.mark.parametrize("make", [lambda s, x: s * 2 + x, lambda s, x: s + T.dot(x, x)])
+def test_what_is_written_in_place_makes_no_promise_to_the_c_compiler(make):
+    """`restrict` on pointers that are equal is undefined; whether it is seen depends on the compiler."""
+    s, x = weft.shared(np.ones((40, 40))), T.dmatrix("x")
+    f = weft.function([x], updates=[(s, make(s, x))])
+    assert f.stages.program.after_commit
+    bodies = re.findall(r"(?ms)^static void k\d+(?:_body)?\(.*?^}", f.source)
+    assert bodies and all("restrict" not in b for b in bodies)
+
+
+@pytest.mark.parametrize("write", [T.set_subtensor, T.inc_subtensor])
+def test_an_element_a_row_is_written_into_what_is_not_zero(write):
+    """Only into zeros it is a comparison with the index."""
+    x, v, y = T.dmatrix("x"), T.dvector("v"), T.lvector("y")
+    out = write(x[T.arange(x.shape[0]), y], v)
+    args = np.arange(12.0).reshape(3, 4) + 1, np.array([0.5, 0.25, 2.0]), np.array([3, 0, 1])
+    found = [weft.function([x, v, y], out, mode=m)(*args) for m in ("compile", "interpret")]
+    np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.parametrize("exponent", [-1, -2])
+def test_integers_to_a_negative_power_stay_integers(exponent):
+    """Forms with a reciprocal are for floats."""
+    x = T.lvector("x")
+    f = weft.function([x], T.pow(x, exponent))
+    np.testing.assert_array_equal(f(np.array([-2, -1, 1, 2])), [0, (-1) ** exponent, 1, 0])
