@@ -1,7 +1,7 @@
 """Random relatives of the fused cases: other sizes, an operation more or less, other association.
 
-A family is a program with slots. The first text of each slot gives the case itself; a relative draws its sizes and, in one
-or two slots, another text. So what the compiler does for a case shows on programs that nobody wrote by hand.
+A family is a program with slots. The first text of each slot gives the case itself; a relative draws its sizes and, in
+one or two slots, another text. So what the compiler does for a case shows on programs that nobody wrote by hand.
 """
 
 from __future__ import annotations

@@ -107,9 +107,14 @@ def environment(threads: int, cache: Path | None) -> dict[str, str]:
     }
 
 
-def run_case(name: str, contestants: list[str], threads: int, args: argparse.Namespace) -> dict[str, Any]:
-    """Starts the contestants, then lets them take turns; on arrays used before, then on fresh ones."""
+def run_case(
+    name: str, contestants: list[str], threads: int, args: argparse.Namespace, building: bool = True
+) -> dict[str, Any]:
+    """Starts the contestants, then lets them take turns; on arrays used before, then on fresh ones.
+
+    Without `building` the seconds to compile do not count, and what was compiled before may be used."""
     about = case(name, args.tiny)
+    about.compiles &= building
     results: dict[str, dict[str, Any]] = {}
     workers: dict[str, Worker] = {}
     with tempfile.TemporaryDirectory(prefix="weft-bench-") as scratch:
@@ -142,7 +147,7 @@ def run_case(name: str, contestants: list[str], threads: int, args: argparse.Nam
                     turns[contestant].append(told.get("samples", []))
                     parts[contestant].append(told.get("parts", []))
         fresh: dict[str, list[list[float]]] = {c: [] for c in workers}
-        if about.bytes >= LARGE or (args.tiny and about.group == "fused" and about.bytes):
+        if building and (about.bytes >= LARGE or args.tiny) and about.group == "fused" and about.bytes:
             for _ in rounds[:: 1 if args.tiny else 3]:
                 for contestant, worker in workers.items():
                     time.sleep(PAUSE)
@@ -215,14 +220,14 @@ def run_curves(args: argparse.Namespace) -> dict[str, Any]:
 
     for n in sizes:
         short.tiny = False
-        add(curves["size"], n, run_case(f"chain:{n}", wanted, args.threads, short))
+        add(curves["size"], n, run_case(f"chain:{n}", wanted, args.threads, short, building=False))
         print(f"chain, {n:,}: done", flush=True)
     short.tiny = args.tiny
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for name in ("chain_1e6", "softmax", "mlp_256"):
         curve = curves["threads"].setdefault(case(name, True).family, {})
         for threads in range(1, cores + 1):
-            add(curve, threads, run_case(name, wanted, threads, short))
+            add(curve, threads, run_case(name, wanted, threads, short, building=False))
             print(f"{name}, {threads} threads: done", flush=True)
     return curves
 
@@ -236,7 +241,7 @@ def run_relatives(args: argparse.Namespace) -> dict[str, Any]:
         found[family] = []
         for seed in (-1, *range(args.seed, args.seed + args.relatives)):
             name = f"relative:{family}:{seed}"
-            one = run_case(name, [c for c in RELATED if c in args.contestants], args.threads, args)
+            one = run_case(name, [c for c in RELATED if c in args.contestants], args.threads, args, building=False)
             found[family].append({"seed": seed, **one})
             print(relatives_table({family: found[family][-1:]}), flush=True)
     return found

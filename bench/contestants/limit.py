@@ -61,11 +61,12 @@ def _at(a: np.ndarray):
 
 def _run(f, sizes, given, shapes) -> Run:
     """Into the same arrays, or into new ones: NumPy asks for huge pages where an array is large."""
-    bound = (*sizes, *map(_at, given))
+    held = list(given)
+    bound = (*sizes, *map(_at, held))
     outs = [np.empty(s, np.float32) for s in shapes]
     to = [_at(a) for a in outs]
 
-    def into():
+    def into(held=held):  # which keeps what is bound
         f(*bound, *to)
         return outs
 
@@ -110,6 +111,6 @@ def adam(data) -> Run:
     def call():
         nonlocal count
         count += 1
-        _library.limit_adam(len(p), count, *bound)
+        _library.limit_adam(len(g), count, *bound)
 
     return Run(call, lambda: [p, m, v])

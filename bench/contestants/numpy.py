@@ -100,16 +100,19 @@ def layernorm_gelu(data) -> Run:
 
 
 def distances(data) -> Run:
-    """By the product of the two matrices, as one does it in NumPy: an array of all differences is much slower."""
+    """Some rows at a time, so that their differences stay in a cache. (By the product of both matrices it is faster,
+    but neighbours' distances come out wrong.)"""
     x, y = data["x"], data["y"]
-    out = np.empty((len(x), len(y)), np.float32)
+    out, rows = np.empty((len(x), len(y)), np.float32), 8
+    differences = np.empty((rows, *y.shape), np.float32)
 
     def call(out=None):
-        d = np.matmul(x, y.T, out=out)
-        d *= -2
-        d += np.square(x).sum(axis=1)[:, None]
-        d += np.square(y).sum(axis=1)
-        return np.sqrt(np.maximum(d, 0, out=d), out=d)
+        out = np.empty((len(x), len(y)), np.float32) if out is None else out
+        for k in range(0, len(x), rows):
+            part = x[k : k + rows, None, :]
+            d = np.subtract(part, y[None, :, :], out=differences[: len(part)])
+            np.einsum("ijk,ijk->ij", d, d, out=out[k : k + rows])
+        return np.sqrt(out, out=out)
 
     return Run(call, into=lambda: call(out))
 

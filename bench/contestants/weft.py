@@ -86,12 +86,12 @@ def expression(data) -> Run:
     given = [T.tensor(dtype="float32", broadcastable=(False,) * a.ndim, name=k) for k, a in data["arrays"].items()]
     out = run(M, *given)
     if not data["state"]:
-        f = weft.function(given, list(out))
+        f = weft.function(given, list(out), on_unused_input="ignore")
         return Run(lambda: f(*arrays))
     held = [weft.shared(a) for a in arrays[: len(out)]]
     rest = given[len(out) :]
     updates = list(zip(held, run(M, *held, *rest), strict=True))
-    f = weft.function(rest, [], updates=updates)
+    f = weft.function(rest, [], updates=updates, on_unused_input="ignore")
     fixed = arrays[len(out) :]
     return Run(lambda: f(*fixed), lambda: [q.get_value() for q in held])
 
