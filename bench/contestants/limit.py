@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from cases import Run
+from cases import Run, aligned
 
 HERE = Path(__file__).resolve().parents[1]
 KERNELS = HERE.parent / "kernels"
@@ -63,7 +63,7 @@ def _run(f, sizes, given, shapes) -> Run:
     """Into the same arrays, or into new ones: NumPy asks for huge pages where an array is large."""
     held = list(given)
     bound = (*sizes, *map(_at, held))
-    outs = [np.empty(s, np.float32) for s in shapes]
+    outs = [aligned(s) for s in shapes]
     to = [_at(a) for a in outs]
 
     def into(held=held):  # which keeps what is bound
@@ -71,7 +71,7 @@ def _run(f, sizes, given, shapes) -> Run:
         return outs
 
     def call():
-        new = [np.empty(s, np.float32) for s in shapes]
+        new = [aligned(s) for s in shapes]
         f(*bound, *map(_at, new))
         return new
 
@@ -103,8 +103,9 @@ def distances(data) -> Run:
 
 
 def adam(data) -> Run:
-    p, g = data["p"].copy(), data["g"]
-    m, v = np.zeros_like(p), np.zeros_like(p)
+    g = data["g"]
+    p, m, v = (aligned(g.shape) for _ in range(3))
+    p[...], m[...], v[...] = data["p"], 0, 0
     bound = [_at(a) for a in (p, m, v, g)]
     count = 0
 

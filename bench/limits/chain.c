@@ -5,6 +5,10 @@
  */
 #include "limits.h"
 
+/* A strip is fetched while the one before the last is computed. From memory that is a tenth faster; from a cache, where
+ * three arrays of FAR elements are, some hundredths slower. */
+enum { STRIP = 128, AHEAD = 256, FAR = 1 << 18 };
+
 typedef struct {
   int64_t n;
   const float *x, *y;
@@ -17,10 +21,18 @@ static void body(void *arg, int64_t begin, int64_t end, int worker) {
   float *RESTRICT out = j->out;
   (void)worker;
   end = at_most(end * LINE, j->n);
-  for (int64_t i = begin * LINE; i < end; i++) {
-    float a = x[i], b = y[i];
-    float e = expm1_of(clamped(1.4f * a + 2.0f * b, 30.0f)), f = exp_of(-clamped(a, 60.0f));
-    out[i] = (e / ((e + 2.0f) * (1.0f + f)) + 0.5f * exp_of(-at_most_f32(b * b, 87.0f))) - a * b;
+  for (int64_t from = begin * LINE; from < end; from += STRIP) {
+    const int64_t to = at_most(from + STRIP, end);
+    for (int64_t i = from + AHEAD; j->n > FAR && i < from + AHEAD + STRIP; i += LINE) {
+      __builtin_prefetch(x + i);
+      __builtin_prefetch(y + i);
+      __builtin_prefetch(out + i, 1);
+    }
+    for (int64_t i = from; i < to; i++) {
+      float a = x[i], b = y[i];
+      float e = expm1_of(clamped(1.4f * a + 2.0f * b, 30.0f)), f = exp_of(-clamped(a, 60.0f));
+      out[i] = (e / ((e + 2.0f) * (1.0f + f)) + 0.5f * exp_of(-at_most_f32(b * b, 87.0f))) - a * b;
+    }
   }
 }
 
