@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import select
 import statistics
 import subprocess
@@ -115,6 +116,8 @@ def run_case(
     Without `building` the seconds to compile do not count, and what was compiled before may be used."""
     about = case(name, args.tiny)
     about.compiles &= building
+    large = about.bytes >= LARGE or (args.tiny and about.bytes > 0)
+    about.data, about.reference = {}, []  # they may be gigabytes
     results: dict[str, dict[str, Any]] = {}
     workers: dict[str, Worker] = {}
     with tempfile.TemporaryDirectory(prefix="weft-bench-") as scratch:
@@ -147,7 +150,7 @@ def run_case(
                     turns[contestant].append(told.get("samples", []))
                     parts[contestant].append(told.get("parts", []))
         fresh: dict[str, list[list[float]]] = {c: [] for c in workers}
-        if building and (about.bytes >= LARGE or args.tiny) and about.group == "fused" and about.bytes:
+        if building and large and about.group == "fused":
             for _ in rounds[:: 1 if args.tiny else 3]:
                 for contestant, worker in workers.items():
                     time.sleep(PAUSE)
@@ -206,6 +209,15 @@ def run_imports(args: argparse.Namespace) -> dict[str, Any]:
     return {"title": "import", "group": "import", "compiles": False, "results": results}
 
 
+def memory() -> int:
+    """Bytes that are free, or can be made free."""
+    try:
+        found = re.search(r"MemAvailable: *(\d+) kB", Path("/proc/meminfo").read_text())
+    except OSError:
+        found = None
+    return int(found[1]) << 10 if found else 1 << 34
+
+
 def run_curves(args: argparse.Namespace) -> dict[str, Any]:
     """The chain's fastest call over its size; that of some cases over the threads."""
     sizes = [10**k for k in range(2, 5 if args.tiny else 9)]
@@ -220,6 +232,12 @@ def run_curves(args: argparse.Namespace) -> dict[str, Any]:
 
     for n in sizes:
         short.tiny = False
+        needed = 4 * n * (5 * len(wanted) + 6)  # arrays of all contestants, and of one that is being checked
+        if needed > (there := memory()):
+            print(
+                f"chain, {n:,}: not timed: needs about {needed >> 30} GB of memory, {there >> 30} are free", flush=True
+            )
+            break
         add(curves["size"], n, run_case(f"chain:{n}", wanted, args.threads, short, building=False))
         print(f"chain, {n:,}: done", flush=True)
     short.tiny = args.tiny
