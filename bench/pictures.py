@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ STYLES = {
     "numpy": ("#999999", "P"),
     "numexpr": ("#E69F00", "X"),
 }
-WORDS = {"limit": "hand-written C loop", "products": "its products alone"}
+WORDS = {"limit": "hand-written C loop"}
 
 
 def draw(report: dict[str, Any], folder: Path) -> list[Path]:
@@ -47,19 +48,23 @@ def ratios(report: dict[str, Any]) -> Figure | None:
     for one in cases:
         for fresh in (False, True):
             if "weft" in (times := fastest(one, fresh)):
-                lines.append((one["title"] + ", fresh arrays" * fresh, times))
+                lines.append(("on fresh arrays" if fresh else _raised(one["title"]), times))
     if not lines:
         return None
     figure, axes = plt.subplots(figsize=(9, 1.2 + 0.34 * len(lines)))
     seen = [c for c in STYLES if any(c in times for _, times in lines)]
+    bound = next((c for c in seen if STYLES[c][1] == "_"), None)
     for c in seen:
         colour, mark = STYLES[c]
         points = [(times[c] / times["weft"], k) for k, (_, times) in enumerate(lines) if c in times]
         # Bounds are upright strokes: what weft cannot pass.
         shape = {"marker": "|", "s": 170, "linewidths": 2.2} if mark == "_" else {"marker": mark, "s": 42}
-        axes.scatter(*zip(*points, strict=True), color=colour, label=WORDS.get(c, c), zorder=3, **shape)
+        label = WORDS.get(c, c) if mark != "_" else "bound: C loop, products alone" if c == bound else None
+        axes.scatter(*zip(*points, strict=True), color=colour, label=label, zorder=3, **shape)
     axes.axvline(1, color=STYLES["weft"][0], linewidth=0.8, zorder=1)
-    axes.set_yticks(range(len(lines)), [name for name, _ in lines])
+    for label in axes.set_yticks(range(len(lines)), [name for name, _ in lines]):
+        if label.label1.get_text() == "on fresh arrays":
+            label.label1.set(color="#888888", fontsize=9)
     axes.set_ylim(len(lines) - 0.4, -0.6)
     axes.set_xscale("log")
     _plain_ticks(axes.xaxis, [t for _, times in lines for t in (times[c] / times["weft"] for c in times)])
@@ -95,6 +100,7 @@ def curves(report: dict[str, Any]) -> Figure | None:
             axes.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{n:.0f}"))
             if len(counts) > 1:
                 axes.set_xlim(counts[0] * 0.85, counts[-1] / 0.85)
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(FuncFormatter(_seconds))
         axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set_title(title, fontsize=10)
@@ -107,21 +113,26 @@ def curves(report: dict[str, Any]) -> Figure | None:
     return figure
 
 
+def _raised(title: str) -> str:
+    """Powers set as such."""
+    return re.sub(r"(\d+)\^(\d+)", r"$\1^\2$", title)
+
+
 def _by_threads(found: dict[str, Any]) -> list[tuple[str, dict[str, Any], str]]:
-    words = {"chain": "chain, 10^6", "softmax": "softmax", "mlp": "MLP step"}
+    words = {"chain": _raised("chain, 10^6"), "softmax": "softmax", "mlp": "MLP step"}
     return [(words.get(name, name), curve, "threads") for name, curve in found["threads"].items()]
 
 
 def _seconds(t: float, _: Any = None) -> str:
     for scale, name in ((1, "s"), (1e-3, "ms"), (1e-6, "us")):
         if t >= 0.999 * scale:
-            return f"{t / scale:g} {name}"
-    return f"{t * 1e9:g} ns"
+            return f"{round(t / scale, 6):g} {name}"
+    return f"{round(t * 1e9, 6):g} ns"
 
 
 def _plain_ticks(axis: Any, values: list[float]) -> None:
     """1, 2, 5, 10... in place of powers."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if max(values) < 1000 * min(values) else (1,)))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda t, _: f"{t:g}"))
     axis.axes.set_xlim(min(values) / 1.25, max(values) * 1.25)
