@@ -173,7 +173,7 @@ def case(name: str, seed: int, tiny: bool = False) -> Case:
     data = {"run": run, "names": list(arrays), "arrays": arrays, "state": family.state}
     lengths = ", ".join(f"{axis} = {n:,}" for axis, n in sizes.items())
     changed = "; ".join(f"{s}: {t}" for s, t in chosen.items() if t != family.slots[s][0])
-    title = f"{name}, relative {seed} ({lengths}{'; ' * bool(changed)}{changed})"
+    title = f"{name}, {f'relative {seed}' if seed >= 0 else 'itself'} ({lengths}{'; ' * bool(changed)}{changed})"
     return Case("expression", "fused", title, data, reference, 1e-3 if family.state else 5e-5, base=base)
 
 
