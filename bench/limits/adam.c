@@ -4,6 +4,8 @@
 
 #include "limits.h"
 
+enum { FARTHER = 4 * AHEAD }; /* there is little to compute meanwhile */
+
 typedef struct {
   int64_t n;
   float *p, *m, *v;
@@ -18,11 +20,20 @@ static void body(void *arg, int64_t begin, int64_t end, int worker) {
   const float rate = j->rate, epsilon = j->epsilon;
   (void)worker;
   end = at_most(end * LINE, j->n);
-  for (int64_t i = begin * LINE; i < end; i++) {
-    float a = 0.9f * m[i] + 0.1f * g[i], b = 0.999f * v[i] + 0.001f * (g[i] * g[i]);
-    m[i] = a;
-    v[i] = b;
-    p[i] -= rate * a / (__builtin_sqrtf(b) + epsilon);
+  for (int64_t from = begin * LINE; from < end; from += STRIP) {
+    const int64_t to = at_most(from + STRIP, end);
+    for (int64_t i = from + FARTHER; j->n > FAR && i < from + FARTHER + STRIP; i += LINE) {
+      __builtin_prefetch(p + i, 1);
+      __builtin_prefetch(m + i, 1);
+      __builtin_prefetch(v + i, 1);
+      __builtin_prefetch(g + i);
+    }
+    for (int64_t i = from; i < to; i++) {
+      float a = 0.9f * m[i] + 0.1f * g[i], b = 0.999f * v[i] + 0.001f * (g[i] * g[i]);
+      m[i] = a;
+      v[i] = b;
+      p[i] -= rate * a / (__builtin_sqrtf(b) + epsilon);
+    }
   }
 }
 

@@ -5,10 +5,6 @@
  */
 #include "limits.h"
 
-/* A strip is fetched while the one before the last is computed. From memory that is a tenth faster; from a cache, where
- * three arrays of FAR elements are, some hundredths slower. */
-enum { STRIP = 128, AHEAD = 256, FAR = 1 << 18 };
-
 typedef struct {
   int64_t n;
   const float *x, *y;
