@@ -1,5 +1,5 @@
-/* One step of Adam in place: 16 bytes read and 12 written an element, which is what takes the time. The quotient of the two
- * roots is folded into rate and epsilon: one root and one division. */
+/* One step of Adam in place: 16 bytes read and 12 written an element, which is what takes the time. The quotient of
+ * the two roots is folded into rate and epsilon: one root and one division. */
 #include <math.h>
 
 #include "limits.h"

@@ -11,8 +11,8 @@ typedef struct {
   float *call, *put;
 } job;
 
-/* The normal distribution, x >= 0: 1 - 2^-R(x), below 0 that 2^-R; no branch near 0, where only the absolute error counts
- * (of R 2^-27 in the result: a least maximum on [0, 5.6], found by Lawson's weighted least squares). */
+/* The normal distribution, x >= 0: 1 - 2^-R(x), below 0 that 2^-R; no branch near 0, where only the absolute error
+ * counts (of R 2^-27 in the result: a least maximum on [0, 5.6], found by Lawson's weighted least squares). */
 static inline float normal(float x) {
   const float magic = WEFT_MAGIC_F32_ + 127.0f;
   float d = at_most_f32(weft_magnitude_f32_(x), 5.6f), q = 2.77205527e-06f;

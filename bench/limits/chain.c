@@ -1,8 +1,7 @@
 /* tanh(0.7 x + y) sigmoid(x) + 0.5 exp(-y y) - x y.
  *
- * With E = exp(2 (0.7 x + y)) - 1 the product is E / ((E + 2) (1 + exp(-x))): one division. Exponents are held where what
- * is lost is below 1e-25 beside terms that are not, or rounds away, so that 2^n is one float.
- */
+ * With E = exp(2 (0.7 x + y)) - 1 the product is E / ((E + 2) (1 + exp(-x))): one division. Exponents are held where
+ * what is lost is below 1e-25 beside terms that are not, or rounds away, so that 2^n is one float. */
 #include "limits.h"
 
 typedef struct {

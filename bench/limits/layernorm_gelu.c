@@ -1,5 +1,5 @@
-/* Layer norm and the GELU by tanh: 0.5 z (1 + tanh u) = z / (1 + exp(-2 u)). Two passes over a row in the first cache for
- * mean and deviations, a third for the rest; the next row is fetched meanwhile. */
+/* Layer norm and the GELU by tanh: 0.5 z (1 + tanh u) = z / (1 + exp(-2 u)). Two passes over a row in the first cache
+ * for mean and deviations, a third for the rest; the next row is fetched meanwhile. */
 #include "limits.h"
 
 enum { LANES = 4 * LINE };

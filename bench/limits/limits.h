@@ -12,9 +12,9 @@
 #define RESTRICT __restrict__
 #define FULL __attribute__((visibility("default")))
 
-/* Elementwise loops fetch a strip, of what they read and of what they write, while the one before the last is computed.
- * Where arrays of more than FAR elements come from memory or a far cache, that is a fifth to a third faster; from the second
- * cache some hundredths slower. */
+/* Elementwise loops fetch a strip, of what they read and of what they write, while the one before the last is
+ * computed. Where arrays of more than FAR elements come from memory or a far cache, that is a fifth to a third faster;
+ * from the second cache some hundredths slower. */
 enum { STRIP = 128, AHEAD = 256, FAR = 1 << 17 };
 
 /* As many floats as a cache line, and a vector, holds. */

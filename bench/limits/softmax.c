@@ -1,6 +1,6 @@
-/* Softmax of rows of up to ROW elements: each is read once from memory, what is made of it stays in the first cache until
- * it is divided. Meanwhile the next row is fetched, and the lines that this one is written to (2.4 times as fast on a Xeon
- * with AVX-512 as without that; stores past the caches are between). */
+/* Softmax of rows of up to ROW elements: each is read once from memory, what is made of it stays in the first cache
+ * until it is divided. Meanwhile the next row is fetched, and the lines that this one is written to (2.4 times as fast
+ * on a Xeon with AVX-512 as without that; stores past the caches are between). */
 #include "limits.h"
 
 enum { ROW = 4096, LANES = 4 * LINE };
