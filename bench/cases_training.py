@@ -154,7 +154,8 @@ def mlp(tiny: bool, hidden: int, batch: int) -> Case:
         return mlp_step(x, t, p, velocities)
 
     velocities = [np.zeros(a.shape) for a in parameters(data)]
-    return _case("mlp", title, data, step, 1e-2)
+    # Some units' inputs round to the other side of 0, which moves their columns by one example of the batch.
+    return _case("mlp", title, data, step, 5e-2)
 
 
 def deep(tiny: bool) -> Case:

@@ -22,7 +22,7 @@ enum { LINE = 16 };
 
 static inline int64_t at_most(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/* Items shared out among the threads in pieces of whole lines; `small` items are not worth a second thread. */
+/* n elements shared out among the threads in whole lines, a thread at least `grain` of them. */
 static inline void share(int64_t n, int64_t grain, weft_body body, void *arg) {
   weft_parallel_for((n + LINE - 1) / LINE, grain, 0, body, arg);
 }
