@@ -41,6 +41,7 @@ class Case:
     calls: int = 1
     base: list[np.ndarray] = field(default_factory=list)
     compiles: bool = False  # whether the seconds to build it are shown
+    on_average: bool = False  # whether errors count by their root mean square, not by the worst
 
     @property
     def outputs(self) -> int:
@@ -66,9 +67,9 @@ class Case:
                 continue
             # Of a state, the change counts: training moves it by little.
             start = self.base[k - self.outputs] if k >= self.outputs else None
-            worst = _worst(a, want, start)
-            if not worst <= self.tolerance:
-                return f"result {k} is off by {worst:.1e}; {self.tolerance:.0e} is allowed"
+            off = _typical(a, want, start) if self.on_average else _worst(a, want, start)
+            if not off <= self.tolerance:
+                return f"result {k} is off by {off:.1e}; {self.tolerance:.0e} is allowed"
         return ""
 
 
@@ -87,6 +88,12 @@ def _worst(got: np.ndarray, want: np.ndarray, start: np.ndarray | None) -> float
             return float("nan")
         worst = max(worst, float(off.max()))
     return worst
+
+
+def _typical(got: np.ndarray, want: np.ndarray, start: np.ndarray | None) -> float:
+    """The root mean square of the errors over that of the changes."""
+    change = want - (0 if start is None else start)
+    return float(np.sqrt(np.square(got - want).sum() / np.square(change).sum()))
 
 
 def flat(answer: Any) -> list[Any]:
