@@ -117,7 +117,7 @@ def tables(report: dict[str, Any]) -> str:
         out.append(markdown(["compile, cold and cached", *COMPILERS], rows))
     small = [one for one in cases if one["group"] in ("call", "import")]
     if small:
-        names = list(dict.fromkeys(c for one in small for c in fastest(one)))
+        names = sorted(dict.fromkeys(c for one in small for c in fastest(one)), key=lambda c: c[:4] != "weft")
         rows = [[one["title"], *(unit(t[c]) if c in (t := fastest(one)) else "-" for c in names)] for one in small]
         out.append(markdown(["", *names], rows))
     if "relatives" in report:
@@ -155,7 +155,11 @@ def readme(report: dict[str, Any]) -> str:
     versions = ", ".join(f"{c} {v}" for c, v in m["versions"].items() if c not in ("weft", "torch.compile", *BOUNDS))
     versions = ", ".join(v for v in versions.split(", ") if " by " not in v)
     about = f"{m['date']}, {m['threads']} threads each; {m['cpu']}, {m['compilers'].get('cc', '')}; {versions}."
-    return f"{tables(report)}\n{about}\n"
+    drawn = {"ratios": "times over those of weft"}
+    if report.get("curves"):
+        drawn["curves"] = "times against size and threads"
+    links = "\n".join(f"![{text}](bench/{name}.png)\n" for name, text in drawn.items())
+    return f"{tables(report)}\n`{report['command']}`, {about}\n\n{links}"
 
 
 def write_readme(report: dict[str, Any], to: Path = README) -> None:
