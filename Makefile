@@ -33,7 +33,7 @@ demo: $(VENV)/demo.stamp
 
 bench: $(VENV)/bench.stamp
 	@mkdir -p build
-	$(BIN)/python bench/run.py --json build/bench.json
+	$(BIN)/python bench/run.py --curves --json build/bench.json --png build
 	$(BIN)/python bench/compile_time.py --json build/compile_time.json
 	$(BIN)/python bench/products.py --json build/products.json
 	$(BIN)/python bench/functions.py --json build/functions.json

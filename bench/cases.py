@@ -1,41 +1,56 @@
-"""The cases: their data in float32, their meaning as NumPy in float64, and when an answer agrees.
+"""What a case is, and all cases: their data in float32, their meaning as NumPy in float64, when an answer agrees.
 
-A contestant is a module with `setup(variant, threads)`, which returns its version, and one function a case, of the
-case's name: it takes the case's data and returns a Run. A case it lacks is left out.
+A contestant is a module with `setup(variant, threads)`, which returns its version, and one function a family of cases,
+of the family's name: it takes the case's data and returns a Run. A case it lacks is left out. `warm()`, where there is
+one, builds what is built once a machine, before the seconds of compiling are counted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-RATE, MOMENTUM = 0.01, 0.9  # of the training step
-
 
 @dataclass
 class Run:
-    """One case in one framework. `call` does the work once and returns when it is done."""
+    """One case in one framework. `call` does the work once and returns when it is done, with fresh arrays.
+
+    `into` does the same into arrays that it used before, where the framework can be told to.
+    `parts`: where the work is several calls that are timed one by one.
+    """
 
     call: Callable[[], Any]
     state: Callable[[], Sequence[Any]] = list  # what calls change, to be compared too
+    into: Callable[[], Any] | None = None
+    parts: Sequence[Callable[[], Any]] = ()
 
 
 @dataclass
 class Case:
-    """What is timed. The answer: the last of `calls` outputs, then the state, which starts from `base`."""
+    """What is timed. The answer: the outputs of the last of `calls`, then the state, which starts from `base`."""
 
-    name: str
+    family: str
+    group: str  # fused, training, call or compile
     title: str
-    data: dict[str, np.ndarray]
+    data: dict[str, Any]
     reference: list[np.ndarray]
     tolerance: float
     calls: int = 1
     base: list[np.ndarray] = field(default_factory=list)
     compiles: bool = False  # whether the seconds to build it are shown
+    on_average: bool = False  # whether errors count by their root mean square, not by the worst
+
+    @property
+    def outputs(self) -> int:
+        return len(self.reference) - len(self.base)
+
+    @property
+    def bytes(self) -> int:
+        """Of the outputs, in float32."""
+        return sum(4 * a.size for a in self.reference[: self.outputs])
 
     def disagreement(self, answer: Sequence[Any]) -> str:
         """What is wrong with an answer; empty where it agrees."""
@@ -43,79 +58,85 @@ class Case:
             return f"{len(answer)} results in place of {len(self.reference)}"
         for k, (got, want) in enumerate(zip(answer, self.reference, strict=True)):
             a = np.asarray(got)
-            if a.dtype != np.float32 or a.shape != want.shape:
-                return f"result {k} is {a.dtype}{list(a.shape)}, not float32{list(want.shape)}"
+            dtype = np.dtype(bool if want.dtype == bool else np.float32)
+            if a.dtype != dtype or a.shape != want.shape:
+                return f"result {k} is {a.dtype}{list(a.shape)}, not {dtype}{list(want.shape)}"
+            if want.dtype == bool:
+                if (a != want).any():
+                    return f"result {k} differs in {(a != want).sum()} of {want.size} places"
+                continue
             # Of a state, the change counts: training moves it by little.
-            start = self.base[k - 1].astype(np.float64) if k and self.base else 0.0
-            change = want - start
-            off = np.abs(a - start - change) / (np.abs(change) + np.abs(change).mean())
-            worst = float(off.max()) if not np.isnan(off).any() else float("nan")
-            if not worst <= self.tolerance:
-                return f"result {k} is off by {worst:.1e}; {self.tolerance:.0e} is allowed"
+            start = self.base[k - self.outputs] if k >= self.outputs else None
+            off = _typical(a, want, start) if self.on_average else _worst(a, want, start)
+            if not off <= self.tolerance:
+                return f"result {k} is off by {off:.1e}; {self.tolerance:.0e} is allowed"
         return ""
 
 
-def chain(tiny: bool) -> Case:
-    n = 1000 if tiny else 10**6
-    x, y = _normal(n, n)
-    a, b = x.astype(np.float64), y.astype(np.float64)
-    want = np.tanh(0.7 * a + b) / (1 + np.exp(-a)) + 0.5 * np.exp(-b * b) - a * b
-    return Case("chain", f"elementwise chain, {n:,}", {"x": x, "y": y}, [want], 1e-5)
+def _worst(got: np.ndarray, want: np.ndarray, start: np.ndarray | None) -> float:
+    """The largest error, relative to how far the element and the mean element are from `start`; NaN if there is one."""
+    a, w = got.reshape(-1), want.reshape(-1)
+    s = np.zeros(1) if start is None else start.reshape(-1)
+    pieces = [slice(k, k + (1 << 20)) for k in range(0, len(a), 1 << 20)]  # little memory beside 10^8 elements
+    changes = (np.abs(w[p] - s[p if len(s) > 1 else slice(1)]) for p in pieces)
+    mean = sum(float(c.sum()) for c in changes) / len(a)
+    worst = 0.0
+    for p in pieces:
+        change = np.abs(w[p] - s[p if len(s) > 1 else slice(1)])
+        off = np.abs(a[p] - w[p]) / (change + mean)
+        if np.isnan(off).any():
+            return float("nan")
+        worst = max(worst, float(off.max()))
+    return worst
 
 
-def softmax(tiny: bool) -> Case:
-    rows, columns = (8, 33) if tiny else (4096, 1024)
-    x = _normal(rows * columns)[0].reshape(rows, columns)
-    e = np.exp(x.astype(np.float64) - x.max(axis=1, keepdims=True))
-    return Case("softmax", f"softmax {rows}x{columns}", {"x": x}, [e / e.sum(axis=1, keepdims=True)], 1e-5)
+def _typical(got: np.ndarray, want: np.ndarray, start: np.ndarray | None) -> float:
+    """The root mean square of the errors over that of the changes."""
+    change = want - (0 if start is None else start)
+    return float(np.sqrt(np.square(got - want).sum() / np.square(change).sum()))
 
 
-def mlp(tiny: bool) -> Case:
-    sizes, batch = ((20, 16, 12, 10), 7) if tiny else ((784, 256, 256, 10), 100)
-    rng = np.random.default_rng(1)
-    data = {"x": rng.random((batch, sizes[0]), np.float32), "t": rng.integers(0, sizes[-1], batch)}
-    for k, (m, n) in enumerate(pairwise(sizes), 1):
-        data[f"w{k}"] = (rng.standard_normal((m, n), np.float32) * np.float32((2 / m) ** 0.5)).astype(np.float32)
-        data[f"b{k}"] = np.zeros(n, np.float32)
-    title = f"MLP step {'-'.join(map(str, sizes))}, batch {batch}"
-    base = [data[k] for k in PARAMETERS]
-    return Case("mlp", title, data, _train(data, 3), 1e-2, calls=3, base=base, compiles=True)
+def flat(answer: Any) -> list[Any]:
+    """The outputs of a call as a list."""
+    if answer is None:
+        return []
+    return list(answer) if isinstance(answer, (list, tuple)) else [answer]
 
 
-def overhead(tiny: bool) -> Case:
-    x, y = _normal(8, 8)
-    return Case("overhead", "call overhead, x + y on 8", {"x": x, "y": y}, [x.astype(np.float64) + y], 1e-6)
+def aligned(shape: Sequence[int]) -> np.ndarray:
+    """A new float32 array that begins with a cache line: else whether it does is an accident of the allocator."""
+    count = int(np.prod(shape, dtype=np.int64))
+    room = np.empty(count + 16, np.float32)
+    start = -room.ctypes.data % 64 // 4
+    return room[start : start + count].reshape(shape)
 
 
-PARAMETERS = ("w1", "b1", "w2", "b2", "w3", "b3")
-CASES = {"chain": chain, "softmax": softmax, "mlp": mlp, "overhead": overhead}
+def case(name: str, tiny: bool = False) -> Case:
+    """A case by its name; also `chain:N` (N elements) and `relative:FAMILY:SEED` (see relatives.py)."""
+    made = _case(name, tiny)
+    for data in (made.data, made.data.get("arrays", {})):
+        for k, a in data.items():
+            if isinstance(a, np.ndarray) and a.dtype == np.float32:
+                data[k] = aligned(a.shape)
+                data[k][...] = a
+    return made
 
 
-def _normal(*counts: int) -> list[np.ndarray]:
-    rng = np.random.default_rng(0)
-    return [rng.standard_normal(n, np.float32) for n in counts]
+def _case(name: str, tiny: bool) -> Case:
+    import cases_fused
+    import cases_training
+
+    if name.startswith("chain:"):
+        return cases_fused.chain(tiny, int(float(name.partition(":")[2])))
+    if name.startswith("relative:"):
+        import relatives
+
+        _, family, seed = name.split(":")
+        return relatives.case(family, int(seed), tiny)
+    return {**cases_fused.CASES, **cases_training.CASES}[name](tiny)
 
 
-def _train(data: dict[str, np.ndarray], steps: int) -> list[np.ndarray]:
-    """The loss of the last step and the parameters after it: v = MOMENTUM v + gradient; p = p - RATE v."""
-    x, t = data["x"].astype(np.float64), np.asarray(data["t"])
-    p = [data[k].astype(np.float64) for k in PARAMETERS]
-    v = [np.zeros_like(q) for q in p]
-    loss = np.zeros(())
-    for _ in range(steps):
-        w1, b1, w2, b2, w3, b3 = p
-        h1 = np.maximum(x @ w1 + b1, 0)
-        h2 = np.maximum(h1 @ w2 + b2, 0)
-        z = h2 @ w3 + b3
-        e = np.exp(z - z.max(axis=1, keepdims=True))
-        s = e / e.sum(axis=1, keepdims=True)
-        rows = np.arange(len(t))
-        loss = -np.log(s[rows, t]).mean()
-        s[rows, t] -= 1
-        d3 = s / len(t)
-        d2 = (d3 @ w3.T) * (h2 > 0)
-        d1 = (d2 @ w2.T) * (h1 > 0)
-        gradients = [x.T @ d1, d1.sum(0), h1.T @ d2, d2.sum(0), h2.T @ d3, d3.sum(0)]
-        v = [MOMENTUM * a + g for a, g in zip(v, gradients, strict=True)]
-        p = [q - RATE * a for q, a in zip(p, v, strict=True)]
-    return [np.asarray(loss), *p]
+NAMES = (
+    "chain_1e4", "chain_1e6", "chain_2e7", "black_scholes", "softmax", "layernorm_gelu", "distances", "adam",
+    "logistic", "mlp_256", "mlp_1024", "deep", "lstm", "recurrence", "overhead",
+)  # fmt: skip

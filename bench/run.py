@@ -1,10 +1,12 @@
-"""The benchmark table: weft beside its peers, answers compared. README.md says how to read it."""
+"""The benchmark: weft beside its peers and beside limits, answers compared. README.md says how to read it."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
+import re
+import select
 import statistics
 import subprocess
 import sys
@@ -13,8 +15,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from cases import CASES
+from cases import NAMES, case
 from machine import describe
+from report import pictures, relatives_table, table, tables
 
 HERE = Path(__file__).parent
 # name -> module of contestants/, variant
@@ -22,30 +25,48 @@ CONTESTANTS = {
     "weft": ("weft", ""),
     "numpy": ("numpy", ""),
     "numexpr": ("numexpr", ""),
+    "pytensor": ("pytensor", ""),
+    "jax": ("jax", ""),
     "torch": ("pytorch", "eager"),
     "torch.compile": ("pytorch", "compile"),
-    "jax": ("jax", ""),
-    "pytensor": ("pytensor", ""),
+    "limit": ("limit", ""),
+    "products by numpy": ("products", "numpy"),
+    "products by torch": ("products", "torch"),
+}
+RELATED = ("weft", "jax", "torch.compile")  # those that relatives of the cases are timed in
+IMPORTS = {
+    "weft": "import weft",
+    "weft, all of it": "import weft, weft.tensor; weft.function, weft.scan, weft.grad; import weft.compiler.pipeline",
+    "numpy": "import numpy",
+    "numexpr": "import numexpr",
+    "pytensor": "import pytensor, pytensor.tensor",
+    "jax": "import jax, jax.numpy",
+    "torch": "import torch",
 }
 THREAD_VARIABLES = ("WEFT_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 PAUSE = 0.15  # seconds between contestants: thread pools go on spinning after a call
+LARGE = 1 << 18  # bytes of results, from which on fresh arrays are timed too
+PATIENCE = 600  # seconds that a contestant may take for an answer
 
 
 class Worker:
     """A contestant's process, for one case."""
 
-    def __init__(self, name: str, case: str, args: argparse.Namespace, scratch: Path, private: bool):
+    def __init__(self, name: str, case: str, threads: int, tiny: bool, scratch: Path, private: bool):
         module, variant = CONTESTANTS.get(name, (name, ""))
-        command = [sys.executable, str(HERE / "worker.py"), module, variant, str(args.threads), case]
+        command = [sys.executable, str(HERE / "worker.py"), module, variant, str(threads), case]
         self.log = open(scratch / "log", "w+")  # noqa: SIM115 - closed by `close`
         self.process = subprocess.Popen(
-            command + ["tiny"] * args.tiny, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True,
-            env=environment(args.threads, scratch if private else None),
+            command + ["tiny"] * tiny, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True,
+            env=environment(threads, scratch if private else None),
         )  # fmt: skip
         self.told = self.read()
 
     def read(self) -> dict[str, Any]:
         assert self.process.stdout is not None
+        if not select.select([self.process.stdout], [], [], PATIENCE)[0]:
+            self.process.kill()
+            return {"error": f"no answer in {PATIENCE} seconds"}
         line = self.process.stdout.readline()
         if line:
             return json.loads(line)
@@ -53,10 +74,10 @@ class Worker:
         last = (self.log.read().strip().splitlines() or ["nothing printed"])[-1]
         return {"error": f"its process ended with {self.process.wait()}: {last[:300]}"}
 
-    def time(self, seconds: float) -> dict[str, Any]:
+    def time(self, seconds: float, fresh: bool = False) -> dict[str, Any]:
         assert self.process.stdin is not None
         try:
-            self.process.stdin.write(json.dumps({"seconds": seconds}) + "\n")
+            self.process.stdin.write(json.dumps({"seconds": seconds, "fresh": fresh}) + "\n")
             self.process.stdin.flush()
         except BrokenPipeError:
             pass
@@ -87,87 +108,210 @@ def environment(threads: int, cache: Path | None) -> dict[str, str]:
     }
 
 
-def run_case(name: str, args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
-    """Starts the contestants, then lets them take turns."""
-    case = CASES[name](args.tiny)
+def run_case(
+    name: str, contestants: list[str], threads: int, args: argparse.Namespace, building: bool = True
+) -> dict[str, Any]:
+    """Starts the contestants, then lets them take turns; on arrays used before, then on fresh ones.
+
+    Without `building` the seconds to compile do not count, and what was compiled before may be used."""
+    about = case(name, args.tiny)
+    about.compiles &= building
+    large = about.bytes >= LARGE or (args.tiny and about.bytes > 0)
+    about.data, about.reference = {}, []  # they may be gigabytes
     results: dict[str, dict[str, Any]] = {}
     workers: dict[str, Worker] = {}
-    for contestant in args.contestants:
-        folder = scratch / f"{name}-{contestant.replace(os.sep, '_')}"
-        folder.mkdir()
-        worker = Worker(contestant, name, args, folder, case.compiles)
-        told = worker.told
-        if case.compiles and "error" not in told:
-            worker.close()
-            worker = Worker(contestant, name, args, folder, case.compiles)
-            told = {**worker.told, "cold_seconds": told["seconds"]}
-        results[contestant] = told
-        if "error" in told:
-            worker.close()
-        else:
-            workers[contestant] = worker
-    samples: dict[str, list[float]] = {c: [] for c in workers}
-    for _ in range(args.rounds):
-        for contestant, worker in list(workers.items()):
-            time.sleep(PAUSE)
-            told = worker.time(args.seconds)
+    with tempfile.TemporaryDirectory(prefix="weft-bench-") as scratch:
+        for contestant in contestants:
+            folder = Path(scratch) / contestant.replace(os.sep, "_")
+            folder.mkdir()
+            worker = Worker(contestant, name, threads, args.tiny, folder, about.compiles)
+            told = worker.told
+            # A bound compiles nothing; else a second process finds what the first one built.
+            if about.compiles and "error" not in told and not contestant.startswith("products"):
+                worker.close()
+                worker = Worker(contestant, name, threads, args.tiny, folder, about.compiles)
+                told = {**worker.told, "cold_seconds": told["seconds"], "once": told["once"]}
+            results[contestant] = told
             if "error" in told:
-                results[contestant] = told
-                workers.pop(contestant).close()
+                worker.close()
             else:
-                samples[contestant] += told["samples"]
-    for contestant, worker in workers.items():
-        worker.close()
-        times = samples[contestant]
-        results[contestant] |= {"fastest": min(times), "median": statistics.median(times), "samples": len(times)}
-    return {"title": case.title, "compiles": case.compiles, "results": results}
+                workers[contestant] = worker
+        rounds = range(args.rounds)
+        turns: dict[str, list[list[float]]] = {c: [] for c in workers}
+        parts: dict[str, list[list[float]]] = {c: [] for c in workers}
+        for _ in rounds:
+            for contestant, worker in list(workers.items()):
+                time.sleep(PAUSE)
+                told = worker.time(args.seconds)
+                if "error" in told:
+                    results[contestant] = told
+                    workers.pop(contestant).close()
+                else:
+                    turns[contestant].append(told.get("samples", []))
+                    parts[contestant].append(told.get("parts", []))
+        fresh: dict[str, list[list[float]]] = {c: [] for c in workers}
+        if building and large and about.group == "fused":
+            for _ in rounds[:: 1 if args.tiny else 3]:
+                for contestant, worker in workers.items():
+                    time.sleep(PAUSE)
+                    fresh[contestant].append(worker.time(args.seconds, fresh=True).get("samples", []))
+        for contestant, worker in workers.items():
+            worker.close()
+            if parts[contestant][0]:
+                results[contestant]["parts"] = [min(times) for times in zip(*parts[contestant], strict=True)]
+            else:
+                results[contestant] |= summary(turns[contestant])
+                if fresh[contestant]:
+                    results[contestant]["fresh"] = summary(fresh[contestant])
+    join_products(results)
+    return {"title": about.title, "group": about.group, "compiles": about.compiles, "results": results}
 
 
-def table(report: dict[str, Any]) -> str:
-    """The report as Markdown; ratios are to the best contestant other than weft."""
-    out = []
-    for case in report["cases"].values():
-        timed = {c: r for c, r in case["results"].items() if "fastest" in r}
-        best = min((r["fastest"] for c, r in timed.items() if c != "weft"), default=None)
-        head = ["contestant", "fastest", "median", "to best peer"] + ["built cold", "built cached"] * case["compiles"]
-        out += [f"### {case['title']}", "", f"| {' | '.join(head)} |", "|---|" + "--:|" * (len(head) - 1)]
-        for c, r in sorted(timed.items(), key=lambda item: item[1]["fastest"]):
-            row = [c, unit(r["fastest"]), unit(r["median"]), f"{r['fastest'] / best:.2f}" if best else ""]
-            if case["compiles"]:
-                row += [f"{r['cold_seconds']:.2f} s", f"{r['seconds']:.2f} s"]
-            out.append(f"| {' | '.join(row)} |")
-        out += ["", *(f"Not timed: {c}: {r['error']}" for c, r in case["results"].items() if "error" in r), ""]
-    return "\n".join(out)
+def summary(turns: list[list[float]]) -> dict[str, Any]:
+    """`spread`: the fastest call of the slowest turn over that of the fastest."""
+    times, best = [t for turn in turns for t in turn], [min(turn) for turn in turns if turn]
+    if not times:
+        return {}
+    found = {"fastest": min(times), "median": statistics.median(times), "samples": len(times)}
+    return {**found, "spread": max(best) / min(best)}
 
 
-def unit(seconds: float) -> str:
-    return f"{seconds * 1e3:.3f} ms" if seconds >= 1e-4 else f"{seconds * 1e6:.2f} us"
+def join_products(results: dict[str, dict[str, Any]]) -> None:
+    """One result "products" of both libraries': of each product the faster."""
+    told = {c: results.pop(c) for c in list(results) if c.startswith("products by")}
+    timed = [r["parts"] for r in told.values() if "parts" in r]
+    if timed:
+        best = [min(times) for times in zip(*timed, strict=True)]
+        version = ", ".join(f"{c.split()[-1]} {r['version']}" for c, r in told.items() if "parts" in r)
+        results["products"] = {"version": version, "fastest": sum(best), "median": sum(best), "samples": len(best)}
+    elif told:
+        results["products"] = next(iter(told.values()))
+
+
+def run_imports(args: argparse.Namespace) -> dict[str, Any]:
+    """Seconds to import each framework, in a new process each time."""
+    turns: dict[str, list[list[float]]] = {name: [] for name in IMPORTS}
+    results: dict[str, dict[str, Any]] = {}
+    for _ in range(3 if args.tiny else args.rounds):
+        for name, statement in IMPORTS.items():
+            if "error" in results.get(name, {}) or name.split(",")[0] not in args.contestants:
+                continue
+            text = f"import time; s = time.perf_counter(); {statement}; print(time.perf_counter() - s)"
+            command = [sys.executable, "-c", text]
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=False, env=environment(args.threads, None)
+            )
+            if done.returncode:
+                results[name] = {"error": (done.stderr.strip().splitlines() or ["?"])[-1]}
+            else:
+                turns[name].append([float(done.stdout.split()[-1])])
+    results |= {name: summary(found) for name, found in turns.items() if found}
+    return {"title": "import", "group": "import", "compiles": False, "results": results}
+
+
+def memory() -> int:
+    """Bytes that are free, or can be made free."""
+    try:
+        found = re.search(r"MemAvailable: *(\d+) kB", Path("/proc/meminfo").read_text())
+    except OSError:
+        found = None
+    return int(found[1]) << 10 if found else 1 << 34
+
+
+def run_curves(args: argparse.Namespace) -> dict[str, Any]:
+    """The chain's fastest call over its size; that of some cases over the threads."""
+    sizes = [10**k for k in range(2, 5 if args.tiny else 9)]
+    wanted = [c for c in args.contestants if not c.startswith("products")]
+    short = argparse.Namespace(**{**vars(args), "rounds": min(args.rounds, 4)})
+    curves: dict[str, Any] = {"size": {}, "threads": {}}
+
+    def add(curve: dict[str, list[list[float]]], at: int, found: dict[str, Any]) -> None:
+        for contestant, r in found["results"].items():
+            if "fastest" in r:
+                curve.setdefault(contestant, []).append([at, r["fastest"]])
+
+    for n in sizes:
+        short.tiny = False
+        needed = 4 * n * (5 * len(wanted) + 6)  # arrays of all contestants, and of one that is being checked
+        if needed > (there := memory()):
+            print(
+                f"chain, {n:,}: not timed: needs about {needed >> 30} GB of memory, {there >> 30} are free", flush=True
+            )
+            break
+        add(curves["size"], n, run_case(f"chain:{n}", wanted, args.threads, short, building=False))
+        print(f"chain, {n:,}: done", flush=True)
+    short.tiny = args.tiny
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for name in ("chain_1e6", "softmax", "mlp_256"):
+        curve = curves["threads"].setdefault(case(name, True).family, {})
+        for threads in range(1, cores + 1):
+            add(curve, threads, run_case(name, wanted, threads, short, building=False))
+            print(f"{name}, {threads} threads: done", flush=True)
+    return curves
+
+
+def run_relatives(args: argparse.Namespace) -> dict[str, Any]:
+    """weft's ratio to the best of the compiling peers on each case as it stands and on its relatives."""
+    from relatives import FAMILIES
+
+    found: dict[str, Any] = {}
+    for family in args.families or FAMILIES:
+        found[family] = []
+        for seed in (-1, *range(args.seed, args.seed + args.relatives)):
+            name = f"relative:{family}:{seed}"
+            one = run_case(name, [c for c in RELATED if c in args.contestants], args.threads, args, building=False)
+            found[family].append({"seed": seed, **one})
+            print(relatives_table({family: found[family][-1:]}), flush=True)
+    return found
 
 
 def main() -> int:
     p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument("--cases", default=",".join(CASES), help="of %(default)s")
+    p.add_argument("--cases", default=",".join((*NAMES, "import")), help="of %(default)s; may be empty")
     p.add_argument("--contestants", default=",".join(CONTESTANTS), help="of %(default)s; or a file of your own, x.py")
     p.add_argument("--threads", type=int, default=2, help="for each contestant (%(default)s)")
     p.add_argument("--rounds", type=int, default=12, help="turns that each contestant gets (%(default)s)")
     p.add_argument("--seconds", type=float, default=0.2, help="of one turn (%(default)s)")
     p.add_argument("--tiny", action="store_true", help="small data: whether all runs, not how fast")
+    p.add_argument("--curves", action="store_true", help="also time against size and against threads")
+    p.add_argument("--relatives", type=int, default=0, metavar="N", help="also N random relatives of each fused case")
+    p.add_argument("--families", type=lambda s: s.split(","), help="whose relatives; by default all")
+    p.add_argument("--seed", type=int, default=0, help="of the first relative (%(default)s)")
     p.add_argument("--json", type=Path, help="write the measurements here")
+    p.add_argument("--png", type=Path, help="draw the pictures in this folder")
     args = p.parse_args()
-    args.contestants, args.cases = args.contestants.split(","), args.cases.split(",")
+    args.contestants, args.cases = args.contestants.split(","), [c for c in args.cases.split(",") if c]
+    if "products" in args.contestants:
+        args.contestants.remove("products")
+        args.contestants += [c for c in CONTESTANTS if c.startswith("products")]
     report: dict[str, Any] = {"machine": describe(args.threads), "command": " ".join(["bench/run.py", *sys.argv[1:]])}
     report["cases"] = {}
-    with tempfile.TemporaryDirectory(prefix="weft-bench-") as scratch:
-        for name in args.cases:
-            one = run_case(name, args, Path(scratch))
-            report["cases"][name] = one
-            print(table({"cases": {name: one}}), flush=True)
-    results = [(c, r) for one in report["cases"].values() for c, r in one["results"].items()]
-    report["machine"]["versions"] = {c: r["version"] for c, r in results if "version" in r}
-    print("\n".join(f"{k}: {v}" for k, v in report["machine"].items()))
-    if args.json:
-        args.json.write_text(json.dumps(report, indent=1) + "\n")
-    return 1 if any("refused" in r.get("error", "") for _, r in results) else 0
+
+    def save() -> None:
+        versions = [(c, r) for one in report["cases"].values() for c, r in one["results"].items()]
+        report["machine"]["versions"] = {c: r["version"] for c, r in versions if "version" in r}
+        if args.json:  # after each case: a run takes long
+            args.json.write_text(json.dumps(report, indent=1) + "\n")
+
+    for name in args.cases:
+        one = run_imports(args) if name == "import" else run_case(name, args.contestants, args.threads, args)
+        report["cases"][name] = one
+        print(table(one), flush=True)
+        save()
+    if args.curves:
+        report["curves"] = run_curves(args)
+        save()
+    if args.relatives:
+        report["relatives"] = run_relatives(args)
+        save()
+    print("\n".join(f"{k}: {v}" for k, v in report["machine"].items()), "\n")
+    print(tables(report))
+    if args.png:
+        for line in pictures(report, args.png):
+            print(line)
+    results = [r for one in report["cases"].values() for r in one["results"].values()]
+    results += [r for found in report.get("relatives", {}).values() for one in found for r in one["results"].values()]
+    return 1 if any("refused" in r.get("error", "") for r in results) else 0
 
 
 if __name__ == "__main__":

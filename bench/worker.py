@@ -1,7 +1,8 @@
 """One contestant in one process, for one case: `worker.py MODULE VARIANT THREADS CASE [tiny]`.
 
 It speaks lines of JSON. First it sends what it prepared, {"version", "seconds"} or {"error"}; then, for each line
-{"seconds": s} that it gets, it times calls for about s seconds and sends {"samples": seconds a call}.
+{"seconds": s, "fresh": bool} that it gets, it times calls for about s seconds and sends {"samples": seconds a call}.
+Fresh: the results are kept, so that each call needs new memory.
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ import time
 from types import ModuleType
 from typing import Any
 
-from cases import CASES, Case, Run
+from cases import Case, Run, case, flat
 
 BATCH = 2e-4  # seconds; calls that are shorter are timed several at once
+KEPT = (
+    1 << 30
+)  # bytes of results kept where memory is to be fresh; the first two thirds, which may be recycled, untimed
 
 
 def load(name: str) -> ModuleType:
@@ -34,23 +38,32 @@ def load(name: str) -> ModuleType:
 
 def prepare(module: ModuleType, variant: str, threads: int, case: Case) -> tuple[Run | None, dict[str, Any]]:
     version = module.setup(variant, threads)
-    build = getattr(module, case.name, None)
+    build = getattr(module, case.family, None)
     if build is None:
         return None, {"error": "not written for it", "version": version}
+    told: dict[str, Any] = {"version": version}
+    if case.compiles:
+        start = time.perf_counter()
+        getattr(module, "warm", lambda: None)()
+        told["once"] = time.perf_counter() - start
     start = time.perf_counter()
     run: Run = build(case.data)
     out = run.call()
-    seconds = time.perf_counter() - start
+    told["seconds"] = time.perf_counter() - start
     for _ in range(case.calls - 1):
         out = run.call()
-    wrong = case.disagreement([out, *run.state()])
-    if wrong:
-        return None, {"error": f"refused: {wrong}", "version": version}
-    return run, {"version": version, "seconds": seconds}
+    if not run.parts:  # those of parts compute nothing that could be compared
+        wrong = case.disagreement([*flat(out), *run.state()])
+        if run.into is not None and not wrong:
+            run.into()
+            wrong = case.disagreement(flat(run.into()))
+        if wrong:
+            return None, {**told, "error": f"refused: {wrong}"}
+    return run, told
 
 
 def measure(run: Run, seconds: float) -> list[float]:
-    call, clock = run.call, time.perf_counter
+    call, clock = run.into or run.call, time.perf_counter
     start = clock()
     call()
     repeat = max(1, int(BATCH / max(clock() - start, 1e-7)))
@@ -67,6 +80,40 @@ def measure(run: Run, seconds: float) -> list[float]:
     return samples
 
 
+def measure_fresh(run: Run, result_bytes: int, seconds: float) -> list[float]:
+    """The results of all calls are kept to the end of the turn."""
+    call, clock = run.call, time.perf_counter
+    count = max(6, min(KEPT // max(result_bytes, 1), 600))
+    gc.collect()
+    gc.disable()
+    samples, kept = [], []
+    end = clock() + 10 * seconds
+    for k in range(count):
+        start = clock()
+        kept.append(call())
+        if 3 * k >= 2 * count:
+            samples.append(clock() - start)
+            if clock() > end:
+                break
+    gc.enable()
+    return samples
+
+
+def measure_parts(run: Run, seconds: float) -> list[float]:
+    """The fastest time of each part, in a row again and again."""
+    clock = time.perf_counter
+    best = [float("inf")] * len(run.parts)
+    end = clock() + seconds
+    rounds = 0
+    while clock() < end or rounds < 3:
+        rounds += 1
+        for k, part in enumerate(run.parts):
+            start = clock()
+            part()
+            best[k] = min(best[k], clock() - start)
+    return best
+
+
 def main() -> None:
     # Frameworks may print: their standard output becomes the standard error, the answers keep the pipe.
     answers = os.fdopen(os.dup(1), "w")
@@ -76,11 +123,15 @@ def main() -> None:
         answers.write(json.dumps(message) + "\n")
         answers.flush()
 
-    name, variant, threads, case, *rest = sys.argv[1:]
+    name, variant, threads, which, *rest = sys.argv[1:]
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(threads)])
+    result_bytes = 0
     try:
-        run, told = prepare(load(name), variant, int(threads), CASES[case](bool(rest)))
+        made = case(which, bool(rest))
+        result_bytes = made.bytes
+        run, told = prepare(load(name), variant, int(threads), made)
+        del made
     except ModuleNotFoundError as e:
         run, told = None, {"error": f"not installed ({e.name})"}
     except Exception as e:
@@ -89,7 +140,13 @@ def main() -> None:
     if run is None:
         return
     for line in sys.stdin:
-        send({"samples": measure(run, json.loads(line)["seconds"])})
+        asked = json.loads(line)
+        if run.parts:
+            send({"parts": measure_parts(run, asked["seconds"])})
+        elif asked.get("fresh"):
+            send({"samples": measure_fresh(run, result_bytes, asked["seconds"])})
+        else:
+            send({"samples": measure(run, asked["seconds"])})
 
 
 if __name__ == "__main__":

@@ -1,59 +1,199 @@
-"""The benchmark driver: it runs, and refuses a wrong answer. Nothing here looks at a time."""
+"""The benchmark: every case runs in every contestant that is installed, and a wrong answer is refused.
+
+Nothing here looks at a time."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-BENCH = Path(__file__).resolve().parents[1] / "bench"
+ROOT = Path(__file__).resolve().parents[1]
+BENCH = ROOT / "bench"
+FUSED = "chain_1e4 chain_1e6 chain_2e7 black_scholes softmax layernorm_gelu distances adam"
+TRAINING = "logistic mlp_256 mlp_1024 deep lstm"
+ALL = f"{FUSED} {TRAINING} recurrence overhead"
+# contestant -> module, variant, what must be installed, cases it has
+CONTESTANTS = {
+    "weft": ("weft", "", "numpy", ALL),
+    "numpy": ("numpy", "", "scipy", ALL),
+    "limit": ("limit", "", "cffi", FUSED),
+    "products by numpy": ("products", "numpy", "numpy", TRAINING),
+    "products by torch": ("products", "torch", "torch", TRAINING),
+    "numexpr": ("numexpr", "", "numexpr", "chain_1e4 chain_1e6 chain_2e7 distances adam overhead"),
+    "pytensor": ("pytensor", "", "pytensor", ALL),
+    "jax": ("jax", "", "jax", ALL),
+    "torch": ("pytorch", "eager", "torch", ALL),
+    "torch.compile": ("pytorch", "compile", "torch", ALL),
+}
+SLOW = ("pytensor", "torch.compile")
+# Prepares cases as a worker does and times each in every way: on arrays used before, on fresh ones, by parts.
+EACH = """
+import json, sys
+import worker
+module, variant, names = sys.argv[1], sys.argv[2], sys.argv[3].split()
+contestant, found = worker.load(module), {}
+for name in names:
+    case = worker.case(name, True)
+    run, told = worker.prepare(contestant, variant, 2, case)
+    if run is not None:
+        assert min(worker.measure_parts(run, 0.0) if run.parts else worker.measure(run, 0.0)) > 0
+        assert case.outputs == 0 or min(worker.measure_fresh(run, worker.KEPT, 0.0)) > 0
+    found[name] = told
+print("\\n" + json.dumps(found))
+"""
 WRONG = """
 from cases import Run
+from cases_training import parameters
 def setup(variant, threads): return "1"
 def chain(data): return Run(lambda: data["x"])
-def mlp(data): return Run(lambda: data["b1"][0], lambda: [data[k] for k in ("w1", "b1", "w2", "b2", "w3", "b3")])
+def softmax(data): # right in new arrays, wrong in given ones
+    from contestants.numpy import softmax
+    return Run(softmax(data).call, into=lambda: data["x"])
+def adam(data): return Run(lambda: None, lambda: [data["p"], 0 * data["p"], 0 * data["p"]])
+def deep(data): return Run(lambda: data["b0"][0], lambda: parameters(data))
 """
 
 pytestmark = pytest.mark.skipif(not BENCH.is_dir(), reason="reads the source tree")
 
 
-def bench(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(BENCH / script), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def bench(*command: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *map(str, command)], capture_output=True, text=True, check=False, cwd=BENCH,
+        env={**os.environ, "WEFT_THREADS": "2"},
+    )  # fmt: skip
 
 
-def run(tmp_path: Path, case: str, contestants: str) -> tuple[subprocess.CompletedProcess[str], dict]:
+def each(contestant: str, names: str) -> dict[str, dict]:
+    module, variant, _, _ = CONTESTANTS[contestant]
+    done = bench("-c", EACH, module, variant, names)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def run(tmp_path: Path, *arguments: object) -> tuple[subprocess.CompletedProcess[str], dict]:
     to = tmp_path / "out.json"
     short = ("--tiny", "--rounds", 1, "--seconds", 0.01, "--json", to)
-    out = bench("run.py", "--cases", case, "--contestants", contestants, *short)
+    out = bench(BENCH / "run.py", *arguments, *short)
     assert to.exists(), out.stderr
-    return out, json.loads(to.read_text())["cases"][case]["results"]
+    return out, json.loads(to.read_text())
 
 
-def test_the_driver_runs_a_case(tmp_path: Path) -> None:
-    out, results = run(tmp_path, "chain", "numpy,weft,nothing.py")
+@pytest.mark.parametrize("contestant", [pytest.param(c, marks=[pytest.mark.slow] * (c in SLOW)) for c in CONTESTANTS])
+def test_contestants_compute_their_cases(contestant: str) -> None:
+    _, _, needed, has = CONTESTANTS[contestant]
+    if importlib.util.find_spec(needed) is None:
+        pytest.skip(f"{needed} is not installed")
+    if contestant == "limit" and shutil.which(os.environ.get("CC", "cc")) is None:
+        pytest.skip("there is no C compiler")
+    told = each(contestant, ALL)
+    assert {name for name, r in told.items() if "error" not in r} == set(has.split()), told
+    assert all(r["error"] == "not written for it" for r in told.values() if "error" in r)
+
+
+def test_relatives_of_the_cases_agree() -> None:
+    sys.path.insert(0, str(BENCH))
+    try:
+        from relatives import FAMILIES
+    finally:
+        sys.path.remove(str(BENCH))
+    names = [f"relative:{family}:{seed}" for family in FAMILIES for seed in (-1, 0, 1, 2)]
+    for contestant in ("weft", "numpy"):
+        if importlib.util.find_spec(CONTESTANTS[contestant][2]) is not None:
+            told = each(contestant, " ".join(names))
+            assert not [r for r in told.values() if "error" in r], told
+
+
+def test_the_driver_runs_cases(tmp_path: Path) -> None:
+    pictures = ("--png", tmp_path / "png")
+    out, report = run(tmp_path, "--cases", "chain_1e4,recurrence,import", "--contestants",
+                      "numpy,weft,nothing.py", *pictures)  # fmt: skip
     assert out.returncode == 0, out.stdout + out.stderr
-    assert {c for c, r in results.items() if "fastest" in r} == {"numpy", "weft"}
-    assert "error" in results["nothing.py"] and "Not timed: nothing.py" in out.stdout
+    results = {name: one["results"] for name, one in report["cases"].items()}
+    assert {c for c, r in results["chain_1e4"].items() if "fastest" in r} == {"numpy", "weft"}
+    assert "error" in results["chain_1e4"]["nothing.py"] and "Not timed: nothing.py" in out.stdout
+    assert results["chain_1e4"]["weft"]["fresh"]["fastest"] > 0
+    assert results["recurrence"]["weft"].keys() >= {"cold_seconds", "seconds", "once", "fastest", "spread"}
+    assert results["import"]["weft"]["fastest"] > 0
+    assert "| chain of 12 operations, 10^3 |" in out.stdout
+    if importlib.util.find_spec("matplotlib") is None:
+        assert "no pictures: not installed (matplotlib)" in out.stdout
+    else:
+        assert (tmp_path / "png" / "ratios.png").stat().st_size > 10_000
 
 
-@pytest.mark.parametrize("case", ["chain", "mlp"])
+def test_products_of_both_libraries_are_joined(tmp_path: Path) -> None:
+    _, report = run(tmp_path, "--cases", "deep", "--contestants", "products")
+    found = report["cases"]["deep"]["results"]
+    assert found.keys() == {"products"}  # by whichever library is there
+    assert found["products"]["fastest"] > 0 and found["products"]["samples"] == 3 + 3 + 2
+
+
+def test_relatives_and_curves_are_timed(tmp_path: Path) -> None:
+    pictures = ("--curves", "--png", tmp_path / "png")
+    only = ("--cases", "", "--contestants", "weft,limit", "--relatives", 2, "--families", "chain")
+    out, report = run(tmp_path, *only, *pictures)
+    assert out.returncode == 0, out.stdout + out.stderr
+    assert [one["seed"] for one in report["relatives"]["chain"]] == [-1, 0, 1]
+    assert [n for n, _ in report["curves"]["size"]["weft"]] == [100, 1000, 10_000]
+    assert report["curves"]["threads"].keys() == {"chain", "softmax", "mlp"}
+    if importlib.util.find_spec("matplotlib") is not None:
+        assert (tmp_path / "png" / "curves.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("case", ["chain_1e4", "softmax", "adam", "deep"])
 def test_a_wrong_answer_is_refused(tmp_path: Path, case: str) -> None:
     wrong = tmp_path / "wrong.py"
     wrong.write_text(WRONG)
-    out, results = run(tmp_path, case, f"numpy,{wrong}")
+    out, report = run(tmp_path, "--cases", case, "--contestants", f"numpy,{wrong}")
+    results = report["cases"][case]["results"]
     assert out.returncode == 1
     assert "fastest" in results["numpy"]
     assert "refused" in results[str(wrong)]["error"] and "fastest" not in results[str(wrong)]
 
 
+def test_a_process_that_dies_is_reported(tmp_path: Path) -> None:
+    dies = tmp_path / "dies.py"
+    dies.write_text("import os\ndef setup(variant, threads): os._exit(3)\n")
+    out, report = run(tmp_path, "--cases", "overhead", "--contestants", f"numpy,{dies}")
+    assert "ended with 3" in report["cases"]["overhead"]["results"][str(dies)]["error"]
+    assert "fastest" in report["cases"]["overhead"]["results"]["numpy"] and out.returncode == 0
+
+
 def test_slowdowns_are_shown(tmp_path: Path) -> None:
-    for name, seconds in (("a", 1.0), ("b", 1.5)):
-        report = {"cases": {"chain": {"results": {"weft": {"fastest": seconds}, "gone": {"error": "?"}}}}}
-        (tmp_path / f"{name}.json").write_text(json.dumps(report))
-    slower = bench("compare.py", tmp_path / "a.json", tmp_path / "b.json")
-    assert slower.returncode == 1 and "slower    1.50  chain: weft" in slower.stdout
-    assert bench("compare.py", tmp_path / "b.json", tmp_path / "a.json").returncode == 0
+    def report(name: str, fastest: float, fresh: float, cold: float, at: float) -> Path:
+        timed = {"fastest": fastest, "fresh": {"fastest": fresh}, "cold_seconds": cold, "seconds": 0.1}
+        results = {"weft": timed, "gone": {"error": "?"}, "jax": {"fastest": fastest**3}}
+        curves = {"size": {"weft": [[100, at]]}, "threads": {"mlp": {"weft": [[2, at]]}}}
+        to = tmp_path / f"{name}.json"
+        to.write_text(json.dumps({"cases": {"chain": {"results": results}}, "curves": curves}))
+        return to
+
+    a = report("a", 1.0, 1.0, 1.0, 1.0)
+    compare = BENCH / "compare.py"
+    slower = {
+        "slower    1.50  chain: weft": report("b", 1.5, 1.0, 1.0, 1.0),
+        "slower    1.50  chain, fresh: weft": report("c", 1.0, 1.5, 1.0, 1.0),
+        "slower    1.50  chain built cold: weft": report("d", 1.0, 1.0, 1.5, 1.0),
+        "slower    1.50  chain by size, 100: weft": report("e", 1.0, 1.0, 1.0, 1.5),
+        "slower    1.50  mlp by threads, 2: weft": report("e", 1.0, 1.0, 1.0, 1.5),
+    }
+    for line, b in slower.items():
+        shown = bench(compare, a, b)
+        assert shown.returncode == 1 and line in shown.stdout, shown.stdout
+        assert bench(compare, b, a).returncode == 0
+    only = bench(compare, a, tmp_path / "b.json", "--only", "jax")
+    assert only.returncode == 0 and "chain: jax" in only.stdout and "weft" not in only.stdout
+
+
+def test_the_readme_has_the_table_of_the_committed_run(tmp_path: Path) -> None:
+    done = bench("-c", "import sys, json, report; print(report.readme(json.load(open('results.json'))))")
+    assert done.returncode == 0, done.stderr
+    out_of_date = "the README is out of date: python bench/report.py bench/results.json --readme"
+    assert done.stdout.strip() in (ROOT / "README.md").read_text(), out_of_date

@@ -1,9 +1,34 @@
-"""NumPy as one writes it."""
+"""NumPy as one writes it; into given arrays with `out` and in place. erf is SciPy's."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
-from cases import MOMENTUM, PARAMETERS, RATE, Run
+from cases import Run
+from cases_fused import (
+    ADAM_EPSILON,
+    BETA1,
+    BETA2,
+    EPSILON,
+    LEARNING_RATE,
+    black_scholes_formula,
+    chain_formula,
+    gelu_formula,
+)
+from cases_training import deep_step, logistic_step, lstm_step, mlp_step, parameters, recurrence_step
+
+
+def _erf(x):
+    from scipy.special import erf
+
+    return erf(x)
+
+
+M = SimpleNamespace(
+    tanh=np.tanh, exp=np.exp, log=np.log, sqrt=np.sqrt, sigmoid=lambda x: 1 / (1 + np.exp(-x)), maximum=np.maximum,
+    erf=_erf, sum=np.sum, mean=np.mean, max=np.max, var=np.var,
+)  # fmt: skip
 
 
 def setup(variant: str, threads: int) -> str:
@@ -12,47 +37,135 @@ def setup(variant: str, threads: int) -> str:
 
 def chain(data) -> Run:
     x, y = data["x"], data["y"]
-    half, scale, one = np.float32(0.5), np.float32(0.7), np.float32(1)
-    return Run(lambda: np.tanh(scale * x + y) / (one + np.exp(-x)) + half * np.exp(-y * y) - x * y)
+    a, b, c = (np.empty_like(x) for _ in range(3))
+
+    def into():
+        np.multiply(x, 0.7, out=a)
+        np.tanh(np.add(a, y, out=a), out=a)
+        np.exp(np.negative(x, out=b), out=b)
+        np.divide(a, np.add(b, 1, out=b), out=a)
+        np.multiply(np.negative(y, out=b), y, out=b)
+        np.multiply(np.exp(b, out=b), 0.5, out=b)
+        np.add(a, b, out=a)
+        return np.subtract(a, np.multiply(x, y, out=b), out=c)
+
+    return Run(lambda: chain_formula(M, x, y), into=into)
+
+
+def black_scholes(data) -> Run:
+    return Run(lambda: black_scholes_formula(M, **data))
 
 
 def softmax(data) -> Run:
     x = data["x"]
+    out = np.empty_like(x)
 
-    def call():
-        e = np.exp(x - x.max(axis=1, keepdims=True))
+    def call(out=None):
+        e = np.subtract(x, x.max(axis=1, keepdims=True), out=out)
+        np.exp(e, out=e)
         e /= e.sum(axis=1, keepdims=True)
         return e
 
-    return Run(call)
+    return Run(call, into=lambda: call(out))
+
+
+def layernorm_gelu(data) -> Run:
+    x, gain, bias = data.values()
+    a, b = np.empty_like(x), np.empty_like(x)
+
+    def call():
+        z = x - x.mean(axis=1, keepdims=True)
+        z /= np.sqrt(np.square(z).mean(axis=1, keepdims=True) + EPSILON)
+        z *= gain
+        z += bias
+        return gelu_formula(M, z)
+
+    def into():
+        z, u = a, b
+        np.subtract(x, x.mean(axis=1, keepdims=True), out=z)
+        z /= np.sqrt(np.square(z, out=u).mean(axis=1, keepdims=True) + EPSILON)
+        z *= gain
+        z += bias
+        np.multiply(z, z, out=u)
+        u *= 0.044715 * (2 / np.pi) ** 0.5
+        u += (2 / np.pi) ** 0.5
+        u *= z
+        np.tanh(u, out=u)
+        u += 1
+        u *= z
+        u *= 0.5
+        return u
+
+    return Run(call, into=into)
+
+
+def distances(data) -> Run:
+    """Some rows at a time, so that their differences stay in a cache. (By the product of both matrices it is faster,
+    but neighbours' distances come out wrong.)"""
+    x, y = data["x"], data["y"]
+    out, rows = np.empty((len(x), len(y)), np.float32), 8
+    differences = np.empty((rows, *y.shape), np.float32)
+
+    def call(out=None):
+        out = np.empty((len(x), len(y)), np.float32) if out is None else out
+        for k in range(0, len(x), rows):
+            part = x[k : k + rows, None, :]
+            d = np.subtract(part, y[None, :, :], out=differences[: len(part)])
+            np.einsum("ijk,ijk->ij", d, d, out=out[k : k + rows])
+        return np.sqrt(out, out=out)
+
+    return Run(call, into=lambda: call(out))
+
+
+def adam(data) -> Run:
+    p, g = data["p"].copy(), data["g"]
+    m, v, a, b = (np.zeros_like(p) for _ in range(4))
+    count = 0
+
+    def call():
+        nonlocal count
+        count += 1
+        np.multiply(m, BETA1, out=m)
+        np.add(m, np.multiply(g, 1 - BETA1, out=a), out=m)
+        np.multiply(v, BETA2, out=v)
+        np.add(v, np.multiply(np.multiply(g, g, out=a), 1 - BETA2, out=a), out=v)
+        np.divide(np.sqrt(v, out=a), (1 - BETA2**count) ** 0.5, out=a)
+        np.add(a, ADAM_EPSILON, out=a)
+        np.divide(np.multiply(m, LEARNING_RATE / (1 - BETA1**count), out=b), a, out=b)
+        np.subtract(p, b, out=p)
+
+    return Run(call, lambda: [p, m, v])
+
+
+def expression(data) -> Run:
+    run, names = data["run"], data["names"]
+    held = [data["arrays"][k] for k in names]
+    return Run(lambda: run(M, *held))
+
+
+def logistic(data) -> Run:
+    p = [a.copy() for a in parameters(data)]
+    return Run(lambda: logistic_step(data["x"], data["t"], p), lambda: p)
 
 
 def mlp(data) -> Run:
-    x, t = data["x"], data["t"]
-    p = [data[k].copy() for k in PARAMETERS]
+    p = [a.copy() for a in parameters(data)]
     v = [np.zeros_like(q) for q in p]
-    rows, n = np.arange(len(t)), np.float32(len(t))
+    return Run(lambda: mlp_step(data["x"], data["t"], p, v), lambda: p)
 
-    def call():
-        w1, b1, w2, b2, w3, b3 = p
-        h1 = np.maximum(x @ w1 + b1, 0)
-        h2 = np.maximum(h1 @ w2 + b2, 0)
-        z = h2 @ w3 + b3
-        s = np.exp(z - z.max(axis=1, keepdims=True))
-        s /= s.sum(axis=1, keepdims=True)
-        loss = -np.log(s[rows, t]).mean()
-        s[rows, t] -= 1
-        d3 = s / n
-        d2 = (d3 @ w3.T) * (h2 > 0)
-        d1 = (d2 @ w2.T) * (h1 > 0)
-        gradients = (x.T @ d1, d1.sum(0), h1.T @ d2, d2.sum(0), h2.T @ d3, d3.sum(0))
-        for q, a, g in zip(p, v, gradients, strict=True):
-            a *= np.float32(MOMENTUM)
-            a += g
-            q -= np.float32(RATE) * a
-        return loss
 
-    return Run(call, lambda: p)
+def deep(data) -> Run:
+    p = [a.copy() for a in parameters(data)]
+    return Run(lambda: deep_step(data["x"], data["t"], p), lambda: p)
+
+
+def lstm(data) -> Run:
+    p = [a.copy() for a in parameters(data)]
+    return Run(lambda: lstm_step(data["x"], data["t"], p), lambda: p)
+
+
+def recurrence(data) -> Run:
+    return Run(lambda: recurrence_step(data["x"], data["w"], data["count"]))
 
 
 def overhead(data) -> Run:
