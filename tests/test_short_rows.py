@@ -128,3 +128,23 @@ def test_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
     f()
     assert s.get_value().tobytes() == want.tobytes()
     np.testing.assert_allclose(want, a - a.mean(1, keepdims=True) * np.exp(a), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+def test_an_operand_is_turned_over_once_for_many_rows(dtype: str) -> None:
+    """All pairs of two sets of short rows: a pair has the bits of the form that takes one pair at a time."""
+    x, y = T.matrix(dtype=dtype), T.matrix(dtype=dtype)
+    apart = x[:, None, :] - y[None, :, :]
+    f = weft.function([x, y], [T.sqrt(T.sqr(apart).sum(-1)), abs(apart).max(-1) + y[:, 0], (apart * y).prod(-1)])
+    assert "turned" in f.source
+    rng = np.random.default_rng(0)
+    for columns in (1, 8, 9, 16, 31, 32, 33):
+        for rows, others in ((16, 32), (17, 300), (40, 129)):
+            a, b = rng.normal(size=(rows, columns)).astype(dtype), rng.normal(size=(others, columns)).astype(dtype)
+            together = f(a, b)
+            for k in (0, rows - 1):
+                for got, alone in zip(together, f(a[k : k + 1], b), strict=True):
+                    assert got[k].tobytes() == alone[0].tobytes(), (columns, rows, others)
+            if dtype != "float16":
+                want = np.sqrt(((a[:, None] - b[None]).astype("float64") ** 2).sum(-1))
+                np.testing.assert_allclose(together[0], want, rtol=1e-6 if dtype == "float32" else 1e-13)

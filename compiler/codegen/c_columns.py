@@ -125,14 +125,15 @@ class ColumnPrinter(LoopPrinter):
         out(f"const int64_t tiles = ({self.closed(loop.inputs[count - 1])} + WEFT_TILE - 1) / WEFT_TILE;")
         return inner
 
-    def tile_of_columns(self, out: Text, inner: Scope, loop: Node) -> int:
+    def tile_of_columns(
+        self, out: Text, inner: Scope, loop: Node, tile: str = "o % tiles", rest: str = "(o / tiles)"
+    ) -> int:
         """Binds the outer variables of round `o`, but the last, whose number it gives: the tile's columns are `width`
-        from `first` on."""
+        from `first` on. `tile`: its number; `rest`: that of the round of the loops around."""
         names = loop.attr("index")
         extents = loop.inputs[: len(names)]
-        out("const int64_t first = o % tiles * WEFT_TILE;")
+        out(f"const int64_t first = {tile} * WEFT_TILE;")
         out(f"const int64_t width = weft_min64(WEFT_TILE, {self.closed(extents[-1])} - first);")
-        rest = "(o / tiles)"
         for k in range(len(names) - 2, 0, -1):
             out(f"const int64_t i{names[k]} = {rest} % {self.closed(extents[k])};")
             out(f"const int64_t r{names[k]} = {rest} / {self.closed(extents[k])};")

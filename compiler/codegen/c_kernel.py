@@ -11,8 +11,8 @@ from ..ir.node import Node, build, topological
 from ..lower.kernel import Nest, may_be_columns
 from . import scalar
 from .c_columns import TILE, ColumnPrinter
-from .c_loops import ROLLED, left_by
-from .c_short import ShortRows, side_by_side
+from .c_loops import ROLLED, Asked, left_by
+from .c_short import ShortRows, side_by_side, turned
 from .expressions import Scope, Text, strip
 from .nests import acc_node, acc_type, accumulates, hoist, moved, rounded, start_of, value_type, wide
 from .tracks import compensated, join, joined, joining, parts, shifted
@@ -26,6 +26,9 @@ JOINED = 64  # tiles of columns whose joining is worth another thread
 LINE = 64  # bytes of a line of the cache
 SQUARE_ROWS, SQUARE_COLUMNS = 16, 32  # of loops that read across rows: lines of a column stay in the first cache
 LONGEST_PREFETCHED = 32768  # bytes of a row: more would drive out what is being worked on
+
+TURNED = 32  # elements of rows up to which an operand is turned over for them
+MANY_ROUNDS = 16  # that use what was turned over
 
 RECTANGLE = "int64_t i_begin, int64_t i_end, int64_t j_begin, int64_t j_end, void *at, int64_t line"
 
@@ -139,11 +142,16 @@ class KernelPrinter(ColumnPrinter):
             return None
         return ShortPrinter(self, rows)
 
-    def is_short(self, rows: dict[Node, int]) -> str:
+    def is_short(self, short: ShortPrinter) -> str:
         """The condition under which that form runs; tiles of a short last loop would be mostly empty."""
         loop = self.nest.block.inputs[0]
         count = len(loop.attr("index"))
-        tests = [f"{e} > 0 && {e} <= {few}" for e, few in ((self.closed(n), few) for n, few in rows.items())]
+        tests = []
+        for extent, few in short.rows.items():
+            e, most = self.closed(extent), str(few)
+            if short.few[extent] > few:  # reading a tile across is paid for by many rounds
+                most = f"({short.others(loop)} >= {MANY_ROUNDS} ? {short.few[extent]} : {few})"
+            tests.append(f"{e} > 0 && {e} <= {most}")
         if count > 1:
             tests.append(f"{self.closed(loop.inputs[count - 1])} >= {FULL}")
         return " && ".join(tests)
@@ -271,30 +279,49 @@ class KernelPrinter(ColumnPrinter):
             scope.bind(build("index", index=k), f"i{k}")
 
     def prefetch(self, out: Text, scope: Scope, row: Node, statements: list[Node]) -> None:
-        """Asks for the next row while several loops work on this one: memory would rest in all but the first."""
+        """Asks for the next row, and for the lines that a later loop writes, while loops work on this row: memory would
+        rest in all but the first and the last, and stores wait for their lines. A loop over lanes asks for a line each
+        round; asked for all at once they would wait for each other."""
         loops = [s for s in statements if s.op == "loop"]
         if len(loops) < 2:
             return
-        along = build("index", index=loops[0].attr("index")[0])
-        rows: dict[int, Node] = {}
-        for n in topological(loops[0].inputs[1:]):
-            if n.op != "load" or n.attr("buffer") < 0 or row not in topological([n.inputs[0]]):
-                continue
-            if lengths.coefficient(n.inputs[0], along) == 1:
-                rows.setdefault(n.attr("buffer"), n)
         here = f"i{row.attr('index')}"
-        extent = self.closed(loops[0].inputs[0])
+        self.ahead = {}
+        first, *others = loops
+        folds = [any(s.op == "accumulate" for s in loop.inputs[1:]) for loop in loops]
+        along = build("index", index=first.attr("index")[0])
+        extent = self.closed(first.inputs[0])
+        rows: dict[int, Node] = {}
+        for n in topological(first.inputs[1:]):
+            if n.op != "load" or n.attr("buffer") < 0 or not self.by_lines(n.inputs[0], row, along):
+                continue
+            rows.setdefault(n.attr("buffer"), n)
+        this_row, next_row = scope.inner(), scope.inner()
+        this_row.bind(row, here)
+        next_row.bind(row, f"next{here}")
+        near = f"{extent} <= {LONGEST_PREFETCHED // 4}"
+        if rows:
+            out(f"const int64_t next{here} = {here} + ({here} + 1 < end && {near});")
+        while_at = next((loop for loop, f in zip(loops[1:], folds[1:], strict=True) if f), None)
         for buffer, n in rows.items():
+            if while_at is not None:
+                self.ahead.setdefault(while_at, []).append(Asked(next_row, buffer, n.inputs[0], along))
+                continue
             item = DTYPES[n.type.dtype].itemsize
-            out.open(f"if ({here} + 1 < end && {extent} <= {LONGEST_PREFETCHED // item})")
-            out.open(f"for (int64_t q = 0; q < {extent}; q += {max(LINE // item, 1)})")
-            next_row = scope.inner()
-            next_row.bind(row, f"({here} + 1)")
-            next_row.bind(along, "q")
-            next_row.emit(out, [n.inputs[0]])
-            out(f"__builtin_prefetch(&{self.pointer(buffer)}[{strip(next_row[n.inputs[0]])}]);")
+            out.open(f"for (int64_t q = 0; next{here} > {here} && q < {extent}; q += {max(LINE // item, 1)})")
+            self.ask(out, Asked(next_row, buffer, n.inputs[0], along), "q")
             out.close()
-            out.close()
+        for loop, before, fold in zip(others, loops, folds, strict=False):
+            along = build("index", index=loop.attr("index")[0])
+            for s in loop.inputs[1:] if fold and before.inputs[0] is loop.inputs[0] else ():
+                buffer = s.attr("buffer") if s.op == "store" else -1
+                if buffer >= 0 and buffer not in rows and self.by_lines(s.inputs[0], row, along):
+                    rows[buffer] = s
+                    self.ahead.setdefault(before, []).append(Asked(this_row, buffer, s.inputs[0], along, ", 1"))
+
+    @staticmethod
+    def by_lines(place: Node, row: Node, along: Node) -> bool:
+        return row in topological([place]) and lengths.coefficient(place, along) == 1
 
     # Whole-tensor reductions: each stage a parallel loop over blocks, joined in order
 
@@ -432,7 +459,7 @@ class KernelPrinter(ColumnPrinter):
             count = len(loop.attr("index"))
             self.inside_product(out)
             if short is not None:
-                out.open(f"if ({self.is_short(short.few)})")
+                out.open(f"if ({self.is_short(short)})")
                 short.launch_rounds(out, list(loop.inputs[:count]))
                 out("return;")
                 out.close()
@@ -455,13 +482,18 @@ class ShortPrinter(ShortRows, KernelPrinter):
     """Prints a nest of rows as columns, for rows of at most `rows[length]` elements."""
 
     def __init__(self, of: KernelPrinter, rows: dict[Node, int]):
-        nest, self.within = side_by_side(of.nest)
+        self.over_once = {} if of.in_place else turned(of.nest)
+        nest, self.within = side_by_side(of.nest, self.over_once)
         super().__init__(nest, f"{of.name}_short", of.in_place)
-        self.struct, self.few = of.struct, rows
-        self.scratch_rows = [
-            f"{scalar.stored_type(d)} s{k}[{rows[extent]} * WEFT_TILE];"
-            for k, (d, extent) in enumerate(of.nest.scratch, 1)
-        ]
+        wide = {t.extent for t in self.over_once.values()}
+        self.rows, self.few = rows, {e: max(n, TURNED) if e in wide else n for e, n in rows.items()}
+        self.struct = of.struct
+        self.scratch_rows = [self.array(k, d, extent) for k, (d, extent) in enumerate(of.nest.scratch, 1)]
+        held = {t.number: t for t in self.over_once.values()}
+        self.turned_rows = [self.array(k, t.load.attr("dtype"), t.extent) for k, t in held.items()]
+
+    def array(self, number: int, dtype: str, extent: Node) -> str:
+        return f"{scalar.stored_type(dtype)} s{number}[{self.few[extent]} * WEFT_TILE];"
 
 
 def across_rows(loop: Node) -> bool:

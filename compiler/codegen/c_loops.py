@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from typing import NamedTuple
 
 from ...runtime.errors import InternalError
 from ..ir.node import Node, build
@@ -36,11 +37,23 @@ def lane(t: Track, element: str, width: int) -> str:
     return "l" if t.lanes == width else f"{element} % {t.lanes} + l"
 
 
+class Asked(NamedTuple):
+    """A place in a buffer whose lines are prefetched along a loop."""
+
+    scope: Scope  # with all of the place bound but `along`
+    buffer: int
+    place: Node
+    along: Node
+    how: str = ""  # ", 1": for writing
+
+
 class LoopPrinter:
     """Prints the loops inside a kernel. `in_place`: what it writes may be what it reads, at the same place."""
 
     def __init__(self, nest: Nest, name: str, in_place: bool):
         self.nest, self.name, self.in_place = nest, name, in_place
+        self.ahead: dict[Node, list[Asked]] = {}  # what a loop over lanes prefetches as it goes
+        self.asking: list[Asked] = []  # that of the loop being printed
 
     def pointer(self, buffer: int) -> str:
         return f"p{buffer}" if buffer >= 0 else f"s{-buffer}"
@@ -120,6 +133,7 @@ class LoopPrinter:
         inner = scope.inner()
         hoist(out, inner, body, {var})
         accs = [s for s in body if s.op == "accumulate"]
+        self.asking = self.ahead.get(loop, [])
         if not accs:
             self.vector_loop(out, inner, k, "0", extent, body, "#pragma GCC ivdep", ROLLED)
             return
@@ -145,6 +159,13 @@ class LoopPrinter:
             if done != f"acc{n}":
                 out(f"acc{n} = {done};")
             scope.bind(acc_node(a), f"acc{n}")
+
+    def ask(self, out: Text, asked: Asked, at: str) -> None:
+        """Prefetches the line at a place along the loop."""
+        one = asked.scope.inner()
+        one.bind(asked.along, at)
+        one.emit(out, [asked.place])
+        out(f"__builtin_prefetch(&{self.pointer(asked.buffer)}[{strip(one[asked.place])}]{asked.how});")
 
     def block_of(
         self, out: Text, inner: Scope, body: list[Node], accs: list[Node], k: int, start: str, stop: str
@@ -253,6 +274,8 @@ class LoopPrinter:
         copies = [f"for (int l = 0; l < {t.lanes}; l++) end{t.name}[l] = lane{t.name}[l];" for t in laned]
         out("int64_t j = p;")
         out.open(f"for (; j + {width} <= f; j += {width})")
+        for asked in self.asking:
+            self.ask(out, asked, "j")
         self.round(out, inner, body, k, width, "")
         out.close()
         out.open("if (j < f)")

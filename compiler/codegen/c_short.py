@@ -8,23 +8,56 @@ same. Vectors are made across rows; loops over lanes have a constant number of s
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 from ..ir import lengths
-from ..ir.node import Node, build, topological
+from ..ir.node import Node, build, substitute, topological
 from ..lower.kernel import Nest
 from .c_columns import TILE, ColumnPrinter, begins, start_of_lane
 from .c_loops import place_type
-from .expressions import Scope, Text
+from .expressions import Scope, Text, strip
 from .nests import acc_node, acc_type, moved, rounded, value_type
 from .tracks import finish, lanes, shifted, tracks
 
 TILED = "for (int c = 0; c < WEFT_TILE; c++)"
 
 
-def side_by_side(nest: Nest) -> tuple[Nest, Node | None]:
+class Turned(NamedTuple):
+    """An operand whose neighbours along the columns of a tile lie apart: it is turned over once a tile."""
+
+    number: int  # of the array that holds it, as one of scratch rows
+    load: Node
+    var: Node  # the variable of its loop
+    extent: Node
+
+
+def turned(nest: Nest) -> dict[Node, Turned]:
+    """The loads of a nest of rows that are one in all rounds but those of the last outer loop, and strided along it."""
+    loop = nest.block.inputs[0]
+    *others, last = (build("index", index=k) for k in loop.attr("index"))
+    any_var = build("index", index=1 << 30)  # loops over one length turn the same thing over
+    arrays: dict[tuple, int] = {}
+    found: dict[Node, Turned] = {}
+    for s in loop.inputs[1 + len(others) :] if others else ():
+        var = build("index", index=s.attr("index")[0]) if s.op == "loop" else last
+        for n in topological(s.inputs[1:]) if s.op == "loop" else ():
+            if n.op != "load" or n.attr("buffer") < 0 or len(n.inputs) > 1:
+                continue
+            (place,) = n.inputs
+            below = topological([place])
+            free = {m for m in below if m.op == "index"}
+            if free != {last, var} or any(m.op == "load" for m in below) or lengths.coefficient(place, last) == 1:
+                continue
+            key = (n.attr("buffer"), substitute([place], {var: any_var})[0], s.inputs[0])
+            number = arrays.setdefault(key, 1 + len(nest.scratch) + len(arrays))
+            found[n] = Turned(number, n, var, s.inputs[0])
+    return found
+
+
+def side_by_side(nest: Nest, over: dict[Node, Turned]) -> tuple[Nest, Node | None]:
     """A nest of rows as one of columns. A scratch row is one for each column of a tile: its element i at i * TILE + c,
-    c the number of the column in the tile, which is returned as a loop variable."""
-    if not nest.scratch:
+    c the number of the column in the tile, which is returned as a loop variable. So is what is turned `over`."""
+    if not nest.scratch and not over:
         return replace(nest, mode="column"), None
     nodes = topological([nest.block])
     within = build("index", index=1 + max(n.attr("index") for n in nodes if n.op == "index"))
@@ -33,7 +66,8 @@ def side_by_side(nest: Nest) -> tuple[Nest, Node | None]:
         return lengths.add(lengths.scale(offset, TILE), within)
 
     (block,) = moved([nest.block], lambda buffer: buffer < 0, place)
-    return replace(nest, mode="column", block=block, scratch=[]), within
+    arrays = {n: build("load", place(t.var), buffer=-t.number, dtype=n.attr("dtype")) for n, t in over.items()}
+    return replace(nest, mode="column", block=substitute([block], arrays)[0], scratch=[]), within
 
 
 class ShortRows(ColumnPrinter):
@@ -42,6 +76,8 @@ class ShortRows(ColumnPrinter):
     over = TILED
     within: Node | None
     scratch_rows: list[str]
+    turned_rows: list[str]
+    over_once: dict[Node, Turned]
 
     def fold_alone(self) -> None:
         return None
@@ -51,11 +87,44 @@ class ShortRows(ColumnPrinter):
         if self.within is not None:
             scope.bind(self.within, "c")
 
-    def tile_of_columns(self, out: Text, inner: Scope, loop: Node) -> int:
-        last = super().tile_of_columns(out, inner, loop)
+    def columns(self, out: Text, scope: Scope, loop: Node) -> None:
+        if self.over_once:
+            for declaration in self.turned_rows:
+                out(declaration)
+            out("int64_t turned = -1; /* the tile of what they hold */")
+        super().columns(out, scope, loop)
+
+    def tile_of_columns(
+        self, out: Text, inner: Scope, loop: Node, tile: str = "o % tiles", rest: str = "(o / tiles)"
+    ) -> int:
+        if self.over_once:  # all rounds of one tile, then the next
+            out(f"const int64_t others = {self.others(loop)};")
+            out("(void)tiles;")
+            tile, rest = "o / others", "(o % others)"
+        last = super().tile_of_columns(out, inner, loop, tile, rest)
         for declaration in self.scratch_rows:
             out(declaration)
+        if self.over_once:
+            out.open("if (turned != first)")
+            out("turned = first;")
+            for t in {t.number: t for t in self.over_once.values()}.values():
+                out.open("for (int64_t c = 0; c < width; c++)")
+                out.open(f"for (int64_t r = 0; r < {self.closed(t.extent)}; r++)")
+                one = inner.inner()
+                one.bind(build("index", index=last), "(first + c)")
+                one.bind(t.var, "r")
+                one.emit(out, list(t.load.inputs))
+                at = f"{self.pointer(t.load.attr('buffer'))}[{strip(one[t.load.inputs[0]])}]"
+                out(f"s{t.number}[r * WEFT_TILE + c] = {at};")
+                out.close()
+                out.close()
+            out.close()
         return last
+
+    def others(self, loop: Node) -> str:
+        """How many rounds the loops around the columns have."""
+        count = len(loop.attr("index"))
+        return " * ".join(self.closed(e) for e in loop.inputs[: count - 1])
 
     def folding_stage(self, out: Text, scope: Scope, loop: Node, last: int, extent: str) -> None:
         (k,) = loop.attr("index")

@@ -354,7 +354,8 @@ def _default_updates(outs: list, changes: dict, replace: dict, excluded: Any, pa
         return
     skip = set() if excluded is False else set(excluded)
     pending = [*outs, *changes.values(), *replace.values()]
-    known = {v for v in ancestors(pending, stop=params) if isinstance(v, SharedVariable)}
+    # In the order of the graph: that of a set would be another one in each process, and so the program.
+    known = dict.fromkeys(v for v in ancestors(pending, stop=params) if isinstance(v, SharedVariable))
     todo = list(known)
     while todo:
         s = todo.pop()
@@ -363,7 +364,7 @@ def _default_updates(outs: list, changes: dict, replace: dict, excluded: Any, pa
         changes[s] = _fit(s.default_update, s, f"the default update of {s.describe()}")
         for v in ancestors([changes[s]], stop=params):
             if isinstance(v, SharedVariable) and v not in known:
-                known.add(v)
+                known[v] = None
                 todo.append(v)
 
 

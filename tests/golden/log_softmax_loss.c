@@ -44,11 +44,7 @@ static void k1_body(void *arg, int64_t begin, int64_t end, int worker) {
     (void)a, (void)worker;
     const float t0 = p2[0];
     for (int64_t i0 = begin; i0 < end; i0++) {
-        if (i0 + 1 < end && a->n1 <= 8192) {
-            for (int64_t q = 0; q < a->n1; q += 16) {
-                __builtin_prefetch(&p0[(a->n1 * (i0 + 1)) + q]);
-            }
-        }
+        const int64_t nexti0 = i0 + (i0 + 1 < end && a->n1 <= 8192);
         const int64_t t1 = a->n1 * i0;
         float acc0 = (-WEFT_INF_f32);
         for (int64_t b = 0; b < a->n1; b += WEFT_BLOCK) {
@@ -60,6 +56,7 @@ static void k1_body(void *arg, int64_t begin, int64_t end, int worker) {
                 for (int l = 0; l < 16; l++) lane0[l] = (-WEFT_INF_f32);
                 int64_t j = p;
                 for (; j + 16 <= f; j += 16) {
+                    __builtin_prefetch(&p3[(a->n1 * i0) + j], 1);
                     #pragma GCC unroll 1
                     for (int l = 0; l < 16; l++) {
                         const int64_t i1 = j + l;
@@ -100,6 +97,8 @@ static void k1_body(void *arg, int64_t begin, int64_t end, int worker) {
                 for (int l = 0; l < 16; l++) lane1[l] = 0.0f;
                 int64_t j = p;
                 for (; j + 16 <= f; j += 16) {
+                    __builtin_prefetch(&p0[(a->n1 * nexti0) + j]);
+                    __builtin_prefetch(&p5[(a->n1 * i0) + j], 1);
                     #pragma GCC unroll 1
                     for (int l = 0; l < 16; l++) {
                         const int64_t i1 = j + l;
