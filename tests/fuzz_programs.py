@@ -78,7 +78,7 @@ def main() -> int:
     parser.add_argument("--text", action="store_true", help="only print the programs")
     parser.add_argument("--any-coverage", action="store_true", help="a kind that is not reached does not fail")
     options = parser.parse_args()
-    weft.config.verify = True
+    weft.config.verify, weft.config.reuse = True, False
     if options.text:
         for s in range(options.seed, options.seed + options.count):
             for p in grown([s], options.grad):

@@ -116,6 +116,8 @@ def apart(what: Any, limit: int = SECONDS) -> str:
         os.dup2(null, 1)
         os.dup2(null, 2)
         signal.alarm(limit)
+        weft.config.reuse = False  # what a mutant compiles is no entry for anybody, nor is it to be spared that
+        os.environ["WEFT_REUSE"] = "0"
         try:
             answer = "yes" if what() else "no"
         except BaseException as e:

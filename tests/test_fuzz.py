@@ -21,6 +21,7 @@ from weft.compiler.ir.pattern import parse
 @pytest.fixture(autouse=True)
 def verified(monkeypatch):
     monkeypatch.setattr(weft.config, "verify", True)
+    monkeypatch.setattr(weft.config, "reuse", False)  # planted faults are no entries
 
 
 @pytest.mark.parametrize(("first", "grad"), [(0, False), (12, False), (0, True)])
@@ -143,7 +144,7 @@ def test_a_dropped_update_is_found(monkeypatch):
                 b.place, b.index = "output", made.results
         return made
 
-    monkeypatch.setattr("weft.compiler.pipeline.build_program", without)
+    monkeypatch.setattr("weft.compiler.schedule.program.build_program", without)
     seeds = [s for s in range(80) if Grower(s).grow().updates][:4]
     assert planted(seeds)
 

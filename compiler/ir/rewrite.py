@@ -207,6 +207,7 @@ class _Engine:
                 else:  # nothing below it changed: most nodes stay as they are, and are to be passed fast
                     if n in settled or (not (rules_for and rules_for(n)) and not lengths.is_arithmetic(n)):
                         memo[n] = n
+                        self.stats.visits += 1
                         continue
             if n not in forward:
                 new = self.visit(n) if n not in memo else n
