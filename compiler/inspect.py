@@ -123,9 +123,9 @@ class Function(CompiledFunction):
 
         names = [n or f"state {k}" for k, n in enumerate(self.names)]
         out += [f"  {line}" for line in memory_plan(s.program, names, self._sizes(args, kwargs))]
-        times = {k: t for k, t in s.seconds.items() if not s.cached or k in ("look", "load")}
-        stages = ", ".join(f"{name} {t:.3f}" for name, t in times.items()) + ", from the cache" * s.cached
-        out.append(f"  {sum(times.values()):.3f} seconds: {stages}")
+        seconds = {k: t for k, t in s.seconds.items() if not s.cached or k in ("look", "load")}
+        stages = ", ".join(f"{name} {t:.3f}" for name, t in seconds.items()) + ", from the cache" * s.cached
+        out.append(f"  {sum(seconds.values()):.3f} seconds: {stages}")
         return Shown("\n".join(out))
 
     def saved(self, *args: Any, **kwargs: Any) -> int:
@@ -157,9 +157,9 @@ class Function(CompiledFunction):
 
     def _traffic_text(self, args: tuple, kwargs: dict[str, Any]) -> str:
         if args or kwargs or not self.arguments:
-            most, best = self.traffic(*args, **kwargs)
-            saved, times = self.saved(*args, **kwargs), most / max(best, 1)
-            return f"{most:,} bytes a call, {times:.2f} times its arguments and results; fusion saves {saved:,}"
+            m, b = self.traffic(*args, **kwargs)
+            saves = self.saved(*args, **kwargs)
+            return f"{m:,} bytes a call, {m / max(b, 1):.2f} times its arguments and results; fusion saves {saves:,}"
         from .schedule.traffic import least, moved
 
         program = self.stages.program

@@ -79,7 +79,7 @@ def _complete(check: dict[str, Any], origins: Origins) -> dict[str, Any]:
 
 
 def _placed(pairs: Sequence[Sequence]) -> list[Place]:
-    return [Place(region, index) for region, index in pairs]
+    return [Place(region, number) for region, number in pairs]
 
 
 def locate(error: Exception, origins: Origins) -> None:
@@ -91,7 +91,7 @@ def locate(error: Exception, origins: Origins) -> None:
         error.args = (str(error) + origins.said(error.check.at),)
 
 
-def _places(members: Sequence[tuple[Region, Node]], origins: Origins) -> list[Place]:
+def _places(members: Sequence[tuple[Region, Node]], origins: Origins) -> list[Any]:
     """The places that an operation came from; of a kernel, those of the operations in it that may fail."""
     failing = [m for m in members if m[1].definition.indices_from] or members
     return list(dict.fromkeys(p for r, n in failing for p in origins.of(r)[n][:4]))[:KEPT]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from .declarations import CONSTANTS, ffi  # noqa: F401 - for whoever imports this
+from . import declarations
 
+CONSTANTS: dict[str, int] = declarations.CONSTANTS  # what the headers #define
+ffi: Any = declarations.ffi
 HEADERS = Path(__file__).resolve().parent.parent / "kernels"
 _libc = ffi.dlopen(None)
 MAX_NDIM = len(ffi.new("weft_array *").dims)

@@ -172,7 +172,7 @@ class CompiledFunction:
         )
         # How many arguments a call has that may go to the executor as it is.
         self._count = len(self.arguments) if plain and getattr(executor, "checks", False) else -1
-        self._quick = getattr(executor, "quick", None)
+        self._quick: Any = getattr(executor, "quick", None)
         self._positions = {a.name: k for k, a in enumerate(self.arguments) if a.name is not None}
         self._explicit = [k for k, a in enumerate(self.arguments) if not a.implicit]
 

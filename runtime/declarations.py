@@ -1,6 +1,6 @@
 """Made by declare.py of kernels/weft_abi.h and weft_run.h."""
 
-import _cffi_backend
+import _cffi_backend  # type: ignore[import-untyped]
 
 ffi = _cffi_backend.FFI('declarations',
     _version = 0x2601,

@@ -39,6 +39,7 @@ def declarations() -> str:
         lines = made.read_text().splitlines()
     body = "\n".join(line for line in lines if not line.startswith("#"))
     listed = "".join(f"    {n!r}: {v},\n" for n, v in constants.items())
+    body = body.replace("import _cffi_backend", "import _cffi_backend  # type: ignore[import-untyped]")
     return f'"""Made by declare.py of kernels/weft_abi.h and weft_run.h."""\n\n{body}\n\nCONSTANTS = {{\n{listed}}}\n'
 
 

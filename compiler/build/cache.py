@@ -91,7 +91,7 @@ class Cache:
     def __init__(self, directory: Path, cap: int = CAP):
         self.directory, self.cap = directory, cap
 
-    def fetch(self, key: str, make: Callable[[Path], None], suffix: str = SUFFIX) -> Path:
+    def fetch(self, key: str, make: Callable[[Path], object], suffix: str = SUFFIX) -> Path:
         """The file of `key`; where there is none, or a damaged one, `make(path)` writes it first: elsewhere, with a
         warning, if there is no room here."""
         found = self.find(key, suffix)
@@ -121,7 +121,7 @@ class Cache:
                 path.unlink()
         return None
 
-    def _add(self, key: str, make: Callable[[Path], None], suffix: str) -> Path:
+    def _add(self, key: str, make: Callable[[Path], object], suffix: str) -> Path:
         with tempfile.TemporaryDirectory(prefix="tmp-", dir=self.directory, ignore_cleanup_errors=True) as work:
             made = Path(work) / f"weft{suffix}"
             make(made)

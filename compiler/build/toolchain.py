@@ -144,7 +144,7 @@ def _probe(command: tuple[str, ...]) -> Toolchain:
         if refused.returncode:
             raise CompileError(f"{shlex.join(command)} cannot compile weft's C:\n{_first_lines(refused.stdout)}")
         flags = REQUIRED + tuple(f for f in OPTIONAL if _takes(command, (*REQUIRED, f)).returncode == 0)
-    program = PROGRAM
+    program: tuple[str, ...] = PROGRAM
     if _takes(command, (*REQUIRED, *PROGRAM)).returncode:  # most take all: one run of the compiler, not one a flag
         program = tuple(f for f in PROGRAM if _takes(command, (*REQUIRED, f)).returncode == 0)
     return Toolchain(command, version.stdout.strip(), cpu_identity(), flags, program)

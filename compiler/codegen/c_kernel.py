@@ -147,7 +147,7 @@ class KernelPrinter(ColumnPrinter):
         loop = self.nest.block.inputs[0]
         count = len(loop.attr("index"))
         tests = []
-        for extent, few in short.rows.items():
+        for extent, few in short.unturned.items():
             e, most = self.closed(extent), str(few)
             if short.few[extent] > few:  # reading a tile across is paid for by many rounds
                 most = f"({short.others(loop)} >= {MANY_ROUNDS} ? {short.few[extent]} : {few})"
@@ -486,7 +486,7 @@ class ShortPrinter(ShortRows, KernelPrinter):
         nest, self.within = side_by_side(of.nest, self.over_once)
         super().__init__(nest, f"{of.name}_short", of.in_place)
         wide = {t.extent for t in self.over_once.values()}
-        self.rows, self.few = rows, {e: max(n, TURNED) if e in wide else n for e, n in rows.items()}
+        self.unturned, self.few = rows, {e: max(n, TURNED) if e in wide else n for e, n in rows.items()}
         self.struct = of.struct
         self.scratch_rows = [self.array(k, d, extent) for k, (d, extent) in enumerate(of.nest.scratch, 1)]
         held = {t.number: t for t in self.over_once.values()}

@@ -37,7 +37,7 @@ def digest(node: Node) -> bytes:
                 stack += missing
                 continue
             attrs = [_hash(k.encode(), _attr(v)) for k, v in n.attrs] if n.attrs else ()
-            n.digest = _hash(n.op.encode(), *attrs, b";", *[i.digest for i in n.inputs])  # type: ignore[misc]
+            n.digest = _hash(n.op.encode(), *attrs, b";", *[i.digest or b"" for i in n.inputs])
         stack.pop()
     assert node.digest is not None
     return node.digest

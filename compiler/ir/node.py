@@ -26,13 +26,13 @@ Attrs = tuple[tuple[str, Any], ...]
 
 
 class Place(NamedTuple):
-    """An operation or obligation of the program as it was declared: number `index` of the region of this digest.
+    """An operation or obligation of the program as it was declared: this number in the region of this digest.
 
     It follows from the program's structure alone, so that equal programs say the same of lines that differ.
     """
 
     region: str
-    index: int
+    number: int
 
 
 class Check(NamedTuple):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Hashable, Iterable, Mapping
+from typing import Any
 
 from .digest import digest_region
 from .node import Node, Place, Region, region
@@ -109,7 +110,7 @@ class Origins:
         have = self._traces.get(place)
         self._traces[place] = traces if not have or have is traces else tuple(dict.fromkeys((*have, *traces)))[:KEPT]
 
-    def traces(self, places: Iterable[Place]) -> list[Hashable]:
+    def traces(self, places: Iterable[Any]) -> list[Hashable]:
         """The distinct lines at places, in their order."""
         return list(dict.fromkeys(t for p in places for t in self._traces.get(p, ())))
 

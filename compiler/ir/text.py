@@ -114,7 +114,7 @@ def _names(order: list[Region]) -> dict[HostFunction, str]:
 
 
 def _places(c: Check) -> str:
-    return "".join(f" @{p.region}:{p.index}" for p in c.at)
+    return "".join(f" @{p.region}:{p.number}" for p in c.at)
 
 
 class _Printer:
@@ -271,7 +271,7 @@ class _Parser:
                 number, node = self.node(nodes, printer)
                 nodes[number] = node
             elif line.startswith("  check "):
-                m = self.match(_CHECK, '`check kind(values) "what" @region:index`')
+                m = self.match(_CHECK, '`check kind(values) "what" @region:number`')
                 at = tuple(Place(region, int(k)) for region, k in _PLACE.findall(m[4]))
                 checks.append(Check(m[1], self.values(m[2], nodes), json.loads(m[3]), at))
             elif line.startswith("  return"):
