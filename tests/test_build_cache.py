@@ -222,6 +222,22 @@ def test_a_full_disk(tmp_path, monkeypatch, when):
     cache_module._private.cache_clear()
 
 
+def test_no_room_here_nor_elsewhere(tmp_path, monkeypatch):
+    """It is tried in one other folder, not in ever new ones."""
+    cache_module._private.cache_clear()
+    monkeypatch.setattr(cache_module.tempfile, "tempdir", str(tmp_path))
+    tried = []
+
+    def make(path):
+        tried.append(path)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.warns(UserWarning, match="No space left"), pytest.raises(OSError, match="No space left"):
+        open_cache(tmp_path / "cache").fetch(A, make)
+    assert len(tried) == 2
+    cache_module._private.cache_clear()
+
+
 def test_no_room_anywhere(tmp_path, monkeypatch):
     cache_module._private.cache_clear()
     (tmp_path / "file").write_text("")

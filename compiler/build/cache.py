@@ -47,7 +47,7 @@ def open_cache(directory: str | os.PathLike = "", cap: int = CAP) -> Cache:
         path = Path(directory) if directory else default_directory()
         _prepare(path)
     except (OSError, RuntimeError) as e:
-        return Cache(_private(str(directory or "of the platform"), str(e)), cap)
+        return Cache(_private(str(directory or "of the platform"), str(e)), cap, private=True)
     return Cache(path, cap)
 
 
@@ -88,8 +88,9 @@ def _private(directory: str, why: str) -> Path:
 
 
 class Cache:
-    def __init__(self, directory: Path, cap: int = CAP):
+    def __init__(self, directory: Path, cap: int = CAP, private: bool = False):
         self.directory, self.cap = directory, cap
+        self.private = private  # of this process alone: where there is no room, there is none anywhere
 
     def fetch(self, key: str, make: Callable[[Path], object], suffix: str = SUFFIX) -> Path:
         """The file of `key`; where there is none, or a damaged one, `make(path)` writes it first: elsewhere, with a
@@ -100,11 +101,10 @@ class Cache:
         try:
             return self._add(key, make, suffix)
         except OSError as e:
-            why = f"{self.directory}: {e.strerror or e}"
-            elsewhere = _private(str(self.directory), why)
-            if elsewhere == self.directory:
+            if self.private:
                 raise
-            return Cache(elsewhere, self.cap).fetch(key, make, suffix)
+            elsewhere = _private(str(self.directory), f"{self.directory}: {e.strerror or e}")
+            return Cache(elsewhere, self.cap, private=True).fetch(key, make, suffix)
 
     @staticmethod
     def key(path: Path) -> str:
