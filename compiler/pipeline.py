@@ -4,6 +4,7 @@
     sink       operations of one branch into that branch        simplify/lazy.py
     loops      loops that run the same steps joined, trimmed    simplify/loops.py
     simplify   rules: algebra, shapes, stable forms             simplify/ (indices.py: index errors stay)
+    motion     products of all steps out of loops               simplify/motion.py
     fuse       operations -> kernels and routines               schedule/fuse.py
                -> steps, buffers, lifetimes, arena              schedule/program.py
                each kernel -> a loop nest                       lower/kernel.py
@@ -91,7 +92,7 @@ class Stages:
         """Runs a stage: times it, and verifies the region that it made when config.verify says so."""
         start = time.perf_counter()
         made = stage()
-        self.seconds[name] = time.perf_counter() - start
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
         if isinstance(made, Region):
             _checked(made, "tensor")
         if made is None:
@@ -116,11 +117,16 @@ class Stages:
         from .simplify import simplify
         from .simplify.indices import mark, settle_marks
         from .simplify.loops import tidy_loops
+        from .simplify.motion import move
 
         origins = self._source.lowered.origins
         marked, marks = mark(self.sunk, origins)
         joined = self.run("loops", lambda: tidy_loops(marked, origins))
-        return self.run("simplify", lambda: settle_marks(simplify(joined, origins, self.visits), marks, origins))
+        plain = self.run("simplify", lambda: simplify(joined, origins, self.visits))
+        moved = self.run("motion", lambda: move(plain, origins))
+        if moved is not plain:
+            moved = self.run("simplify", lambda: simplify(moved, origins, self.visits))
+        return settle_marks(moved, marks, origins)
 
     @cached_property
     def kernels(self) -> Kernels:

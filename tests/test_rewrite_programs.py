@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from rewrite_samples import PARAMS, M, N, closed, values
 
@@ -221,6 +221,9 @@ def graphs(draw):
 def test_random_programs_keep_their_values(r, seed):
     new = simplify(r)
     assert simplify(new) is new
+    compared = [x for n in r.nodes() if n.op == "lt" for x in n.inputs]
+    # 0/0 may be 1 (L5), and a choice made by comparing it another one.
+    assume(all(np.isfinite(v).all() for v in values(closed(*compared), seed)) if compared else True)
     exact = values(r, seed)
     for have, want in zip(values(new, seed), exact, strict=True):
         assert have.shape == want.shape and have.dtype == want.dtype

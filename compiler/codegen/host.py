@@ -11,6 +11,7 @@ from ..ir import lengths
 from ..ir.dtypes import DTYPES
 from ..ir.interp.checks import SHOWN
 from ..ir.node import STEPS, Check, Node, bound_length
+from ..ir.ops.control import stacks_backwards
 from ..lower.kernel import Nest, lower_kernel
 from ..schedule.around import by_rows
 from ..schedule.program import THREADS, Block, Buffer, HostProgram, Step
@@ -491,7 +492,8 @@ class HostPrinter:
                 at = f"({t} + {lead})" if keep[k] else f"(({t} + {lead}) % {lead + 1})"
                 self.row(out, b, f"{base[k]} + {at} * {rows[b.number]}")
             else:
-                self.row(out, b, f"b{s.outputs[k].number} + {t} * {rows[b.number]}")
+                at = f"({strip(steps)} - 1 - {t})" if stacks_backwards(n) else t
+                self.row(out, b, f"b{s.outputs[k].number} + {at} * {rows[b.number]}")
         self.block(out, scope.within(s.blocks[0]), s.blocks[0])
         if until:
             out(f"if (b{s.params[1][-1].number}[0]) {{ {t}++; break; }}")

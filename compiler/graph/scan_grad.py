@@ -192,9 +192,10 @@ def _saved(
     drawn = [v for v in draws(loop) if v not in inputs] if random else []
     kept = [s.new for s in loop.states if s.keep and is_plain(s.new, inputs)]
     kept += [v for v, _ in loop.stacked if is_plain(v, inputs)]
-    used = set(ancestors(outputs, stop=[*inputs, *kept, *drawn]))
+    heavy = _heavy(loop, outputs, [*inputs, *kept, *drawn])
+    used = set(ancestors(outputs, stop=[*inputs, *kept, *drawn, *heavy]))
     lost = any(not s.keep and not s.random and any(i in used for i in s.inner) for s in loop.states)
-    more = [v for v in drawn if v in used and v not in kept]
+    more = [*heavy, *(v for v in drawn if v in used and v not in kept)]
     # What draws inside, a loop or a branch, draws again: from the state that this step began with.
     begun = {op1("state_words", s.inner[0]): s.inner[0] for s in loop.states if s.random and s.inner[0] in used}
     more += begun
@@ -204,6 +205,45 @@ def _saved(
     given, constants = _reads(loop, used, backwards=True)
     given += [(begun[v], reverse(out)) for v, out in loop.stacked if v in begun and out is not None]
     return loop, given, constants
+
+
+def _heavy(loop: Loop, outputs: Sequence[Variable], halt: Sequence[Variable]) -> list[Variable]:
+    """Of the step's own values that `outputs` read, those that the forward loop had better keep: to compute a product, a
+    fold or a loop again costs more than to read what it gave. What is kept is the last value of as many elements
+    through which alone it is read: of `given + dot(h, w)` the sum, so that `given` is not read again."""
+    own = set(ancestors(loop.inner_outputs, stop=loop.inner_inputs)) - {*loop.inner_inputs, *halt}
+    heavy = [v for v in own if _is_heavy(v)]
+    if not heavy:
+        return []
+    between = ancestors(outputs, stop=[*halt, *heavy])
+    readers: dict[Variable, list[Variable]] = {}
+    for v in between:
+        if v.owner is not None:
+            for i in dict.fromkeys(v.owner.inputs):
+                readers.setdefault(i, []).append(v)
+    found: dict[Variable, None] = {}
+    for v in between:
+        if not _is_heavy(v) or v not in own:
+            continue
+        while len(above := readers.get(v, ())) == 1 and above[0] in own and _stands_for(above[0], v):
+            v = above[0]
+        found[v] = None
+    return list(found)
+
+
+def _is_heavy(v: Variable) -> bool:
+    """Whether a value takes more than a pass over its elements to compute, and can be kept: its lengths are the same in
+    every step, and none is made of others (cut off from them, it could no longer be seen to be 1, say)."""
+    n = v.node.inputs[0] if v.node.op == "item" else v.node
+    if n.family not in ("procedural", "control", "reduce") or v.node.type.kind != "dense":
+        return False
+    return all(a.op in ("const", "dim") for a in v.node.type.axes)
+
+
+def _stands_for(new: Variable, v: Variable) -> bool:
+    """Whether a value has as many elements as one that it is computed from."""
+    same = new.dtype == v.dtype and new.broadcastable == v.broadcastable
+    return same and new.node.family == "elementwise"
 
 
 def _reads(

@@ -12,8 +12,11 @@ not read are not made. Running the pass twice changes nothing.
 from __future__ import annotations
 
 from ..ir import lengths
-from ..ir.node import Check, Node, Region, binder, build, depends, given_length, is_bound, make, region, topological
+from ..ir.node import Check, Node, Region, build, depends, topological
+from ..ir.node import region as region_of
+from ..ir.ops.control import stacks_backwards
 from ..ir.origins import Origins
+from .rebuilder import Rebuilder
 
 
 def tidy_loops(body: Region, origins: Origins | None = None) -> Region:
@@ -21,58 +24,30 @@ def tidy_loops(body: Region, origins: Origins | None = None) -> Region:
     return _Tidy(body, origins or Origins(), {}).run()
 
 
-class _Tidy:
-    def __init__(self, body: Region, origins: Origins, nested: dict[Region, Region]):
-        self.body, self.origins, self.nested = body, origins, nested
-        self.lines = origins.of(body).copy()
-        self.new: dict[Node, Node] = {}
+class _Tidy(Rebuilder):
+    def prepare(self, order: list[Node]) -> None:
         self.loops: dict[tuple, Loop] = {}
-
-    def run(self) -> Region:
-        order = self.order()
-        if not any(n.op in ("scan", "ifelse") for n in order):
-            return self.body
         read = self.reads(order)
         for n in order:
             if n.op == "scan":
                 found = self.loops.setdefault(self.key(n), Loop(n))
                 found.add(n, read)
-        for n in order:
-            self.rebuild(n)
-        outputs = [self.new[o] for o in self.body.outputs]
-        checks = [c._replace(operands=tuple(self.new[o] for o in c.operands)) for c in self.body.checks]
-        checks += [c for old, new in self.new.items() if new is not old for c in new.checks]
-        made = region(self.body.params, outputs, checks)
-        self.origins.enter(made, self.lines)
-        return made
 
-    def order(self) -> list[Node]:
-        """The region's nodes, a bound length after the operation that binds it."""
-        seen: set[Node] = set()
-        out: list[Node] = []
-        for root in self.body.roots():
-            if root in seen:
-                continue
-            seen.add(root)
-            stack = [(root, depends(root), 0)]
-            while stack:
-                n, needs, k = stack.pop()
-                while k < len(needs) and needs[k] in seen:
-                    k += 1
-                if k == len(needs):
-                    out.append(n)
-                else:
-                    stack.append((n, needs, k + 1))
-                    seen.add(needs[k])
-                    stack.append((needs[k], depends(needs[k]), 0))
-        return out
+    def loop(self, n: Node) -> Node:
+        return self.loops[self.key(n)].make(self)
+
+    def item(self, n: Node) -> Node:
+        return self.loops[self.key(n.inputs[0])].item(n, self)
+
+    def other(self, n: Node) -> Node | None:
+        return self.row(n) if n.op == "slice" else None
 
     def key(self, n: Node) -> tuple:
         """Scans with equal keys run the same steps as often."""
         step: Region = n.attr("step")
         states, until = len(n.attr("taps")), n.attr("until")
         last = step.outputs[-1] if until else None
-        return (n.inputs, step.params, n.attr("sequences"), n.attr("taps"), step.outputs[:states], last)
+        return (n.inputs, step.params, n.attr("sequences"), n.attr("taps"), step.outputs[:states], last, stacks_backwards(n))
 
     def reads(self, order: list[Node]) -> dict[Node, bool]:
         """The items of scans that are read; for a history whether more than its last rows is."""
@@ -101,33 +76,6 @@ class _Tidy:
                         whole = whole or row_from_end(u, m, rows) is None
             out[n] = whole
         return out
-
-    def rebuild(self, n: Node) -> None:
-        if n.op == "scan":
-            new = self.loops[self.key(n)].make(self)
-        elif n.op == "item" and n.inputs[0].op == "scan":
-            new = self.loops[self.key(n.inputs[0])].item(n, self)
-        elif is_bound(n):
-            new = self.length(n)
-        elif n.op == "slice" and (at := self.row(n)) is not None:
-            new = at
-        else:
-            attrs = tuple((k, self.inner(v) if isinstance(v, Region) else v) for k, v in n.attrs)
-            new = make(n.op, [self.new[i] for i in n.inputs], attrs)
-        self.new[n] = new
-        self.lines.inherit(new, n)
-
-    def inner(self, r: Region) -> Region:
-        found = self.nested.get(r)
-        if found is None:
-            found = self.nested[r] = _Tidy(r, self.origins, self.nested).run()
-            self.nested[found] = found
-        return found
-
-    def length(self, n: Node) -> Node:
-        target = binder(n)
-        made = self.loops[self.key(target)].make(self) if target.op == "scan" else self.new[target]
-        return given_length(made, n)
 
     def row(self, n: Node) -> Node | None:
         """A row counted from the end of a history that is not kept any more."""
@@ -176,7 +124,7 @@ class Loop:
             last = step.outputs[-1:] if n.attr("until") else ()
             outputs = [*step.outputs[: len(self.keep)], *self.stacked, *last]
             found = {c for c in step.checks}
-            body = region(step.params, outputs, [*step.checks, *(c for c in self.checks(outputs) if c not in found)])
+            body = region_of(step.params, outputs, [*step.checks, *(c for c in self.checks(outputs) if c not in found)])
             for r in self.steps:
                 tidy.origins.enter(body, tidy.origins.of(r).copy())
             attrs = {**dict(n.attrs), "keep": tuple(self.keep), "step": tidy.inner(body)}

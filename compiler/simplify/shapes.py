@@ -141,12 +141,17 @@ def _slice_everything(b: Bindings, node: Node) -> Node | None:
     return build("slice", x, *bounds, spec=tuple(new))
 
 
+BACKWARDS = ("range", False, False, -1)  # the whole axis from its end
+
+
 def _slice_twice(b: Bindings, node: Node) -> Node | None:
-    """x[i][j] where no axis is cut twice."""
+    """x[i][j] where no axis is cut twice, or reversed twice."""
     inner, outer, i, j = b["s"], b["t"], list(b["i"]), list(b["j"])
     spec, bounds = [], []
     for p, q in zip(inner, outer, strict=True):
-        if p[0] != "all" and q[0] != "all":
+        if p == q == BACKWARDS:
+            p = q = ("all",)
+        elif p[0] != "all" and q[0] != "all":
             return None
         for entry, source in ((p, i), (q, j)):
             count = 1 if entry[0] == "point" else sum(entry[1:3]) if entry[0] == "range" else 0

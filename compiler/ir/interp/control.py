@@ -7,6 +7,7 @@ import numpy as np
 from ....runtime.errors import unfit_result
 from ..dtypes import numpy_dtype
 from ..node import STEPS, binder, is_bound
+from ..ops.control import stacks_backwards
 from .checks import fault
 from .values import meaning
 
@@ -72,6 +73,8 @@ def _(node, values, run):
         if node.attr("until") and outs[-1]:
             break
     run.steps[node] = ran
+    if stacks_backwards(node):
+        stacks = [s[::-1] for s in stacks]
     stacked = [
         np.stack(s) if s else np.empty((0, *map(run.length, t.axes[1:])), numpy_dtype(t.dtype))
         for s, t in zip(stacks, node.type.items[len(taps) :], strict=True)

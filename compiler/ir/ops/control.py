@@ -97,7 +97,8 @@ def scan(inputs, attrs):
     to stack, then, if `until`, a bool that ends the loop after this step. A state's initial value holds its -min(taps)
     earlier values along a leading axis. Results: for each state its history, initial values first, or (keep false) its
     last -min(taps) values; then the stacked values. The state of a random stream has the tap -1 and no leading axis;
-    its result is the last one. A sequence of two words may be a sequence of states.
+    its result is the last one. A sequence of two words may be a sequence of states. With the attribute `backwards` (not
+    beside `until`) stacked values lie in the order from the last step to the first.
     """
     step: Region = attrs["step"]
     n_steps, *rest = inputs
@@ -137,6 +138,8 @@ def scan(inputs, attrs):
         raise ShapeError(f"the step of scan has {len(step.outputs)} outputs for {len(taps)} states")
     run = n
     if attrs["until"]:
+        if "backwards" in attrs:
+            raise ShapeError("a loop that a condition ends stacks its values forwards")
         stop = step.outputs[-1].type
         if stop.dtype != "bool" or stop.axes or stop.kind != "dense":
             raise DTypeError(f"the condition that ends scan is {stop}, not a bool scalar")
@@ -165,6 +168,11 @@ def scan(inputs, attrs):
         else:
             items.append(TensorType(out.type.dtype, (run, *axes), out.type.kind))
     return Typed(TupleType(tuple(items)), tuple(checks))
+
+
+def stacks_backwards(n: Node) -> bool:
+    """Whether the first stacked value of a scan is that of its last step."""
+    return any(k == "backwards" for k, _ in n.attrs)
 
 
 def _at_most(n: Node, length: Node) -> bool:

@@ -1,0 +1,276 @@
+"""Code motion out of loops: what no step has to wait for is computed once, before or after all steps.
+
+    before   scan(x_t, w, u; dot(x_t, w), exp(u), ...)       products of a sequence's elements, values of constants
+    after    scan(y_t, z; ...)                               y = dot(x, w), z = exp(u)
+
+    before   scan(s' = s + dot(a_t.T, b_t)), s read last     products that a state adds up and no step reads
+    after    scan(stack a_t, b_t), s + dot(a.T, b)           with the rows of all steps one below the other
+
+    before   scan(stack dot(a_t, w))                         a product that no step reads
+    after    scan(stack a_t), dot(a, w)
+
+A product of the rows of all steps runs at the speed of the machine, those of single steps do not. And a loop whose
+stacked values are read from the last to the first, as those of gradients through time are, writes them in that order.
+
+Licences L1 (what all steps add up is one sum) and L15. A loop may run no step, and then asks nothing of lengths: what
+its steps compare they go on comparing, and products outside are taken of rows reshaped to the lengths that hold then,
+which asks nothing where there are no rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..ir import lengths
+from ..ir.node import Node, Region, build, depends, rebuild, topological
+from ..ir.origins import Origins
+from .loop_parts import Parts, State
+from .rebuilder import Rebuilder
+from .shapes import BACKWARDS
+
+ROUNDED = ("float16", "bfloat16")  # L1: every sum of these is rounded
+Outer = Callable[[], Node]
+
+
+def move(body: Region, origins: Origins | None = None) -> Region:
+    """The region with its loops relieved, those of nested regions first. Running it twice changes nothing."""
+    return _Move(body, origins or Origins(), {}).run()
+
+
+class _Move(Rebuilder):
+    def prepare(self, order: list[Node]) -> None:
+        self.loops: dict[Node, _Loop] = {}
+        self.users: dict[Node, list[Node]] = {}
+        for n in order:
+            for d in depends(n):
+                self.users.setdefault(d, []).append(n)
+        self.roots = {*self.body.outputs, *(o for c in self.body.checks for o in c.operands)}
+
+    def loop(self, n: Node) -> Node:
+        parts = Parts(n, [self.new[i] for i in n.inputs], self.inner(n.attr("step")), self.origins.of(n.attr("step")))
+        self.loops[n] = _Loop(parts, self.read_backwards(n))
+        return self.loops[n].make(self.origins)
+
+    def item(self, n: Node) -> Node:
+        return self.loops[n.inputs[0]].result(n.attr("index"))
+
+    def read_backwards(self, n: Node) -> bool:
+        """Whether all that reads stacked values of the loop reads them from the last to the first, as it reads some
+        sequence itself."""
+        if n.attr("until") or not any(map(is_reversal, n.inputs[1 : 1 + n.attr("sequences")])):
+            return False
+        stacked = [i for i in self.users.get(n, ()) if i.op == "item" and i.attr("index") >= len(n.attr("taps"))]
+        return not any(i in self.roots for i in stacked) and all(
+            is_reversal(u) and u.inputs[0] is i for i in stacked for u in self.users.get(i, ())
+        )
+
+
+def is_reversal(n: Node) -> bool:
+    return n.op == "slice" and n.attr("spec") == _reversed(n)
+
+
+def reversal(x: Node) -> Node:
+    return x.inputs[0] if is_reversal(x) else build("slice", x, spec=_reversed(x))
+
+
+def _reversed(x: Node) -> tuple:
+    return (BACKWARDS, *[("all",)] * (x.ndim - 1))
+
+
+class _Loop:
+    """The motions of one loop, and what its old results are then."""
+
+    def __init__(self, parts: Parts, read_backwards: bool):
+        self.parts = parts
+        self.places: list[State | Node] = [*parts.states, *parts.stacked]  # of the old results
+        parts.stacked = list(dict.fromkeys(parts.stacked))
+        self.turned = read_backwards and not parts.backwards
+        parts.backwards = parts.backwards or self.turned
+        self.late: dict[int, Outer] = {}  # old results that are computed after the loop
+        self.stacks: dict[Node, Node] = {}
+        self.made: Node | None = None
+
+    def make(self, origins: Origins) -> Node:
+        p = self.parts
+        if not p.condition:
+            self.before()
+            self.after()
+        if not p.stacked:
+            p.backwards = False
+        self.made = p.build(origins)
+        self.stacks = {v: build("item", self.made, index=k) for k, v in enumerate(p.stacked, len(p.states))}
+        return self.made
+
+    def result(self, k: int) -> Node:
+        assert self.made is not None
+        if k in self.late:
+            return self.late[k]()
+        return self.kept(self.places[k])
+
+    def kept(self, place: State | Node) -> Node:
+        if isinstance(place, State):
+            assert self.made is not None
+            return build("item", self.made, index=self.parts.states.index(place))
+        return self.in_order(self.stacks[place])
+
+    def in_order(self, x: Node) -> Node:
+        """A stacked value as the old loop stacked it."""
+        return reversal(x) if self.turned else x
+
+    # Before the loop
+
+    def before(self) -> None:
+        p, outside = self.parts, self.parts.outside()
+        order = topological(p.roots())
+        constant, worth = set(p.constants), set()
+        for n in order:
+            if _may_move(n) and all(i in constant for i in n.inputs):
+                constant.add(n)
+                if n.definition.costly or n.family in ("procedural", "reduce") or any(i in worth for i in n.inputs):
+                    worth.add(n)
+        needed = {*p.roots(), *(i for n in order if n not in constant for i in n.inputs)}
+        new: dict[Node, Node] = {}
+        for n in order:
+            if n in worth and n in needed:
+                made = rebuild(n, dict(outside))
+                if not any(m.checks for m in topological([made], lambda m: () if m in outside.values() else m.inputs)):
+                    new[n] = p.param(made, rows=False)
+            elif n.op == "dot" and n not in constant and (made := self.product_before(n, constant, outside)) is not None:
+                new[n] = p.param(made, rows=True)
+        if new:
+            p.replace(new)
+            self.places = [q if isinstance(q, State) else rebuild(q, dict(new)) for q in self.places]
+
+    def product_before(self, n: Node, constant: set[Node], outside: dict[Node, Node]) -> Node | None:
+        """dot(x_t, w) of all steps, or dot(w, x_t) of vectors x_t."""
+        x, w = n.inputs
+        turned = w in self.parts.sequences and x in constant and w.ndim == 1
+        if turned:
+            x, w = w, x
+        if x not in self.parts.sequences or w not in constant or w.ndim != 2 or n.type.dtype in ROUNDED:
+            return None
+        factor = rebuild(w, dict(outside))
+        return _of_all_rows(self.rows(x), build("dimshuffle", factor, order=(1, 0)) if turned else factor)
+
+    def rows(self, p: Node) -> Node:
+        """The elements of a sequence that the steps read."""
+        x, steps = self.parts.sequences[p], self.parts.steps
+        if x.type.axes[0] is lengths.normal(steps):
+            return x
+        return build("slice", x, steps, spec=(("range", False, True, 1), *[("all",)] * (x.ndim - 1)))
+
+    # After the loop
+
+    def after(self) -> None:
+        p, readers = self.parts, self.parts.readers()
+        for k, s in enumerate(self.places):
+            if isinstance(s, State):
+                terms = _added(s, readers)
+                products = {t: found for t in terms if readers[t] == 1 and (found := self.product_of(t)) is not None}
+                if products:
+                    self.add_later(k, s, products, [t for t in terms if t not in products])
+            elif s.op == "dot" and readers[s] == 1 and self.is_constant(s.inputs[1]) and s.type.dtype not in ROUNDED:
+                a, w = s.inputs
+                if s in p.stacked:
+                    p.stacked.remove(s)
+                self.stack(a)
+                self.late[k] = lambda a=a, w=w: self.in_order(  # type: ignore[misc]
+                    _of_all_rows(self.all_steps(a), rebuild(w, self.parts.outside()))
+                )
+
+    def is_constant(self, w: Node) -> bool:
+        while w.op == "dimshuffle":
+            w = w.inputs[0]
+        return w.ndim == 2 and w in self.parts.constants
+
+    def product_of(self, t: Node) -> tuple[Node, Node] | None:
+        """(a, b) of a term that is dot(a.T, b), or a[:, None] * b of vectors."""
+        if t.op == "dot" and all(x.ndim == 2 for x in t.inputs):
+            a, b = t.inputs
+            if a.op == "dimshuffle" and a.attr("order") == (1, 0):
+                return a.inputs[0], b
+            turned = build("dimshuffle", a, order=(1, 0))
+            self.parts.lines.inherit(turned, a)
+            return turned, b
+        if t.op == "mul" and all(x.op == "dimshuffle" and x.inputs[0].ndim == 1 for x in t.inputs):
+            by_order = {x.attr("order"): x.inputs[0] for x in t.inputs}
+            if set(by_order) == {(0, "x"), ("x", 0)}:
+                return by_order[0, "x"], by_order["x", 0]
+        return None
+
+    def add_later(self, k: int, s: State, products: dict[Node, tuple[Node, Node]], rest: list[Node]) -> None:
+        if rest:
+            s.new = s.params[0]
+            for t in rest:
+                s.new = build("add", s.new, t)
+        else:
+            self.parts.states.remove(s)
+        for pair in products.values():
+            for v in pair:
+                self.stack(v)
+        first, second = s.initial.type.axes[1:]
+
+        def total() -> Node:
+            out = self.kept(s) if rest else s.initial
+            for a, b in products.values():
+                above, below = _one_below_another(self.all_steps(a), first), _one_below_another(self.all_steps(b), second)
+                made = build("dot", build("dimshuffle", above, order=(1, 0)), below)
+                out = build("add", out, build("dimshuffle", made, order=("x", 0, 1)))
+            return out
+
+        self.late[k] = total
+
+    def stack(self, v: Node) -> None:
+        if v not in self.parts.sequences and v not in self.parts.stacked:
+            self.parts.stacked.append(v)
+
+    def all_steps(self, v: Node) -> Node:
+        """The values of an inner node in all steps, in the order in which the loop stacks."""
+        if v in self.stacks:
+            return self.stacks[v]
+        return reversal(self.rows(v)) if self.parts.backwards else self.rows(v)
+
+
+def _may_move(n: Node) -> bool:
+    """Whether a node that depends on constants alone gives the same outside the loop, and raises nothing."""
+    if n.op in ("const", "dim"):
+        return True
+    return n.family in ("elementwise", "view", "reduce") or (n.op == "dot" and n.type.kind == "dense")
+
+
+def _added(s: State, readers: dict[Node, int]) -> list[Node]:
+    """The terms that are added to a state which nothing else in the loop reads; none where it is no such state."""
+    t = s.initial.type
+    if s.keep or s.taps != (-1,) or t.kind != "dense" or t.ndim != 3 or t.dtype in (*ROUNDED, "bool"):
+        return []
+    user = {i: n for n in topological([s.new]) for i in n.inputs}
+    at, terms = s.params[0], []
+    while at is not s.new:
+        n = user.get(at)
+        if n is None or n.op != "add" or readers.get(at) != 1 or n.type.broadcastable != at.type.broadcastable:
+            return []
+        terms += [i for i in n.inputs if i is not at]
+        at = n
+    if readers[s.new] != 1:
+        return []
+    out = []
+    while terms:
+        n = terms.pop()
+        if n.op == "add" and readers[n] == 1 and all(i.type.broadcastable == n.type.broadcastable for i in n.inputs):
+            terms += n.inputs
+        else:
+            out.append(n)
+    return out
+
+
+def _one_below_another(x: Node, width: Node) -> Node:
+    return build("reshape", x, lengths.product(x.type.axes[:-1]), width)
+
+
+def _of_all_rows(x: Node, w: Node) -> Node:
+    """dot(x, w) of a matrix w, as one product of matrices."""
+    made = build("dot", _one_below_another(x, w.type.axes[0]), w)
+    return build("reshape", made, *x.type.axes[:-1], w.type.axes[1])
+
+
+__all__ = ["move"]
