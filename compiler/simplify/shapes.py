@@ -12,6 +12,7 @@ from ..ir.ops.view import walk_spec
 from ..ir.pattern import Bindings, number, uniform
 from ..ir.rewrite import Pass, weigh
 from .common import BRANCHES, ROUNDING, SIGN, SUMS, is_const, length_number, ones, pad, rule, weight
+from .patchwork import PATCHWORK
 
 # ---- dimshuffle, reshape --------------------------------------------------------------------------------------------
 
@@ -316,4 +317,4 @@ KNOWN = [
     rule("length-from-zero", "ge(n, 0)", lambda b, node: number(1, "bool", 0), _at_least_zero),
 ]
 
-shapes = Pass("shapes", [*KNOWN, *ORDER, *ALLOC, *SLICES, *REDUCTIONS], weigh(weight))
+shapes = Pass("shapes", [*KNOWN, *ORDER, *ALLOC, *SLICES, *PATCHWORK, *REDUCTIONS], weigh(weight))
