@@ -446,6 +446,7 @@ class HostPrinter:
         self.names += 1
         arguments = s.inputs[1:]
         rows = {b.number: scope.get(out, lengths.product(b.type.axes)) for b in (*s.params[0], *s.params[1])}
+        views = {k: (scope.get(out, v.offset), scope.get(out, v.stride)) for k, v in s.views.items()}
         for k, b in enumerate(s.outputs):
             lead = -min(taps[k]) if k < len(taps) else 0
             row = rows[s.params[1][k].number]
@@ -478,7 +479,9 @@ class HostPrinter:
         for k in range(count):
             seq, b = arguments[k], next(params)
             assert isinstance(seq, Buffer)
-            self.row(out, b, f"b{seq.number} + {t} * {rows[b.number]}", const=True)
+            first, stride = views.get(k + 1, ("0", rows[b.number]))
+            place = f"{t} * {stride}" if first == "0" else f"{first} + {t} * {stride}"
+            self.row(out, b, f"b{seq.number} + ({place})", const=True)
         for k, offsets in enumerate(taps):
             lead = -min(offsets)
             for tap in offsets:

@@ -9,11 +9,55 @@ from ..ir import lengths
 from ..ir.node import Node
 from ..ir.ops.view import walk_spec
 
+FEW = 8  # rows that a value may be computed in vain for
+
 
 class Strided(NamedTuple):
     base: Node
     offset: Node
     strides: tuple[Node, ...]
+
+
+def operand(n: Node, k: int) -> Strided | None:
+    """How a step reads operand k, where it reads it through strides: no view is copied for it."""
+    if k in n.definition.strided_inputs:
+        return strided(n.inputs[k])
+    if n.op == "scan" and 1 <= k <= n.attr("sequences"):
+        view = strided(n.inputs[k])
+        return view if view is not None and _has_rows(n.inputs[k], view) else None
+    return None
+
+
+def _has_rows(x: Node, view: Strided) -> bool:
+    """Whether each row of x, along its leading axis, is contiguous: the step of a loop takes it where it lies."""
+    own = contiguous_strides(x.type.axes[1:])
+    return all(
+        a is b or lengths.static(axis) == 1
+        for a, b, axis in zip(view.strides[1:], own, x.type.axes[1:], strict=True)
+    )
+
+
+def takes_most(x: Node, base: Node) -> bool:
+    """Whether a chain of views takes all of its base but little, so that a base that is nowhere in memory may as well
+    be computed whole, in its own order."""
+    while x is not base:
+        if x.op == "slice":
+            walked = walk_spec(x.inputs[0], x.inputs[1:], x.attr("spec"))
+            for n, (_, taken, step, _checks) in zip(x.inputs[0].type.axes, walked, strict=True):
+                if taken is not n and (abs(step) != 1 or not _most(taken, n)):
+                    return False
+        x = x.inputs[0]
+    return True
+
+
+def _most(taken: Node, n: Node) -> bool:
+    """Whether a part of n elements is at least a half, or max(n - few, 0) where n is not known."""
+    a, b = lengths.static(taken), lengths.static(n)
+    if a is not None and b is not None:
+        return 2 * a >= b
+    parts = taken.inputs if taken.op == "maximum" else (taken,)
+    rest = [lengths.static(lengths.sub(n, p)) for p in parts]
+    return any(k is not None and 0 <= k <= FEW for k in rest)
 
 
 def contiguous_strides(axes: tuple[Node, ...]) -> tuple[Node, ...]:
