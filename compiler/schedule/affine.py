@@ -22,18 +22,20 @@ def operand(n: Node, k: int) -> Strided | None:
     """How a step reads operand k, where it reads it through strides: no view is copied for it."""
     if k in n.definition.strided_inputs:
         return strided(n.inputs[k])
-    if n.op == "scan" and 1 <= k <= n.attr("sequences"):
+    sequences = n.attr("sequences") if n.op == "scan" else 0
+    if n.op == "scan" and 1 <= k <= sequences + len(n.attr("taps")):
         view = strided(n.inputs[k])
-        return view if view is not None and _has_rows(n.inputs[k], view) else None
+        return view if view is not None and _is_contiguous(n.inputs[k], view, int(k <= sequences)) else None
     return None
 
 
-def _has_rows(x: Node, view: Strided) -> bool:
-    """Whether each row of x, along its leading axis, is contiguous: the step of a loop takes it where it lies."""
-    own = contiguous_strides(x.type.axes[1:])
+def _is_contiguous(x: Node, view: Strided, first: int) -> bool:
+    """Whether the axes of x from the first on lie in memory as those of a tensor of its own would: a loop takes rows of
+    a sequence where they are, and copies initial values into a history anyway."""
+    axes = x.type.axes[first:]
     return all(
-        a is b or lengths.static(axis) == 1
-        for a, b, axis in zip(view.strides[1:], own, x.type.axes[1:], strict=True)
+        a is b or lengths.static(n) == 1
+        for a, b, n in zip(view.strides[first:], contiguous_strides(axes), axes, strict=True)
     )
 
 

@@ -226,11 +226,17 @@ class _Fuser:
                 self._read_scalar(x, number)
                 continue
             view = operand(n, k)
-            if view is not None and (n.family != "control" or _is_stored(view.base) or takes_most(x, view.base)):
+            if view is not None and (n.family != "control" or self._reads_rows(x, view.base)):
                 for s in (view.offset, *view.strides, *x.type.axes):
                     self._read_scalar(s, number)
                 x = view.base
             self._read_whole(x, number)
+
+    def _reads_rows(self, x: Node, base: Node) -> bool:
+        """Whether a loop reads x, a view, in the memory of its base: not where that would be stored for it alone, and
+        be more than x, or x is stored anyway."""
+        stored = [any(u.labels is None for u in self.uses.get(m, ())) for m in (x, base)]
+        return stored[1] or _is_stored(base) or (not stored[0] and takes_most(x, base))
 
     def _place_pointwise(self, n: Node, uses: list[Use]) -> None:
         readers = [u for u in uses if u.labels is not None]

@@ -64,10 +64,10 @@ class Member(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Where the rows of a sequence lie in the memory of what it is a view of, in elements."""
+    """Where the rows of a view lie in the memory of its base, in elements."""
 
     offset: Node
-    stride: Node
+    stride: Node | None  # None: they are contiguous
 
 
 @dataclass(eq=False)
@@ -85,7 +85,7 @@ class Step:
     whole: Step | None = None  # the kernel that it runs on whole rows or columns
     rows: bool = False  # whether those are rows
     makers: dict[int, tuple[Step, bool]] = field(default_factory=dict)  # what computes its operands; transposed?
-    views: dict[int, Rows] = field(default_factory=dict)  # inputs of a loop that are read through a view
+    views: dict[int, Rows] = field(default_factory=dict)  # sequences and initial values read in what they are views of
     in_place: bool = False  # a kernel whose outputs may lie where its inputs do
     members: list[Member] = field(default_factory=list)  # the operations that it runs
 
@@ -380,8 +380,9 @@ class Builder:
         for k, x in enumerate(n.inputs[1:], 1):
             view = operand(n, k)
             if view is not None and view.base is not x:
-                views[k] = Rows(*substitute([view.offset, view.strides[0]], self.lengths))
-                for s in (*views[k], *x.type.axes):
+                offset, stride = substitute([view.offset, view.strides[0]], self.lengths)
+                views[k] = Rows(offset, stride if k <= n.attr("sequences") else None)
+                for s in (offset, stride, *x.type.axes):
                     self.use_scalar(s)
                 x = view.base
             args.append(self.memory(x))

@@ -147,7 +147,10 @@ def _step(s: Step, names: Mapping[Step, str]) -> str:
 
 
 def _rows(v: Rows | None) -> str:
-    return f"[{lengths.show(v.offset)} + t*({lengths.show(v.stride)})]" if v is not None else ""
+    """Where the elements of a view begin, and how far from one row of a sequence it is to the next."""
+    if v is None or (v.stride is None and lengths.static(v.offset) == 0):
+        return ""
+    return f"[{lengths.show(v.offset)}" + (f", by {lengths.show(v.stride)}]" if v.stride is not None else "]")
 
 
 def _operand(x: Buffer | Node) -> str:
