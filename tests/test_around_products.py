@@ -52,6 +52,16 @@ def test_bits_do_not_depend_on_threads(threads: int) -> None:
         pool.set_threads(0)
 
 
+def test_a_product_is_there_for_a_step_that_reads_it_through_strides() -> None:
+    x, w, y = T.fmatrix("x"), T.fmatrix("w"), T.fmatrix("y")
+    c = T.dot(x, w)
+    f = weft.function([x, w, y], [T.dot(c.T, y), T.tanh(c)])
+    a, b, d = data(7, 5), data(5, 4, seed=1), data(7, 3, seed=2)
+    p = weft.function([x, w], c)(a, b)
+    np.testing.assert_array_equal(f(a, b, d)[0], weft.function([x, w], T.dot(x.T, w))(p, d))
+    np.testing.assert_array_equal(f(a, b, d)[1], weft.function([x], T.tanh(x))(p))
+
+
 def test_the_product_stays_where_it_is_read_again() -> None:
     x, w = T.fmatrix("x"), T.fmatrix("w")
     c = T.dot(x, w)

@@ -447,6 +447,15 @@ class HostPrinter:
         self.names += 1
         arguments = s.inputs[1:]
         rows = {b.number: scope.get(out, lengths.product(b.type.axes)) for b in (*s.params[0], *s.params[1])}
+        first = {k: scope.get(out, v.offset) for k, v in s.views.items()}
+        strides = {k: scope.get(out, v.stride) for k, v in s.views.items() if v.stride is not None}
+
+        def start(k: int) -> str:
+            """Where an argument begins."""
+            b, offset = arguments[k], first.get(k + 1, "0")
+            assert isinstance(b, Buffer)
+            return f"b{b.number}" if offset == "0" else f"b{b.number} + {offset}"
+
         for k, b in enumerate(s.outputs):
             lead = -min(taps[k]) if k < len(taps) else 0
             row = rows[s.params[1][k].number]
@@ -465,10 +474,9 @@ class HostPrinter:
         for k in range(len(taps)):
             home = s.outputs[k] if keep[k] else next(rings)
             base.append(f"b{home.number}")
-            init = arguments[count + k]
-            assert isinstance(init, Buffer)
             row = rows[s.params[1][k].number]
-            out(f"memcpy(b{home.number}, b{init.number}, {-min(taps[k])} * {row} * {DTYPES[home.dtype].itemsize});")
+            size = f"{-min(taps[k])} * {row} * {DTYPES[home.dtype].itemsize}"
+            out(f"memcpy(b{home.number}, {start(count + k)}, {size});")
         out(f"int64_t {t} = 0;")
         if until:
             self.reserve(out, scope, s.params[1][-1])
@@ -477,9 +485,8 @@ class HostPrinter:
         declared = set(self.declared)
         params = iter(s.params[0])
         for k in range(count):
-            seq, b = arguments[k], next(params)
-            assert isinstance(seq, Buffer)
-            self.row(out, b, f"b{seq.number} + {t} * {rows[b.number]}", const=True)
+            b = next(params)
+            self.row(out, b, f"{start(k)} + {t} * {strides.get(k + 1, rows[b.number])}", const=True)
         for k, offsets in enumerate(taps):
             lead = -min(offsets)
             for tap in offsets:

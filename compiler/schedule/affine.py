@@ -9,11 +9,57 @@ from ..ir import lengths
 from ..ir.node import Node
 from ..ir.ops.view import walk_spec
 
+FEW = 8  # rows that a value may be computed in vain for
+
 
 class Strided(NamedTuple):
     base: Node
     offset: Node
     strides: tuple[Node, ...]
+
+
+def operand(n: Node, k: int) -> Strided | None:
+    """How a step reads operand k, where it reads it through strides: no view is copied for it."""
+    if k in n.definition.strided_inputs:
+        return strided(n.inputs[k])
+    sequences = n.attr("sequences") if n.op == "scan" else 0
+    if n.op == "scan" and 1 <= k <= sequences + len(n.attr("taps")):
+        view = strided(n.inputs[k])
+        return view if view is not None and _is_contiguous(n.inputs[k], view, int(k <= sequences)) else None
+    return None
+
+
+def _is_contiguous(x: Node, view: Strided, first: int) -> bool:
+    """Whether the axes of x from the first on lie in memory as those of a tensor of its own would: a loop takes rows of
+    a sequence where they are, and copies initial values into a history anyway."""
+    axes = x.type.axes[first:]
+    return all(
+        a is b or lengths.static(n) == 1
+        for a, b, n in zip(view.strides[first:], contiguous_strides(axes), axes, strict=True)
+    )
+
+
+def takes_most(x: Node, base: Node) -> bool:
+    """Whether a chain of views takes all of its base but little, so that a base that is nowhere in memory may as well
+    be computed whole, in its own order."""
+    while x is not base:
+        if x.op == "slice":
+            walked = walk_spec(x.inputs[0], x.inputs[1:], x.attr("spec"))
+            for n, (_, taken, step, _checks) in zip(x.inputs[0].type.axes, walked, strict=True):
+                if taken is not n and (abs(step) != 1 or not _most(taken, n)):
+                    return False
+        x = x.inputs[0]
+    return True
+
+
+def _most(taken: Node, n: Node) -> bool:
+    """Whether a part of n elements is at least a half, or max(n - few, 0) where n is not known."""
+    a, b = lengths.static(taken), lengths.static(n)
+    if a is not None and b is not None:
+        return 2 * a >= b
+    parts = taken.inputs if taken.op == "maximum" else (taken,)
+    rest = [lengths.static(lengths.sub(n, p)) for p in parts]
+    return any(k is not None and 0 <= k <= FEW for k in rest)
 
 
 def contiguous_strides(axes: tuple[Node, ...]) -> tuple[Node, ...]:

@@ -84,7 +84,7 @@ def _followed(steps: list[Node], kernels, own: Container[Node]) -> dict[Node, Ar
     first: dict[Node, Node] = {}
     found: dict[Node, Around] = {}
     for n in steps:
-        products = [x for x in dict.fromkeys(n.inputs) if x.ndim == PRODUCTS.get(x.op) and x in own]
+        products = [x for x in dict.fromkeys(map(_behind, n.inputs)) if x.ndim == PRODUCTS.get(x.op) and x in own]
         mine = [x for x in products if first.setdefault(x, n) is n]
         if n.family != "kernel":
             continue
@@ -98,6 +98,13 @@ def _followed(steps: list[Node], kernels, own: Container[Node]) -> dict[Node, Ar
                 found[x] = Around(x, whole=n, rows=rows)
                 break
     return found
+
+
+def _behind(x: Node) -> Node:
+    """What an operand that is read through strides is a view of."""
+    while x.family == "view":
+        x = x.inputs[0]
+    return x
 
 
 def _whole(

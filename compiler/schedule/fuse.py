@@ -19,7 +19,7 @@ from ..ir import lengths
 from ..ir.dtypes import DTYPES
 from ..ir.node import Node, Region, binder, build, executable, is_bound, rebuild, region, topological
 from ..ir.types import TensorType, TupleType
-from .affine import strided
+from .affine import operand, takes_most
 from .outline import outline
 from .uses import ONE, OPAQUE, Labels, is_one, operand_labels
 
@@ -225,12 +225,18 @@ class _Fuser:
             if k in n.definition.host_inputs:
                 self._read_scalar(x, number)
                 continue
-            view = strided(x) if k in n.definition.strided_inputs else None
-            if view is not None:
-                for s in (view.offset, *view.strides):
+            view = operand(n, k)
+            if view is not None and (n.family != "control" or self._reads_rows(x, view.base)):
+                for s in (view.offset, *view.strides, *x.type.axes):
                     self._read_scalar(s, number)
                 x = view.base
             self._read_whole(x, number)
+
+    def _reads_rows(self, x: Node, base: Node) -> bool:
+        """Whether a loop reads x, a view, in the memory of its base: not where that would be stored for it alone, and
+        be more than x, or x is stored anyway."""
+        stored = [any(u.labels is None for u in self.uses.get(m, ())) for m in (x, base)]
+        return stored[1] or _is_stored(base) or (not stored[0] and takes_most(x, base))
 
     def _place_pointwise(self, n: Node, uses: list[Use]) -> None:
         readers = [u for u in uses if u.labels is not None]
@@ -504,6 +510,11 @@ def _covers(c: Cluster, loops: frozenset[int]) -> bool:
         for m, own in c.labels.items()
         if m not in c.finals
     )
+
+
+def _is_stored(x: Node) -> bool:
+    """Whether a node is itself a tensor in memory whatever fusion does."""
+    return not x.definition.virtual and _in_memory(x)
 
 
 def _in_memory(x: Node) -> bool:

@@ -23,7 +23,7 @@ from ..ir.dtypes import DTYPES
 from ..ir.node import Check, Node, Region, Renumbered, build, executable, rebuild, renumber, substitute, topological
 from ..ir.types import TensorType, TupleType
 from . import around
-from .affine import strided
+from .affine import operand
 from .fuse import Decision, Fused, fuse
 
 THREADS = build("param", token=("v", -1), dtype="int64", kind="length")  # how many threads a call may use
@@ -63,6 +63,13 @@ class Member(NamedTuple):
     node: Node
 
 
+class Rows(NamedTuple):
+    """Where the rows of a view lie in the memory of its base, in elements."""
+
+    offset: Node
+    stride: Node | None  # None: they are contiguous
+
+
 @dataclass(eq=False)
 class Step:
     kind: str  # "kernel", "routine", "scan", "ifelse", "copy", "scalar"
@@ -78,6 +85,7 @@ class Step:
     whole: Step | None = None  # the kernel that it runs on whole rows or columns
     rows: bool = False  # whether those are rows
     makers: dict[int, tuple[Step, bool]] = field(default_factory=dict)  # what computes its operands; transposed?
+    views: dict[int, Rows] = field(default_factory=dict)  # sequences and initial values read in what they are views of
     in_place: bool = False  # a kernel whose outputs may lie where its inputs do
     members: list[Member] = field(default_factory=list)  # the operations that it runs
 
@@ -290,9 +298,7 @@ class Builder:
             by_value = n.family == "kernel" and x.ndim == 0 and x.type.dtype == "int64"
             if by_value or k in n.definition.host_inputs:
                 inputs.append(self.use_scalar(x))
-            elif k in n.definition.strided_inputs:
-                view = strided(x)
-                assert view is not None
+            elif (view := operand(n, k)) is not None:
                 for s in (view.offset, *view.strides):
                     self.use_scalar(s)
                 inputs.append(self.use(view.base))
@@ -369,9 +375,19 @@ class Builder:
 
     def control(self, n: Node, items: list[Node], wanted: dict[Node, Buffer]) -> Step:
         first = self.use_scalar(n.inputs[0])
-        args = [self.memory(x) for x in n.inputs[1:]]
+        views: dict[int, Rows] = {}
+        args: list[Buffer] = []
+        for k, x in enumerate(n.inputs[1:], 1):
+            view = operand(n, k)
+            if view is not None and view.base is not x:
+                offset, stride = substitute([view.offset, view.strides[0]], self.lengths)
+                views[k] = Rows(offset, stride if k <= n.attr("sequences") else None)
+                for s in (offset, stride, *x.type.axes):
+                    self.use_scalar(s)
+                x = view.base
+            args.append(self.memory(x))
         outputs = self.outputs(n, items, wanted)
-        step = Step("scan" if n.op == "scan" else "ifelse", n, [first, *args], outputs)
+        step = Step("scan" if n.op == "scan" else "ifelse", n, [first, *args], outputs, views=views)
         before = len(self.buffers)
         if n.op == "ifelse":
             for name in ("then", "orelse"):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ..ir import lengths
 from ..ir.node import Check, Node
-from .program import THREADS, Block, Buffer, HostProgram, Step
+from .program import THREADS, Block, Buffer, HostProgram, Rows, Step
 
 
 def dump(program: HostProgram, names: Mapping[Step, str]) -> str:
@@ -134,7 +134,8 @@ def _check(c: Check) -> str:
 
 def _step(s: Step, names: Mapping[Step, str]) -> str:
     name = names.get(s, s.node.op) if s.kind in ("kernel", "routine") else s.kind
-    text = f"{name}({', '.join(map(_operand, s.inputs))})"
+    operands = [_operand(x) + _rows(s.views.get(k)) for k, x in enumerate(s.inputs)]
+    text = f"{name}({', '.join(operands)})"
     text += " -> " + ", ".join(f"b{b.number}" for b in s.outputs) if s.outputs else ""
     for k, (maker, _) in s.makers.items():
         text += f", operand {k + 1} made by {_step(maker, names)}"
@@ -143,6 +144,13 @@ def _step(s: Step, names: Mapping[Step, str]) -> str:
     if s.whole is not None:
         text += f", each {'row' if s.rows else 'column'} then {_step(s.whole, names)}"
     return text
+
+
+def _rows(v: Rows | None) -> str:
+    """Where the elements of a view begin, and how far from one row of a sequence it is to the next."""
+    if v is None or (v.stride is None and lengths.static(v.offset) == 0):
+        return ""
+    return f"[{lengths.show(v.offset)}" + (f", by {lengths.show(v.stride)}]" if v.stride is not None else "]")
 
 
 def _operand(x: Buffer | Node) -> str:
