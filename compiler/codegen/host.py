@@ -12,6 +12,7 @@ from ..ir.dtypes import DTYPES
 from ..ir.interp.checks import SHOWN
 from ..ir.node import STEPS, Check, Node, bound_length
 from ..ir.ops.control import stacks_backwards
+from ..ir.ops.kernel import within
 from ..lower.kernel import Nest, lower_kernel
 from ..schedule.around import by_rows
 from ..schedule.program import THREADS, Block, Buffer, HostProgram, Step
@@ -56,7 +57,7 @@ class Kernels:
     ) -> tuple[str, KernelPrinter]:
         """Name and printer of a kernel; `in_place` is the form that may write over what it reads; for `tile` and
         `after` see KernelPrinter."""
-        key = (n.attr("body"), n.attr("layout"), n.attr("outer"))
+        key = (n.attr("body"), n.attr("layout"), n.attr("outer"), within(n))
         full = (*key, in_place, tile, after)
         if full not in self.by_key:
             name = f"k{len(self.by_key)}"
@@ -67,14 +68,14 @@ class Kernels:
 
     def tile(self, n: Node) -> Nest | None:
         """The nest of a kernel that can run by rectangles of rows and columns; None where it is no such kernel."""
-        key = (n.attr("body"), n.attr("layout"), n.attr("outer"))
+        key = (n.attr("body"), n.attr("layout"), n.attr("outer"), within(n))
         if key not in self.tiles:
             nest = lower_kernel(n, collapse=False) if n.attr("outer") >= 2 else None
             self.tiles[key] = nest if nest is not None and by_rows(nest) else None
         return self.tiles[key]
 
     def nest(self, n: Node) -> Nest:
-        key = (n.attr("body"), n.attr("layout"), n.attr("outer"))
+        key = (n.attr("body"), n.attr("layout"), n.attr("outer"), within(n))
         if key not in self.nests:
             self.nests[key] = lower_kernel(n)
         return self.nests[key]
@@ -303,6 +304,11 @@ class HostPrinter:
             return
         if b.place in ("output", "spare"):
             self.reserve_slot(out, scope, b)
+            return
+        if b.place == "part":
+            assert b.of is not None and b.offset is not None
+            self.reserve(out, scope, b.of)
+            self.declare(out, b, f"b{b.of.number} + {scope.get(out, b.offset)}")
             return
         if b.place != "late":
             raise InternalError(f"buffer {b.number} ({b.place}) has no place")

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from ...runtime.errors import InternalError
 from ..ir import lengths
 from ..ir.node import Node, Region, build, substitute, topological
+from ..ir.ops.kernel import within
 from ..ir.types import TupleType
 from ..schedule.affine import contiguous_strides
 from ..schedule.uses import is_one
@@ -52,12 +53,12 @@ class Reduction:
 
 def lower_kernel(kernel: Node, collapse: bool = True) -> Nest:
     """The nest of a kernel; without `collapse` its last outer loop stays apart, so that it can run by rectangles."""
-    return _Lowering(kernel.attr("body"), kernel.attr("layout"), kernel.attr("outer"), collapse).run()
+    return _Lowering(kernel.attr("body"), kernel.attr("layout"), kernel.attr("outer"), within(kernel), collapse).run()
 
 
 class _Lowering:
-    def __init__(self, body: Region, layout: tuple, outer: int, collapse: bool):
-        self.body, self.layout, self.outer_count, self.collapse = body, layout, outer, collapse
+    def __init__(self, body: Region, layout: tuple, outer: int, within: tuple, collapse: bool):
+        self.body, self.layout, self.outer_count, self.within, self.collapse = body, layout, outer, within, collapse
         scalars = [p for p in body.params if p.ndim == 0 and p.type.dtype == "int64"]
         self.scalars = len(scalars)
         tensors = body.params[self.scalars :]
@@ -110,10 +111,18 @@ class _Lowering:
             )
             idx = tuple(ZERO if lab < 0 else outer[lab] if lab < self.outer_count else found[lab] for lab in labels)
             value = self.elements.element(out, idx)
-            strides = contiguous_strides(out.type.axes)
+            strides = contiguous_strides(self._space(k))
             offset = lengths.add(ZERO, *(lengths.mul(i, s) for i, s in zip(idx, strides, strict=True) if i is not ZERO))
             stores.append((len(self.tensors) + k, offset, value))
         return self._assemble(outer, stores)
+
+    def _space(self, k: int) -> tuple[Node, ...]:
+        """The lengths of the tensor in memory that an output is (a part of)."""
+        axes = list(self.body.outputs[k].type.axes)
+        if self.within[k] is not None:
+            axis, kind, number = self.within[k]
+            axes[axis] = lengths.const(number) if kind == "const" else self.body.params[number]
+        return tuple(axes)
 
     def _outer_lengths(self) -> list[Node]:
         found: dict[int, Node] = {}

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from ..ir import lengths
 from ..ir.node import Node, build, substitute, topological
+from ..ir.ops.kernel import within
 from .affine import contiguous_strides, strided
 
 PRODUCTS = {"dot": 2, "batched_dot": 3}  # the axes of a product that is made of rectangles
@@ -86,7 +87,7 @@ def _followed(steps: list[Node], kernels, own: Container[Node]) -> dict[Node, Ar
     for n in steps:
         products = [x for x in dict.fromkeys(map(_behind, n.inputs)) if x.ndim == PRODUCTS.get(x.op) and x in own]
         mine = [x for x in products if first.setdefault(x, n) is n]
-        if n.family != "kernel":
+        if n.family != "kernel" or any(within(n)):
             continue
         for x in reversed(mine):  # of several products the last is followed: the others are there by then
             nest = kernels.tile(n)
@@ -122,7 +123,7 @@ def _whole(
     ready = _ready(order, position, found)
     taken = {k for g in found.values() for k in g.kernels()}
     for n in steps:
-        if n.family != "kernel" or n in taken:
+        if n.family != "kernel" or n in taken or any(within(n)):
             continue
         for t in dict.fromkeys(x.inputs[0] if x.op == "item" else x for x in n.inputs):
             g = after.get(t)
@@ -228,7 +229,7 @@ def _made(
                 wanted.setdefault(view.base, []).append((p, k, turned))
     for x, places in wanted.items():
         q = x.inputs[0] if x.op == "item" else x
-        if q.family != "kernel" or q in taken or len(q.attr("body").outputs) != 1:
+        if q.family != "kernel" or q in taken or len(q.attr("body").outputs) != 1 or any(within(q)):
             continue
         if _uses(x, users, {p for p, _, _ in places}) == len(places) and makes(kernels.tile(q), q, x):
             for p, k, turned in places:

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
-from ..ir.node import Node, Region, binder, build, executable, is_bound, rebuild, region, topological
+from ..ir.node import Node, Region, binder, build, executable, is_bound, make, rebuild, region, topological
 from ..ir.types import TensorType, TupleType
 from .affine import operand, takes_most
 from .outline import outline
@@ -28,6 +28,8 @@ CHEAP_COST = 0.2
 MAX_STORES = 128
 MAX_SIBLINGS = 16  # stores of a kernel that unrelated values of the same domain join
 
+EARLIER = 2  # kernels of a domain that may run earlier than was planned, to share what another computes
+NEARBY = 64  # nodes within which values that two kernels compute are looked for
 SAME_USES = 8  # how far back equal uses of a value are looked for
 
 
@@ -131,6 +133,8 @@ class _Fuser:
         self.source, self.outputs = source, outputs or source.outputs
         self.steps: list[Cluster | Node] = []
         self.uses: dict[Node, list[Use]] = {}
+        self.reads: dict[int, list[Node]] = {}  # by the number of a kernel or step
+        self.placed: set[Node] = set()
         self.host: set[tuple[Node, int]] = set()  # 0-d values that the host program evaluates, for which step
         self.by_value: set[Node] = set()  # conversions of 0-d values to lengths: the host's, passed to kernels by value
         self.home: dict[Node, Cluster] = {}
@@ -138,6 +142,9 @@ class _Fuser:
         self.decisions: list[Decision] = []
         self.finals: set[Node] = set()  # reductions over the outer loops of their kernel
         self.merged: dict[int, int] = {}  # kernels that became the end of another one
+        self.assembled: dict[Node, list[Node]] = {}  # concatenations -> their parts, computed where they lie
+        self.part_of: dict[Node, Node] = {}
+        self.equal = equal_lengths(source)
 
     def run(self) -> Fused:
         order = executable([*self.outputs, *(o for c in self.source.checks for o in c.operands)])
@@ -183,6 +190,7 @@ class _Fuser:
         known = self.uses.setdefault(n, [])
         if use not in known[-SAME_USES:]:
             known.append(use)
+            self.reads.setdefault(use.kernel, []).append(n)
 
     def _read_operands(self, n: Node, labels: Labels, kernel: int, fresh: Labels = ()) -> None:
         for x, own in operand_labels(n, labels, fresh):
@@ -194,9 +202,10 @@ class _Fuser:
     # Placement, readers before what they read
 
     def _place(self, n: Node) -> None:
+        self.placed.add(n)
         uses = self.uses.get(n)
         if uses is not None and self.merged:
-            uses = self.uses[n] = [u._replace(kernel=self.merged.get(u.kernel, u.kernel)) for u in uses]
+            uses = self.uses[n] = [u._replace(kernel=self._now(u.kernel)) for u in uses]
         if n.op == "length" and uses is not None:
             self._read_scalar(n, max(u.kernel for u in uses))
         if uses is None or n.op in ("const", "dim", "length"):
@@ -212,6 +221,11 @@ class _Fuser:
                 self._record(n.inputs[0], u)
         else:
             self._place_pointwise(n, uses)
+
+    def _now(self, kernel: int) -> int:
+        while kernel in self.merged:
+            kernel = self.merged[kernel]
+        return kernel
 
     def _place_step(self, n: Node) -> None:
         """An operation with a routine of its own: a step between kernels."""
@@ -251,8 +265,29 @@ class _Fuser:
                 assert u.labels is not None
                 self._read_operands(n, u.labels, u.kernel)
             return
-        if not self._join_reader(n, readers, whole):
+        joins = n.op == "concatenate" and (whole or len({u.kernel for u in readers}) > 1)
+        if not joins and self._join_reader(n, readers, whole):
+            return
+        if n.op == "concatenate" and len(n.inputs) > 1:
+            self._assemble(n)
+        else:
             self._start(n, uses)
+
+    def _assemble(self, n: Node) -> None:
+        """A concatenation in memory: each part is computed where it lies there, with whatever shares its domain."""
+        number = len(self.steps)
+        self.steps.append(n)
+        for a in n.type.axes:
+            self._read_scalar(a, number)
+        parts = self.assembled[n] = []
+        for x in n.inputs:
+            part = build("alloc", x, *x.type.axes)  # a value of its own, whoever else reads x
+            while part in self.uses or part in self.part_of:
+                part = build("rebroadcast", part, axes=())
+            self.part_of[part] = n
+            parts.append(part)
+            self._read_whole(part, number)
+            self._place(part)
 
     def _recomputed(self, n: Node, readers: list[Use]) -> bool:
         """Cheap, from one tensor in memory, read by several kernels: computing it again costs less than storing it."""
@@ -330,7 +365,7 @@ class _Fuser:
             other.finals |= set(cluster.labels)
             other.outer = loops
             cluster.stores, cluster.labels = [], {}
-            self.uses[n] = [u._replace(kernel=self.merged.get(u.kernel, u.kernel)) for u in self.uses[n]]
+            self.uses[n] = [u._replace(kernel=self._now(u.kernel)) for u in self.uses[n]]
             self.finals.add(n)
             return True
         return False
@@ -368,16 +403,43 @@ class _Fuser:
     def _start(self, n: Node, uses: list[Use]) -> None:
         """A kernel of its own, or a kernel with the same domain that runs early enough (siblings)."""
         latest = max(u.kernel for u in uses)
-        domain = tuple(n.type.axes) if not isinstance(n.type, TupleType) else tuple(n.type.items[0].axes)
+        axes = n.type.axes if not isinstance(n.type, TupleType) else n.type.items[0].axes
+        domain = tuple(self.equal.get(a, a) for a in axes)
         for c in reversed(self.siblings.get(domain, ())):
             if c.number > latest and c.cost + cost_of(n) <= MAX_COST and self._same_loops(c, n):
                 self._enter(c, n, c.labels[c.stores[0]], True)
+                return
+        for c in self.siblings.get(domain, ())[-EARLIER:]:
+            if self._may_run_earlier(c, n):
+                early = self._run_earlier(c, domain)
+                self._enter(early, n, early.labels[early.stores[0]], True)
                 return
         c = Cluster(len(self.steps))
         self.steps.append(c)
         labels = tuple(ONE if is_one(a) else c.fresh(a) for a in domain)
         self.siblings.setdefault(domain, []).append(c)
         self._enter(c, n, labels, True)
+
+    def _may_run_earlier(self, c: Cluster, n: Node) -> bool:
+        """Whether a kernel may run as early as one of n has to, and both compute the same of what is not placed yet."""
+        if c.outer is not None or c.cost + cost_of(n) > MAX_COST or not self._same_loops(c, n):
+            return False
+        reads = self.reads.get(c.number, ())
+        if len(reads) > NEARBY or any(m in self.placed and m.family != "leaf" for m in reads):
+            return False
+        below = _nearby(n.inputs, NEARBY, lambda m: m.family in ("elementwise", "view", "reduce"), lambda m: True)
+        return any(m in below and m.family != "view" and m.ndim for m in reads)
+
+    def _run_earlier(self, c: Cluster, domain: tuple[Node, ...]) -> Cluster:
+        early = replace(c, number=len(self.steps))
+        self.steps.append(early)
+        self.merged[c.number] = early.number
+        self.reads[early.number] = self.reads.pop(c.number, [])
+        for m in (*c.labels, *c.inlined):
+            self.home[m] = early
+        self.siblings[domain].remove(c)
+        self.siblings[domain].append(early)
+        return early
 
     def _same_loops(self, c: Cluster, n: Node) -> bool:
         """Whether a kernel over the domain of n runs just the loops that n needs, those of its folded axes included."""
@@ -404,10 +466,13 @@ class _Fuser:
             c.labels[n] = labels
         if stored:
             c.stores.append(n)
-        else:
+        elif n not in self.part_of:
             self._note(n, True, "computed where it is read")
         for a in n.type.axes if not isinstance(n.type, TupleType) else n.type.items[0].axes:
             self._read_scalar(a, c.number)
+        if n in self.part_of:
+            for a in self.part_of[n].type.axes:
+                self._read_scalar(a, c.number)
         self._read_operands(n, labels, c.number, fresh)
 
     def _inner_labels(self, c: Cluster, n: Node) -> Labels:
@@ -445,10 +510,14 @@ class _Fuser:
         new: dict[Node, Node] = {}
         inside: dict[int, list[Node]] = {}
         for n, c in self.home.items():
-            inside.setdefault(c.number, []).append(n)
+            if n not in self.part_of:
+                inside.setdefault(c.number, []).append(n)
         members: dict[Node, list[Node]] = {}
         for step in reversed(self.steps):
             if isinstance(step, Cluster) and step.number in self.merged:
+                continue
+            if isinstance(step, Node) and step in self.assembled:
+                new[step] = make(step.op, [new[p] for p in self.assembled[step]], step.attrs)
                 continue
             if isinstance(step, Node):
                 made = rebuild(step, new)
@@ -456,8 +525,8 @@ class _Fuser:
                     members[made] = [step]
                 continue
             stored = list(reversed(step.stores))
-            made = outline(step, stored, self.home, self.by_value, new)
-            members[made] = inside[step.number][::-1]
+            made = outline(step, stored, self.home, self.by_value, new, self.part_of)
+            members[made] = inside.get(step.number, [])[::-1]
             k = 0
             for s in stored:
                 if isinstance(s.type, TupleType):
@@ -474,6 +543,25 @@ class _Fuser:
         renamed = {n: m for n, m in new.items() if n.op == "length" and n is not m}
         checks = [c._replace(operands=tuple(rebuild(o, new) for o in c.operands)) for c in self.source.checks]
         return Fused(region(self.source.params, outputs, checks), self.decisions, members, renamed)
+
+
+def equal_lengths(r: Region) -> dict[Node, Node]:
+    """Lengths that obligations make equal before anything runs, and one that stands for all: a number if there is one."""
+    found: dict[Node, Node] = {}
+
+    def find(n: Node) -> Node:
+        while n in found:
+            n = found[n]
+        return n
+
+    for c in r.checks:
+        if c.kind != "eq" or any(m.op in ("length", "param", "item") for m in topological(c.operands)):
+            continue
+        a, b = map(find, c.operands)
+        if a is not b:
+            a, b = (b, a) if b.op == "const" else (a, b)
+            found[b] = a
+    return {n: find(n) for n in found}
 
 
 def _nearby(
@@ -493,7 +581,7 @@ def _nearby(
 
 def _costly_sources(roots: Iterable[Node]) -> set[Node]:
     """Reductions and costly operations that values are computed from nearby, not looking behind steps."""
-    found = _nearby(roots, 64, lambda n: n.ndim != 0 and n.family in ("elementwise", "view", "reduce"), lambda n: True)
+    found = _nearby(roots, NEARBY, lambda n: n.ndim != 0 and n.family in ("elementwise", "view", "reduce"), lambda n: True)
     return {n for n in found if n.family == "reduce" or (n.family == "elementwise" and not _is_cheap(n))}
 
 

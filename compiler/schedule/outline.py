@@ -18,14 +18,18 @@ def outline(
     home: dict[Node, Cluster],
     by_value: set[Node],
     new: dict[Node, Node],
+    parts: dict[Node, Node],
 ) -> Node:
-    """The `kernel` node computing `stored`. `new` maps what earlier steps made; inputs are resolved through it."""
+    """The `kernel` node computing `stored`. `new` maps what earlier steps made; inputs are resolved through it. `parts`
+    are the values that are written where a concatenation lies."""
     wanted = stored + [
         a for s in stored for a in (s.type.items[0].axes if isinstance(s.type, TupleType) else s.type.axes)
     ]
-    inside, cuts = _collect(wanted, cluster, home, by_value, new)
+    inside, cuts = _collect(wanted, cluster, home, by_value, new, set(parts.values()))
     scalars = [c for c in cuts if c.ndim == 0 and c.type.dtype == "int64"]
     tensors = [c for c in cuts if not (c.ndim == 0 and c.type.dtype == "int64")]
+    inside_of = [_extent(parts[s]) if s in parts else None for s in stored]
+    scalars += dict.fromkeys(e[1] for e in inside_of if e is not None and e[1].op != "const" and e[1] not in scalars)
     inner: dict[Node, Node] = {}
     for k, c in enumerate(scalars):
         inner[c] = build("param", token=k, dtype="int64", kind="length" if lengths.nonneg(c) else "dense")
@@ -50,7 +54,24 @@ def outline(
             layout.append(labels)
     body = region([inner[c] for c in (*scalars, *tensors)], outputs)
     inputs = [rebuild(c, new) for c in (*scalars, *tensors)]
-    return build("kernel", *inputs, body=body, layout=tuple(layout), outer=len(outer))
+    attrs = {"body": body, "layout": tuple(layout), "outer": len(outer)}
+    if any(e is not None for e in inside_of):  # such values are no tuples: one output each
+        attrs["within"] = tuple(
+            None if e is None
+            else (e[0], "const", lengths.static(e[1])) if e[1].op == "const"
+            else (e[0], "param", scalars.index(e[1]))
+            for s, e in zip(stored, inside_of, strict=True)
+            for _ in (s.type.items if isinstance(s.type, TupleType) else (s,))
+        )  # fmt: skip
+    return build("kernel", *inputs, **attrs)
+
+
+def _extent(whole: Node) -> tuple[int, Node] | None:
+    """The axis of a concatenation and its length; None where parts are contiguous in it."""
+    axis = whole.attr("axis")
+    if all(lengths.static(a) == 1 for a in whole.type.axes[:axis]):
+        return None
+    return axis, whole.type.axes[axis]
 
 
 def uniform(n: Node) -> object | None:
@@ -65,7 +86,12 @@ def uniform(n: Node) -> object | None:
 
 
 def _collect(
-    roots: list[Node], cluster: Cluster, home: dict[Node, Cluster], by_value: set[Node], new: dict[Node, Node]
+    roots: list[Node],
+    cluster: Cluster,
+    home: dict[Node, Cluster],
+    by_value: set[Node],
+    new: dict[Node, Node],
+    assembled: set[Node],
 ) -> tuple[list[Node], list[Node]]:
     """Nodes of the body in order, and the nodes it is cut at: values in memory and host scalars."""
     seen: set[Node] = set()
@@ -75,6 +101,8 @@ def _collect(
     def is_cut(n: Node) -> bool:
         if n.op == "const":
             return uniform(n) is None
+        if n in assembled:
+            return True
         if n.op in ("param", "dim", "length") or n.family in ("procedural", "control", "kernel"):
             return True
         if n.op == "item":

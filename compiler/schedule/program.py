@@ -2,7 +2,7 @@
 
     block ::= step*                    in order; the checks that stand before a step are listed with it
     step  ::= kernel | routine | scan(block) | ifelse(block, block) | copy | scalar
-    buffer::= input | state | output | spare | constant | arena | late | row of another buffer | piece
+    buffer::= input | state | output | spare | constant | arena | late | row of another buffer | part of one | piece
 
 A buffer lives in the arena when its size is a closed form in the lengths known at the call's start; otherwise it is
 "late": reserved when its length is known. A "piece" has no memory: a product and the kernels that it runs hand it to
@@ -40,6 +40,8 @@ class Buffer:
     start: int = 0
     end: int = 0
     extra: Node | None = None  # rows that are allocated beyond what the type says (a ring of states)
+    of: Buffer | None = None  # of a part: what it lies in, and the number of elements in front of it
+    offset: Node | None = None
 
     @property
     def dtype(self) -> str:
@@ -149,6 +151,7 @@ class Builder:
         self.members: dict[Node, list[Member]] = {}  # of the steps of the block being built
         self.fused: dict[Region, Fused] = {}
         self.current: list[Step] = []  # the steps of the block being built
+        self.parts: dict[Node, tuple[Node, Node]] = {}  # value -> the concatenation it is a part of, elements in front
 
     def body(self, r: Region, params: Sequence[Node] | None = None) -> Body:
         """A region fused, in terms of its params or of what stands for them."""
@@ -220,6 +223,9 @@ class Builder:
         needed = [a for o in outputs for a in self.known(o.type).axes]
         order = executable([*outputs, *(o for c in checks for o in c.operands), *needed], self.lengths)
         position = {n: k for k, n in enumerate(order)}
+        for n in order:
+            if n.op == "concatenate":
+                self.parts |= {x: (n, first) for x, first in zip(n.inputs, _firsts(n), strict=True)}
         wanted: dict[Node, Buffer] = {}
         for o, t in zip(outputs, targets, strict=True):
             if t is not None and o not in wanted and _produced(o) and o not in self.value and _direct(o):
@@ -365,6 +371,8 @@ class Builder:
         for k, t in enumerate(types):
             item = by_index.get(k)
             b = wanted.get(item) if item is not None else None
+            if item in self.parts:
+                b = self.part(item, wanted)
             if b is None:
                 b = self.temporary(t)
             b.end = max(b.end, self.time)
@@ -372,6 +380,15 @@ class Builder:
                 self.value[item] = b
             out.append(b)
         return out
+
+    def part(self, item: Node, wanted: dict[Node, Buffer]) -> Buffer:
+        """Where a part of a concatenation lies; memory for the whole is there from its first part on."""
+        whole, first = self.parts[item]
+        if whole not in self.value:
+            self.value[whole] = wanted[whole] if whole in wanted else self.temporary(whole.type)
+        b = self.buffer(item.type, "part")
+        b.of, b.offset = self.use(whole), self.use_scalar(substitute([first], self.lengths)[0])
+        return b
 
     def control(self, n: Node, items: list[Node], wanted: dict[Node, Buffer]) -> Step:
         first = self.use_scalar(n.inputs[0])
@@ -470,7 +487,17 @@ def _row_axes(t: TensorType) -> tuple[Node, ...]:
 
 
 def _produced(o: Node) -> bool:
-    return o.family in ("procedural",) or (o.op == "item")
+    return o.family == "procedural" or o.op in ("item", "concatenate")
+
+
+def _firsts(n: Node) -> list[Node]:
+    """How many elements of a concatenation lie in front of the first one of each part."""
+    axis = n.attr("axis")
+    out, at = [], lengths.const(0)
+    for x in n.inputs:
+        out.append(lengths.mul(at, lengths.product(n.type.axes[axis + 1 :])))
+        at = lengths.add(at, x.type.axes[axis])
+    return out
 
 
 def _direct(o: Node) -> bool:

@@ -19,6 +19,7 @@ def dump(program: HostProgram, names: Mapping[Step, str]) -> str:
     """`names` are those of the kernels."""
     out = ["buffers"]
     used = _used([program.block], program.after_commit)
+    used |= {b.of for b in used if b.of is not None}
     out += [f"  {_buffer(b)}" for b in program.buffers if b in used or b.place in ("input", "state")]
     out += ["at the start", *(f"  {_check(c)}" for c in program.early)] if program.early else []
     out += ["steps", *_block(program.block, names, "  ")]
