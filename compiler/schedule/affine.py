@@ -34,8 +34,7 @@ def _is_contiguous(x: Node, view: Strided, first: int) -> bool:
     a sequence where they are, and copies initial values into a history anyway."""
     axes = x.type.axes[first:]
     return all(
-        a is b or lengths.static(n) == 1
-        for a, b, n in zip(view.strides[first:], contiguous_strides(axes), axes, strict=True)
+        _agree(a, b, n) for a, b, n in zip(view.strides[first:], contiguous_strides(axes), axes, strict=True)
     )
 
 
@@ -72,6 +71,11 @@ def contiguous_strides(axes: tuple[Node, ...]) -> tuple[Node, ...]:
     return tuple(reversed(out))
 
 
+def _agree(a: Node, b: Node, length: Node) -> bool:
+    """Whether two strides of an axis of this length lead to the same elements."""
+    return a is b or lengths.static(length) == 1
+
+
 def strided(n: Node) -> Strided | None:
     """How n lies in the memory of its base, or None when it is not a strided view of one (or is not a view)."""
     chain: list[Node] = []
@@ -80,25 +84,19 @@ def strided(n: Node) -> Strided | None:
         chain.append(x)
         x = x.inputs[0]
     offset, strides = lengths.const(0), contiguous_strides(x.type.axes)
-    whole = True
     zero = lengths.const(0)
     for v in reversed(chain):
         if v.op == "reshape":
-            if not whole:
+            if not all(map(_agree, strides, contiguous_strides(v.inputs[0].type.axes), v.inputs[0].type.axes)):
                 return None
             strides = contiguous_strides(v.type.axes)
         elif v.op == "dimshuffle":
-            order = v.attr("order")
-            if [o for o in order if o != "x"] != sorted(o for o in order if o != "x"):
-                whole = False
-            strides = tuple(zero if o == "x" else strides[o] for o in order)
+            strides = tuple(zero if o == "x" else strides[o] for o in v.attr("order"))
         elif v.op == "alloc":
-            whole = False
             inner = v.inputs[0].type.axes
             own = [zero if lengths.static(a) == 1 else s for a, s in zip(inner, strides, strict=True)]
             strides = tuple([zero] * (v.ndim - len(own)) + own)
         elif v.op == "slice":
-            whole = False
             new = []
             for s, (first, _, step, _checks) in zip(
                 strides, walk_spec(v.inputs[0], v.inputs[1:], v.attr("spec")), strict=True

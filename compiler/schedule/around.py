@@ -26,6 +26,7 @@ from ..ir.ops.kernel import within
 from .affine import contiguous_strides, strided
 
 PRODUCTS = {"dot": 2, "batched_dot": 3}  # the axes of a product that is made of rectangles
+Equal = Mapping[Node, Node]
 STEPS = ("kernel", "procedural", "control")
 NOT_MADE = ("float16", "bfloat16", "complex64", "complex128")
 DIVISIONS = ("truediv", "reciprocal", "sqrt")  # costly, but as fast as memory where they are vectors
@@ -61,18 +62,19 @@ def plan(
     own: Container[Node],
     results: Iterable[Node],
     checked: Callable[[Node, Node], bool],
+    equal: Equal,
 ) -> list[Around]:
     """The products of a block that run kernels. Only `own` products are made of rectangles, not those of a library.
 
     `order` is that in which its nodes run, `results` are what is read at its end, `checked(a, b)` whether obligations
-    stand behind a and in front of b.
+    stand behind a and in front of b, `equal` are lengths that obligations at the start make equal (fuse.py).
     """
     steps = [n for n in order if n.family in STEPS]
-    found = _followed(steps, kernels, own)
-    _whole(order, steps, kernels, found, checked)
+    found = _followed(steps, kernels, own, equal)
+    _whole(order, steps, kernels, found, checked, equal)
     taken = {k for g in found.values() for k in g.kernels()}
     products = [n for n in steps if n.op in PRODUCTS and n in own and n.ndim == PRODUCTS[n.op]]
-    for p, operand, maker in _made(order, products, kernels, taken, results):
+    for p, operand, maker in _made(order, products, kernels, taken, results, equal):
         found.setdefault(p, Around(p)).makers[operand] = maker
     return list(found.values())
 
@@ -80,7 +82,7 @@ def plan(
 # After a product
 
 
-def _followed(steps: list[Node], kernels, own: Container[Node]) -> dict[Node, Around]:
+def _followed(steps: list[Node], kernels, own: Container[Node], equal: Equal) -> dict[Node, Around]:
     """The kernel that reads a product first, where it can run on rectangles or on whole rows or columns."""
     first: dict[Node, Node] = {}
     found: dict[Node, Around] = {}
@@ -91,10 +93,10 @@ def _followed(steps: list[Node], kernels, own: Container[Node]) -> dict[Node, Ar
             continue
         for x in reversed(mine):  # of several products the last is followed: the others are there by then
             nest = kernels.tile(n)
-            if nest is not None and fits(nest, n, x):
+            if nest is not None and fits(nest, n, x, equal):
                 found[x] = Around(x, then=n)
                 break
-            rows = by_rows_or_columns(kernels.nest(n), n, x, [x])
+            rows = by_rows_or_columns(kernels.nest(n), n, x, [x], equal)
             if rows is not None:
                 found[x] = Around(x, whole=n, rows=rows)
                 break
@@ -114,6 +116,7 @@ def _whole(
     kernels,
     found: dict[Node, Around],
     checked: Callable[[Node, Node], bool],
+    equal: Equal,
 ) -> None:
     """Kernels of whole rows or columns of what a `then` stores, that can run at its time."""
     after = {g.then: g for g in found.values() if g.then is not None}
@@ -132,8 +135,9 @@ def _whole(
             stored = [x for x in n.inputs if x is t or (x.op == "item" and x.inputs[0] is t)]
             if any(ready.get(x, -1) >= position[t] for x in n.inputs if x not in stored):
                 continue
-            full = [x for x in stored if _elements(x) is _elements(g.product)]
-            rows = by_rows_or_columns(kernels.nest(n), n, g.product, full) if len(full) == len(stored) else None
+            full = [x for x in stored if _elements(x, equal) is _elements(g.product, equal)]
+            fit = len(full) == len(stored)
+            rows = by_rows_or_columns(kernels.nest(n), n, g.product, full, equal) if fit else None
             if rows is not None:
                 g.whole, g.rows = n, rows
                 taken.add(n)
@@ -151,9 +155,9 @@ def _ready(order: Sequence[Node], position: Mapping[Node, int], found: Mapping[N
     return ready
 
 
-def fits(nest, kernel: Node, product: Node) -> bool:
+def fits(nest, kernel: Node, product: Node, equal: Equal) -> bool:
     """Whether the nest runs over the product's rows and columns and reads each element only at its own place."""
-    if nest.checks or nest.scratch or not _same_size(nest, kernel, product):
+    if nest.checks or nest.scratch or not _same_size(nest, kernel, product, equal):
         return False
     number = buffer_of(kernel, product)
     if number is None:
@@ -163,7 +167,9 @@ def fits(nest, kernel: Node, product: Node) -> bool:
     return bool(loads) and all(n.inputs[0] is here for n in loads)
 
 
-def by_rows_or_columns(nest, kernel: Node, product: Node, values: Sequence[Node]) -> bool | None:
+def by_rows_or_columns(
+    nest, kernel: Node, product: Node, values: Sequence[Node], equal: Equal
+) -> bool | None:
     """Whether a kernel's rounds are rows (True) or columns (False) of the product, and it reads each of `values`, which
     lie as the product does, only there. None: neither."""
     if nest.mode not in ("row", "column") or nest.checks or nest.finals or len(nest.block.inputs) != 1:
@@ -171,9 +177,9 @@ def by_rows_or_columns(nest, kernel: Node, product: Node, values: Sequence[Node]
     numbers = [buffer_of(kernel, x) for x in values]
     loop = nest.block.inputs[0]
     names, extents = loop.attr("index"), _extents(loop)
-    lead, last = lengths.product(product.type.axes[:-1]), lengths.normal(product.type.axes[-1])
+    lead, last = _same([lengths.product(product.type.axes[:-1]), product.type.axes[-1]], equal)
     by_rows = nest.mode == "row"
-    outer = _in_program(kernel, [lengths.product(extents)])[0]
+    outer = _in_program(kernel, [lengths.product(extents)], equal)[0]
     if outer is not (lead if by_rows else last) or None in numbers or (not by_rows and len(names) > 1):
         return None
     inner = [s for s in loop.inputs[len(names) :] if s.op == "loop"]
@@ -184,7 +190,7 @@ def by_rows_or_columns(nest, kernel: Node, product: Node, values: Sequence[Node]
     places: set[Node] = set()
     for s in inner:
         (k,), extent = s.attr("index"), s.inputs[0]
-        if _in_program(kernel, [extent])[0] is not (last if by_rows else lead):
+        if _in_program(kernel, [extent], equal)[0] is not (last if by_rows else lead):
             continue
         i = build("index", index=k)
         row, column, width = (counter, i, extent) if by_rows else (i, counter, extents[0])
@@ -209,7 +215,7 @@ def stored_in(nest, kernel: Node, product: Node) -> int | None:
 
 
 def _made(
-    order: Sequence[Node], products: list[Node], kernels, taken: set[Node], results: Iterable[Node]
+    order: Sequence[Node], products: list[Node], kernels, taken: set[Node], results: Iterable[Node], equal: Equal
 ) -> Iterator[tuple[Node, int, Maker]]:
     """The operands that products may have made: (product, number of the operand, maker)."""
     users: dict[Node, list[Node | None]] = {}
@@ -231,7 +237,7 @@ def _made(
         q = x.inputs[0] if x.op == "item" else x
         if q.family != "kernel" or q in taken or len(q.attr("body").outputs) != 1 or any(within(q)):
             continue
-        if _uses(x, users, {p for p, _, _ in places}) == len(places) and makes(kernels.tile(q), q, x):
+        if _uses(x, users, {p for p, _, _ in places}) == len(places) and makes(kernels.tile(q), q, x, equal):
             for p, k, turned in places:
                 yield p, k, Maker(q, turned)
 
@@ -262,9 +268,9 @@ def _turned(base: Node, strides: tuple[Node, ...]) -> bool | None:
     return True if all(a is b for a, b in zip(strides, exchanged, strict=True)) else None
 
 
-def makes(nest, kernel: Node, x: Node) -> bool:
+def makes(nest, kernel: Node, x: Node, equal: Equal) -> bool:
     """Whether a nest computes x by rectangles, cheaply enough to be done again rather than stored."""
-    if nest is None or nest.checks or nest.scratch or not _same_size(nest, kernel, x):
+    if nest is None or nest.checks or nest.scratch or not _same_size(nest, kernel, x, equal):
         return False
     here = place(*loops_of(nest))
     for n in topological([nest.block]):
@@ -280,21 +286,26 @@ def makes(nest, kernel: Node, x: Node) -> bool:
 # Nests
 
 
-def _same_size(nest, kernel: Node, x: Node) -> bool:
+def _same_size(nest, kernel: Node, x: Node, equal: Equal) -> bool:
     """Whether a nest of rows and columns runs over those of x."""
     rows, columns = loops_of(nest)
-    size = _in_program(kernel, [lengths.product(_extents(rows)), columns.inputs[0]])
-    return size == [lengths.product(x.type.axes[:-1]), lengths.normal(x.type.axes[-1])]
+    size = _in_program(kernel, [lengths.product(_extents(rows)), columns.inputs[0]], equal)
+    return size == _same([lengths.product(x.type.axes[:-1]), x.type.axes[-1]], equal)
 
 
-def _in_program(kernel: Node, values: list[Node]) -> list[Node]:
+def _in_program(kernel: Node, values: list[Node], equal: Equal) -> list[Node]:
     """Lengths of a kernel's body in terms of the program."""
     mapping = dict(zip(kernel.attr("body").params, kernel.inputs, strict=True))
-    return [lengths.normal(e) for e in substitute(values, mapping)]
+    return _same(substitute(values, mapping), equal)
 
 
-def _elements(x: Node) -> Node:
-    return lengths.product(x.type.axes)
+def _same(values: list[Node], equal: Equal) -> list[Node]:
+    """Lengths in terms of those that stand for equal ones."""
+    return [lengths.normal(e) for e in substitute(values, dict(equal))]
+
+
+def _elements(x: Node, equal: Equal) -> Node:
+    return _same([lengths.product(x.type.axes)], equal)[0]
 
 
 def by_rows(nest) -> bool:

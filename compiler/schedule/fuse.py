@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
-from ..ir.node import Node, Region, binder, build, executable, is_bound, make, rebuild, region, topological
+from ..ir.node import Check, Node, Region, binder, build, executable, is_bound, make, rebuild, region, topological
 from ..ir.types import TensorType, TupleType
 from .affine import operand, takes_most
 from .outline import outline
@@ -144,7 +144,7 @@ class _Fuser:
         self.merged: dict[int, int] = {}  # kernels that became the end of another one
         self.assembled: dict[Node, list[Node]] = {}  # concatenations -> their parts, computed where they lie
         self.part_of: dict[Node, Node] = {}
-        self.equal = equal_lengths(source)
+        self.equal = equal_lengths(source.checks)
 
     def run(self) -> Fused:
         order = executable([*self.outputs, *(o for c in self.source.checks for o in c.operands)])
@@ -525,7 +525,7 @@ class _Fuser:
                     members[made] = [step]
                 continue
             stored = list(reversed(step.stores))
-            made = outline(step, stored, self.home, self.by_value, new, self.part_of)
+            made = outline(step, stored, self.home, self.by_value, new, self.part_of, self.equal)
             members[made] = inside.get(step.number, [])[::-1]
             k = 0
             for s in stored:
@@ -545,7 +545,7 @@ class _Fuser:
         return Fused(region(self.source.params, outputs, checks), self.decisions, members, renamed)
 
 
-def equal_lengths(r: Region) -> dict[Node, Node]:
+def equal_lengths(checks: Iterable[Check]) -> dict[Node, Node]:
     """Lengths that obligations make equal before anything runs, and one that stands for all: a number if there is one."""
     found: dict[Node, Node] = {}
 
@@ -554,7 +554,7 @@ def equal_lengths(r: Region) -> dict[Node, Node]:
             n = found[n]
         return n
 
-    for c in r.checks:
+    for c in checks:
         if c.kind != "eq" or any(m.op in ("length", "param", "item") for m in topological(c.operands)):
             continue
         a, b = map(find, c.operands)

@@ -19,9 +19,12 @@ def outline(
     by_value: set[Node],
     new: dict[Node, Node],
     parts: dict[Node, Node],
+    equal: dict[Node, Node],
 ) -> Node:
     """The `kernel` node computing `stored`. `new` maps what earlier steps made; inputs are resolved through it. `parts`
-    are the values that are written where a concatenation lies."""
+    are the values that are written where a concatenation lies. Of lengths that are `equal` the kernel
+    takes one.
+    """
     wanted = stored + [
         a for s in stored for a in (s.type.items[0].axes if isinstance(s.type, TupleType) else s.type.axes)
     ]
@@ -30,26 +33,31 @@ def outline(
     tensors = [c for c in cuts if not (c.ndim == 0 and c.type.dtype == "int64")]
     inside_of = [_extent(parts[s]) if s in parts else None for s in stored]
     scalars += dict.fromkeys(e[1] for e in inside_of if e is not None and e[1].op != "const" and e[1] not in scalars)
-    inner: dict[Node, Node] = {}
+    stands = {c: equal[c] for c in (*scalars, *inside) if c in equal and equal[c].op in ("const", "dim")}
+    scalars = list(dict.fromkeys(r for r in (stands.get(c, c) for c in scalars) if r.op != "const"))
+    scalars += [r for r in dict.fromkeys(stands.values()) if r.op == "dim" and r not in scalars]
+    inner: dict[Node, Node] = {r: r for r in stands.values() if r.op == "const"}
     for k, c in enumerate(scalars):
         inner[c] = build("param", token=k, dtype="int64", kind="length" if lengths.nonneg(c) else "dense")
+    inner |= {c: inner[r] for c, r in stands.items()}
     for k, c in enumerate(tensors, len(scalars)):
         axes = [rebuild(a, inner) for a in c.type.axes]
         inner[c] = build("param", *axes, token=k, dtype=c.type.dtype, kind=c.type.kind)
     for n in inside:
-        inner[n] = make(n.op, [inner[i] for i in n.inputs], n.attrs)
+        if n not in inner:
+            inner[n] = make(n.op, [inner[i] for i in n.inputs], n.attrs)
     outputs: list[Node] = []
     layout: list[tuple[int, ...]] = []
     outer = sorted(cluster.outer) if cluster.outer is not None else list(range(len(cluster.lengths)))
     number = {lab: k for k, lab in enumerate(outer + [k for k in range(len(cluster.lengths)) if k not in outer])}
     for s in stored:
         labels = tuple(-1 if lab is None or lab < 0 else number[lab] for lab in cluster.labels[s])
-        parts = (
+        values = (
             [build("item", inner[s], index=p) for p in range(len(s.type.items))]
             if isinstance(s.type, TupleType)
             else [inner[s]]
         )
-        for p in parts:
+        for p in values:
             outputs.append(p)
             layout.append(labels)
     body = region([inner[c] for c in (*scalars, *tensors)], outputs)
@@ -59,7 +67,7 @@ def outline(
         attrs["within"] = tuple(
             None if e is None
             else (e[0], "const", lengths.static(e[1])) if e[1].op == "const"
-            else (e[0], "param", scalars.index(e[1]))
+            else (e[0], "param", scalars.index(stands.get(e[1], e[1])))
             for s, e in zip(stored, inside_of, strict=True)
             for _ in (s.type.items if isinstance(s.type, TupleType) else (s,))
         )  # fmt: skip

@@ -24,7 +24,7 @@ from ..ir.node import Check, Node, Region, Renumbered, build, executable, rebuil
 from ..ir.types import TensorType, TupleType
 from . import around
 from .affine import operand
-from .fuse import Decision, Fused, fuse
+from .fuse import Decision, Fused, equal_lengths, fuse
 
 THREADS = build("param", token=("v", -1), dtype="int64", kind="length")  # how many threads a call may use
 
@@ -245,7 +245,7 @@ class Builder:
         def checked(a: Node, b: Node) -> bool:
             return bisect_left(marks, position[a]) < bisect_left(marks, position[b])
 
-        found = around.plan([n for n in order if n not in self.value], self.kernels, own, read, checked)
+        found = around.plan([n for n in order if n not in self.value], self.kernels, own, read, checked, equal_lengths(checks))
         products = {g.place: g for g in found}
         moved = {n for g in found for n in (g.product, *g.kernels())} - set(products)
         readers = Counter(x for n in order for x in set(n.inputs)) + Counter(outputs)
