@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .codegen.host import Generated
     from .ir.origins import Origins
     from .pipeline import Stages
-    from .schedule.program import Member, Step
+    from .schedule.steps import Member, Step
 
 ORDINARY = ("param", "const", "dim", "length", "item")
 
@@ -168,7 +168,7 @@ class Function(CompiledFunction):
 
     def _sizes(self, args: tuple, kwargs: dict[str, Any]) -> Callable[[Node], str]:
         """How sizes are said: as formulas; with the arguments of a call in bytes, where known when it starts."""
-        from .schedule.program import THREADS, is_early
+        from .schedule.steps import THREADS, is_early
 
         if (not args and not kwargs) and self.arguments:
             return formula
@@ -193,7 +193,7 @@ class Function(CompiledFunction):
 
 def formula(size: Node) -> str:
     """A size in the lengths of arguments, and the number of threads that a call may use."""
-    from .schedule.program import THREADS
+    from .schedule.steps import THREADS
 
     return lengths.show(size).replace(lengths.show(THREADS), "threads")
 

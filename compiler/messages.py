@@ -15,7 +15,7 @@ from .ir.origins import KEPT, Origins
 if TYPE_CHECKING:
     from .graph.function import Source
     from .pipeline import Stages
-    from .schedule.program import Step
+    from .schedule.steps import Step
 
 ABI = 1
 

@@ -41,7 +41,7 @@ from .messages import locate, manifest_of, template
 if TYPE_CHECKING:
     from .codegen.host import Generated, Kernels
     from .ir.rewrite import Stats
-    from .schedule.program import HostProgram
+    from .schedule.steps import HostProgram
 
 
 class Interpreted:

@@ -44,6 +44,7 @@ SAMPLES = {
     "set-slice-whole": "T.set_subtensor({x}[:], {x} * 2)",
     "inc-slice-whole": "T.inc_subtensor({x}[:, :], {x} * 2)",
     "slice-of-set-slice": "T.set_subtensor({x}[1:], {x}[1:] * 2)[1:]",
+    "add-pieces": "T.grad(T.sum(T.exp({x})[:, 1:2]) + T.sum(T.tanh(T.exp({x})[:, :1])), {x})",
     "cast-iota": "T.cast(T.arange({x}.shape[1]), 'float32') * {x}",
     "gather-everything": "{x}[T.arange({x}.shape[0])]",
     "reduce-ones": "T.max({x}.dimshuffle(0, 'x', 1), axis=1)",

@@ -84,6 +84,23 @@ def number(v):
     return constant([[float(v)]], "float64")
 
 
+def columns_of(x, first, last):
+    return sliced(x, first, last, spec=spec("all", ("range", True, True, 1)))
+
+
+def piece(first, last, x=X):
+    """Some columns of x among zeros."""
+    at = [lengths.const(first), lengths.const(last)]
+    return build("set_slice", zeros(N_, M_), columns_of(x, first, last), *at, mode="set",
+                 spec=spec("all", ("range", True, True, 1)))  # fmt: skip
+
+
+def pieces():
+    parts = [columns_of(X, 0, 2), columns_of(X, 2, 3)]
+    rest = lengths.sub(M_, lengths.add(*(p.type.axes[1] for p in parts)))
+    return build("concatenate", *parts, zeros(N_, rest), axis=1)
+
+
 def again(done=False):
     half = lengths.floordiv(lengths.mul(N_, M_), lengths.const(2))
     return build("reshape", X if done else build("reshape", X, M_, N_), lengths.const(2), half)
@@ -264,6 +281,7 @@ CASES = [
     ("inc-slice-whole", 'set_slice(x, row; mode="inc", spec=(("all",), ("all",)))', "add(x, row)"),
     ("slice-of-set-slice", 'slice(set_slice(x, y, l0; mode="set", spec=(("all",), ("range", True, False, 1))), l0; '
      'spec=(("all",), ("range", True, False, 1)))', "y"),
+    ("add-pieces", lambda: build("add", piece(2, 3), piece(0, 2)), pieces),
     ("cast-iota", 'cast(iota(n; dtype="int64"); dtype="float32")', 'iota(n; dtype="float32")'),
     ("gather-everything", 'gather(x, iota(n; dtype="int64"))', "x"),
     ("reduce-ones", "max(row; axes=(0, 1))", lambda: build("max", shuffle(P["row"], 1), axes=(0,))),

@@ -13,7 +13,7 @@ import weft
 import weft.tensor as T
 from weft import scan
 from weft.compiler.ir import lengths
-from weft.compiler.schedule.program import Block, Buffer, Step
+from weft.compiler.schedule.steps import Block, Buffer, Step
 from weft.ifelse import ifelse
 from weft.runtime import pool
 from weft.scan_module import until

@@ -15,7 +15,7 @@ from ..ir.ops.control import stacks_backwards
 from ..ir.ops.kernel import within
 from ..lower.kernel import Nest, lower_kernel
 from ..schedule.around import by_rows
-from ..schedule.program import THREADS, Block, Buffer, HostProgram, Step
+from ..schedule.steps import THREADS, Block, Buffer, HostProgram, Step
 from . import scalar
 from .c_kernel import KernelPrinter
 from .expressions import Scope, Text, strip

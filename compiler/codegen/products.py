@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..ir.node import Node
 from ..schedule.affine import Strided, strided
 from ..schedule.around import buffer_of
-from ..schedule.program import Buffer, Step
+from ..schedule.steps import Buffer, Step
 from . import scalar
 from .expressions import Text
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
 from ..ir.node import Node, bound_length
-from ..schedule.program import Buffer, Step
+from ..schedule.steps import Buffer, Step
 from . import scalar
 from .expressions import Text
 from .products import address, blas, declare, lib, multiply, operands_of

@@ -208,8 +208,8 @@ def _saved(
 
 
 def _heavy(loop: Loop, outputs: Sequence[Variable], halt: Sequence[Variable]) -> list[Variable]:
-    """Of the step's own values that `outputs` read, those that the forward loop had better keep: to compute a product, a
-    fold or a loop again costs more than to read what it gave. What is kept is the last value of as many elements
+    """Of the step's own values that `outputs` read, those that the forward loop had better keep: to compute a product,
+    a fold or a loop again costs more than to read what it gave. What is kept is the last value of as many elements
     through which alone it is read: of `given + dot(h, w)` the sum, so that `given` is not read again."""
     own = set(ancestors(loop.inner_outputs, stop=loop.inner_inputs)) - {*loop.inner_inputs, *halt}
     heavy = [v for v in own if _is_heavy(v)]

@@ -11,25 +11,36 @@ Each decision is recorded (`Decision`) with its reason and the bytes it saves.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
-from ..ir.node import Check, Node, Region, binder, build, executable, is_bound, make, rebuild, region, topological
+from ..ir.node import Node, Region, binder, build, executable, is_bound, make, rebuild, region, topological
 from ..ir.types import TensorType, TupleType
 from .affine import operand, takes_most
 from .outline import outline
 from .uses import ONE, OPAQUE, Labels, is_one, operand_labels
+from .values import (
+    NEARBY,
+    cost_of,
+    costly_sources,
+    equal_lengths,
+    folds,
+    in_memory,
+    is_aligned,
+    is_cheap,
+    is_stored,
+    may_inline,
+    nearby,
+)
 
 MAX_COST = 25.0  # functions a kernel, some 30 instructions each; C compilers are superlinear in a loop body's length
-CHEAP_COST = 0.2
 MAX_STORES = 128
 MAX_SIBLINGS = 16  # stores of a kernel that unrelated values of the same domain join
 
 EARLIER = 2  # kernels of a domain that may run earlier than was planned, to share what another computes
-NEARBY = 64  # nodes within which values that two kernels compute are looked for
 SAME_USES = 8  # how far back equal uses of a value are looked for
 
 
@@ -112,20 +123,6 @@ def fuse(source: Region) -> Fused:
         return made
     other = _Fuser(source, [source.outputs[k] for k in order]).run()
     return other if other.traffic() < made.traffic() else made
-
-
-def cost_of(n: Node) -> float:
-    return 1.0 if n.definition.costly else CHEAP_COST
-
-
-def _is_cheap(n: Node) -> bool:
-    """Whether a pointwise value may be computed again rather than stored."""
-    return n.family == "elementwise" and not n.definition.costly
-
-
-def _may_inline(n: Node) -> bool:
-    """Whether a value may be computed at the one computed place where it is read."""
-    return n.family == "elementwise" or (n.family == "view" and not n.definition.virtual)
 
 
 class _Fuser:
@@ -250,7 +247,7 @@ class _Fuser:
         """Whether a loop reads x, a view, in the memory of its base: not where that would be stored for it alone, and
         be more than x, or x is stored anyway."""
         stored = [any(u.labels is None for u in self.uses.get(m, ())) for m in (x, base)]
-        return stored[1] or _is_stored(base) or (not stored[0] and takes_most(x, base))
+        return stored[1] or is_stored(base) or (not stored[0] and takes_most(x, base))
 
     def _place_pointwise(self, n: Node, uses: list[Use]) -> None:
         readers = [u for u in uses if u.labels is not None]
@@ -259,7 +256,7 @@ class _Fuser:
             for u in readers:
                 self._read_scalar(n, u.kernel)
             return
-        virtual = n.definition.virtual or (_is_cheap(n) and n.ndim == 0)
+        virtual = n.definition.virtual or (is_cheap(n) and n.ndim == 0)
         if not whole and (virtual or self._recomputed(n, readers)):
             for u in readers:
                 assert u.labels is not None
@@ -291,10 +288,10 @@ class _Fuser:
 
     def _recomputed(self, n: Node, readers: list[Use]) -> bool:
         """Cheap, from one tensor in memory, read by several kernels: computing it again costs less than storing it."""
-        if not _is_cheap(n) or len({u.kernel for u in readers}) < 2:
+        if not is_cheap(n) or len({u.kernel for u in readers}) < 2:
             return False
         big = [x for x in n.inputs if any(not is_one(a) for a in x.type.axes)]
-        return len(big) == 1 and _in_memory(big[0])
+        return len(big) == 1 and in_memory(big[0])
 
     def _join_reader(self, n: Node, readers: list[Use], whole: list[Use]) -> bool:
         """Puts n into the kernel of its earliest reader if the loops agree."""
@@ -312,11 +309,11 @@ class _Fuser:
         if any(u.kernel >= number for u in whole):
             return self._refuse(n, "another step needs it in memory before its reader runs")
         patterns = dict.fromkeys(u.labels for u in inside)  # in order: the hash of None differs from run to run
-        aligned = [p for p in patterns if p is not None and _is_aligned(p, n)]
+        aligned = [p for p in patterns if p is not None and is_aligned(p, n)]
         if cluster.cost + cost_of(n) > MAX_COST and n.family != "reduce":
             return self._refuse(n, f"the kernel is full ({MAX_COST:g} transcendental operations)")
         if not aligned:
-            if stored or n.family == "reduce" or len(inside) > 1 or not _may_inline(n):
+            if stored or n.family == "reduce" or len(inside) > 1 or not may_inline(n):
                 return self._refuse(n, "read at computed places, and too costly to compute again at each")
             cluster.inlined.add(n)
             labels = next(iter(patterns))
@@ -344,7 +341,7 @@ class _Fuser:
         rows = [a for a in x.type.axes if not is_one(a)]
         if not rows or len(n.attr("axes")) != x.ndim:
             return False
-        reached = _costly_sources([x])
+        reached = costly_sources([x])
         for other in self.steps[: cluster.number]:
             if not isinstance(other, Cluster) or other.number in self.merged or len(other.lengths) <= len(rows):
                 continue
@@ -355,7 +352,7 @@ class _Fuser:
                 continue
             if any(u.kernel >= other.number and u.kernel != cluster.number for u in self.uses[n]):
                 continue
-            if not (reached & _costly_sources(other.stores)) or not _covers(other, loops):
+            if not (reached & costly_sources(other.stores)) or not _covers(other, loops):
                 continue
             self.merged[cluster.number] = other.number
             for m in cluster.labels:
@@ -388,13 +385,13 @@ class _Fuser:
                 return None if have == cluster.outer else "a reduction over other loops than the kernel's"
             for m, own in cluster.labels.items():
                 loops = frozenset(lab for lab in own if lab is not None and lab >= 0)
-                if not have <= loops and (m in cluster.stores or not _is_cheap(m)):
+                if not have <= loops and (m in cluster.stores or not is_cheap(m)):
                     return "the kernel computes values that lie outside the reduction's loops"
             return None
         if stored and len(have) != len([x for x in labels if x != ONE]):
             return "stored along a loop twice"
         if cluster.outer is not None and not cluster.outer <= have:
-            if stored or not _is_cheap(n):
+            if stored or not is_cheap(n):
                 return "it would be computed again for every round of a shared loop"
         elif stored and cluster.outer is None and have != frozenset(range(len(cluster.lengths))):
             return "stored over fewer loops than the kernel has"
@@ -427,7 +424,7 @@ class _Fuser:
         reads = self.reads.get(c.number, ())
         if len(reads) > NEARBY or any(m in self.placed and m.family != "leaf" for m in reads):
             return False
-        below = _nearby(n.inputs, NEARBY, lambda m: m.family in ("elementwise", "view", "reduce"), lambda m: True)
+        below = nearby(n.inputs, NEARBY, lambda m: m.family in ("elementwise", "view", "reduce"), lambda m: True)
         return any(m in below and m.family != "view" and m.ndim for m in reads)
 
     def _run_earlier(self, c: Cluster, domain: tuple[Node, ...]) -> Cluster:
@@ -448,7 +445,7 @@ class _Fuser:
         loops = frozenset(lab for lab in c.labels[c.stores[0]] if lab != ONE)
         if c.outer is None:
             return n.family != "reduce" and n.ndim > 0 and len(loops) == len(c.lengths)
-        return c.outer == loops and bool(_folds([n]) & _folds(c.labels))
+        return c.outer == loops and bool(folds([n]) & folds(c.labels))
 
     def _enter(self, c: Cluster, n: Node, labels: Labels, stored: bool) -> None:
         c.cost += cost_of(n)
@@ -545,52 +542,6 @@ class _Fuser:
         return Fused(region(self.source.params, outputs, checks), self.decisions, members, renamed)
 
 
-def equal_lengths(checks: Iterable[Check]) -> dict[Node, Node]:
-    """Lengths that obligations make equal before anything runs, and one that stands for all: a number if there is one."""
-    found: dict[Node, Node] = {}
-
-    def find(n: Node) -> Node:
-        while n in found:
-            n = found[n]
-        return n
-
-    for c in checks:
-        if c.kind != "eq" or any(m.op in ("length", "param", "item") for m in topological(c.operands)):
-            continue
-        a, b = map(find, c.operands)
-        if a is not b:
-            a, b = (b, a) if b.op == "const" else (a, b)
-            found[b] = a
-    return {n: find(n) for n in found}
-
-
-def _nearby(
-    roots: Iterable[Node], limit: int, met: Callable[[Node], bool], through: Callable[[Node], bool]
-) -> set[Node]:
-    """The nodes from the roots on, at most `limit`: those that `met` accepts, behind those that `through` lets pass."""
-    seen: set[Node] = set()
-    stack = list(roots)
-    while stack and len(seen) < limit:
-        n = stack.pop()
-        if n not in seen and met(n):
-            seen.add(n)
-            if through(n):
-                stack.extend(n.inputs)
-    return seen
-
-
-def _costly_sources(roots: Iterable[Node]) -> set[Node]:
-    """Reductions and costly operations that values are computed from nearby, not looking behind steps."""
-    found = _nearby(roots, NEARBY, lambda n: n.ndim != 0 and n.family in ("elementwise", "view", "reduce"), lambda n: True)
-    return {n for n in found if n.family == "reduce" or (n.family == "elementwise" and not _is_cheap(n))}
-
-
-def _folds(roots: Iterable[Node]) -> set[tuple]:
-    """What is folded, and how, by reductions and those that pointwise values are computed from."""
-    found = _nearby(roots, 16, lambda n: True, lambda n: n.family == "elementwise" or n.op == "dimshuffle")
-    return {(n.attr("axes"), n.inputs[0].type.axes) for n in found if n.family == "reduce"}
-
-
 def _covers(c: Cluster, loops: frozenset[int]) -> bool:
     """Whether every value of the kernel lies in these loops, so that they may become its outer ones."""
     return all(
@@ -598,24 +549,3 @@ def _covers(c: Cluster, loops: frozenset[int]) -> bool:
         for m, own in c.labels.items()
         if m not in c.finals
     )
-
-
-def _is_stored(x: Node) -> bool:
-    """Whether a node is itself a tensor in memory whatever fusion does."""
-    return not x.definition.virtual and _in_memory(x)
-
-
-def _in_memory(x: Node) -> bool:
-    """Whether a node is, seen through views, a tensor that lies in memory whatever fusion does."""
-    while x.definition.virtual and x.inputs:
-        x = x.inputs[0]
-    return x.op in ("param", "const") or (x.op == "item" and x.inputs[0].family != "reduce") or x.family == "procedural"
-
-
-def _is_aligned(labels: Labels, n: Node) -> bool:
-    """Whether every axis is read at a loop variable, each axis at another."""
-    loops = [lab for lab in labels if lab != ONE]
-    axes = n.type.items[0].axes if isinstance(n.type, TupleType) else n.type.axes
-    if any(lab == ONE and not is_one(a) for lab, a in zip(labels, axes, strict=True)):
-        return False
-    return OPAQUE not in loops and len(set(loops)) == len(loops)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from ..ir.node import Node, topological
 from ..ir.types import TensorType
-from .program import Block, Buffer, Step
+from .steps import Block, Buffer, Step
 
 
 def choose(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..ir import lengths
-from ..ir.node import Node, build, make, rebuild, region
+from ..ir.node import Node, build, make, rebuild, region, topological
 from ..ir.types import TupleType
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def outline(
     tensors = [c for c in cuts if not (c.ndim == 0 and c.type.dtype == "int64")]
     inside_of = [_extent(parts[s]) if s in parts else None for s in stored]
     scalars += dict.fromkeys(e[1] for e in inside_of if e is not None and e[1].op != "const" and e[1] not in scalars)
-    stands = {c: equal[c] for c in (*scalars, *inside) if c in equal and equal[c].op in ("const", "dim")}
+    stands = _stand_ins([*scalars, *inside], stored, equal)
     scalars = list(dict.fromkeys(r for r in (stands.get(c, c) for c in scalars) if r.op != "const"))
     scalars += [r for r in dict.fromkeys(stands.values()) if r.op == "dim" and r not in scalars]
     inner: dict[Node, Node] = {r: r for r in stands.values() if r.op == "const"}
@@ -72,6 +72,21 @@ def outline(
             for _ in (s.type.items if isinstance(s.type, TupleType) else (s,))
         )  # fmt: skip
     return build("kernel", *inputs, **attrs)
+
+
+def _stand_ins(nodes: list[Node], stored: list[Node], equal: dict[Node, Node]) -> dict[Node, Node]:
+    """Lengths of a kernel, and what it takes in place of them. Those of its outputs stay: they are in the types of what
+    reads them."""
+    axes = [a for s in stored for t in (s.type.items if isinstance(s.type, TupleType) else (s.type,)) for a in t.axes]
+    kept = {n: None for n in topological(axes) if n.op == "dim"}
+    own = {equal.get(n, n): n for n in reversed(kept)}
+    out: dict[Node, Node] = {}
+    for n in nodes:
+        r = equal.get(n, n)
+        r = r if r.op == "const" else own.get(r, r)
+        if r is not n and r.op in ("const", "dim") and n not in kept and n not in axes:
+            out[n] = r
+    return out
 
 
 def _extent(whole: Node) -> tuple[int, Node] | None:

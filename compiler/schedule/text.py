@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ..ir import lengths
 from ..ir.node import Check, Node
-from .program import THREADS, Block, Buffer, HostProgram, Rows, Step
+from .steps import THREADS, Block, Buffer, HostProgram, Rows, Step
 
 
 def dump(program: HostProgram, names: Mapping[Step, str]) -> str:

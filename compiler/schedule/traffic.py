@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from ..ir import lengths
 from ..ir.node import Node
-from .program import Block, Buffer, HostProgram, Step, is_early
+from .steps import Block, Buffer, HostProgram, Step, is_early
 
 
 def moved(program: HostProgram) -> Node:

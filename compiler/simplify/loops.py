@@ -47,7 +47,8 @@ class _Tidy(Rebuilder):
         step: Region = n.attr("step")
         states, until = len(n.attr("taps")), n.attr("until")
         last = step.outputs[-1] if until else None
-        return (n.inputs, step.params, n.attr("sequences"), n.attr("taps"), step.outputs[:states], last, stacks_backwards(n))
+        order = n.attr("sequences"), n.attr("taps"), stacks_backwards(n)
+        return (n.inputs, step.params, order, step.outputs[:states], last)
 
     def reads(self, order: list[Node]) -> dict[Node, bool]:
         """The items of scans that are read; for a history whether more than its last rows is."""

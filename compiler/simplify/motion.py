@@ -135,8 +135,10 @@ class _Loop:
                 made = rebuild(n, dict(outside))
                 if not any(m.checks for m in topological([made], lambda m: () if m in outside.values() else m.inputs)):
                     new[n] = p.param(made, rows=False)
-            elif n.op == "dot" and n not in constant and (made := self.product_before(n, constant, outside)) is not None:
-                new[n] = p.param(made, rows=True)
+            elif n.op == "dot" and n not in constant:
+                product = self.product_before(n, constant, outside)
+                if product is not None:
+                    new[n] = p.param(product, rows=True)
         if new:
             p.replace(new)
             self.places = [q if isinstance(q, State) else rebuild(q, dict(new)) for q in self.places]
@@ -186,17 +188,22 @@ class _Loop:
     def product_of(self, t: Node) -> tuple[Node, Node] | None:
         """(a, b) of a term that is dot(a.T, b), or a[:, None] * b of vectors."""
         if t.op == "dot" and all(x.ndim == 2 for x in t.inputs):
-            a, b = t.inputs
-            if a.op == "dimshuffle" and a.attr("order") == (1, 0):
-                return a.inputs[0], b
-            turned = build("dimshuffle", a, order=(1, 0))
-            self.parts.lines.inherit(turned, a)
-            return turned, b
+            return self.transpose(t.inputs[0]), t.inputs[1]
+        if _is_transpose(t) and t.inputs[0].op == "dot" and all(x.ndim == 2 for x in t.inputs[0].inputs):
+            a, b = t.inputs[0].inputs
+            return b, self.transpose(a)
         if t.op == "mul" and all(x.op == "dimshuffle" and x.inputs[0].ndim == 1 for x in t.inputs):
             by_order = {x.attr("order"): x.inputs[0] for x in t.inputs}
             if set(by_order) == {(0, "x"), ("x", 0)}:
                 return by_order[0, "x"], by_order["x", 0]
         return None
+
+    def transpose(self, x: Node) -> Node:
+        if _is_transpose(x):
+            return x.inputs[0]
+        made = build("dimshuffle", x, order=(1, 0))
+        self.parts.lines.inherit(made, x)
+        return made
 
     def add_later(self, k: int, s: State, products: dict[Node, tuple[Node, Node]], rest: list[Node]) -> None:
         if rest:
@@ -213,7 +220,8 @@ class _Loop:
         def total() -> Node:
             out = self.kept(s) if rest else s.initial
             for a, b in products.values():
-                above, below = _one_below_another(self.all_steps(a), first), _one_below_another(self.all_steps(b), second)
+                above = _one_below_another(self.all_steps(a), first)
+                below = _one_below_another(self.all_steps(b), second)
                 made = build("dot", build("dimshuffle", above, order=(1, 0)), below)
                 out = build("add", out, build("dimshuffle", made, order=("x", 0, 1)))
             return out
@@ -229,6 +237,10 @@ class _Loop:
         if v in self.stacks:
             return self.stacks[v]
         return reversal(self.rows(v)) if self.parts.backwards else self.rows(v)
+
+
+def _is_transpose(x: Node) -> bool:
+    return x.op == "dimshuffle" and x.attr("order") == (1, 0)
 
 
 def _may_move(n: Node) -> bool:

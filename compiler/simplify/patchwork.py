@@ -8,11 +8,10 @@ each piece is computed once, at its own place, and nothing is added.
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import NamedTuple
 
 from ..ir import lengths
-from ..ir.node import Node, build
+from ..ir.node import Node, build, topological
 from ..ir.pattern import Bindings, number, uniform
 from .common import SIGN, is_const, rule
 
@@ -51,7 +50,8 @@ def _patchwork(x: Node) -> Patchwork | None:
             if entry[0] == "range" and entry[3] == 1 and all(i is not None and i >= 0 for i in bounds):
                 start = bounds[0] if entry[1] else 0
                 stop = bounds[-1] if entry[2] else END
-                if start < stop and _fills(x, y, axes[0]):  # type: ignore[operator]
+                known = stop == END or _width(y.type.axes[axes[0]]) is not None
+                if start < stop and known and _fills(x, y, axes[0]):  # type: ignore[operator]
                     return Patchwork(axes[0], {(start, stop): y})  # type: ignore[dict-item]
     elif x.op == "concatenate" and any(map(_is_zero, x.inputs)):
         return _of_concatenation(x)
@@ -72,31 +72,31 @@ def _is_zero(x: Node) -> bool:
 def _of_concatenation(x: Node) -> Patchwork | None:
     """The pieces of a concatenation whose places are numbers."""
     axis, pieces, at = x.attr("axis"), {}, 0
-    whole = x.type.axes[axis]
     for k, part in enumerate(x.inputs):
-        stop = END if k == len(x.inputs) - 1 else _stop(part.type.axes[axis], whole, at)
-        if stop is None:
+        width = END if k == len(x.inputs) - 1 else _width(part.type.axes[axis])
+        if width is None:
             return None
+        stop = END if width == END else at + width
         if not _is_zero(part):
             pieces[at, stop] = part
         at = stop
     return Patchwork(axis, pieces)
 
 
-def _stop(length: Node, whole: Node, start: int) -> int | None:
-    """Where a part ends that begins at `start` and has this length."""
+def _width(length: Node) -> int | None:
+    """How long a part is where the axis reaches beyond it: a number, or the length of some [start, stop).
+
+    Obligations make that length the one of the part's own place. So it is as wide, or both places end with the axis,
+    and what lies behind them has no elements."""
     known = lengths.static(length)
     if known is not None:
-        return start + known
-    stack = [length]
-    while stack:
-        n = stack.pop()
-        if n.op == "minimum":
-            for i in n.inputs:
-                stop = lengths.static(i)
-                if stop is not None and _span(whole, start, stop) is length:
-                    return stop
-        stack += n.inputs
+        return known
+    for m in topological([length]):
+        for i in m.inputs if m.op == "minimum" else ():
+            stop = lengths.static(i)
+            for start in () if stop is None else (0, *(-c for n in topological([length]) if (c := lengths.static(n)))):
+                if 0 <= start < stop and any(_span(w, start, stop) is length for w in m.inputs if w is not i):
+                    return stop - start
     return None
 
 
@@ -122,13 +122,8 @@ def _concatenation(like: Node, axis: int, pieces: dict[tuple[int, int], Node]) -
                 total = lengths.add(total, length)
         if start < stop:
             v = pieces[start, stop]
-            length = lengths.sub(whole, total) if stop == END else _span(whole, start, stop)
-            own = lengths.static(v.type.axes[axis])
-            if own is not None and own == stop - start:  # the axis reaches as far
-                length = v.type.axes[axis]
-            axes = [length if a == axis else n for a, n in enumerate(v.type.axes)]
-            parts.append(v if v.type.axes[axis] is length else build("alloc", v, *axes))
-            total = lengths.add(total, length)
+            parts.append(v)
+            total = lengths.add(total, v.type.axes[axis])
         at = stop
     return build("concatenate", *parts, axis=axis) if len(parts) > 1 else parts[0]
 

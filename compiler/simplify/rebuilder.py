@@ -7,8 +7,9 @@ from ..ir.origins import Origins
 
 
 class Rebuilder:
-    """What a pass overrides: `prepare` looks at the region; `loop` and `item` give a scan and a result of one anew; `other`
-    may replace any other node. `new` maps the nodes passed to what they became; `nested` remembers regions done."""
+    """What a pass overrides: `prepare` looks at the region; `loop` and `item` give a scan and a result of one anew;
+    `other` may replace any other node. `new` maps the nodes passed to what they became; `nested` remembers the regions
+    that are done."""
 
     def __init__(self, body: Region, origins: Origins, nested: dict[Region, Region]):
         self.body, self.origins, self.nested = body, origins, nested

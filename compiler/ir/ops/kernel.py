@@ -8,7 +8,7 @@ from ..types import TensorType, TupleType
 
 @define("kernel", "kernel")
 def kernel(inputs, attrs):
-    """kernel(scalar.., tensor..; body, layout, outer[, within]): several tensors computed in one pass over a common domain.
+    """kernel(scalar.., tensor..; body, layout, outer[, within]): tensors computed in one pass over a common domain.
 
     The body's params are int64 scalars (lengths and bounds, passed by value), then tensors. `layout` gives for each
     output a loop number per axis (-1 for an axis of length 1); loops below `outer` are shared by all outputs and

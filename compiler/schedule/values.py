@@ -1,0 +1,95 @@
+"""What fusion asks of values: what they cost, what they share, whether they lie in memory, which lengths are equal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from ..ir.node import Check, Node, topological
+from ..ir.types import TupleType
+from .uses import ONE, OPAQUE, Labels, is_one
+
+CHEAP_COST = 0.2
+NEARBY = 64  # nodes within which values that two kernels compute are looked for
+
+
+def equal_lengths(checks: Iterable[Check]) -> dict[Node, Node]:
+    """Lengths that obligations make equal before anything runs, and one that stands for all, a number if there is
+    one."""
+    found: dict[Node, Node] = {}
+
+    def find(n: Node) -> Node:
+        while n in found:
+            n = found[n]
+        return n
+
+    for c in checks:
+        if c.kind != "eq" or any(m.op in ("length", "param", "item") for m in topological(c.operands)):
+            continue
+        a, b = map(find, c.operands)
+        if a is not b:
+            a, b = (b, a) if b.op == "const" else (a, b)
+            found[b] = a
+    return {n: find(n) for n in found}
+
+
+def nearby(
+    roots: Iterable[Node], limit: int, met: Callable[[Node], bool], through: Callable[[Node], bool]
+) -> set[Node]:
+    """The nodes from the roots on, at most `limit`: those that `met` accepts, behind those that `through` lets pass."""
+    seen: set[Node] = set()
+    stack = list(roots)
+    while stack and len(seen) < limit:
+        n = stack.pop()
+        if n not in seen and met(n):
+            seen.add(n)
+            if through(n):
+                stack.extend(n.inputs)
+    return seen
+
+
+def costly_sources(roots: Iterable[Node]) -> set[Node]:
+    """Reductions and costly operations that values are computed from nearby, not looking behind steps."""
+    fused = ("elementwise", "view", "reduce")
+    found = nearby(roots, NEARBY, lambda n: n.ndim != 0 and n.family in fused, lambda n: True)
+    return {n for n in found if n.family == "reduce" or (n.family == "elementwise" and not is_cheap(n))}
+
+
+def folds(roots: Iterable[Node]) -> set[tuple]:
+    """What is folded, and how, by reductions and those that pointwise values are computed from."""
+    found = nearby(roots, 16, lambda n: True, lambda n: n.family == "elementwise" or n.op == "dimshuffle")
+    return {(n.attr("axes"), n.inputs[0].type.axes) for n in found if n.family == "reduce"}
+
+
+def is_stored(x: Node) -> bool:
+    """Whether a node is itself a tensor in memory whatever fusion does."""
+    return not x.definition.virtual and in_memory(x)
+
+
+def in_memory(x: Node) -> bool:
+    """Whether a node is, seen through views, a tensor that lies in memory whatever fusion does."""
+    while x.definition.virtual and x.inputs:
+        x = x.inputs[0]
+    return x.op in ("param", "const") or (x.op == "item" and x.inputs[0].family != "reduce") or x.family == "procedural"
+
+
+def is_aligned(labels: Labels, n: Node) -> bool:
+    """Whether every axis is read at a loop variable, each axis at another."""
+    loops = [lab for lab in labels if lab != ONE]
+    axes = n.type.items[0].axes if isinstance(n.type, TupleType) else n.type.axes
+    if any(lab == ONE and not is_one(a) for lab, a in zip(labels, axes, strict=True)):
+        return False
+    return OPAQUE not in loops and len(set(loops)) == len(loops)
+
+
+def cost_of(n: Node) -> float:
+    return 1.0 if n.definition.costly else CHEAP_COST
+
+
+def is_cheap(n: Node) -> bool:
+    """Whether a pointwise value may be computed again rather than stored."""
+    return n.family == "elementwise" and not n.definition.costly
+
+
+def may_inline(n: Node) -> bool:
+    """Whether a value may be computed at the one computed place where it is read."""
+    return n.family == "elementwise" or (n.family == "view" and not n.definition.virtual)
