@@ -126,12 +126,14 @@ def test_axes_within_rows() -> None:
     x = T.dtensor3("x")
     value = data(4, 5, 6)
     contiguous = [lambda x: x[:, 1:4], lambda x: x[::-1, 2], lambda x: x[:, 2, 1:3], lambda x: x.reshape((20, 6))[::-1]]
-    contiguous += [lambda x: x[1, ::2], lambda x: x[:, 1:2, ::1]]
+    contiguous += [lambda x: x[1, ::2], lambda x: x[:, 1:2, ::1], lambda x: x[1:3].reshape((5, 2, 6))[::-1]]
+    contiguous += [lambda x: x[::-1].reshape((4, *x.shape[1:])), lambda x: x[2, 1:3].reshape((3, 4))]
     for k, take in enumerate(contiguous):
         f = same([x], scan(lambda r: r + 1, take(x))[0], value, want=take(value) + 1)
         assert not copying(f) and [s.kind for s in program(f)] == ["scan", "kernel"], k
     apart = [lambda x: x[:, :, 1:4], lambda x: x[:, ::-1], lambda x: x[:, ::2], lambda x: x[..., 0]]
     apart += [lambda x: x.transpose(0, 2, 1), lambda x: x.transpose(1, 0, 2), lambda x: x[::-1].reshape((20, 6))]
+    apart += [lambda x: x[:, 1:3].reshape((8, 6)), lambda x: x[::-1].reshape((4, 6, 5))]
     for k, take in enumerate(apart):
         f = same([x], scan(lambda r: r + 1, take(x))[0], value, want=take(value) + 1)
         assert copying(f), k

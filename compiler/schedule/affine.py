@@ -25,17 +25,16 @@ def operand(n: Node, k: int) -> Strided | None:
     sequences = n.attr("sequences") if n.op == "scan" else 0
     if n.op == "scan" and 1 <= k <= sequences + len(n.attr("taps")):
         view = strided(n.inputs[k])
-        return view if view is not None and _is_contiguous(n.inputs[k], view, int(k <= sequences)) else None
+        rows = int(k <= sequences)  # a loop takes rows where they are, and copies initial values into a history anyway
+        axes = n.inputs[k].type.axes[rows:]
+        return view if view is not None and _are_contiguous(axes, view.strides[rows:]) else None
     return None
 
 
-def _is_contiguous(x: Node, view: Strided, first: int) -> bool:
-    """Whether the axes of x from the first on lie in memory as those of a tensor of its own would: a loop takes rows of
-    a sequence where they are, and copies initial values into a history anyway."""
-    axes = x.type.axes[first:]
+def _are_contiguous(axes: tuple[Node, ...], strides: tuple[Node, ...]) -> bool:
+    """Whether axes lie in memory as those of a tensor of its own do."""
     return all(
-        a is b or lengths.static(n) == 1
-        for a, b, n in zip(view.strides[first:], contiguous_strides(axes), axes, strict=True)
+        a is b or lengths.static(n) == 1 for a, b, n in zip(strides, contiguous_strides(axes), axes, strict=True)
     )
 
 
@@ -84,9 +83,11 @@ def strided(n: Node) -> Strided | None:
     zero = lengths.const(0)
     for v in reversed(chain):
         if v.op == "reshape":
-            if not whole:
+            have, axes = v.inputs[0].type.axes, v.type.axes
+            if whole or _are_contiguous(have, strides):
+                strides = contiguous_strides(axes)
+            elif len(axes) != len(have) or axes[1:] != have[1:]:  # else it says what is known of the leading length
                 return None
-            strides = contiguous_strides(v.type.axes)
         elif v.op == "dimshuffle":
             order = v.attr("order")
             if [o for o in order if o != "x"] != sorted(o for o in order if o != "x"):
