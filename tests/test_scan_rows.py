@@ -13,6 +13,7 @@ import weft
 import weft.tensor as T
 from weft import scan
 from weft.compiler.ir import lengths
+from weft.compiler.ir.text import dump
 from weft.compiler.schedule.program import Block, Buffer, Step
 from weft.ifelse import ifelse
 from weft.runtime import pool
@@ -46,7 +47,7 @@ def copying(f) -> list[str]:
     moving = [
         r for r in kernels if all(n.family in ("view", "leaf") or n.dtype in ("int64", "bool") for n in r.nodes())
     ]
-    return [str(r) for r in moving] + [str(s.node) for s in program(f) if s.kind == "copy"]
+    return [dump(r) for r in moving] + [str(s.node) for s in program(f) if s.kind == "copy"]
 
 
 def same(inputs: Sequence[Any], outputs: Any, *args: Any, want: Any = None, **kwargs: Any) -> Any:
@@ -244,6 +245,7 @@ def test_several_loops_and_results_read_one_value() -> None:
     f = same([x], [y[::-1], two], value)  # what is stored reversed anyway is read from there
     (loop,) = loops(f)
     assert 1 not in loop.views and isinstance(loop.inputs[1], Buffer) and loop.inputs[1].place == "output"
+    assert not [c for c in copying(f) if "-1), (" in c]
 
 
 def test_nested_loops() -> None:
