@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ...runtime.errors import InternalError
 from ..ir import lengths
-from ..ir.node import Node
+from ..ir.node import Node, make, rebuild
 from ..ir.ops.view import walk_spec
 
 FEW = 8  # rows that a value may be computed in vain for
@@ -36,6 +36,18 @@ def _are_contiguous(axes: tuple[Node, ...], strides: tuple[Node, ...]) -> bool:
     return all(
         a is b or lengths.static(n) == 1 for a, b, n in zip(strides, contiguous_strides(axes), axes, strict=True)
     )
+
+
+def view_of(x: Node, base: Node, new: dict[Node, Node]) -> Node:
+    """A chain of views of what a base has become."""
+    chain: list[Node] = []
+    while x is not base:
+        chain.append(x)
+        x = x.inputs[0]
+    made = rebuild(base, new)
+    for v in reversed(chain):
+        made = make(v.op, (made, *(rebuild(i, new) for i in v.inputs[1:])), v.attrs)
+    return made
 
 
 def takes_most(x: Node, base: Node) -> bool:
