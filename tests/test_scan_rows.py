@@ -451,14 +451,14 @@ def test_a_view_on_the_way_is_stored_in_an_order_of_its_own() -> None:
     for y in (x, T.exp(x) / 2):
         z = y.dimshuffle(1, 2, 0)  # which a routine and the result want
         column = dict(initial=z[0, :, 1][:2], taps=[-2, -1])
-        outs = [z, T.sort(z), scan(lambda r: r + 1, z[1:3].dimshuffle(2, 0, 1)[::-1])[0]]
+        outs = [y, z, T.sort(z), scan(lambda r: r + 1, z[1:3].dimshuffle(2, 0, 1)[::-1])[0]]
         outs.append(scan(lambda a, b: a + b, outputs_info=column, n_steps=3)[0])
         f = same([x], outs, value)
         assert all(s.views for s in loops(f))
         ended = scan(lambda r, q: (r - q, until(r.sum() > limit)), [z[1:3].dimshuffle(2, 0, 1)[::-1], y[:, 1:3]])[0]
         again = scan(lambda r: r * 2, T.exp(ended)[::-1])[0]
         for last in (-1e9, 0.0, 1e9):
-            f = same([x, limit], [z, ended, ended.sum(), again, T.sort(z)], value, last)
+            f = same([x, limit], [y, z, ended, ended.sum(), again, T.sort(z)], value, last)
             assert all(s.views for s in loops(f)) and len(loops(f)) == 2
 
 
