@@ -138,6 +138,9 @@ def test_axes_within_rows() -> None:
     for k, take in enumerate(apart):
         f = same([x], scan(lambda r: r + 1, take(x))[0], value, want=take(value) + 1)
         assert copying(f), k
+    m = T.dmatrix("m")
+    part = value[0, :4, :3]
+    same([m], scan(lambda r: r + 1, m[::-1].reshape((3, 4)))[0], part, want=part[::-1].reshape(3, 4) + 1)
     one = T.TensorType("float64", (False, True, False))("one")
     for take in (lambda x: x[:, ::-1], lambda x: x.transpose(0, 2, 1), lambda x: x[:, 0, :]):
         f = same([one], scan(lambda r: r + 1, take(one))[0], value[:, :1], want=take(value[:, :1]) + 1)

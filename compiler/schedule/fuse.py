@@ -31,7 +31,7 @@ from ..ir.node import (
     rebuild,
     region,
     topological,
-)  # fmt: skip
+)
 from ..ir.types import TensorType, TupleType
 from .affine import operand, takes_most, view_of
 from .outline import outline
@@ -491,7 +491,6 @@ class _Fuser:
         renamed = {n: m for n, m in new.items() if n.op == "length" and n is not m}
         checks = [c._replace(operands=tuple(rebuild(o, new) for o in c.operands)) for c in self.source.checks]
         return Fused(region(self.source.params, outputs, checks), self.decisions, members, renamed)
-
 
     def _rebuilt(self, step: Node, new: dict[Node, Node]) -> Node:
         """The step in terms of what is stored. A loop relies on how its operands lie in the memory of their bases: of
