@@ -119,7 +119,8 @@ def test_in_the_steps_of_a_loop():
 
     x3 = T.dtensor3("x3")
     (h, both), _ = weft.scan(step, x3, [X, None])
-    compared([x3, X, Y], [h, both, *weft.grad(h.sum() + both.sum(), [x3, X, Y])], array(4, 2, 3), array(2, 5), array(8, 5))
+    outs = [h, both, *weft.grad(h.sum() + both.sum(), [x3, X, Y])]
+    compared([x3, X, Y], outs, array(4, 2, 3), array(2, 5), array(8, 5))
 
 
 def test_as_the_new_value_of_a_shared_variable():

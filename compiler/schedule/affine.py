@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ...runtime.errors import InternalError
 from ..ir import lengths
-from ..ir.node import Node
+from ..ir.node import Node, make, rebuild
 from ..ir.ops.view import walk_spec
 
 FEW = 8  # rows that a value may be computed in vain for
@@ -25,17 +25,29 @@ def operand(n: Node, k: int) -> Strided | None:
     sequences = n.attr("sequences") if n.op == "scan" else 0
     if n.op == "scan" and 1 <= k <= sequences + len(n.attr("taps")):
         view = strided(n.inputs[k])
-        return view if view is not None and _is_contiguous(n.inputs[k], view, int(k <= sequences)) else None
+        rows = int(k <= sequences)  # a loop takes rows where they are, and copies initial values into a history anyway
+        axes = n.inputs[k].type.axes[rows:]
+        return view if view is not None and _are_contiguous(axes, view.strides[rows:]) else None
     return None
 
 
-def _is_contiguous(x: Node, view: Strided, first: int) -> bool:
-    """Whether the axes of x from the first on lie in memory as those of a tensor of its own would: a loop takes rows of
-    a sequence where they are, and copies initial values into a history anyway."""
-    axes = x.type.axes[first:]
+def _are_contiguous(axes: tuple[Node, ...], strides: tuple[Node, ...]) -> bool:
+    """Whether axes lie in memory as those of a tensor of its own do."""
     return all(
-        _agree(a, b, n) for a, b, n in zip(view.strides[first:], contiguous_strides(axes), axes, strict=True)
+        a is b or lengths.static(n) == 1 for a, b, n in zip(strides, contiguous_strides(axes), axes, strict=True)
     )
+
+
+def view_of(x: Node, base: Node, new: dict[Node, Node]) -> Node:
+    """A chain of views of what a base has become."""
+    chain: list[Node] = []
+    while x is not base:
+        chain.append(x)
+        x = x.inputs[0]
+    made = rebuild(base, new)
+    for v in reversed(chain):
+        made = make(v.op, (made, *(rebuild(i, new) for i in v.inputs[1:])), v.attrs)
+    return made
 
 
 def takes_most(x: Node, base: Node) -> bool:
@@ -71,11 +83,6 @@ def contiguous_strides(axes: tuple[Node, ...]) -> tuple[Node, ...]:
     return tuple(reversed(out))
 
 
-def _agree(a: Node, b: Node, length: Node) -> bool:
-    """Whether two strides of an axis of this length lead to the same elements."""
-    return a is b or lengths.static(length) == 1
-
-
 def strided(n: Node) -> Strided | None:
     """How n lies in the memory of its base, or None when it is not a strided view of one (or is not a view)."""
     chain: list[Node] = []
@@ -87,9 +94,11 @@ def strided(n: Node) -> Strided | None:
     zero = lengths.const(0)
     for v in reversed(chain):
         if v.op == "reshape":
-            if not all(map(_agree, strides, contiguous_strides(v.inputs[0].type.axes), v.inputs[0].type.axes)):
+            have, axes = v.inputs[0].type.axes, v.type.axes
+            if _are_contiguous(have, strides):
+                strides = contiguous_strides(axes)
+            elif len(axes) != len(have) or axes[1:] != have[1:]:  # else it says what is known of the leading length
                 return None
-            strides = contiguous_strides(v.type.axes)
         elif v.op == "dimshuffle":
             strides = tuple(zero if o == "x" else strides[o] for o in v.attr("order"))
         elif v.op == "alloc":

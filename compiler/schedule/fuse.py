@@ -17,9 +17,23 @@ from typing import NamedTuple
 
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
-from ..ir.node import Node, Region, binder, build, executable, is_bound, make, rebuild, region, topological
+from ..ir.node import (
+    STEPS,
+    Node,
+    Region,
+    binder,
+    bound_length,
+    build,
+    executable,
+    given_length,
+    is_bound,
+    make,
+    rebuild,
+    region,
+    topological,
+)
 from ..ir.types import TensorType, TupleType
-from .affine import operand, takes_most
+from .affine import operand, takes_most, view_of
 from .outline import outline
 from .uses import ONE, OPAQUE, Labels, is_one, operand_labels
 from .values import (
@@ -138,6 +152,7 @@ class _Fuser:
         self.siblings: dict[tuple[Node, ...], list[Cluster]] = {}
         self.decisions: list[Decision] = []
         self.finals: set[Node] = set()  # reductions over the outer loops of their kernel
+        self.bases: dict[Node, dict[int, Node]] = {}  # of loops: what the operands that are read in place are views of
         self.merged: dict[int, int] = {}  # kernels that became the end of another one
         self.assembled: dict[Node, list[Node]] = {}  # concatenations -> their parts, computed where they lie
         self.part_of: dict[Node, Node] = {}
@@ -240,6 +255,8 @@ class _Fuser:
             if view is not None and (n.family != "control" or self._reads_rows(x, view.base)):
                 for s in (view.offset, *view.strides, *x.type.axes):
                     self._read_scalar(s, number)
+                if n.family == "control":
+                    self.bases.setdefault(n, {})[k] = view.base
                 x = view.base
             self._read_whole(x, number)
 
@@ -517,7 +534,7 @@ class _Fuser:
                 new[step] = make(step.op, [new[p] for p in self.assembled[step]], step.attrs)
                 continue
             if isinstance(step, Node):
-                made = rebuild(step, new)
+                made = self._rebuilt(step, new)
                 if made is not step:
                     members[made] = [step]
                 continue
@@ -540,6 +557,17 @@ class _Fuser:
         renamed = {n: m for n, m in new.items() if n.op == "length" and n is not m}
         checks = [c._replace(operands=tuple(rebuild(o, new) for o in c.operands)) for c in self.source.checks]
         return Fused(region(self.source.params, outputs, checks), self.decisions, members, renamed)
+
+    def _rebuilt(self, step: Node, new: dict[Node, Node]) -> Node:
+        """The step in terms of what is stored. A loop relies on how its operands lie in the memory of their bases: of
+        the views between them another reader may have stored one in an order of its own."""
+        bases = self.bases.get(step)
+        if bases:
+            inputs = [view_of(x, bases.get(k, x), new) for k, x in enumerate(step.inputs)]
+            made = new[step] = make(step.op, inputs, step.attrs)
+            ran = bound_length(step.op, step.inputs, step.attrs, STEPS)
+            new[ran] = given_length(made, ran)
+        return rebuild(step, new)
 
 
 def _covers(c: Cluster, loops: frozenset[int]) -> bool:
