@@ -40,8 +40,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 }
 LAZY: dict[str, tuple[str, ...]] = {
     "graph": ("grad", "pipeline"),
-    "messages": ("pipeline", "schedule.program"),
-    "inspect": ("pipeline", "schedule.program", "codegen.cuda_kernel"),
+    "messages": ("pipeline", "schedule.steps"),
+    "inspect": ("pipeline", "schedule.steps", "codegen.cuda_kernel"),
     "weft": ("models",),
 }
 
