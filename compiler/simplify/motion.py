@@ -19,11 +19,12 @@ which asks nothing where there are no rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from ..ir import lengths
-from ..ir.node import Node, Region, build, depends, rebuild, topological
+from ..ir.node import Check, Node, Region, build, depends, rebuild, topological
 from ..ir.origins import Origins
+from ..ir.types import TensorType
 from .loop_parts import Parts, State
 from .rebuilder import Rebuilder
 from .shapes import BACKWARDS
@@ -48,7 +49,7 @@ class _Move(Rebuilder):
 
     def loop(self, n: Node) -> Node:
         parts = Parts(n, [self.new[i] for i in n.inputs], self.inner(n.attr("step")), self.origins.of(n.attr("step")))
-        self.loops[n] = _Loop(parts, self.read_backwards(n))
+        self.loops[n] = _Loop(parts, self.read_backwards(n), self)
         return self.loops[n].make(self.origins)
 
     def item(self, n: Node) -> Node:
@@ -80,8 +81,8 @@ def _reversed(x: Node) -> tuple:
 class _Loop:
     """The motions of one loop, and what its old results are then."""
 
-    def __init__(self, parts: Parts, read_backwards: bool):
-        self.parts = parts
+    def __init__(self, parts: Parts, read_backwards: bool, around: _Move):
+        self.parts, self.around = parts, around
         self.places: list[State | Node] = [*parts.states, *parts.stacked]  # of the old results
         parts.stacked = list(dict.fromkeys(parts.stacked))
         self.turned = read_backwards and not parts.backwards
@@ -121,6 +122,7 @@ class _Loop:
 
     def before(self) -> None:
         p, outside = self.parts, self.parts.outside()
+        given = set(outside.values())
         order = topological(p.roots())
         constant, worth = set(p.constants), set()
         for n in order:
@@ -128,12 +130,15 @@ class _Loop:
                 constant.add(n)
                 if n.definition.costly or n.family in ("procedural", "reduce") or any(i in worth for i in n.inputs):
                     worth.add(n)
+        # A transposed factor is put in order once, not by each product.
+        worth |= {x for n in order if n.op == "dot" and n not in constant for x in n.inputs
+                  if x in constant and x.ndim == 2 and _is_transpose(x)}  # fmt: skip
         needed = {*p.roots(), *(i for n in order if n not in constant for i in n.inputs)}
         new: dict[Node, Node] = {}
         for n in order:
-            if n in worth and n in needed:
+            if n in worth and n in needed and isinstance(n.type, TensorType):
                 made = rebuild(n, dict(outside))
-                if not any(m.checks for m in topological([made], lambda m: () if m in outside.values() else m.inputs)):
+                if not any(m.checks for m in topological([made], lambda m: () if m in given else m.inputs)):
                     new[n] = p.param(made, rows=False)
             elif n.op == "dot" and n not in constant:
                 product = self.product_before(n, constant, outside)
@@ -151,8 +156,9 @@ class _Loop:
             x, w = w, x
         if x not in self.parts.sequences or w not in constant or w.ndim != 2 or n.type.dtype in ROUNDED:
             return None
-        factor = rebuild(w, dict(outside))
-        return _of_all_rows(self.rows(x), build("dimshuffle", factor, order=(1, 0)) if turned else factor)
+        if turned:
+            w = self.transpose(w)
+        return self.of_all_rows(x, self.rows(x), w, rebuild(w, dict(outside)))
 
     def rows(self, p: Node) -> Node:
         """The elements of a sequence that the steps read."""
@@ -177,7 +183,7 @@ class _Loop:
                     p.stacked.remove(s)
                 self.stack(a)
                 self.late[k] = lambda a=a, w=w: self.in_order(  # type: ignore[misc]
-                    _of_all_rows(self.all_steps(a), rebuild(w, self.parts.outside()))
+                    self.of_all_rows(a, self.all_steps(a), w, rebuild(w, self.parts.outside()))
                 )
 
     def is_constant(self, w: Node) -> bool:
@@ -215,13 +221,13 @@ class _Loop:
         for pair in products.values():
             for v in pair:
                 self.stack(v)
-        first, second = s.initial.type.axes[1:]
+        widths = list(zip(s.params[0].type.axes, s.initial.type.axes[1:], strict=True))
 
         def total() -> Node:
             out = self.kept(s) if rest else s.initial
             for a, b in products.values():
-                above = _one_below_another(self.all_steps(a), first)
-                below = _one_below_another(self.all_steps(b), second)
+                above = self.one_below_another(a, self.all_steps(a), *widths[0])
+                below = self.one_below_another(b, self.all_steps(b), *widths[1])
                 made = build("dot", build("dimshuffle", above, order=(1, 0)), below)
                 out = build("add", out, build("dimshuffle", made, order=("x", 0, 1)))
             return out
@@ -232,11 +238,49 @@ class _Loop:
         if v not in self.parts.sequences and v not in self.parts.stacked:
             self.parts.stacked.append(v)
 
+    def of_all_rows(self, a: Node, x: Node, w: Node, factor: Node) -> Node:
+        """dot(a, w) of all steps as one product: x and `factor` are what a and w are outside."""
+        made = build("dot", self.one_below_another(a, x, w.type.axes[0], factor.type.axes[0]), factor)
+        return build("reshape", made, *x.type.axes[:-1], factor.type.axes[1])
+
+    def one_below_another(self, v: Node, x: Node, want: Node, width: Node) -> Node:
+        """The rows of all steps as one matrix, whose width is `want` inside. That the rows of v are as wide, the steps
+        check. A product in front of the loop must not begin before that is known: the outer program checks it too,
+        if any step will run."""
+        have = x.type.axes[-1]
+        made = build("reshape", x, lengths.product(x.type.axes[:-1]), width)
+        said = _why_equal(self.parts.checks, v.type.axes[-1], want) if have is not width else None
+        if said is not None:
+            if self.made is None:
+                runs = lengths.minimum(lengths.normal(self.parts.steps), lengths.const(1))
+                operands = (lengths.mul(runs, have), lengths.mul(runs, width))
+                self.around.guards.append(said._replace(operands=operands))
+            self.around.implied |= {(c.kind, c.operands) for c in made.checks if c.kind == "eq"}
+        return made
+
     def all_steps(self, v: Node) -> Node:
         """The values of an inner node in all steps, in the order in which the loop stacks."""
         if v in self.stacks:
             return self.stacks[v]
         return reversal(self.rows(v)) if self.parts.backwards else self.rows(v)
+
+
+def _why_equal(checks: Iterable[Check], a: Node, b: Node) -> Check | None:
+    """An obligation by which two lengths are equal, if need be with the help of others."""
+    beside: dict[Node, list[tuple[Node, Check]]] = {}
+    for c in checks:
+        if c.kind == "eq":
+            for one, other in (c.operands, c.operands[::-1]):
+                beside.setdefault(one, []).append((other, c))
+    first: dict[Node, Check | None] = {a: None}
+    todo = [a]
+    while todo and b not in first:
+        at = todo.pop(0)
+        for n, c in beside.get(at, ()):
+            if n not in first:
+                first[n] = first[at] or c
+                todo.append(n)
+    return first.get(b)
 
 
 def _is_transpose(x: Node) -> bool:
@@ -245,7 +289,7 @@ def _is_transpose(x: Node) -> bool:
 
 def _may_move(n: Node) -> bool:
     """Whether a node that depends on constants alone gives the same outside the loop, and raises nothing."""
-    if n.op in ("const", "dim"):
+    if n.op in ("const", "dim", "item"):
         return True
     return n.family in ("elementwise", "view", "reduce") or (n.op == "dot" and n.type.kind == "dense")
 
@@ -273,16 +317,6 @@ def _added(s: State, readers: dict[Node, int]) -> list[Node]:
         else:
             out.append(n)
     return out
-
-
-def _one_below_another(x: Node, width: Node) -> Node:
-    return build("reshape", x, lengths.product(x.type.axes[:-1]), width)
-
-
-def _of_all_rows(x: Node, w: Node) -> Node:
-    """dot(x, w) of a matrix w, as one product of matrices."""
-    made = build("dot", _one_below_another(x, w.type.axes[0]), w)
-    return build("reshape", made, *x.type.axes[:-1], w.type.axes[1])
 
 
 __all__ = ["move"]

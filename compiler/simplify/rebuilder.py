@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..ir.node import Node, Region, binder, depends, given_length, is_bound, make, region, topological
+from ..ir.node import Check, Node, Region, binder, depends, given_length, is_bound, make, region, topological
 from ..ir.origins import Origins
 
 
@@ -16,6 +16,8 @@ class Rebuilder:
         self.lines = origins.of(body).copy()
         self.new: dict[Node, Node] = {}
         self.made: set[Node] = set()  # values of `new`
+        self.guards: list[Check] = []  # obligations of what the pass makes, in the words of those they stand for
+        self.implied: set[tuple] = set()  # those of new nodes that the guards imply
 
     def prepare(self, order: list[Node]) -> None:
         raise NotImplementedError
@@ -41,7 +43,8 @@ class Rebuilder:
         checks = [c._replace(operands=tuple(self.new[o] for o in c.operands)) for c in self.body.checks]
         kept = {old for old, new in self.new.items() if old is new}
         found = topological([*outputs, *(o for c in checks for o in c.operands)])
-        checks += [c for n in found if n not in kept for c in n.checks]
+        checks += self.guards
+        checks += [c for n in found if n not in kept for c in n.checks if (c.kind, c.operands) not in self.implied]
         out = region(self.body.params, outputs, checks)
         self.origins.enter(out, self.lines)
         return out
