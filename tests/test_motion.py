@@ -230,3 +230,16 @@ def test_transposed_factors_are_put_in_order_once():
     out, _ = scan(lambda h, w: T.tanh(T.dot(h, w.T)), outputs_info=[H], non_sequences=[W], n_steps=5)
     r = moved([H, W], [out], array(2, 3), array(3, 3))
     assert "dimshuffle" not in loop_ops(r)
+
+
+def test_a_loop_of_nothing_but_products_is_gone():
+    y, _ = scan(lambda x, w: T.dot(x, w), X, None, [W])
+    r = moved([X, W], [y], array(4, 2, 3), array(3, 5))
+    assert not scans(r)
+
+
+def test_a_product_that_is_stretched_is_added_by_the_steps():
+    a, s = T.TensorType("float64", shape=(None, 1, 5))("a"), T.dmatrix("s")
+    total, _ = scan(lambda a, s: s + T.addbroadcast(T.dot(a, a.T), 0, 1), a, [s])
+    r = moved([a, s], [total[-1]], array(4, 1, 5), array(3, 3))
+    assert "dot" in loop_ops(r)

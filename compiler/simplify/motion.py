@@ -171,12 +171,18 @@ class _Loop:
 
     def after(self) -> None:
         p, readers = self.parts, self.parts.readers()
+        checked = set(topological([o for c in p.checks for o in c.operands]))
         for k, s in enumerate(self.places):
             if isinstance(s, State):
-                terms = _added(s, readers)
-                products = {t: found for t in terms if readers[t] == 1 and (found := self.product_of(t)) is not None}
+                terms = _added(s, readers) if s.params[0] not in checked else []
+                products = {t: self.product_of(t) for t in terms if readers[t] == 1 and _is_like(t, s.new)}
+                products = {t: pair for t, pair in products.items() if pair is not None}
                 if products:
                     self.add_later(k, s, products, [t for t in terms if t not in products])
+            elif s in p.sequences:
+                if s in p.stacked:
+                    p.stacked.remove(s)
+                self.late[k] = lambda s=s: self.in_order(self.all_steps(s))  # type: ignore[misc]
             elif s.op == "dot" and readers[s] == 1 and self.is_constant(s.inputs[1]) and s.type.dtype not in ROUNDED:
                 a, w = s.inputs
                 if s in p.stacked:
@@ -283,6 +289,11 @@ def _why_equal(checks: Iterable[Check], a: Node, b: Node) -> Check | None:
     return first.get(b)
 
 
+def _is_like(x: Node, y: Node) -> bool:
+    """Whether neither of two values is stretched to the other's lengths."""
+    return x.type.broadcastable == y.type.broadcastable
+
+
 def _is_transpose(x: Node) -> bool:
     return x.op == "dimshuffle" and x.attr("order") == (1, 0)
 
@@ -303,7 +314,7 @@ def _added(s: State, readers: dict[Node, int]) -> list[Node]:
     at, terms = s.params[0], []
     while at is not s.new:
         n = user.get(at)
-        if n is None or n.op != "add" or readers.get(at) != 1 or n.type.broadcastable != at.type.broadcastable:
+        if n is None or n.op != "add" or readers.get(at) != 1 or not _is_like(n, at):
             return []
         terms += [i for i in n.inputs if i is not at]
         at = n
@@ -312,7 +323,7 @@ def _added(s: State, readers: dict[Node, int]) -> list[Node]:
     out = []
     while terms:
         n = terms.pop()
-        if n.op == "add" and readers[n] == 1 and all(i.type.broadcastable == n.type.broadcastable for i in n.inputs):
+        if n.op == "add" and readers[n] == 1 and all(_is_like(i, n) for i in n.inputs):
             terms += n.inputs
         else:
             out.append(n)
