@@ -26,7 +26,7 @@ from ...runtime.errors import InternalError, WeftError
 from . import lengths
 from .node import Check, Node, Region, build, make, region, remake, topological
 from .origins import Lines, Origins
-from .pattern import Bindings, Take, Term, builder, matcher, may_match, names, parse
+from .pattern import Bindings, Term, builder, matcher, may_match, names, parse
 from .regions import nested_nodes, regions_in
 from .types import TensorType
 
@@ -40,7 +40,9 @@ INDEXED = 4  # inputs of a node whose rules are looked up by them: others are ra
 class Rule:
     """One rewrite. See the top of this file."""
 
-    __slots__ = ("licences", "match", "name", "operands", "pattern", "replacement", "take", "text", "where")
+    __slots__ = (
+        "_given", "_make", "contextual", "licences", "match", "name", "operands", "pattern", "text", "where",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -60,21 +62,25 @@ class Rule:
         self.replacement = parse(replacement) if isinstance(replacement, str) else replacement
         if isinstance(replacement, str) and not names(self.replacement) <= names(self.pattern):
             raise InternalError(f"rule {name}: the replacement has names that the pattern has not")
-        self.match, self.take = matcher(self.pattern), self._taker()
+        self.contextual = callable(self.replacement) and len(inspect.signature(self.replacement).parameters) == 3
+        self.match = matcher(self.pattern)
 
-    def _taker(self) -> Take:
-        where = self.where
-        make_new: Replacement = self.replacement if callable(self.replacement) else builder(self.replacement)
-        contextual = callable(self.replacement) and len(inspect.signature(self.replacement).parameters) == 3
+    @property
+    def replacement(self) -> Any:
+        """A function, or a parsed term."""
+        return self._given
 
-        def take(found: Bindings, node: Node, context: Any) -> Node | None:
-            """What the rule makes of a node that matches in this way."""
-            if where is not None and not where(found, node):
-                return None
-            new = make_new(found, node, context) if contextual else make_new(found, node)
-            return None if new is node else new
+    @replacement.setter
+    def replacement(self, given: Any) -> None:
+        self._given = given
+        self._make: Replacement = given if callable(given) else builder(given)
 
-        return take
+    def take(self, found: Bindings, node: Node, context: Any) -> Node | None:
+        """What the rule makes of a node that matches in this way."""
+        if self.where is not None and not self.where(found, node):
+            return None
+        new = self._make(found, node, context) if self.contextual else self._make(found, node)
+        return None if new is node else new
 
     def fire(self, node: Node, context: Any = None) -> Node | None:
         """What the rule makes of the node, None where it does not apply."""
