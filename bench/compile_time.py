@@ -19,7 +19,7 @@ from typing import Any
 
 from machine import describe
 
-STAGES = ("declare", "sink", "loops", "simplify", "fuse", "print", "build", "load")
+STAGES = ("declare", "lower", "sink", "loops", "simplify", "fuse", "print", "build", "load")
 
 
 def chain(count: int) -> tuple[list[Any], list[Any]]:

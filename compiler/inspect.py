@@ -32,9 +32,14 @@ class Shown(str):
 class Function(CompiledFunction):
     """A function with the stages that it was compiled through."""
 
-    def __init__(self, *args: Any, stages: Stages, origins: Origins, mode: str, **kwargs: Any):
+    def __init__(self, *args: Any, stages: Stages, mode: str, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        self.stages, self.origins, self.mode = stages, origins, mode
+        self.stages, self.mode = stages, mode
+
+    @property
+    def origins(self) -> Origins:
+        """Where in the user's program its operations stand."""
+        return self.stages.origins
 
     @property
     def graph(self) -> Shown:

@@ -43,11 +43,17 @@ def template(source: Source, stages: Stages) -> dict[str, Any]:
 
 
 def manifest_of(source: Source, made: dict[str, Any]) -> dict[str, Any]:
-    """A template with this program's names and lines (runtime/program.py)."""
-    origins = source.lowered.origins
-    checks = [_complete(c, origins) for c in made["checks"]]
+    """A template with what this program says of itself (runtime/program.py)."""
+    checks = [{k: c[k] for k in ("kind", "message", "error")} for c in made["checks"]]
     outputs = [{**o, "borrow": b} for o, b in zip(made["outputs"], source.borrowed, strict=True)]
     return {**made, "name": str(source.name or "the function"), "outputs": outputs, "checks": checks}
+
+
+def text_of(source: Source, made: dict[str, Any], number: int) -> str:
+    """What a check of a template says when it fails: its message and this program's lines."""
+    check, origins = made["checks"][number], source.lowered.origins
+    said, lines = (_placed(check.get(k, ())) for k in ("said", "lines"))
+    return check["message"] + origins.said(said) + _lines(lines, origins)
 
 
 def _array(t: Any) -> dict[str, Any]:
@@ -69,13 +75,6 @@ def _check(kind: str, cause: Check | Step, origins: Origins) -> dict[str, Any]:
     fault = FAULTS[kind]
     at = _places(cause.members, origins)
     return {"kind": kind, "message": fault.message, "error": fault.error.__name__, "lines": at}
-
-
-def _complete(check: dict[str, Any], origins: Origins) -> dict[str, Any]:
-    """An entry of a manifest's "checks" with the lines of this program in its message."""
-    said, lines = (_placed(check.get(k, ())) for k in ("said", "lines"))
-    text = check["message"] + origins.said(said) + _lines(lines, origins)
-    return {"kind": check["kind"], "message": text, "error": check["error"]}
 
 
 def _placed(pairs: Sequence[Sequence]) -> list[Place]:

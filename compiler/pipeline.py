@@ -1,6 +1,6 @@
 """The table of contents: the stages that a function passes, in order, and the driver that runs them.
 
-    lower      Variables -> Region of tensor operations         graph/lowering.py (by `function`)
+    lower      Variables -> Region of tensor operations         graph/lowering.py
     sink       operations of one branch into that branch        simplify/lazy.py
     loops      loops that run the same steps joined, trimmed    simplify/loops.py
     simplify   rules: algebra, shapes, stable forms             simplify/ (indices.py: index errors stay)
@@ -36,10 +36,11 @@ from .graph.config import config
 from .graph.function import Source
 from .inspect import Function
 from .ir.node import Region
-from .messages import locate, manifest_of, template
+from .messages import locate, manifest_of, template, text_of
 
 if TYPE_CHECKING:
     from .codegen.host import Generated, Kernels
+    from .ir.origins import Origins
     from .ir.rewrite import Stats
     from .schedule.steps import HostProgram
 
@@ -84,7 +85,6 @@ class Stages:
 
     def __init__(self, source: Source):
         self._source, self._blas = source, config.blas
-        self.source: Region = source.lowered.region
         self.seconds: dict[str, float] = {}
         self.cached = False  # whether the program came from the cache
 
@@ -100,6 +100,15 @@ class Stages:
         return made
 
     @cached_property
+    def source(self) -> Region:
+        """The program as it was declared."""
+        return self.run("lower", lambda: self._source.lowered.region)
+
+    @property
+    def origins(self) -> Origins:
+        return self._source.lowered.origins
+
+    @cached_property
     def visits(self) -> Stats:
         """What the rewrite engine did."""
         from .ir.rewrite import Stats
@@ -110,7 +119,7 @@ class Stages:
     def sunk(self) -> Region:
         from .simplify.lazy import sink
 
-        return self.run("sink", lambda: sink(self.source, self._source.lowered.origins))
+        return self.run("sink", lambda: sink(self.source, self.origins))
 
     @cached_property
     def simplified(self) -> Region:
@@ -119,7 +128,7 @@ class Stages:
         from .simplify.loops import tidy_loops
         from .simplify.motion import move
 
-        origins = self._source.lowered.origins
+        origins = self.origins
         marked, marks = mark(self.sunk, origins)
         joined = self.run("loops", lambda: tidy_loops(marked, origins))
         plain = self.run("simplify", lambda: simplify(joined, origins, self.visits))
@@ -160,19 +169,20 @@ def compile_function(source: Source, mode: str) -> Any:
     executor: Any = Interpreted(stages.sunk, source) if mode == "interpret" else _compiled(source, stages)
     return Function(
         source.arguments, storages, executor, source.outputs, source.name, source.kinds,
-        names=[s.name for s in source.states], stages=stages, origins=source.lowered.origins, mode=mode,
+        names=[s.name for s in source.states], stages=stages, mode=mode,
     )  # fmt: skip
 
 
 def _compiled(source: Source, stages: Stages) -> Program:
     """The program of a source: from the cache, or made by all stages and entered there."""
     where = {"cc": config.cc, "cache_dir": config.cache_dir}
-    callees, _ = programs.hosts_of(stages.source)
+    digest = source.declared.digest  # of Variables, which then call no Python; without one their region has to be seen
+    name, callees = (digest.hex(), []) if digest is not None else programs.name_of(stages.source)
 
     def look() -> tuple[str, programs.Entry | None]:
         roles = (len(source.states), source.results, source.updates)
         chain = toolchain.find(config.cc, open_cache(config.cache_dir))
-        key = programs.key_of(stages.source, roles, [f"blas {config.blas}"], chain)
+        key = programs.key_of(name, roles, [f"blas {config.blas}"], chain)
         return key, programs.find(key, config.cache_dir) if config.reuse and not config.verify else None
 
     key, entry = stages.run("look", look)
@@ -192,7 +202,8 @@ def _compiled(source: Source, stages: Stages) -> Program:
         if not pool.loaded():
             pool.load(process_library(**where))
         hosts = [callees[k].function for k in found.hosts]
-        return Program(found.library, manifest_of(source, found.manifest), hosts, found.constants)
+        told = partial(text_of, source, found.manifest)
+        return Program(found.library, manifest_of(source, found.manifest), hosts, found.constants, told)
 
     return stages.run("load", load)
 

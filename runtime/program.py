@@ -6,7 +6,7 @@ The manifest is plain data: {"abi": 1, "inputs": [{"dtype", "ndim"}], "constants
 "borrow": the function keeps its memory. Updated states are swapped, or written over `in_place` after the commit. A
 check's message holds {0} to {3} where values of the failed call go; its error is the name of a class in errors.py.
 Constants are arrays that every call takes. What the hosts call are the Python functions given beside it: a list of
-arrays in, a list of arrays out.
+arrays in, a list of arrays out. A function given as `told` says what a failed check says in place of its message.
 """
 
 from __future__ import annotations
@@ -163,6 +163,7 @@ class Program:
         manifest: dict[str, Any],
         hosts: Sequence[Callable] = (),
         constants: Sequence[np.ndarray] = (),
+        told: Callable[[int], str] | None = None,
     ):
         if manifest["abi"] != CONSTANTS["WEFT_ABI"]:
             raise WeftError(
@@ -194,6 +195,7 @@ class Program:
         states = range(len(self.state_dtypes))
         in_place = set(manifest.get("in_place", states))
         self.writes = [(k, k in in_place) for k in manifest.get("updates", states)]
+        self._told = told
         self._checks = [(c["message"], _error_class(c["error"])) for c in manifest["checks"]]
         self._frames = [_Frame(self)]
         signals.install()
@@ -362,6 +364,8 @@ class Program:
             if not 0 <= call.check < len(self._checks):
                 return InternalError(f"{self.name} failed check {call.check}, which its manifest does not list")
             message, kind = self._checks[call.check]
+            if self._told is not None:
+                message = self._told(call.check)
             for k, v in enumerate(values):
                 message = message.replace(f"{{{k}}}", str(v))
             return kind(message)

@@ -203,3 +203,19 @@ def test_products_of_many_scalars_are_not_multiplied_out() -> None:
     assert max(len(m) for m in lengths._terms(node)) <= lengths.LARGE
     found = evaluate(closed(xs, node), [np.int64(v) for v in values])[0]
     assert int(found) == (want + 2**63) % 2**64 - 2**63
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_what_is_at_least_another_shows_in_their_difference(data: st.DataObject) -> None:
+    atoms = [*matrix(0).axes, *matrix(1).axes, *map(const, (-2, 0, 1, 3))]
+
+    def draw(depth: int) -> Node:
+        if not depth or data.draw(st.booleans()):
+            return data.draw(st.sampled_from(atoms))
+        combine = data.draw(st.sampled_from([lengths.add, lengths.mul, lengths.sub, lengths.maximum, lengths.minimum]))
+        return combine(draw(depth - 1), draw(depth - 1))
+
+    a, b = draw(3), draw(3)
+    assert lengths.at_least(a, b) == lengths.nonneg(lengths.sub(a, b))
+    assert lengths.at_least(a, a) and lengths.at_least(lengths.add(a, const(3)), a)

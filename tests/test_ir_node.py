@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 
 import numpy as np
 import pytest
@@ -49,6 +50,32 @@ def test_the_table_is_weak() -> None:
     del x
     gc.collect()
     assert len(node._table) <= before
+
+
+def test_nodes_made_and_dropped_by_several_threads() -> None:
+    """Each thread builds the same nodes again and again; none may see two at once, nor an entry of a dead one."""
+    x = vector(0)
+    start, wrong = threading.Barrier(4), []
+
+    def work() -> None:
+        start.wait()
+        for k in range(300):
+            chain = [x]
+            for _ in range(20):
+                chain.append(build("tanh", chain[-1]))
+            again = chain[1]
+            for n in chain[2:]:
+                again = build("tanh", again)
+                if again is not n:
+                    wrong.append(k)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    gc.collect()
+    assert not wrong and not any(entry() is None for entry in node._table.values())
 
 
 def test_regions_are_one_and_drop_what_always_holds() -> None:

@@ -16,8 +16,9 @@ import pytest
 import weft
 import weft.tensor as T
 from weft.compile.ops import as_op
+from weft.compiler.graph.function import declare
 
-STAGES = {"sink", "simplify", "fuse", "print", "build"}
+STAGES = {"lower", "sink", "simplify", "fuse", "print", "build"}
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +48,64 @@ def test_the_second_is_not_compiled() -> None:
         for a, b in zip(f(*arguments), g(*arguments), strict=True):
             assert a.tobytes() == b.tobytes()
     assert (v.get_value() == w.get_value()).all()
+
+
+def test_it_is_lowered_when_something_asks() -> None:
+    a, b = T.dvectors("a", "b")
+    (f, g) = (weft.function([a, b], T.exp(a) * b) for _ in range(2))
+    assert f.stages.cached == ("lower" not in f.stages.seconds) and g.stages.cached
+    assert (g(np.zeros(2), np.ones(2)) == 1).all() and "lower" not in g.stages.seconds
+    with pytest.raises(weft.ShapeError, match=r"(?s)2 and 3 differ.*b : TensorType.*T\.exp\(a\) \* b"):
+        g(np.ones(2), np.ones(3))
+    assert len(g.stages.source.checks) == 1 and "lower" in g.stages.seconds
+
+
+def test_givens_are_part_of_a_program() -> None:
+    x, y, z = T.dvectors("x", "y", "z")
+    made = [weft.function([x], T.sqr(y) - z, givens={y: x + 1, z: x * n}) for n in (2, 3, 2)]
+    assert [f.stages.cached for f in made] == [False, False, True]
+    assert [f(np.ones(1))[0] for f in made] == [2, 1, 2]
+    for _ in range(2):
+        for given, lengths in (({y: x[:2], z: x[1:]}, "2 and 3"), ({z: x[:2], y: x[1:]}, "3 and 2")):
+            with pytest.raises(weft.ShapeError, match=f"{lengths} differ"):
+                weft.function([x], T.sqr(y) - z, givens=given)(np.ones(4))
+
+
+def test_what_is_wrong_with_a_graph_is_said_when_it_is_declared() -> None:
+    x, y = T.dvectors("x", "y")
+    for _ in range(2):
+        with pytest.raises(weft.MissingInputError, match="y"):
+            weft.function([x], T.exp(x) + y)
+        with pytest.raises(weft.ShapeError, match="7 and 5"):  # of any length as declared, of these as given
+            weft.function([], T.exp(x) + y, givens={x: np.ones(7), y: np.ones(5)})
+        weft.function([x, y], T.exp(x) + y)
+
+
+def test_digests_tell_graphs_apart() -> None:
+    def digest(inputs: list[Any], *outputs: Any) -> bytes | None:
+        return declare(inputs, list(outputs), [], [], False, None, True, None, "ignore").declared.digest
+
+    def graphs() -> list[bytes | None]:
+        x, y = T.dvectors("x", "y")
+        f, m, s = T.fvector("f"), T.dmatrix("m"), T.dscalar("s")
+        one = T.TensorType("float64", (True,))("one")
+        value, index = T.max_and_argmax(x)
+        loop = weft.scan(lambda v: v * 2, sequences=[x])[0]
+        until = weft.scan(lambda v: (v * 2, {}, weft.scan_module.until(v > 1)), sequences=[x])[0]
+        return [
+            digest([x], x), digest([f], f), digest([m], m), digest([one], one), digest([x, y], x), digest([x, y], y),
+            digest([x, y], x - y), digest([y, x], x - y), digest([x], x - 1), digest([x], x - 2), digest([x], x + 1),
+            digest([x], x[0]), digest([x], x[1]), digest([x], x[-1]),
+            digest([x], value), digest([x], index), digest([x], value, index), digest([x], index, value),
+            digest([m], m.sum(0)), digest([m], m.sum(1)), digest([m], T.nnet.softmax(m)), digest([m], m.T),
+            digest([x], loop), digest([x], until), digest([x, s], weft.ifelse.ifelse(s, x, 2 * x)),
+        ]  # fmt: skip
+
+    first = graphs()
+    assert first == graphs() and len(set(first)) == len(first) and None not in first
+    x = T.dvector("x")
+    assert digest([x], adder(1)(x)) is None, "what a closure holds does not show"
+    assert digest([x], weft.scan(lambda v: adder(1)(v.dimshuffle("x"))[0], sequences=[x])[0]) is None
 
 
 def test_what_it_shows_is_made_when_one_looks() -> None:

@@ -13,7 +13,7 @@ from weft.compiler.ir import lengths
 from weft.compiler.ir.interp import evaluate
 from weft.compiler.ir.node import Check, build, constant, region
 from weft.compiler.ir.origins import Lines, Origins
-from weft.compiler.ir.pattern import matcher, parse, uniform
+from weft.compiler.ir.pattern import Bindings, matcher, parse, uniform
 from weft.compiler.ir.rewrite import Pass, Rule, Stats, apply, assume, weigh
 from weft.compiler.ir.verify import verify
 from weft.compiler.simplify import PASSES, simplify
@@ -36,7 +36,9 @@ def out(r):
 
 
 def matches(pattern, text):
-    return [{k: v for k, v in b.items()} for b in matcher(parse(pattern))(node(text))]
+    found: list[Bindings] = []
+    matcher(parse(pattern))(node(text), lambda b, *_: found.append(b), None)
+    return found
 
 
 def test_commutative_operations_match_in_either_order():
@@ -82,6 +84,20 @@ def test_rules_of_anything_or_of_unknown_names_are_refused():
 def test_replacements_are_rewritten_too():
     p = only(Rule("a", "exp(x)", "neg(neg(log(x)))"), Rule("b", "neg(neg(x))", "x"))
     assert out(apply(p, closed(node("sin(exp(x))")))) is node("sin(log(x))")
+
+
+def test_operands_are_asked_once_for_each_combination():
+    asked = []
+
+    def exps(ops):
+        asked.append(tuple(ops))
+        return "exp" in ops
+
+    p = only(Rule("of exp", "elementwise(*xs)", lambda b, n: node("log(x)"), operands=exps))
+    assert out(apply(p, closed(node("sin(exp(x))")))) is node("log(x)")
+    assert ("exp",) in asked
+    asked.clear()
+    assert out(apply(p, closed(node("cos(sin(exp(y)))")))) is node("cos(log(x))") and asked == [("log",)]
 
 
 def test_a_lost_axis_is_stretched_again():

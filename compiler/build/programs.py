@@ -68,11 +68,17 @@ def hosts_of(r: Region) -> tuple[list[HostFunction], list[int]]:
     return list(found), numbers
 
 
-def key_of(r: Region, roles: Sequence[Any], options: Sequence[str], chain: toolchain.Toolchain) -> str:
-    """The name of the program that computes region `r`; `roles`: which of its params and outputs are what."""
+def name_of(r: Region) -> tuple[str, list[HostFunction]]:
+    """A name of what a region computes, and the Python operations that it calls."""
+    hosts, numbers = hosts_of(r)
+    return f"{digest_region(r).hex()} {numbers}", hosts
+
+
+def key_of(what: str, roles: Sequence[Any], options: Sequence[str], chain: toolchain.Toolchain) -> str:
+    """The name of the program that computes `what`; `roles`: which of its params and outputs are what."""
     parts = [
         f"abi {CONSTANTS['WEFT_ABI']}", build_id(), chain.identity, *toolchain.program_flags(chain), *options,
-        repr(tuple(roles)), digest_region(r).hex(), repr(hosts_of(r)[1]),
+        repr(tuple(roles)), what,
     ]  # fmt: skip
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
@@ -115,4 +121,4 @@ def _array(data: bytes, offset: int, dtype: str, shape: tuple[int, ...]) -> np.n
     return np.frombuffer(data, of, count, offset).reshape(shape)
 
 
-__all__ = ["Entry", "add", "build_id", "find", "hosts_of", "key_of"]
+__all__ = ["Entry", "add", "build_id", "find", "hosts_of", "key_of", "name_of"]

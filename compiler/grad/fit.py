@@ -49,14 +49,17 @@ def convert(g: Variable, dtype: str) -> Variable:
 
 def fit_gradient(g: Variable, like: Variable) -> Variable:
     """A gradient in the dtype and lengths of its variable: summed where that was stretched, and stretched itself."""
-    if g.node.type == like.node.type or g.node.type.kind != "dense" or like.node.type.kind != "dense":
+    have, want = g.ir_type, like.ir_type
+    if have is want or have.kind != "dense" or want.kind != "dense":
+        return g
+    if have.dtype == want.dtype and have.axes == want.axes:
         return g
     return stretch(convert(unbroadcast(g, like), like.dtype), like)
 
 
 def fit_tangent(t: Variable, like: Variable) -> Variable:
     """A tangent in the dtype and the lengths of its variable."""
-    if t.node.type == like.node.type or t.node.type.kind != "dense" or like.node.type.kind != "dense":
+    if t.ir_type == like.ir_type or t.ir_type.kind != "dense" or like.ir_type.kind != "dense":
         return t
     t = stretch(convert(t, like.dtype), like)
     return shaping.addbroadcast(t, *[a for a, one in enumerate(like.broadcastable) if one])
@@ -69,7 +72,7 @@ def zero(like: Variable) -> Variable:
 
 def zeros(like: Variable, dtype: str | None = None) -> Variable:
     """0 in every place of `like` (in every stored place of a sparse matrix)."""
-    if like.node.type.kind == "csr":
+    if like.ir_type.kind == "csr":
         return csr_like(shaping.zeros_like(csr_part(like, 0), dtype), like)
     return shaping.zeros_like(like, dtype)
 
@@ -87,7 +90,7 @@ def total(parts: Sequence[Variable]) -> Variable:
     """The sum of gradients of one variable; those of a sparse matrix have its places."""
     if len(parts) == 1:
         return parts[0]
-    if parts[0].node.type.kind == "csr":
+    if parts[0].ir_type.kind == "csr":
         return csr_like(math.add(*[csr_part(p, 0) for p in parts]), parts[0])
     return math.add(*parts)
 

@@ -154,13 +154,13 @@ def propagate(
         # An Apply is passed through once its first output in the order is reached: all consumers lie behind by then.
         # One in `halt` does not count, since it may stand before the inputs.
         waiting[owner] -= 1
-        if waiting[owner] or not any(o in needed for o in owner.outputs):
+        if waiting[owner] or needed.isdisjoint(owner.outputs):
             continue
         outs = [None if o in halt else grads.get(o) for o in owner.outputs]
-        if all(g is None for g in outs):
+        if outs.count(None) == len(outs):
             continue
         for i, g in zip(owner.inputs, _pull(owner, outs, needed), strict=True):
-            if g is None or i not in needed or i in given or i.dtype in DISCRETE:
+            if g is None or i not in needed or i in given or i.ir_type.dtype in DISCRETE:
                 continue
             if isinstance(g, NullGradient):
                 if null_gradients == "raise":
@@ -175,7 +175,7 @@ def _needed(order: Sequence[Variable], targets: set[Variable], halt: set[Variabl
     """The Variables through which some target is reached."""
     out: set[Variable] = set()
     for v in order:
-        if v in targets or (v.owner is not None and v not in halt and any(i in out for i in v.owner.inputs)):
+        if v in targets or (v.owner is not None and v not in halt and not out.isdisjoint(v.owner.inputs)):
             out.add(v)
     return out
 
@@ -203,14 +203,16 @@ def _connections(v: Variable) -> Iterable[Variable]:
 
 
 def _sum(parts: list[Any]) -> Any:
-    null = [p for p in parts if isinstance(p, NullGradient)]
-    return null[0] if null else fit.total(parts)
+    for p in parts:
+        if isinstance(p, NullGradient):
+            return p
+    return fit.total(parts)
 
 
 def _pull(owner: Apply, outs: list[Any], needed: Collection[Variable]) -> Sequence[Any]:
-    null = [g for g in outs if isinstance(g, NullGradient)]
-    if null:
-        return null[:1] * len(owner.inputs)
+    for g in outs:
+        if isinstance(g, NullGradient):
+            return [g] * len(owner.inputs)
     op = owner.op
     with on_behalf(owner.trace, "the gradient of"):
         if isinstance(op, Primitive):

@@ -112,7 +112,9 @@ ROWS: dict[str, tuple[Any, ...]] = {
 @pullback(*ROWS)
 def pull_row(node: Apply, grads: Gradients) -> Gradients:
     (g,), (y,) = grads, node.outputs
-    args = [m.conj(v) for v in (*node.inputs, y)]
+    args = (*node.inputs, y)
+    if any(v.ir_type.dtype in COMPLEX for v in args):
+        args = tuple(map(m.conj, args))
     return [row(g, *args) for row in ROWS[node.op.name]]
 
 

@@ -137,10 +137,10 @@ def push_bilinear(node: Apply, tangents: Gradients) -> Gradients:
 @pullback("csr")
 def pull_csr(node: Apply, grads: Gradients) -> Gradients:
     (g,) = grads
-    if g.node.type.kind != "csr":
+    if g.ir_type.kind != "csr":
         raise NullGradientError(
             f"the gradient of a sparse matrix (made at {node.trace}) with respect to its data needs a sparse output "
-            f"gradient with the same places, not {g.node.type}"
+            f"gradient with the same places, not {g.ir_type}"
         )
     return [fit.csr_part(g, 0), None, None, None]
 

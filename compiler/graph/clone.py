@@ -49,7 +49,7 @@ def _replacements(replace: Any, strict: bool) -> dict[Variable, Variable]:
 
 def _same_type(old: Variable, new: Variable) -> None:
     what = f"clone replaces {old.describe()} : {old.type} by {new.describe()} : {new.type}"
-    if new.node.type.kind != old.node.type.kind or new.dtype != old.dtype:
+    if new.ir_type.kind != old.ir_type.kind or new.dtype != old.dtype:
         raise DTypeError(f"{what}; their dtypes differ (strict=False allows it)")
     if new.ndim != old.ndim:
         raise ShapeError(f"{what}; their numbers of dimensions differ (strict=False allows it)")

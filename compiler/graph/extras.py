@@ -286,7 +286,7 @@ def _of_product(name: str, a: Variable, b: Variable) -> str:
 
 def _agree(name: str, a: Variable, k: int, b: Variable, m: int) -> None:
     """An error where axis k of a and axis m of b are known to differ."""
-    have, want = lengths.static(a.node.type.axes[k]), lengths.static(b.node.type.axes[m])
+    have, want = lengths.static(a.ir_type.axes[k]), lengths.static(b.ir_type.axes[m])
     if have is not None and want is not None and have != want:
         raise ShapeError(f"{name}: axis {k} of {a.describe()} has length {have}, axis {m} of {b.describe()} {want}")
 

@@ -16,7 +16,7 @@ from ..ir.collector import paused
 from ..ir.dtypes import numpy_dtype
 from . import sparse
 from .config import config
-from .lowering import Lowered, lower
+from .lowering import Declared, Lowered
 from .shaping import with_lengths
 from .shared import SharedVariable, shared
 from .tensor import as_tensor_variable, cast
@@ -72,7 +72,7 @@ class Source(NamedTuple):
     """What the pipeline compiles: a region whose params are inputs, then states; whose outputs are results, then the
     new values of the states in `updates`. Sparse inputs, states and outputs are there by their dense parts."""
 
-    lowered: Lowered
+    declared: Declared
     arguments: list[Argument]
     states: list[SharedVariable]
     results: int
@@ -81,6 +81,10 @@ class Source(NamedTuple):
     name: str | None
     kinds: list[str] | None = None  # of each output, "dense" or "csr" (four results); None when all are dense
     borrowed: Sequence[bool] = ()  # which results the function keeps the memory of
+
+    @property
+    def lowered(self) -> Lowered:
+        return self.declared.lowered
 
 
 @paused
@@ -165,7 +169,7 @@ def declare(
     ins = _inputs(inputs, allow_input_downcast)
     outs, structure = _outputs(outputs)
     borrowed = _borrowed(outputs)
-    kinds = [o.node.type.kind for o in outs] if any(map(sparse.is_sparse, outs)) else None
+    kinds = [o.ir_type.kind for o in outs] if any(map(sparse.is_sparse, outs)) else None
     borrowed = [b for o, b in zip(outs, borrowed, strict=True) for _ in range(4 if sparse.is_sparse(o) else 1)]
     outs = [p for o in outs for p in (sparse.exploded(o) if sparse.is_sparse(o) else [o])]
     params = [p for i in ins if i.state is None for p in sparse.parts(i.variable)]
@@ -174,14 +178,20 @@ def declare(
         if i.state is not None:
             replace[i.variable] = _fit(i.state, i.variable, f"the value of {i.variable.describe()}")
     changes = _updates(updates, ins)
-    _default_updates(outs, changes, replace, no_default_updates, params)
+    given = len(changes)
+    order = ancestors([*outs, *changes.values(), *replace.values()], stop=params)
+    _default_updates(order, changes, no_default_updates, params)
     wanted = [*outs, *changes.values()]
-    states = _states(wanted, params, replace, changes)
-    _check_unused(ins, wanted, replace, on_unused_input)
-    lowered = lower([*params, *states], wanted, replace)
+    if replace or len(changes) > given:  # otherwise these walks are that one
+        order = ancestors([*(replace.get(w, w) for w in wanted), *replace.values()], stop=params)
+    states = _states(order, replace, changes)
+    if replace:
+        order = ancestors(wanted, params, replace)
+    _check_unused(ins, order, on_unused_input)
+    declared = Declared([*params, *states], wanted, replace, order)
     arguments = [_argument(i) for i in ins]
     return Source(
-        lowered, arguments, states, len(outs), [states.index(s) for s in changes], structure, name, kinds, borrowed
+        declared, arguments, states, len(outs), [states.index(s) for s in changes], structure, name, kinds, borrowed
     )
 
 
@@ -306,7 +316,7 @@ def _fit(value: Any, like: Variable, what: str, strict: bool = True) -> Variable
     from ..ir.dtypes import promote
 
     new = value if isinstance(value, Variable) else as_tensor_variable(value)
-    if new.node.type.kind != like.node.type.kind:
+    if new.ir_type.kind != like.ir_type.kind:
         raise DTypeError(f"{what}: {new.describe()} is {new.type}, not {like.type}")
     if new.dtype != like.dtype:
         if strict and promote(new.dtype, like.dtype) != like.dtype and not isinstance(new, Constant):
@@ -346,16 +356,15 @@ def _updates(updates: Any, ins: Sequence[In]) -> dict[SharedVariable, Variable]:
     return out
 
 
-def _default_updates(outs: list, changes: dict, replace: dict, excluded: Any, params: Sequence[Variable]) -> None:
+def _default_updates(used: Sequence[Variable], changes: dict, excluded: Any, params: Sequence[Variable]) -> None:
     """Adds the default updates of the shared variables in use (random streams advance by them)."""
     if not isinstance(excluded, (bool, list, tuple, set)):
         raise ArgumentError(f"no_default_updates is a bool or a list of shared variables, not {excluded!r}")
     if excluded is True:
         return
     skip = set() if excluded is False else set(excluded)
-    pending = [*outs, *changes.values(), *replace.values()]
     # In the order of the graph: that of a set would be another one in each process, and so the program.
-    known = dict.fromkeys(v for v in ancestors(pending, stop=params) if isinstance(v, SharedVariable))
+    known = dict.fromkeys(v for v in used if isinstance(v, SharedVariable))
     todo = list(known)
     while todo:
         s = todo.pop()
@@ -368,26 +377,18 @@ def _default_updates(outs: list, changes: dict, replace: dict, excluded: Any, pa
                 todo.append(v)
 
 
-def _states(
-    wanted: Sequence[Variable], params: Sequence[Variable], replace: dict, changes: dict
-) -> list[SharedVariable]:
-    found: dict[SharedVariable, None] = {}
-    roots = [*(replace.get(w, w) for w in wanted), *replace.values()]
-    for v in ancestors(roots, stop=params):
-        if isinstance(v, SharedVariable) and v not in replace:
-            found.setdefault(v)
-    for s in changes:
-        found.setdefault(s)
-    return list(found)
+def _states(used: Sequence[Variable], replace: dict, changes: dict) -> list[SharedVariable]:
+    found = [v for v in used if isinstance(v, SharedVariable) and v not in replace]
+    return list(dict.fromkeys([*found, *changes]))
 
 
-def _check_unused(ins: Sequence[In], wanted: Sequence[Variable], replace: dict, policy: str | None) -> None:
+def _check_unused(ins: Sequence[In], needed: Sequence[Variable], policy: str | None) -> None:
     policy = config.on_unused_input if policy is None else policy
     if policy not in ("raise", "warn", "ignore"):
         raise ArgumentError(f"on_unused_input is 'raise', 'warn' or 'ignore', not {policy!r}")
     if policy == "ignore":
         return
-    used = set(ancestors(wanted, [p for i in ins for p in sparse.parts(i.variable)], replace))
+    used = set(needed)
     for k, i in enumerate(ins):
         if i.update is None and i.state not in used and not any(p in used for p in sparse.parts(i.variable)):
             text = (

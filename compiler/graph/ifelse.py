@@ -133,7 +133,7 @@ def _alike(a: Any, b: Any, k: int, label: str) -> tuple[Variable, Variable]:
     what = (
         f"output {k} of {label} is {x.describe()} : {x.type} in one branch and {y.describe()} : {y.type} in the other"
     )
-    if x.dtype != y.dtype or x.node.type.kind != y.node.type.kind:
+    if x.dtype != y.dtype or x.ir_type.kind != y.ir_type.kind:
         raise DTypeError(f"{what}; cast one of them, so that their dtypes are the same")
     if x.ndim != y.ndim:
         raise ShapeError(f"{what}; they have the same number of dimensions")

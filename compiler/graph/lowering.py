@@ -3,10 +3,14 @@ obligation of its node into the region's checks."""
 
 from __future__ import annotations
 
+import hashlib
+from array import array
 from collections.abc import Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 from ...runtime.errors import MissingInputError, WeftError
+from ..ir.digest import digest
 from ..ir.node import OPS, Check, Node, Region, region
 from ..ir.origins import Lines, Origins
 from .trace import Trace
@@ -19,21 +23,73 @@ class Lowered(NamedTuple):
     origins: Origins
 
 
+class Declared:
+    """The Variables of a function. They are lowered when something asks for what they become: a program that the cache
+    knows runs without, unless it fails.
+
+    `order` is what the outputs depend on, inputs first, if the caller knows.
+    """
+
+    def __init__(
+        self,
+        params: Sequence[Variable],
+        outputs: Sequence[Variable],
+        replace: dict[Variable, Variable],
+        order: Sequence[Variable] | None = None,
+    ):
+        self.params, self.outputs, self.replace = params, outputs, replace
+        self.order = ancestors(outputs, params, replace) if order is None else order
+        self.digest = self._digest()
+
+    @cached_property
+    def lowered(self) -> Lowered:
+        return lower(self.params, self.outputs, self.replace, order=self.order)
+
+    def _digest(self) -> bytes | None:
+        """A name of what the Variables are lowered to; None where only their region tells: where it calls Python, or a
+        leaf is no parameter, which lowering refuses."""
+        replace = self.replace
+        at = {p: k for k, p in enumerate(self.params)}
+        kinds: dict[bytes, int] = {}  # operations and constants by their digests
+        text = [len(at)]
+        for v in self.order:
+            if v in at:
+                continue
+            owner = v.owner
+            if owner is not None:
+                kind = owner.op.identity()
+            else:
+                kind = digest(v.node) if isinstance(v, Constant) and v.node.op == "const" else None
+            if kind is None:
+                return None
+            inputs = [at[replace.get(i, i) if replace else i] for i in owner.inputs] if owner is not None else []
+            text += (kinds.setdefault(kind, len(kinds)), v.index, len(inputs), *inputs)
+            at[v] = len(at)
+        text += [at[replace.get(o, o)] for o in self.outputs]
+        types = [(p.type.kind, p.type.dtype, p.type.shape) for p in self.params]
+        h = hashlib.blake2b(repr(types).encode(), digest_size=16)
+        for part in (array("q", text).tobytes(), *kinds):
+            h.update(len(part).to_bytes(8, "little") + part)
+        return h.digest()
+
+
 def lower(
     params: Sequence[Variable],
     outputs: Sequence[Variable],
     replace: dict[Variable, Variable] | None = None,
     what: str = "function",
+    order: Sequence[Variable] | None = None,
 ) -> Lowered:
     """The region computing `outputs` from `params` (Variables taken as given, leaves or not).
 
     `replace` maps Variables to others that stand for them (givens). Raises MissingInputError for any other leaf.
+    `order` is what the outputs depend on, inputs first, if the caller knows.
     """
     replace = replace or {}
     nodes: dict[Variable, Node] = {}
     origins, lines = Origins(), Lines()
     checks: dict[Check, None] = {}
-    said: dict[tuple, str] = {}  # of an obligation: the lines of the first Variable that it came from
+    said: dict[tuple, _Said] = {}  # of an obligation: the first Variable that it came from
     for k, p in enumerate(params):
         nodes[p] = param(p.type, k)
         lines.add(nodes[p], (p.trace,))
@@ -47,7 +103,7 @@ def lower(
             nodes[v] = v.node
             return
         owner = v.owner
-        inputs = [nodes[replace.get(i, i)] for i in owner.inputs]
+        inputs = [nodes[replace.get(i, i)] for i in owner.inputs] if replace else [nodes[i] for i in owner.inputs]
         made = _lower_op(owner, inputs)
         if owner.op.lowered is not None:
             origins.include(owner.op.lowered.origins)
@@ -59,14 +115,24 @@ def lower(
         for n in made:
             _collect(n, v, checks, said, lines)
 
-    for v in ancestors(outputs, params, replace):
+    for v in ancestors(outputs, params, replace) if order is None else order:
         visit(v)
     outs = [nodes[replace.get(o, o)] for o in outputs]
     whole = region([nodes[p] for p in params], outs, checks)
     return Lowered(origins.declare(whole, lines, said), origins)
 
 
-def _collect(n: Node, v: Variable, checks: dict[Check, None], said: dict[tuple, str], lines: Lines) -> None:
+class _Said(NamedTuple):
+    """What a message says of an obligation; the text is made when one fails."""
+
+    variable: Variable
+    check: Check
+
+    def __str__(self) -> str:
+        return located(self.variable) + _advice(self.check, self.variable)
+
+
+def _collect(n: Node, v: Variable, checks: dict[Check, None], said: dict[tuple, _Said], lines: Lines) -> None:
     """The checks of the nodes that one Variable stands for (ops may lower to a few)."""
     stack = [n]
     while stack:
@@ -74,7 +140,7 @@ def _collect(n: Node, v: Variable, checks: dict[Check, None], said: dict[tuple, 
         for c in m.checks:
             if c not in checks:
                 checks[c] = None
-                said.setdefault((c.kind, c.operands), located(v) + _advice(c, v))
+                said.setdefault((c.kind, c.operands), _Said(v, c))
         for i in m.inputs:
             if i not in lines and i.op not in ("param", "const", "dim"):
                 lines.add(i, (v.trace,))
@@ -102,10 +168,12 @@ def _advice(c: Check, v: Variable) -> str:
 
 
 def _lower_op(owner, inputs: list[Node]) -> list[Node]:
-    from .host import lower_host
-
     try:
-        return lower_host(owner, inputs) if type(owner.op).lower is Op.lower else owner.op.lower(inputs)
+        if type(owner.op).lower is not Op.lower:
+            return owner.op.lower(inputs)
+        from .host import lower_host
+
+        return lower_host(owner, inputs)
     except WeftError as e:
         raise explain(e, str(owner.op), owner.inputs, owner.trace) from None
 

@@ -11,7 +11,7 @@ from ...runtime.errors import ArgumentError, DTypeError, ShapeError
 from ..ir import lengths
 from ..ir.dtypes import DTYPES, check_dtype, promote, promote_all
 from .config import config
-from .tensor import as_tensor_variable, cast, constant, pad_left
+from .tensor import as_tensor_variable, cast, constant, is_literal, literal, literal_dtype, pad_left
 from .variable import Variable, apply_op, op1, primitive
 
 if TYPE_CHECKING:
@@ -27,27 +27,54 @@ def upgrade(dtype: str) -> str:
 
 def aligned(*xs: Any) -> list[TensorVariable]:
     """The arguments as tensors of equal rank (axes of length 1 inserted on the left)."""
-    out = [as_tensor_variable(x) for x in xs]
-    ndim = builtins.max(v.ndim for v in out)
-    return [pad_left(v, ndim) for v in out]
+    return _padded([as_tensor_variable(x) for x in xs])
 
 
 def common(*xs: Any) -> list[TensorVariable]:
     """Cast to the common dtype, and aligned. In this order, since the cast of a constant is a constant."""
-    out = [as_tensor_variable(x) for x in xs]
-    dtype = promote_all([v.dtype for v in out])
-    out = [v if v.dtype == dtype else cast(v, dtype) for v in out]
-    ndim = builtins.max(v.ndim for v in out)
-    return [pad_left(v, ndim) for v in out]
+    if _alike(xs):
+        return list(xs)
+    out = [as_tensor_variable(x) if isinstance(x, Variable) or not is_literal(x) else x for x in xs]
+    dtypes = [v.ir_type.dtype if isinstance(v, Variable) else literal_dtype(v) for v in out]
+    dtype = promote_all(dtypes)
+    for k, v in enumerate(out):
+        if not isinstance(v, Variable):
+            out[k] = literal(v, dtype)
+        elif dtypes[k] != dtype:
+            out[k] = cast(v, dtype)
+    return _padded(out)
+
+
+def _alike(xs: tuple) -> bool:
+    """Whether all are dense variables of one dtype and rank, as most are."""
+    dtype, ndim = None, 0
+    for x in xs:
+        if not isinstance(x, Variable):
+            return False
+        t = x.ir_type
+        if dtype is None:
+            dtype, ndim = t.dtype, len(t.axes)
+        if t.dtype != dtype or len(t.axes) != ndim or t.kind != "dense":
+            return False
+    return True
+
+
+def _padded(xs: list[Any]) -> list[Any]:
+    ranks = [len(v.ir_type.axes) for v in xs]
+    if ranks.count(ranks[0]) == len(ranks):
+        return xs
+    ndim = builtins.max(ranks)
+    return [pad_left(v, ndim) for v in xs]
 
 
 def binary(name: str, a: Any, b: Any) -> TensorVariable:
-    return op1(name, *common(a, b))
+    return apply_op(primitive(name), common(a, b))[0]
 
 
 def float_unary(name: str, x: Any) -> TensorVariable:
     x = as_tensor_variable(x)
-    return op1(name, cast(x, upgrade(x.dtype)))
+    dtype = upgrade(x.dtype)
+    return op1(name, x if x.dtype == dtype else cast(x, dtype))
 
 
 def _make_float_unary(name: str, op: str | None = None) -> Callable:
@@ -86,7 +113,7 @@ and_, or_, xor = (_make_binary(n + "_", n) for n in ("and", "or", "xor"))
 
 def add(a: Any, *rest: Any) -> TensorVariable:
     """The sum of two or more tensors, elementwise."""
-    out = as_tensor_variable(a)
+    out = a if rest else as_tensor_variable(a)
     for b in rest:
         out = binary("add", out, b)
     return out
@@ -94,7 +121,7 @@ def add(a: Any, *rest: Any) -> TensorVariable:
 
 def mul(a: Any, *rest: Any) -> TensorVariable:
     """The product of two or more tensors, elementwise."""
-    out = as_tensor_variable(a)
+    out = a if rest else as_tensor_variable(a)
     for b in rest:
         out = binary("mul", out, b)
     return out

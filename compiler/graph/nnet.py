@@ -32,6 +32,7 @@ class StopGradient(Op):
     """The value itself; no gradient passes."""
 
     __props__ = ()
+    hands_on = (0,)
 
     def lower(self, inputs):
         return [inputs[0]]

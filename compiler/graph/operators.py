@@ -59,7 +59,7 @@ class TensorOperators(_Mixed):
         return out
 
     def __iter__(self):
-        n = lengths.static(self.node.type.axes[0]) if self.ndim else None
+        n = lengths.static(self.ir_type.axes[0]) if self.ndim else None
         if n is None:
             raise ArgumentError(
                 f"cannot iterate over {self.describe()}: its length is not known; weft.scan loops over it"

@@ -27,10 +27,10 @@ from .variable import (
     Constant,
     Op,
     Primitive,
-    Tag,
     Variable,
     bind_outputs,
     constant_class,
+    outputs_of,
     primitive,
     variable_class,
 )
@@ -178,7 +178,7 @@ def _output(owner: Apply, index: int) -> Variable:
 def reduce_apply(owner: Apply) -> tuple:
     """What `Apply.__reduce_ex__` returns: the op and the inputs; for a user's Op also the types of the outputs."""
     written = [o.type for o in owner.outputs] if _is_users(owner.op) else None
-    tag = {k: v for k, v in vars(owner.tag).items() if k != "callee"}
+    tag = {k: v for k, v in vars(owner._tag).items() if k != "callee"} if owner._tag is not None else None
     return _apply, (owner.op, owner.inputs, written, tuple(owner.trace), tag or None)
 
 
@@ -188,7 +188,7 @@ def _is_users(op: Op) -> bool:
 
 def _apply(op: Op, inputs: list, written: list | None, trace: tuple, tag: dict | None) -> Apply:
     owner = Apply.__new__(Apply)
-    owner.op, owner.inputs, owner.trace, owner.tag = op, inputs, Trace(*trace), Tag()
+    owner.op, owner.inputs, owner.trace, owner._tag = op, inputs, Trace(*trace), None
     if tag is not None:
         vars(owner.tag).update(tag)
     if written is not None:
@@ -197,8 +197,7 @@ def _apply(op: Op, inputs: list, written: list | None, trace: tuple, tag: dict |
             out.owner, out.index = owner, k
         bind_outputs(owner)
     else:
-        nodes = op.lower([i.node for i in inputs])
-        owner.outputs = [variable_class(n)(n, owner, k) for k, n in enumerate(nodes)]
+        owner.outputs = outputs_of(owner)
     return owner
 
 

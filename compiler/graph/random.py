@@ -338,7 +338,7 @@ def _size(size: Any, ndim: int | None, *parameters: Variable) -> Sequence[Variab
         isinstance(size, Variable)
         and size.ndim == 1
         and ndim is not None
-        and lengths.static(size.node.type.axes[0]) is None
+        and lengths.static(size.ir_type.axes[0]) is None
     ):
         out = [cast(size[k], "int64") for k in range(ndim)]  # type: ignore[index]
     else:

@@ -181,7 +181,7 @@ def _shortest(outer: Sequence[Variable], label: str) -> Variable:
         raise ArgumentError(f"{label}: without sequences it needs n_steps, the number of steps")
     found: dict[Any, Variable] = {}
     for x in outer:
-        found.setdefault(lengths.normal(x.node.type.axes[0]), shaping.shape_i(x, 0))
+        found.setdefault(lengths.normal(x.ir_type.axes[0]), shaping.shape_i(x, 0))
     steps, *rest = found.values()
     for n in rest:
         steps = math.minimum(steps, n)
@@ -220,7 +220,7 @@ def _output(info: Any, k: int, label: str) -> Output:
                 f"{label}: the initial state of output {k}, {x.describe()}, is a scalar; with taps {taps} it has a "
                 f"leading axis of at least {depth} earlier values"
             )
-        known = lengths.static(x.node.type.axes[0])
+        known = lengths.static(x.ir_type.axes[0])
         if known is not None and known < depth:
             raise ShapeError(
                 f"{label}: the initial state of output {k}, {x.describe()}, holds {known} earlier values; "
@@ -308,7 +308,7 @@ def _build(
     if allowed is not None:
         _check_strict(constants, allowed, label)
     for s, new in changed.items():
-        random = s.node.type.kind == "random"
+        random = s.ir_type.kind == "random"
         states.append(State((s,), (-1,), s if random else shaping.shape_padleft(s), new, False))
 
     pairs = [(e.inner, e.outer) for e in entries]
@@ -317,7 +317,7 @@ def _build(
     final = OrderedUpdates()
     count = len(states) - len(changed)
     for k, (s, r) in enumerate(zip(changed, results[count:], strict=True)):
-        last = r if s.node.type.kind == "random" else subtensor(r, 0)
+        last = r if s.ir_type.kind == "random" else subtensor(r, 0)
         final[s] = last
         if k >= explicit and s.serial >= mark:
             s.default_update = last  # made by the step for itself: functions advance it as often as the step ran
@@ -399,7 +399,7 @@ def _captured(
                     more[v] = v.default_update
                 else:
                     found[v] = None
-            elif v.owner is None or (v.serial < mark and v not in anew and v.node.type.kind == "dense"):
+            elif v.owner is None or (v.serial < mark and v not in anew and v.ir_type.kind == "dense"):
                 found[v] = None
             else:
                 stack.extend(reversed(v.owner.inputs))
@@ -420,7 +420,7 @@ def _depending(roots: list[Variable], halt: set[Variable], on: set[SharedVariabl
 def _check_strict(constants: list[Variable], allowed: list[Variable], label: str) -> None:
     missing = [c for c in constants if c not in allowed]
     if missing:
-        names = ", ".join(f"{c.describe()} : {c.node.type}" for c in missing)
+        names = ", ".join(f"{c.describe()} : {c.ir_type}" for c in missing)
         raise MissingInputError(
             f"{label}: with strict=True everything that the step uses is passed to it; non_sequences lack {names}"
         )

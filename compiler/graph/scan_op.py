@@ -14,8 +14,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from ..ir.digest import digest_operation
 from ..ir.dtypes import DISCRETE
 from ..ir.node import Node, Region, build, topological
+from ..ir.regions import calls_python
 from . import math, shaping
 from .indexing import subtensor
 from .lowering import Lowered, lower
@@ -41,7 +43,7 @@ class State(NamedTuple):
 
     @property
     def random(self) -> bool:
-        return self.initial.node.type.kind == "random"
+        return self.initial.ir_type.kind == "random"
 
 
 class Loop(NamedTuple):
@@ -100,6 +102,12 @@ class Scan(Op):
             "scan", *inputs, keep=self.keep, sequences=self.sequences, step=self.step, taps=self.taps, until=self.until
         )
         return [build("item", node, index=k) for k in range(len(node.type.items))]
+
+    def identity(self) -> bytes | None:
+        if calls_python(self.step):
+            return None
+        held = (self.step, self.keep, self.sequences, self.taps, self.until)
+        return digest_operation("scan", (("held", held),))
 
     def loop(self, node: Apply) -> Loop:
         """The parts of an application."""
@@ -182,7 +190,7 @@ def _varies(length: Node, fixed: int) -> bool:
 
 def inner_leaf(like: Variable, name: str | None = None, drop: int = 0) -> Variable:
     """A fresh inner input with the type of `like` without its first `drop` axes."""
-    t = from_ir(like.node.type)
+    t = from_ir(like.ir_type)
     if drop:
         t = type(t)(t.dtype, shape=t.shape[drop:])
     return leaf(t, name)

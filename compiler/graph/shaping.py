@@ -20,6 +20,7 @@ class Second(Op):
     another depends on it, which decides what is an unused input. Where lengths are symbolic, they make it so."""
 
     __props__ = ()
+    hands_on = (1,)
 
     def lower(self, inputs):
         return [inputs[1]]
@@ -41,6 +42,7 @@ class ShapeI(Op):
     """The length of one axis: in the IR nothing but the length itself, so the tensor is not computed for it."""
 
     __props__ = ("axis",)
+    hands_on = ()
 
     def __init__(self, axis: int):
         self.axis = axis
@@ -58,7 +60,7 @@ class ShapeI(Op):
 def shape_i(x: Any, axis: int) -> TensorVariable:
     """The length of an axis as an int64 scalar."""
     x = as_tensor_variable(x) if not isinstance(x, Variable) else x
-    known = lengths.static(x.node.type.axes[axis])
+    known = lengths.static(x.ir_type.axes[axis])
     return constant(known, dtype="int64") if known is not None else apply_op(ShapeI(axis), [x])[0]
 
 
@@ -98,7 +100,7 @@ def unpack_vector(v: Variable, what: str) -> list[TensorVariable]:
     parts = elements(v)
     if parts is not None:
         return [cast(p, "int64") for p in parts]
-    n = lengths.static(v.node.type.axes[0])
+    n = lengths.static(v.ir_type.axes[0])
     if n is None:
         raise ShapeError(
             f"{what}: the number of dimensions is not known from {v.describe()}, a vector of unknown length; "
@@ -139,7 +141,7 @@ def reshape(x: Any, newshape: Any, ndim: int | None = None) -> TensorVariable:
         isinstance(newshape, Variable)
         and newshape.ndim == 1
         and ndim is not None
-        and lengths.static(newshape.node.type.axes[0]) is None
+        and lengths.static(newshape.ir_type.axes[0]) is None
     ):
         new = [cast(newshape[k], "int64") for k in range(ndim)]  # type: ignore[index]
     else:
@@ -162,7 +164,7 @@ def _hole(x: Variable, known: list[Variable]) -> TensorVariable:
     left = list(range(x.ndim))
     rest = []
     for n in known:
-        same = [a for a in left if lengths.normal(n.node) is lengths.normal(x.node.type.axes[a])]
+        same = [a for a in left if lengths.normal(n.node) is lengths.normal(x.ir_type.axes[a])]
         if same:
             left.remove(same[0])
         else:
@@ -259,7 +261,7 @@ def fill(a: Any, b: Any) -> TensorVariable:
 
 def _alloc_like(x: Any, value: Any) -> Any:
     out = op1("alloc", value, *[shape_i(x, k) for k in range(x.ndim)]) if x.ndim else value
-    known = all(lengths.static(n) is not None for n in x.node.type.axes)
+    known = all(lengths.static(n) is not None for n in x.ir_type.axes)
     return apply_op(Second(), [x, out])[0] if known and not isinstance(x, Constant) else out
 
 
@@ -335,7 +337,7 @@ def addbroadcast(x: Any, *axes: int) -> TensorVariable:
 
 def with_lengths(x: Any, known: Sequence[int | None]) -> TensorVariable:
     """x, which has the lengths that are known; checked at the call where the graph does not tell."""
-    told = x.node.type.static_shape
+    told = x.ir_type.static_shape
     missing = {a: n for a, n in enumerate(known) if n is not None and told[a] != n}
     if set(missing.values()) <= {1}:
         return addbroadcast(x, *missing) if missing else x

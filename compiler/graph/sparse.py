@@ -28,7 +28,7 @@ DATA, INDICES, INDPTR, COLUMNS = range(4)
 
 
 def is_sparse(x: Any) -> bool:
-    return isinstance(x, Variable) and x.node.type.kind == "csr"
+    return isinstance(x, Variable) and x.ir_type.kind == "csr"
 
 
 def csm_data(x: Any) -> Variable:
@@ -71,8 +71,8 @@ def CSR(data: Any, indices: Any, indptr: Any, shape: Any) -> SparseVariable:
         raise ShapeError(f"a sparse matrix has 2 dimensions, not {len(both)}")
     rows, columns = both
     want = lengths.add(lengths.normal(rows.node), lengths.const(1))
-    if want is not indptr.node.type.axes[0]:
-        a, b = lengths.static(want), lengths.static(indptr.node.type.axes[0])
+    if want is not indptr.ir_type.axes[0]:
+        a, b = lengths.static(want), lengths.static(indptr.ir_type.axes[0])
         if a is not None and b is not None:
             raise ShapeError(f"indptr of a sparse matrix with {a - 1} rows has {a} elements, not {b}")
         indptr = op1("reshape", indptr, math.add(rows, constant(1, dtype="int64")))  # the call checks the length
@@ -120,7 +120,7 @@ def exploded(x: Variable) -> list[Variable]:
 
 def _matrix(dense: Variable, rows: Variable) -> Variable:
     """The dense operand, of as many rows as the sparse one has columns: where that is not plain the call checks it."""
-    have, want = dense.node.type.axes[0], lengths.normal(rows.node)
+    have, want = dense.ir_type.axes[0], lengths.normal(rows.node)
     if have is want:
         return dense
     a, b = lengths.static(have), lengths.static(want)
@@ -313,7 +313,7 @@ def as_sparse_variable(x: Any, name: str | None = None) -> SparseVariable:
     if is_sparse(x):
         return x
     if isinstance(x, Variable):
-        raise DTypeError(f"{x.describe()} is {x.node.type}, not a sparse matrix; csr_from_dense makes one")
+        raise DTypeError(f"{x.describe()} is {x.ir_type}, not a sparse matrix; csr_from_dense makes one")
     if not is_scipy(x):
         raise DTypeError(f"{x!r} is not a sparse matrix")
     data, indices, indptr, columns = convert(x, "the constant", numpy_dtype(check_dtype(x.dtype)), (None, None))

@@ -14,7 +14,7 @@ from ..ir.node import Node
 from ..ir.node import constant as ir_constant
 from .config import config
 from .types import TensorType
-from .variable import Constant, Variable, constant_class, op1
+from .variable import Constant, Primitive, Variable, apply_op, constant_class, op1, primitive
 
 if TYPE_CHECKING:
     from .operators import TensorVariable
@@ -33,14 +33,16 @@ def literal_dtype(value: Any) -> str:
     if isinstance(value, int):
         return smallest_int(value)
     if isinstance(value, float):
-        if config.floatX == "float32":
-            return "float32"
-        with np.errstate(over="ignore"):
-            exact = value != value or float(np.float32(value)) == value
-        return "float32" if exact else "float64"
+        return "float32" if config.floatX == "float32" or _fits_float32(value) else "float64"
     if isinstance(value, complex):
         return "complex64" if complex(np.complex64(value)) == value else "complex128"
     raise DTypeError(f"{value!r} is not a number")
+
+
+@lru_cache(256)
+def _fits_float32(value: float) -> bool:
+    with np.errstate(over="ignore"):
+        return value != value or float(np.float32(value)) == value
 
 
 @lru_cache(256)
@@ -55,10 +57,23 @@ def _cast_number(number: Node, dtype: str) -> Node:
         return ir_constant(number.attr("value").array.astype(numpy_dtype(dtype)), dtype)
 
 
+def _literal(x: Any, dtype: str) -> Node:
+    return _number(type(x).__name__, x, str(x), dtype)
+
+
+def literal(x: Any, dtype: str) -> TensorVariable:
+    """A Python number in another dtype than its own: as `cast` of the constant, in one step."""
+    own = literal_dtype(x)
+    if own == dtype or isinstance(x, complex) or DTYPES[dtype].kind not in "fc":
+        return cast(constant(x), dtype)
+    node = _cast_number(_literal(x, own), dtype)
+    return constant_class(node)(node)
+
+
 def constant(x: Any, name: str | None = None, ndim: int | None = None, dtype: Any = None) -> TensorVariable:
     """A constant tensor; a Python number gets the dtype of `literal_dtype` unless one is given."""
     if is_literal(x) and not isinstance(x, complex) and not ndim:
-        node = _number(type(x).__name__, x, str(x), literal_dtype(x) if dtype is None else check_dtype(dtype))
+        node = _literal(x, literal_dtype(x) if dtype is None else check_dtype(dtype))
         return constant_class(node)(node, name=name)
     if isinstance(x, Variable):
         raise DTypeError(f"constant takes values, not the symbolic variable {x!r}")
@@ -102,9 +117,9 @@ def as_tensor_variable(x: Any, name: str | None = None, ndim: int | None = None)
     Raises DTypeError for what is not numeric.
     """
     if isinstance(x, Variable):
-        if x.node.type.kind != "dense":
-            raise DTypeError(f"{x.describe()} is {x.node.type}, not a dense tensor")
-        return pad_left(x, ndim)
+        if x.ir_type.kind != "dense":
+            raise DTypeError(f"{x.describe()} is {x.ir_type}, not a dense tensor")
+        return x if ndim is None else pad_left(x, ndim)  # type: ignore[return-value]
     made = getattr(x, "_as_variable", None)
     if made is not None:
         return as_tensor_variable(made(), name, ndim)
@@ -132,7 +147,12 @@ def pad_left(x: Any, ndim: int | None) -> TensorVariable:
         return x
     if x.ndim > ndim:
         raise ShapeError(f"{x.describe()} has {x.ndim} dimensions, more than {ndim}")
-    return op1("dimshuffle", x, order=("x",) * (ndim - x.ndim) + tuple(range(x.ndim)))
+    return apply_op(_padding(x.ndim, ndim), [x])[0]
+
+
+@lru_cache(64)
+def _padding(have: int, want: int) -> Primitive:
+    return primitive("dimshuffle", order=("x",) * (want - have) + tuple(range(have)))
 
 
 def cast(x: Any, dtype: Any) -> TensorVariable:
@@ -200,5 +220,6 @@ def tensor(dtype: Any, broadcastable: Any = None, name: str | None = None, *, sh
 
 
 __all__ = [
-    "CONSTRUCTORS", "as_tensor_variable", "cast", "constant", "literal_dtype", "pad_left", "tensor",
+    "CONSTRUCTORS", "as_tensor_variable", "cast", "constant", "is_literal", "literal", "literal_dtype", "pad_left",
+    "tensor",
 ]  # fmt: skip

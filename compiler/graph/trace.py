@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import linecache
 import os
 import sys
 import threading
-from collections.abc import Iterator
 from typing import NamedTuple
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -41,9 +40,10 @@ def here() -> Trace:
         if frame.f_back is None:
             break
         frame = frame.f_back
-    return Trace(file, frame.f_lineno)
+    return _trace(file, frame.f_lineno)
 
 
+_trace = functools.lru_cache(1024)(Trace)  # a line in a loop is met again and again
 _ours: set[str] = set()  # files of weft, as far as they have been met
 
 
@@ -54,12 +54,17 @@ def _is_ours(file: str) -> bool:
     return False
 
 
-@contextlib.contextmanager
-def on_behalf(trace: Trace, via: str = "") -> Iterator[None]:
-    """Variables made inside belong to `trace`'s line, `via` telling how ("the gradient of")."""
-    previous = getattr(_state, "override", None)
-    _state.override = trace if trace.via else trace._replace(via=via)
-    try:
-        yield
-    finally:
-        _state.override = previous
+class on_behalf:
+    """A context: Variables made inside belong to `trace`'s line, `via` telling how ("the gradient of")."""
+
+    __slots__ = ("previous", "trace")
+
+    def __init__(self, trace: Trace, via: str = ""):
+        self.trace = trace if trace.via else _trace(trace.file, trace.line, via)
+
+    def __enter__(self) -> None:
+        self.previous = getattr(_state, "override", None)
+        _state.override = self.trace
+
+    def __exit__(self, *_: object) -> None:
+        _state.override = self.previous

@@ -1,6 +1,6 @@
 """What users build: `Variable`s joined by `Apply`s of `Op`s. A Variable's identity is the object.
 
-Every Variable carries the IR node of its expression, so types, lengths and mistakes are known at the line that
+Every Variable carries the type of its expression's IR node, so types, lengths and mistakes are known at the line that
 declares it; `lowering.py` builds the nodes of a function anew from the Variables, with its inputs as parameters.
 """
 
@@ -8,48 +8,60 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ...runtime.errors import ArgumentError, DTypeError, InternalError, WeftError
-from ..ir.node import OPS, Node, build, make
-from ..ir.types import TupleType
+from ..ir import types as ir
+from ..ir.digest import digest_operation
+from ..ir.node import OPS, Node, build, make, typed
 from . import types
 from .trace import Trace, here, on_behalf
 
+_PACKAGE = __name__.rpartition("compiler.graph.")[0]
 serials = itertools.count()
 
 
 class Tag:
-    """Free attributes of a Variable (`x.tag.test_value = ...`)."""
+    """Free attributes of a Variable (`x.tag.test_value = ...`) or an Apply."""
 
 
 class Variable:
     __slots__ = (
-        "__weakref__", "_compared", "_subscript", "_tag", "_type", "index", "name", "node", "owner", "serial", "trace",
+        "__weakref__", "_compared", "_node", "_subscript", "_tag", "_type", "index", "ir_type", "name", "owner",
+        "serial", "trace",
     )  # fmt: skip
 
     owner: Apply | None
     index: int
     name: str | None
-    node: Node
+    ir_type: Any  # that of its node; Any spares every user of a dense tensor a cast
     trace: Trace
     _tag: Any
     _type: Any
     _subscript: Any
     serial: int  # Variables are numbered as they are made: scan tells by it what its step did not make itself
 
-    def __init__(self, node: Node, owner: Apply | None = None, index: int = 0, name: str | None = None):
-        self.node, self.owner, self.index, self.name = node, owner, index, name
-        self.trace = here()
+    def __init__(self, node: Node | ir.TensorType, owner: Apply | None = None, index: int = 0, name: str | None = None):
+        """Of a node, or of the type of the one that `owner` makes, which is then built where it is asked for."""
+        self.ir_type = node.type  # a type's is itself
+        self._node: Any = None if node is self.ir_type else node  # a Node, or None until it is asked for
+        self.owner, self.index, self.name = owner, index, name
+        self.trace = here() if owner is None else owner.trace
         self.serial = next(serials)
         self._tag = self._type = self._subscript = None
         self._compared = False
 
     @property
+    def node(self) -> Node:
+        if self._node is None:
+            _build_nodes(self)
+        return self._node
+
+    @property
     def type(self) -> Any:
         if self._type is None:
-            self._type = types.from_ir(self.node.type)
+            self._type = types.from_ir(self.ir_type)
         return self._type
 
     @property
@@ -60,15 +72,15 @@ class Variable:
 
     @property
     def dtype(self) -> str:
-        return self.node.type.dtype
+        return self.ir_type.dtype
 
     @property
     def ndim(self) -> int:
-        return len(self.node.type.axes)
+        return len(self.ir_type.axes)
 
     @property
     def broadcastable(self) -> tuple[bool, ...]:
-        return self.node.type.broadcastable
+        return self.ir_type.broadcastable
 
     def describe(self) -> str:
         """The name for messages: the user's, else what made it."""
@@ -148,6 +160,8 @@ class Op:
     """
 
     __props__: tuple[str, ...] | None = None
+    # Which inputs `lower` hands on as they are, where it asks no more of any than its type; None: it may ask for all.
+    hands_on: tuple[int, ...] | None = None
     lowered: Any = None  # of an operation that holds a graph of its own: that graph, `Lowered`
 
     def make_node(self, *inputs: Any) -> Apply:
@@ -162,6 +176,14 @@ class Op:
     def lower(self, inputs: Sequence[Node]) -> list[Node]:
         """The IR nodes of the outputs, given those of the inputs."""
         raise InternalError(f"{self} cannot be lowered")
+
+    def identity(self) -> bytes | None:
+        """A digest of what `lower` does to whatever inputs; None where that does not follow from the class of weft's
+        own and its attributes: what the Python of a user's class does may change."""
+        key = self._key()
+        if key is None or type(self).lower is Op.lower or not type(self).__module__.startswith(_PACKAGE):
+            return None
+        return digest_operation(f"{type(self).__module__}.{type(self).__qualname__}", (("key", key[1:]),))
 
     def _key(self) -> Any:
         return None if self.__props__ is None else (type(self), *(getattr(self, p) for p in self.__props__))
@@ -180,10 +202,11 @@ class Op:
 class Primitive(Op):
     """An operation of the IR's table with its attributes."""
 
-    __slots__ = ("attrs", "name")
+    __slots__ = ("_identity", "attrs", "definition", "name")
 
     def __init__(self, name: str, attrs: tuple[tuple[str, Any], ...]):
-        self.name, self.attrs = name, attrs
+        self.name, self.attrs, self.definition = name, attrs, OPS[name]
+        self._identity: bytes | None = None
 
     def attr(self, name: str) -> Any:
         return dict(self.attrs)[name]
@@ -192,9 +215,14 @@ class Primitive(Op):
         if self.name == "csr_part" and inputs[0].op == "csr":
             return [inputs[0].inputs[self.attr("part")]]  # so that no node but csr itself is sparse
         node = make(self.name, inputs, self.attrs)
-        if isinstance(node.type, TupleType):
+        if type(node.type) is ir.TupleType:
             return [build("item", node, index=k) for k in range(len(node.type.items))]
         return [node]
+
+    def identity(self) -> bytes | None:
+        if self._identity is None:
+            self._identity = digest_operation(self.name, self.attrs)
+        return self._identity
 
     def _key(self):
         return (self.name, self.attrs)
@@ -212,19 +240,26 @@ class Primitive(Op):
 class Apply:
     """One application of an Op: `inputs` and `outputs` are Variables."""
 
-    __slots__ = ("__weakref__", "inputs", "op", "outputs", "tag", "trace")
+    __slots__ = ("__weakref__", "_tag", "inputs", "op", "outputs", "trace")
 
     op: Any  # an Op; Any spares those who know its class a cast
+    _tag: Any
 
     def __init__(self, op: Op, inputs: Iterable[Variable], outputs: Iterable[Variable]):
         self.op, self.inputs, self.outputs = op, list(inputs), list(outputs)
         self.trace = here()
-        self.tag = Tag()
+        self._tag = None
         for k, out in enumerate(self.outputs):
             if out.owner is not None:
                 raise ArgumentError(f"output {k} of {op} already belongs to {out.owner.op}")
             out.owner, out.index = self, k
         bind_outputs(self)
+
+    @property
+    def tag(self) -> Any:
+        if self._tag is None:
+            self._tag = Tag()
+        return self._tag
 
     @property
     def nin(self) -> int:
@@ -253,36 +288,64 @@ def bind_outputs(node: Apply) -> None:
 
     if node.outputs and not isinstance(node.op, Primitive):
         for out, n in zip(node.outputs, lower_host(node), strict=True):
-            out.node = n
-            out._type = None
+            out._node, out.ir_type, out._type = n, n.type, None
 
 
-_primitives: dict[tuple, Primitive] = {}
+_primitives: dict[Any, Primitive] = {}  # by name, with attributes by name and those
 _lock = threading.Lock()
 
 
 def primitive(name: str, **attrs: Any) -> Primitive:
-    key = (name, tuple(sorted(attrs.items())))
+    given = tuple(sorted(attrs.items())) if attrs else ()
+    key = (name, given) if given else name
+    known = _primitives.get(key)
+    if known is not None:
+        return known
     with _lock:
         found = _primitives.get(key)
         if found is None:
             if name not in OPS:
                 raise InternalError(f"no operation {name}")
-            found = _primitives[key] = Primitive(*key)
+            found = _primitives[key] = Primitive(name, given)
         return found
 
 
 def apply_op(op: Op, inputs: Sequence[Variable]) -> list[Any]:
     """Applies an operation; a typing error is raised anew with names, types and the user's line."""
-    try:
-        nodes = op.lower([v.node for v in inputs])
-    except WeftError as e:
-        raise explain(e, str(op), inputs, here()) from None
     owner = Apply.__new__(Apply)
-    owner.op, owner.inputs, owner.trace = op, list(inputs), here()
-    owner.tag = Tag()
-    owner.outputs = [variable_class(n)(n, owner, k) for k, n in enumerate(nodes)]
+    owner.op, owner.inputs, owner.trace, owner._tag = op, list(inputs), here(), None
+    try:
+        owner.outputs = outputs_of(owner)
+    except WeftError as e:
+        raise explain(e, str(op), inputs, owner.trace) from None
     return owner.outputs
+
+
+def outputs_of(owner: Apply) -> list[Any]:
+    """New outputs for an Apply of an operation of weft's."""
+    op = owner.op
+    if type(op) is Primitive and op.definition.by_types:
+        t: Any = typed(op.definition, [v.ir_type for v in owner.inputs], op.attrs)[0]
+        return [_classes.get(t.kind, Variable)(t, owner)]
+    made = op.lower([v.node if op.hands_on is None else v.ir_type for v in owner.inputs])
+    return [_classes.get(n.type.kind, Variable)(n, owner, k) for k, n in enumerate(made)]
+
+
+def _build_nodes(v: Variable) -> None:
+    """The nodes of a Variable and of those that it is computed from. Iterative."""
+    stack = [v]
+    while stack:
+        owner = stack[-1].owner
+        if stack[-1]._node is not None or owner is None:
+            stack.pop()
+            continue
+        inputs, op = owner.inputs, owner.op
+        missing = [i for i in (inputs if op.hands_on is None else [inputs[k] for k in op.hands_on]) if i._node is None]
+        if missing:
+            stack += missing
+            continue
+        for o, n in zip(owner.outputs, op.lower([i._node or i.ir_type for i in inputs]), strict=True):
+            o._node, o.ir_type = n, n.type
 
 
 def explain(e: WeftError, op: str, inputs: Sequence[Variable], trace: Trace) -> WeftError:
@@ -295,20 +358,21 @@ def explain(e: WeftError, op: str, inputs: Sequence[Variable], trace: Trace) -> 
     return new
 
 
-_classes: dict[tuple[str, bool], type[Variable]] = {}
+_classes: dict[str, type[Variable]] = {}
+_constants: dict[str, type[Variable]] = {}
 
 
 def register_class(kind: str, cls: type[Variable], is_constant: bool = False) -> None:
     """The Variable class of an IR kind: operators.py and sparse.py enter theirs (methods and operators live there)."""
-    _classes[kind, is_constant] = cls
+    (_constants if is_constant else _classes)[kind] = cls
 
 
 def variable_class(node: Node) -> Any:
-    return _classes.get((node.type.kind, False), Variable)
+    return _classes.get(node.type.kind, Variable)
 
 
 def constant_class(node: Node) -> Any:
-    return _classes.get((node.type.kind, True), Constant)
+    return _constants.get(node.type.kind, Constant)
 
 
 def leaf(t: types.TensorType, name: str | None = None) -> Variable:
@@ -333,7 +397,12 @@ def ancestors(
     halt = set(stop)
     seen: set[Variable] = set()
     order: list[Variable] = []
-    stack: list[tuple[Variable, int]] = []
+    stack: list[tuple[Variable, Iterator[Variable]]] = []
+
+    def inputs_of(v: Variable) -> Iterator[Variable]:
+        inputs = v.owner.inputs if v.owner is not None and v not in halt else ()
+        return iter([replace.get(i, i) for i in inputs] if replace else inputs)
+
     for root in outputs:
         if replace:
             root = replace.get(root, root)
@@ -342,18 +411,18 @@ def ancestors(
         if not isinstance(root, Variable):
             raise DTypeError(f"{root!r} is not a symbolic variable")
         seen.add(root)
-        stack.append((root, 0))
+        stack.append((root, inputs_of(root)))
         while stack:
-            v, k = stack.pop()
-            inputs = v.owner.inputs if v.owner is not None and v not in halt else ()
-            if replace:
-                inputs = [replace.get(i, i) for i in inputs]
-            while k < len(inputs) and inputs[k] in seen:
-                k += 1
-            if k == len(inputs):
-                order.append(v)
+            v, rest = stack[-1]
+            for i in rest:
+                if i not in seen:
+                    seen.add(i)
+                    if i.owner is None:
+                        order.append(i)
+                        continue
+                    stack.append((i, inputs_of(i)))
+                    break
             else:
-                stack.append((v, k + 1))
-                seen.add(inputs[k])
-                stack.append((inputs[k], 0))
+                stack.pop()
+                order.append(v)
     return order

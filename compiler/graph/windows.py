@@ -235,7 +235,7 @@ def _declare_lengths(x: Any, shape: Sequence[int | None]) -> TensorVariable:
     if len(shape) != x.ndim:
         raise ShapeError(f"{x.describe()} has {x.ndim} dimensions; the shape given for it has {len(shape)}")
     new = [shaping.shape_i(x, a) if n is None else constant(int(n), dtype="int64") for a, n in enumerate(shape)]
-    known = all(n is None or lengths.static(x.node.type.axes[a]) == int(n) for a, n in enumerate(shape))
+    known = all(n is None or lengths.static(x.ir_type.axes[a]) == int(n) for a, n in enumerate(shape))
     # alloc checks each length, but would stretch one that the type says is 1.
     return x if known else op1("alloc", x, *new)
 

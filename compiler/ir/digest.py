@@ -5,21 +5,31 @@ Nodes are ordered by it where an order is needed (terms of a length), so that eq
 
 from __future__ import annotations
 
-import hashlib
 import weakref
+from functools import cache
+from hashlib import blake2b
 from typing import Any
 
-from .node import Constant, Node, Region
+from .node import Attrs, Constant, Node, Region
 
 _of_regions: weakref.WeakKeyDictionary[Region, bytes] = weakref.WeakKeyDictionary()
 
 
+def _framed(part: bytes) -> bytes:
+    return len(part).to_bytes(8, "little") + part
+
+
 def _hash(*parts: bytes) -> bytes:
-    h = hashlib.blake2b(digest_size=16)
-    for p in parts:
-        h.update(len(p).to_bytes(8, "little"))
-        h.update(p)
-    return h.digest()
+    return blake2b(b"".join(map(_framed, parts)), digest_size=16).digest()
+
+
+@cache
+def _head(op: str) -> bytes:
+    """What the digest of a node without attributes begins with."""
+    return _framed(op.encode()) + _framed(b";")
+
+
+_INPUT = _framed(bytes(16))[:8]  # what stands before the digest of an input
 
 
 def digest(node: Node) -> bytes:
@@ -32,15 +42,28 @@ def digest(node: Node) -> bytes:
     while stack:
         n = stack[-1]
         if n.digest is None:
-            missing = [i for i in n.inputs if i.digest is None]
-            if missing:
-                stack += missing
+            parts: list[bytes] = []
+            for i in n.inputs:
+                if i.digest is None:
+                    stack.append(i)
+                else:
+                    parts += (_INPUT, i.digest)
+            if len(parts) < 2 * len(n.inputs):
                 continue
-            attrs = [_hash(k.encode(), _attr(v)) for k, v in n.attrs] if n.attrs else ()
-            n.digest = _hash(n.op.encode(), *attrs, b";", *[i.digest or b"" for i in n.inputs])
+            head = b"".join(map(_framed, (*_applied(n.op, n.attrs), b";"))) if n.attrs else _head(n.op)
+            n.digest = blake2b(b"".join((head, *parts)), digest_size=16).digest()
         stack.pop()
     assert node.digest is not None
     return node.digest
+
+
+def digest_operation(name: str, attrs: Attrs) -> bytes:
+    """16 bytes for an operation with its attributes, whatever it is applied to."""
+    return _hash(*_applied(name, attrs))
+
+
+def _applied(name: str, attrs: Attrs) -> list[bytes]:
+    return [name.encode(), *[_hash(k.encode(), _attr(v)) for k, v in attrs]]
 
 
 def digest_region(r: Region) -> bytes:
@@ -65,4 +88,4 @@ def _attr(v: Any) -> bytes:
     return repr(v).encode()
 
 
-__all__ = ["digest", "digest_region"]
+__all__ = ["digest", "digest_operation", "digest_region"]

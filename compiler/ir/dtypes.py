@@ -90,7 +90,7 @@ def promote(a: str, b: str) -> str:
 def promote_all(names: list[str]) -> str:
     out = names[0]
     for n in names[1:]:
-        out = promote(out, n)
+        out = out if n == out else promote(out, n)
     return out
 
 
@@ -101,10 +101,9 @@ def real_of(name: str) -> str:
 
 def smallest_int(value: int) -> str:
     """The smallest signed integer dtype that holds a Python int; uint64 above int64."""
-    for n in ("int8", "int16", "int32", "int64"):
-        info = np.iinfo(n)
-        if info.min <= value <= info.max:
-            return n
-    if 0 <= value <= np.iinfo("uint64").max:
+    for bits in (8, 16, 32, 64):
+        if -1 << bits - 1 <= value < 1 << bits - 1:
+            return f"int{bits}"
+    if 0 <= value < 1 << 64:
         return "uint64"
     raise DTypeError(f"the integer {value} does not fit in 64 bits")

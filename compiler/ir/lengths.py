@@ -12,9 +12,8 @@ product on the way, and so is the number of elements where two are compared.
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterable
-from functools import partial, reduce
+from functools import lru_cache, partial, reduce
 
 import numpy as np
 
@@ -28,17 +27,21 @@ _SMALL = 1 << 12  # a constant factor that LIMIT leaves room for
 LARGE = 256  # factors of a polynomial's terms beyond which it is an atom
 Terms = dict[tuple[Node, ...], int]  # a polynomial: monomial (sorted tuple of factors) -> coefficient
 
-_poly: weakref.WeakKeyDictionary[Node, Terms] = weakref.WeakKeyDictionary()  # what `_terms` found
-_normal: weakref.WeakKeyDictionary[Node, Node | None] = weakref.WeakKeyDictionary()  # None: the node itself
+_ITSELF = object()  # the `normal` of a node in normal form: a reference to the node would keep it alive
 
 
+@lru_cache(4096)
 def const(n: int) -> Node:
     return constant(n, "int64")
 
 
+def is_one(node: Node) -> bool:
+    return node is const(1)
+
+
 def static(node: Node) -> int | None:
     """The value of a length known at compile time."""
-    return int(node.value) if node.op == "const" else None
+    return _terms(node).get((), 0) if node.op == "const" else None
 
 
 def order(node: Node) -> tuple:
@@ -60,24 +63,28 @@ def _terms(node: Node) -> Terms:
     It follows from the node's structure alone, not from who built it: whether a sum counts as normal decides what is
     known of it, and one program has one C text in every process.
     """
-    stack = [node]
+    if node.op == "const":
+        if node.terms is None:
+            v = int(node.value)
+            node.terms = {(): v} if v else {}
+        return node.terms
+    if not _is_sum(node):
+        return {(node,): 1}
+    stack = [node] if node.terms is None else []
     while stack:
         n = stack[-1]
-        if n in _poly or not _is_sum(n):
+        if n.terms is not None:
             stack.pop()
             continue
-        inner = [i for i in n.inputs if i not in _poly and _is_sum(i)]
+        inner = [i for i in n.inputs if i.terms is None and _is_sum(i)]
         if inner:
             stack += inner
             continue
         stack.pop()
         made = (add if n.op == "add" else mul)(*n.inputs)
-        if made is not n or n not in _poly:
-            _poly[n] = {(n,): 1}
-    if node.op == "const":
-        v = int(node.value)
-        return {(): v} if v else {}
-    return _poly.get(node) or {(node,): 1}
+        if made is not n or n.terms is None:
+            n.terms = {}  # an atom
+    return node.terms or {(node,): 1}
 
 
 def _is_sum(n: Node) -> bool:
@@ -93,14 +100,16 @@ def _from_terms(terms: Terms) -> Node:
             out = build("mul", out, f)
         return out if c == 1 else build("mul", out, const(c))
 
-    items = sorted(((m, c) for m, c in terms.items() if c), key=lambda t: (-len(t[0]), [order(f) for f in t[0]]))
+    items = [(m, c) for m, c in terms.items() if c]
     if not items:
         return const(0)
+    if len(items) > 1:
+        items.sort(key=lambda t: (-len(t[0]), [order(f) for f in t[0]]))
     out = monomial(*items[0])
     for m, c in items[1:]:
         out = build("add", out, monomial(m, c))
     if out.op != "const" and items != [((out,), 1)]:
-        _poly[out] = dict(items)
+        out.terms = dict(items)
     return out
 
 
@@ -127,16 +136,18 @@ def mul(*parts: Node) -> Node:
         if _is_large(out):
             return reduce(partial(build, "mul"), parts)
         new: Terms = {}
+        factor = _terms(p)
         for m1, c1 in out.items():
-            for m2, c2 in _terms(p).items():
-                m = tuple(sorted(m1 + m2, key=order))
+            for m2, c2 in factor.items():
+                m = tuple(sorted(m1 + m2, key=order)) if m1 and m2 else m1 or m2
                 new[m] = _wrap(new.get(m, 0) + c1 * c2)
         out = new
     return reduce(partial(build, "mul"), parts) if _is_large(out) else _from_terms(out)
 
 
 def product(parts: Iterable[Node]) -> Node:
-    return mul(const(1), *parts)
+    factors = [p for p in parts if not is_one(p)]
+    return factors[0] if len(factors) == 1 and not _is_sum(factors[0]) else mul(const(1), *factors)
 
 
 def scale(a: Node, c: int) -> Node:
@@ -163,7 +174,7 @@ def nonneg(node: Node, fuel: int = 6) -> bool:
     if node.op in ("minimum", "floordiv", "mod"):
         return all(nonneg(i, fuel - 1) for i in node.inputs)
     terms = _terms(node)
-    return (node,) not in terms and all(c >= 0 and all(nonneg(f, fuel - 1) for f in m) for m, c in terms.items())
+    return (node,) not in terms and _none_negative(terms, fuel)
 
 
 def unbounded(node: Node) -> list[tuple[Node, ...]]:
@@ -205,7 +216,20 @@ def _bounded_factor(node: Node, fuel: int = 6) -> bool:
 
 
 def at_least(a: Node, b: Node) -> bool:
-    return nonneg(sub(a, b))
+    """Whether a - b is known to be at least 0, by its polynomial alone."""
+    terms = dict(_terms(a))
+    for m, c in _terms(b).items():
+        terms[m] = _wrap(terms.get(m, 0) - c)
+    terms = {m: c for m, c in terms.items() if c}
+    if len(terms) == 1:
+        ((m, c),) = terms.items()
+        if c == 1 and len(m) == 1:
+            return nonneg(m[0])
+    return not _is_large(terms) and _none_negative(terms)
+
+
+def _none_negative(terms: Terms, fuel: int = 6) -> bool:
+    return all(c >= 0 and all(nonneg(f, fuel - 1) for f in m) for m, c in terms.items())
 
 
 def maximum(a: Node, b: Node) -> Node:
@@ -269,15 +293,13 @@ _FOLD: dict[str, Callable[..., Node]] = {
 }  # fmt: skip
 
 
+_ARITHMETIC = frozenset({*_FOLD, "neg", "sqr"})
+
+
 def is_arithmetic(node: Node) -> bool:
     """Whether the node is int64 scalar arithmetic that a normal form looks into."""
     t = node.type
-    return (
-        (node.op in _FOLD or node.op in ("neg", "sqr"))
-        and isinstance(t, TensorType)
-        and t.dtype == "int64"
-        and not t.axes
-    )
+    return type(t) is TensorType and not t.axes and t.dtype == "int64" and node.op in _ARITHMETIC
 
 
 def normal(node: Node) -> Node:
@@ -285,20 +307,24 @@ def normal(node: Node) -> Node:
     stack = [node]
     while stack:
         n = stack[-1]
-        if n not in _normal:
-            missing = [i for i in n.inputs if i not in _normal] if is_arithmetic(n) else []
+        if n.normal is None:
+            missing = [i for i in n.inputs if i.normal is None] if is_arithmetic(n) else []
             if missing:
                 stack += missing
                 continue
             new = _normalized(n)
-            _normal[n] = None if new is n else new
+            n.normal = _ITSELF if new is n else new
         stack.pop()
-    return _normal[node] or node
+    return _normal_of(node)
+
+
+def _normal_of(n: Node) -> Node:
+    return n if n.normal is _ITSELF else n.normal
 
 
 def _normalized(n: Node) -> Node:
     if is_arithmetic(n):
-        return _fold(n, [_normal[i] or i for i in n.inputs])
+        return _fold(n, [_normal_of(i) for i in n.inputs])
     if n.op == "cast" and n.dtype == "int64" and n.inputs[0].op == "const" and not n.type.axes:
         source = n.inputs[0]
         if DTYPES[source.type.dtype].kind in "iub":

@@ -14,7 +14,7 @@ from __future__ import annotations
 import itertools
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,7 +63,7 @@ class OpDef(NamedTuple):
 
     name: str
     family: str
-    typing: Callable[[tuple[Node, ...], dict[str, Any]], Typed | Type]
+    typing: Callable[[Sequence[Any], dict[str, Any]], Typed | Type]  # of Nodes
     costly: bool = False  # computing it twice costs more than writing it to memory and reading it back
     commutative: bool = False  # its two arguments may change places
     virtual: bool | None = None  # of views: costs nothing to evaluate again; others are worth storing
@@ -72,6 +72,7 @@ class OpDef(NamedTuple):
     strided_inputs: tuple[int, ...] = ()  # of steps: operands read through strides: no view is copied for them
     indices_from: int = 0  # operands from this one on index axes of the first; out of range is an error
     library: str = ""  # whose routine computes it, outside the contract of equal bits
+    by_types: bool = False  # one tensor, whose type follows from the types of the arguments alone
     binds: bool = False  # by running it may give lengths that nothing else tells: `length` nodes name it
 
 
@@ -117,15 +118,23 @@ class Constant:
 
 
 class Node:
-    __slots__ = ("__weakref__", "attrs", "checks", "digest", "inputs", "op", "type", "uid")
+    __slots__ = (
+        "__weakref__", "attrs", "checks", "definition", "digest", "inputs", "normal", "op", "terms", "type", "uid",
+        "uniform",
+    )  # fmt: skip
 
     op: str
+    definition: OpDef  # of the operation
     inputs: tuple[Node, ...]
     attrs: Attrs
     type: Any  # Type; Any spares every user of a dense tensor a cast
     checks: tuple[Check, ...]
     uid: int
-    digest: bytes | None  # kept by ir/digest.py
+    # What follows from its structure, None while nobody has asked; kept by ir/digest.py, ir/lengths.py, ir/pattern.py.
+    digest: bytes | None
+    terms: dict[tuple[Node, ...], int] | None
+    normal: Any
+    uniform: Any
 
     def attr(self, name: str) -> Any:
         for k, v in self.attrs:
@@ -141,11 +150,7 @@ class Node:
 
     @property
     def family(self) -> str:
-        return OPS[self.op].family
-
-    @property
-    def definition(self) -> OpDef:
-        return OPS[self.op]
+        return self.definition.family
 
     @property
     def dtype(self) -> str:
@@ -167,34 +172,66 @@ class Node:
         raise InternalError("nodes are not pickled; write the region's text form")
 
 
-_table: weakref.WeakValueDictionary[tuple, Node] = weakref.WeakValueDictionary()
+class _Interned(weakref.ref):
+    """An entry of the table of nodes, which goes with its node. (A WeakValueDictionary does the same by several calls
+    of Python for each node that is looked up.)"""
+
+    __slots__ = ("key",)
+
+    key: tuple
+
+
+_table: dict[tuple, _Interned] = {}
 _regions: weakref.WeakValueDictionary[tuple, Region] = weakref.WeakValueDictionary()
-_lock = threading.Lock()
+_lock = threading.RLock()  # taken again where a collection of garbage comes in between: nodes die in it
 _uids = itertools.count()
+
+
+def _forget(entry: _Interned, table: dict[tuple, _Interned] = _table, lock: Any = _lock) -> None:
+    with lock:
+        if table.get(entry.key) is entry:
+            del table[entry.key]
 
 
 def make(op: str, inputs: Sequence[Node] = (), attrs: Attrs = ()) -> Node:
     """The node `op(inputs; attrs)`; `attrs` sorted by name. Raises the typing rule's error when it is ill-typed."""
     key = (op, tuple(inputs), attrs)
-    found = _table.get(key)
-    if found is not None:
-        return found
+    entry = _table.get(key)
+    if entry is not None:
+        found = entry()
+        if found is not None:
+            return found
+    definition = OPS.get(op)
+    if definition is None:
+        raise InternalError(f"no operation {op}")
+    node = Node()
+    node.type, node.checks = typed(definition, key[1], attrs)
+    node.op, node.inputs, node.attrs = key
+    node.definition = definition
+    node.digest = node.terms = node.normal = node.uniform = None
+    made = _Interned(node, _forget)
+    made.key = key
+    with _lock:
+        entry = _table.get(key)
+        found = entry() if entry is not None else None
+        if found is not None:  # by another thread meanwhile
+            return found
+        node.uid = next(_uids)
+        _table[key] = made
+    return node
+
+
+def typed(definition: OpDef, inputs: Sequence[Any], attrs: Attrs) -> tuple[Type, tuple[Check, ...]]:
+    """The type of an operation's result, and its obligations; of one `by_types` the inputs may be types."""
     try:
-        typed = OPS[op].typing(key[1], dict(attrs))
+        found = definition.typing(inputs, dict(attrs) if attrs else {})
     except (ValueError, LookupError, TypeError, AttributeError) as e:
         if isinstance(e, WeftError):
             raise
         # Not a user's mistake: a wrong number of inputs, an attribute missing or of a wrong kind.
-        raise InternalError(f"ill-formed {op} of {len(key[1])} inputs with attributes {dict(attrs)!r}: {e}") from e
-    if not isinstance(typed, Typed):
-        typed = Typed(typed)
-    node = Node()
-    node.op, node.inputs, node.attrs = key
-    node.type, node.checks = typed
-    node.digest = None
-    with _lock:
-        node.uid = next(_uids)
-        return _table.setdefault(key, node)
+        what = f"ill-formed {definition.name} of {len(inputs)} inputs with attributes {dict(attrs)!r}"
+        raise InternalError(f"{what}: {e}") from e
+    return found if isinstance(found, Typed) else (found, ())
 
 
 def build(op: str, *inputs: Node, **attrs: Any) -> Node:
@@ -305,11 +342,11 @@ def executable(roots: Iterable[Node], known_as: dict[Node, Node] | None = None) 
         return atoms[axis]
 
     def before(n: Node) -> Sequence[Node]:
-        if is_bound(n):
+        if n.op == "length" and is_bound(n):
             return depends(n)
-        types = n.type.items if isinstance(n.type, TupleType) else (n.type,)
-        foreign = [m for t in types for a in t.axes for m in lengths_in(a) if n not in depends(m)]
-        return (*n.inputs, *foreign) if foreign else n.inputs
+        types = n.type.items if type(n.type) is TupleType else (n.type,)
+        within = [m for t in types for a in t.axes for m in atoms.get(a) or lengths_in(a)]
+        return (*n.inputs, *(m for m in within if n not in depends(m))) if within else n.inputs
 
     return topological(roots, before)
 
@@ -318,23 +355,22 @@ def topological(roots: Iterable[Node], before: Callable[[Node], Sequence[Node]] 
     """Every node the roots depend on, inputs first; iterative, linear."""
     seen: set[Node] = set()
     order: list[Node] = []
-    stack: list[tuple[Node, int]] = []
+    stack: list[tuple[Node, Iterator[Node]]] = []
     for root in roots:
         if root in seen:
             continue
         seen.add(root)
-        stack.append((root, 0))
+        stack.append((root, iter(root.inputs if before is None else before(root))))
         while stack:
-            node, k = stack.pop()
-            inputs = node.inputs if before is None else before(node)
-            while k < len(inputs) and inputs[k] in seen:
-                k += 1
-            if k == len(inputs):
-                order.append(node)
+            node, rest = stack[-1]
+            for i in rest:
+                if i not in seen:
+                    seen.add(i)
+                    stack.append((i, iter(i.inputs if before is None else before(i))))
+                    break
             else:
-                stack.append((node, k + 1))
-                seen.add(inputs[k])
-                stack.append((inputs[k], 0))
+                stack.pop()
+                order.append(node)
     return order
 
 
@@ -383,5 +419,5 @@ __all__ = [
     "OPS", "STEPS", "Attrs", "Check", "Constant", "Node", "OpDef", "Place", "Region", "Renumbered", "TensorType",
     "TupleType", "Typed",
     "binder", "bound_length", "build", "constant", "define", "depends", "executable", "given_length", "is_bound",
-    "make", "rebuild", "region", "remake", "renumber", "substitute", "topological",
+    "make", "rebuild", "region", "remake", "renumber", "substitute", "topological", "typed",
 ]  # fmt: skip

@@ -67,7 +67,7 @@ class Origins:
     def __init__(self) -> None:
         self._tables: weakref.WeakKeyDictionary[Region, Lines] = weakref.WeakKeyDictionary()
         self._traces: dict[Place, tuple[Hashable, ...]] = {}
-        self._said: dict[Place, str] = {}
+        self._said: dict[Place, object] = {}  # what `str` makes texts of
 
     def of(self, r: Region) -> Lines:
         """The table of a region, to read or to copy."""
@@ -89,7 +89,7 @@ class Origins:
             self.trace(place, traces)
         self._said = other._said | self._said
 
-    def declare(self, r: Region, traces: Lines, said: Mapping[tuple, str]) -> Region:
+    def declare(self, r: Region, traces: Lines, said: Mapping[tuple, object]) -> Region:
         """The region as a part of the program that the user declared: its nodes, and its obligations by (kind,
         operands), get places, which stand for these lines and texts from here on."""
         name = digest_region(r).hex()[:16]
@@ -99,9 +99,10 @@ class Origins:
         placed = region(r.params, r.outputs, checks)
         lines = Lines()
         for k, n in enumerate(placed.nodes()):
-            if n in traces:
+            found = traces[n]
+            if found:
                 place = Place(name, k)
-                self.trace(place, traces[n])
+                self.trace(place, found)
                 lines.add(n, (place,))
         self.enter(placed, lines)
         return placed
@@ -116,7 +117,7 @@ class Origins:
 
     def said(self, places: Iterable[Place]) -> str:
         """What the user's program says of an obligation: where it stands, on which arguments."""
-        return "".join(self._said.get(p, "") for p in places)
+        return "".join(str(self._said.get(p, "")) for p in places)
 
 
 __all__ = ["Lines", "Origins"]

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import ast
 import re
-import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -135,7 +135,7 @@ def parse(text: str) -> Any:
 
 # ---- constants that hold one number ---------------------------------------------------------------------------------
 
-_uniform: weakref.WeakKeyDictionary[Node, Any] = weakref.WeakKeyDictionary()
+_NOT = object()  # the `uniform` of a node that holds no one number
 _SEEN_THROUGH = frozenset({"dimshuffle", "alloc", "rebroadcast", "cast"})
 _KINDS = frozenset({"const"}) | _SEEN_THROUGH
 
@@ -146,29 +146,29 @@ def uniform(node: Node) -> Any:
         return None
     path: list[Node] = []
     n = node
-    while n not in _uniform:
+    while n.uniform is None:
         if n.op not in _SEEN_THROUGH:
-            _uniform[n] = _held(n)
+            n.uniform = _held(n)
             break
         path.append(n)
         n = n.inputs[0]
-    v = _uniform[n]
+    v = n.uniform
     for m in reversed(path):
-        if v is not None and m.op == "cast":
+        if v is not _NOT and m.op == "cast":
             v = cast(np.asarray(v, numpy_dtype(m.inputs[0].dtype)), m.dtype)[()].item()
-        _uniform[m] = v
-    return v
+        m.uniform = v
+    return None if v is _NOT else v
 
 
 def _held(node: Node) -> Any:
     if node.op != "const":
-        return None
+        return _NOT
     a = node.attr("value").array
     if not a.size:
-        return None
+        return _NOT
     first = a.reshape(-1)[:1]
     if a.size > 1 and a.tobytes() != first.tobytes() * a.size:
-        return None
+        return _NOT
     return first[0].item()
 
 
@@ -181,18 +181,21 @@ def number(value: Any, dtype: str, ndim: int) -> Node:
 # ---- matching and building ------------------------------------------------------------------------------------------
 
 
-Matcher = Callable[[Node], Iterator[Bindings]]
+Take = Callable[[Bindings, Node, Any], Node | None]
+Matcher = Callable[[Node, Take, Any], Node | None]
 
 
 def matcher(pattern: Any) -> Matcher:
-    """A function that gives every way in which a node matches, printed as Python once: most of the time that rewriting
-    takes goes into matching.
+    """A function that hands each way in which a node matches to `take`, with the node and a context, until that makes
+    something of one. Printed as Python once: most of the time that rewriting takes goes into matching.
 
-        mul(exp(x), 2)      def match(n):
+        mul(exp(x), 2)      def match(n, take, context):
                                 if n.op in ops0 and len(n.inputs) == 2:
                                     for i0, i1 in orders(n):
                                         if i0.op in ops1 and len(i0.inputs) == 1:
-                                            if holds(i1, 2): yield {"x": i0.inputs[0]}
+                                            if i1.op in kinds and uniform(i1) == 2:
+                                                if (new := take({"x": i0.inputs[0]}, n, context)) is not None:
+                                                    return new
     """
     return _MatcherPrinter(pattern).compiled()
 
@@ -200,13 +203,15 @@ def matcher(pattern: Any) -> Matcher:
 class _MatcherPrinter:
     def __init__(self, pattern: Any):
         self.pattern = pattern
-        self.lines = ["def match(n):"]
-        self.values: dict[str, Any] = {"holds": _holds, "orders": _orders, "attribute": _attribute, "ABSENT": _ABSENT}
+        self.lines = ["def match(n, take, context):"]
+        self.values: dict[str, Any] = {
+            "uniform": uniform, "kinds": _KINDS, "orders": _orders, "turned": _turned, "attribute": _attribute,
+            "ABSENT": _ABSENT,
+        }  # fmt: skip
         self.names = 0
 
     def compiled(self) -> Matcher:
         self.emit([(self.pattern, "n")], {}, 1)
-        self.lines.append("    return; yield")
         exec("\n".join(self.lines), self.values)
         return self.values["match"]
 
@@ -223,16 +228,18 @@ class _MatcherPrinter:
         return f"v{self.names}"
 
     def emit(self, work: list[tuple[Any, str]], bound: dict[str, str], depth: int) -> None:
-        """The lines that match each pattern in `work` against a variable, in order, then yield what is bound."""
+        """The lines that match each pattern in `work` against a variable, in order, then hand on what is bound."""
         if not work:
-            self.line(depth, "yield {" + ", ".join(f"{name!r}: {v}" for name, v in bound.items()) + "}")
+            found = ", ".join(f"{name!r}: {v}" for name, v in bound.items())
+            self.line(depth, f"if (new := take({{{found}}}, n, context)) is not None:")
+            self.line(depth + 1, "return new")
             return
         (pattern, v), *rest = work
         if isinstance(pattern, (Var, Rest)):
             depth, bound = self.bind(pattern.name, v, "is" if isinstance(pattern, Var) else "==", bound, depth)
             self.emit(rest, bound, depth)
         elif isinstance(pattern, Number):
-            self.line(depth, f"if holds({v}, {self.value(pattern.value)}):")
+            self.line(depth, f"if {v}.op in kinds and uniform({v}) == {self.value(pattern.value)}:")
             self.emit(rest, bound, depth + 1)
         else:
             self.term(pattern, v, rest, bound, depth)
@@ -244,7 +251,8 @@ class _MatcherPrinter:
         return depth + 1, bound
 
     def term(self, t: Term, v: str, rest: list, bound: dict[str, str], depth: int) -> None:
-        self.line(depth, f"if {v}.op in {self.value(t.ops)}:")
+        same = f"== {t.op!r}" if len(t.ops) == 1 else f"in {self.value(t.ops)}"
+        self.line(depth, f"if {v}.op {same}:")
         depth += 1
         for name, want in t.attrs:
             have = self.fresh()
@@ -265,7 +273,8 @@ class _MatcherPrinter:
             self.line(depth, f"{more} = {v}.inputs[{len(fixed)}:]")
             work.append((t.args[-1], more))
         if len(t.args) == 2 and any(OPS[op].commutative for op in t.ops):
-            self.line(depth, f"for {', '.join(found)} in orders({v}):")
+            orders = f"turned({v}.inputs)" if len(t.ops) == 1 else f"orders({v})"
+            self.line(depth, f"for {', '.join(found)} in {orders}:")
             depth += 1
         elif found:
             self.line(depth, f"{', '.join(found)}, = {v}.inputs[:{len(fixed)}]")
@@ -275,15 +284,14 @@ class _MatcherPrinter:
 _ABSENT = object()
 
 
-def _holds(node: Node, value: Any) -> bool:
-    v = uniform(node)
-    return v is not None and v == value
-
-
 def _orders(node: Node) -> tuple[tuple[Node, ...], ...]:
     """The inputs of a node of two, in the orders in which they may stand."""
-    a, b = inputs = node.inputs
-    return (inputs, (b, a)) if a is not b and node.definition.commutative else (inputs,)
+    return _turned(node.inputs) if node.definition.commutative else (node.inputs,)
+
+
+def _turned(inputs: tuple[Node, ...]) -> tuple[tuple[Node, ...], ...]:
+    a, b = inputs
+    return (inputs, (b, a)) if a is not b else (inputs,)
 
 
 def _attribute(node: Node, name: str) -> Any:
@@ -333,6 +341,23 @@ def instantiate(term: Any, found: Mapping[str, Any], like: Node) -> Node:
     return build(term.op, *full, **attrs)
 
 
+def builder(term: Any) -> Callable[[Mapping[str, Any], Node], Node]:
+    """`instantiate` of one term; where it is operations on names alone, printed as Python once."""
+
+    def text(t: Any) -> str:
+        if isinstance(t, Var):
+            return f"found[{t.name!r}]"
+        if not isinstance(t, Term) or t.attrs:
+            raise TypeError
+        return f"make({t.op!r}, ({', '.join(map(text, t.args))},))"
+
+    try:
+        printed: Any = eval(f"lambda found, like: {text(term)}", {"make": make})
+    except TypeError:
+        return partial(instantiate, term)
+    return printed
+
+
 def names(term: Any) -> set[str]:
     """The names in a term."""
     if isinstance(term, (Var, Rest)):
@@ -342,4 +367,6 @@ def names(term: Any) -> set[str]:
     return set().union(*map(names, term.args), *(names(v) for _, v in term.attrs)) if term.args or term.attrs else set()
 
 
-__all__ = ["Bindings", "Term", "instantiate", "matcher", "may_match", "names", "number", "parse", "uniform"]
+__all__ = [
+    "Bindings", "Take", "Term", "builder", "instantiate", "matcher", "may_match", "names", "number", "parse", "uniform",
+]  # fmt: skip

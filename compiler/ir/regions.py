@@ -79,6 +79,11 @@ def nested_nodes(r: Region) -> list[tuple[Region, list[Node]]]:
     return order
 
 
+def calls_python(r: Region) -> bool:
+    """Whether the region or one that it holds calls an operation in Python."""
+    return any(n.op == "host_call" for _, nodes in nested_nodes(r) for n in nodes)
+
+
 def regions_in(value: Any) -> list[Region]:
     """The regions in an attribute."""
     if isinstance(value, Region):
@@ -88,4 +93,4 @@ def regions_in(value: Any) -> list[Region]:
     return []
 
 
-__all__ = ["nested", "nested_nodes", "params_for", "regions_in"]
+__all__ = ["calls_python", "nested", "nested_nodes", "params_for", "regions_in"]

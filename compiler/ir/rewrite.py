@@ -1,10 +1,12 @@
 """The rewrite engine: a pass is a name, a list of rules and a measure that no rule increases; one engine applies them.
 
     Pass(name, rules, measure)       rules are tried in order at each node; the first that fires replaces it
-    Rule(name, pattern, replacement, where=None, licence=None)
+    Rule(name, pattern, replacement, where=None, licence=None, operands=None)
                                      pattern, replacement: the language of pattern.py; a replacement may be a function
                                      (bindings, node) -> Node or None, `where` a condition (bindings, node) -> bool;
-                                     `licence` names the rows of docs/semantics.md that a change of values rests on
+                                     `licence` names the rows of docs/semantics.md that a change of values rests on;
+                                     `operands` says of which operations the inputs have to be, where a rule is for all
+                                     of a family: it is asked once for each combination, not for each node
     apply(pass, region)              the region at its fixed point, nested regions first
     assume(region)                   lengths that the obligations make equal become one
 
@@ -17,19 +19,20 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from ...runtime.errors import InternalError, WeftError
 from . import lengths
 from .node import Check, Node, Region, build, make, region, remake, topological
 from .origins import Lines, Origins
-from .pattern import Bindings, Term, instantiate, matcher, may_match, names, parse
+from .pattern import Bindings, Term, builder, matcher, may_match, names, parse
 from .regions import nested_nodes, regions_in
 from .types import TensorType
 
 Replacement = Callable[..., Node | None]  # of (bindings, node) or (bindings, node, context)
 Condition = Callable[[Bindings, Node], bool]
+Operands = Callable[[Sequence[str]], bool]  # of the names of the inputs' operations
 Licence = str | tuple[str, ...] | None
 INDEXED = 4  # inputs of a node whose rules are looked up by them: others are rare
 
@@ -37,7 +40,9 @@ INDEXED = 4  # inputs of a node whose rules are looked up by them: others are ra
 class Rule:
     """One rewrite. See the top of this file."""
 
-    __slots__ = ("contextual", "licences", "match", "name", "pattern", "replacement", "text", "where")
+    __slots__ = (
+        "_given", "_make", "contextual", "licences", "match", "name", "operands", "pattern", "text", "where",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -46,8 +51,9 @@ class Rule:
         replacement: str | Replacement,
         where: Condition | None = None,
         licence: Licence = None,
+        operands: Operands | None = None,
     ):
-        self.name, self.where = name, where
+        self.name, self.where, self.operands = name, where, operands
         self.licences = (licence,) if isinstance(licence, str) else licence or ()
         self.text = f"{pattern} -> {replacement if isinstance(replacement, str) else replacement.__name__}"
         self.pattern = parse(pattern)
@@ -59,20 +65,32 @@ class Rule:
         self.contextual = callable(self.replacement) and len(inspect.signature(self.replacement).parameters) == 3
         self.match = matcher(self.pattern)
 
+    @property
+    def replacement(self) -> Any:
+        """A function, or a parsed term."""
+        return self._given
+
+    @replacement.setter
+    def replacement(self, given: Any) -> None:
+        self._given = given
+        self._make: Replacement = given if callable(given) else builder(given)
+
+    def take(self, found: Bindings, node: Node, context: Any) -> Node | None:
+        """What the rule makes of a node that matches in this way."""
+        if self.where is not None and not self.where(found, node):
+            return None
+        new = self._make(found, node, context) if self.contextual else self._make(found, node)
+        return None if new is node else new
+
     def fire(self, node: Node, context: Any = None) -> Node | None:
         """What the rule makes of the node, None where it does not apply."""
-        for found in self.match(node):
-            if self.where is not None and not self.where(found, node):
-                continue
-            if self.contextual:
-                new = self.replacement(found, node, context)
-            elif callable(self.replacement):
-                new = self.replacement(found, node)
-            else:
-                new = instantiate(self.replacement, found, node)
-            if new is not None and new is not node:
-                return new
-        return None
+        return self.match(node, self.take, context)
+
+    def may_fire(self, op: str, operands: Sequence[str]) -> bool:
+        """Whether the rule may apply to a node, as far as the names of its and its inputs' operations tell."""
+        if op not in self.pattern.ops or not may_match(self.pattern, operands):
+            return False
+        return self.operands is None or self.operands(operands)
 
     def __repr__(self) -> str:
         return f"<rule {self.name}: {self.text}>"
@@ -100,14 +118,25 @@ class Pass:
 
     def rules_for(self, node: Node) -> tuple[Rule, ...]:
         """The rules that may match a node, as far as its operation and those of its inputs tell."""
-        key = (node.op, *[i.op for i in node.inputs])
+        inputs = node.inputs
+        if len(inputs) == 1:
+            key: tuple[str, ...] = (node.op, inputs[0].op)
+        elif len(inputs) == 2:
+            key = (node.op, inputs[0].op, inputs[1].op)
+        else:
+            key = (node.op, *[i.op for i in inputs])
         found = self.by_inputs.get(key)
         if found is None:
             op, *ops = key
-            found = tuple(r for r in self.rules if op in r.pattern.ops and may_match(r.pattern, ops))
+            found = tuple(r for r in self.rules if r.may_fire(op, ops))
             if len(ops) <= INDEXED:
                 self.by_inputs[key] = found
         return found
+
+    def leaves(self, nodes: Iterable[Node], settled: Collection[Node] = ()) -> bool:
+        """Whether no rule may fire on any of the nodes, and none is arithmetic; on those `settled` nothing does."""
+        rules_for, is_arithmetic = self.rules_for, lengths.is_arithmetic
+        return not any(n not in settled and (rules_for(n) or is_arithmetic(n)) for n in nodes)
 
     def __repr__(self) -> str:
         return f"<pass {self.name}: {len(self.rules)} rules>"
@@ -138,10 +167,17 @@ def apply(
     `settled`: nodes on which no rule of the pass fires, as an earlier run of it found; this one adds what it finds.
     """
     done: dict[Region, Region] = {}
+    changed = False
     table = origins or Origins()
     for inner, order in nested_nodes(r):
+        if not changed and pass_.leaves(order, settled if settled is not None and pass_.context is None else ()):
+            done[inner] = inner
+            if stats is not None:
+                stats.visits += len(order)
+            continue
         context = pass_.context(inner) if pass_.context is not None else None
         done[inner] = _Engine(inner, order, done, pass_, table, stats, context=context, settled=settled).region()
+        changed = changed or done[inner] is not inner
     return done[r]
 
 
@@ -164,6 +200,9 @@ def _mapped(value: Any, done: Mapping[Region, Region]) -> Any:
         new = tuple(_mapped(v, done) for v in value)
         return value if all(a is b for a, b in zip(value, new, strict=True)) else new
     return value
+
+
+_GIVEN = frozenset({"const", "dim", "param"})
 
 
 class _Engine:
@@ -273,8 +312,9 @@ class _Engine:
                 return m
         if self.pass_ is None or m in self.settled:
             return m
+        context = self.context
         for rule in () if lengths.is_arithmetic(m) else self.pass_.rules_for(m):
-            new = rule.fire(m, self.context)
+            new = rule.match(m, rule.take, context)
             if new is not None:
                 self.burn(rule)
                 new = fitted(new, m, rule)
@@ -288,7 +328,8 @@ class _Engine:
         return m
 
     def is_final(self, nodes: tuple[Node, ...]) -> bool:
-        return all(self.memo.get(i) is i for i in nodes)
+        memo = self.memo
+        return all(memo.get(i) is i for i in nodes)
 
     def rebuilt(self, n: Node) -> Node:
         memo = self.memo
@@ -324,14 +365,14 @@ class _Engine:
 
     def inherit(self, new: Node, old: Node) -> None:
         """Gives the lines of `old` to `new` and to what was made with it."""
-        seen, stack = {new}, [new]
-        while stack:
-            n = stack.pop()
-            self.lines.inherit(n, old)
+        memo, lines = self.memo, self.lines
+        made, seen = [new], {new}
+        for n in made:
+            lines.inherit(n, old)
             for i in n.inputs:
-                if i not in self.memo and i not in seen and i.op not in ("const", "dim", "param"):
+                if i not in memo and i.op not in _GIVEN and i not in seen:
                     seen.add(i)
-                    stack.append(i)
+                    made.append(i)
 
 
 def _as_safe(op: str, inputs: tuple[Node, ...], old: Any, new: Any) -> bool:

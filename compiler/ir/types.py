@@ -23,12 +23,17 @@ class TensorType:
     kind: str = "dense"
 
     @property
+    def type(self) -> TensorType:
+        """Itself: it stands for a node of this type where a typing rule asks for no more (`OpDef.by_types`)."""
+        return self
+
+    @property
     def ndim(self) -> int:
         return len(self.axes)
 
     @property
     def broadcastable(self) -> tuple[bool, ...]:
-        return tuple(a.op == "const" and a.value == 1 for a in self.axes)
+        return tuple([a.op == "const" and bool(a.value == 1) for a in self.axes])
 
     @property
     def static_shape(self) -> tuple[int | None, ...]:

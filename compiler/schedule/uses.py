@@ -14,9 +14,7 @@ ONE = -1
 OPAQUE = None
 Labels = tuple[int | None, ...]
 
-
-def is_one(length: Node) -> bool:
-    return lengths.static(length) == 1
+is_one = lengths.is_one
 
 
 def operand_labels(n: Node, labels: Labels, fresh: Labels) -> list[tuple[Node, Labels | str]]:

@@ -12,7 +12,7 @@ from ..ir.dtypes import COMPLEX, INTEGER, REAL_FLOAT
 from ..ir.interp.values import HALF, MEANING
 from ..ir.node import Node, build, constant
 from ..ir.pattern import Bindings, number, uniform
-from ..ir.rewrite import Condition, Licence, Rule
+from ..ir.rewrite import Condition, Licence, Operands, Rule
 
 # The rows of the table in docs/semantics.md that rules rest on.
 ROUNDING = "L1 rounding"
@@ -67,18 +67,25 @@ def sound(op: str, *args: Node) -> Node | None:
     return out
 
 
-def rule(name: str, pattern: str, replacement: Any, where: Condition | None = None, licence: Licence = None) -> Rule:
+def rule(
+    name: str,
+    pattern: str,
+    replacement: Any,
+    where: Condition | None = None,
+    licence: Licence = None,
+    operands: Operands | None = None,
+) -> Rule:
     """A rule; one that changes roundings leaves float16 and bfloat16 alone, whose values are rounded at each node."""
     names = (licence,) if isinstance(licence, str) else licence or ()
     if ROUNDING not in names and SUMS not in names:
-        return Rule(name, pattern, replacement, where, licence)
+        return Rule(name, pattern, replacement, where, licence, operands)
 
     def condition(found: Bindings, node: Node) -> bool:
         if where is not None and not where(found, node):  # first: it knows what has no dtype, a tuple
             return False
         return node.dtype not in HALF or node.op in _EXACT_FOLDS
 
-    return Rule(name, pattern, replacement, condition, licence)
+    return Rule(name, pattern, replacement, condition, licence, operands)
 
 
 _EXACT_FOLDS = frozenset({"max", "min"})
@@ -90,11 +97,14 @@ def real_rule(
     """A rule for real dtypes; complex arithmetic has other rounding, infinities and branch cuts."""
 
     def condition(found: Bindings, node: Node) -> bool:
-        if not is_real(node) or not all(is_real(i) for i in node.inputs):
+        if node.type.dtype in COMPLEX:
             return False
-        # What the pattern found, too: in sqr(abs(x)) only x is complex.
-        if any(isinstance(v, Node) and getattr(v.type, "dtype", "") in COMPLEX for v in found.values()):
-            return False
+        for i in node.inputs:
+            if i.type.dtype in COMPLEX:
+                return False
+        for v in found.values():  # what the pattern found, too: in sqr(abs(x)) only x is complex
+            if isinstance(v, Node) and getattr(v.type, "dtype", "") in COMPLEX:
+                return False
         return where is None or where(found, node)
 
     return rule(name, pattern, replacement, condition, licence)

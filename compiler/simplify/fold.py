@@ -3,6 +3,8 @@ operations are folded; exp and its like are computed by the kernels' own functio
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ...runtime.errors import WeftError
 from ..ir.dtypes import COMPLEX, DISCRETE, REAL_FLOAT
 from ..ir.interp import evaluate
@@ -31,9 +33,11 @@ def exact(op: str, dtype: str) -> bool:
     return op in _ANY or (op in _REAL and dtype in REAL_FLOAT) or (op in _DISCRETE and dtype in DISCRETE)
 
 
+def _constants(ops: Sequence[str]) -> bool:
+    return all(op == "const" for op in ops)
+
+
 def _fold(b: Bindings, node: Node) -> Node | None:
-    if any(i.op != "const" for i in node.inputs):
-        return None
     size = static_size(node)
     if size is None or size > SIZE or any((static_size(i) or 0) > 16 * SIZE for i in node.inputs):
         return None
@@ -57,7 +61,7 @@ def _reduction(b: Bindings, node: Node) -> bool:
 
 
 fold = Pass("fold", [
-    rule("fold-elementwise", "elementwise(*xs)", _fold, _elementwise, FOLDING),
-    rule("fold-view", "view(*xs)", _fold, _view, FOLDING),
-    rule("fold-reduction", "reduce(x)", _fold, _reduction, FOLDING),
+    rule("fold-elementwise", "elementwise(*xs)", _fold, _elementwise, FOLDING, _constants),
+    rule("fold-view", "view(*xs)", _fold, _view, FOLDING, _constants),
+    rule("fold-reduction", "reduce(x)", _fold, _reduction, FOLDING, _constants),
 ], weigh(weight))  # fmt: skip

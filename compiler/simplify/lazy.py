@@ -65,6 +65,8 @@ class _Sink:
         self.carried: dict[tuple, Place | None] = {}  # obligation -> the innermost place that holds its carriers
 
     def run(self) -> Region:
+        if not any(n.op in ("scan", "ifelse", "length") for n in self.body.nodes()):  # a length may name a loop
+            return self.body
         order = self.order()
         controls = [n for n in order if n.op in ("scan", "ifelse")]
         for n in controls:

@@ -103,8 +103,6 @@ def unstretched(x: Node) -> Node:
 def _elementwise_unstretched(b: Bindings, node: Node) -> Node | None:
     """Elementwise operations stretch by themselves: allocs among the arguments go, one around the result may stay."""
     plain = [unstretched(x) for x in node.inputs]
-    if all(a is x for a, x in zip(plain, node.inputs, strict=True)):
-        return None
     ndim = max(p.ndim for p in plain)
     out = make(node.op, [pad(p, ndim) for p in plain], node.attrs)
     if ndim == node.ndim and out.type.broadcastable == node.type.broadcastable:
@@ -117,7 +115,7 @@ ALLOC = [
     rule("alloc-nothing", "alloc(x, *n)", _alloc_nothing),
     rule("alloc-alloc", "alloc(alloc(x, *m), *n)", "alloc(x, *n)"),
     rule("alloc-leading-ones", "alloc(dimshuffle(x; order=o), *n)", _alloc_fewer),
-    rule("elementwise-of-alloc", "elementwise(*xs)", _elementwise_unstretched),
+    rule("elementwise-of-alloc", "elementwise(*xs)", _elementwise_unstretched, operands=lambda ops: "alloc" in ops),
 ]
 
 

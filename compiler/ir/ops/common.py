@@ -10,15 +10,17 @@ from ..types import TensorType
 
 def dense(op: str, *nodes: Node) -> None:
     for n in nodes:
-        if not isinstance(n.type, TensorType) or n.type.kind != "dense":
-            raise DTypeError(f"{op} takes dense tensors, not {n.type}")
+        t = n.type
+        if type(t) is not TensorType or t.kind != "dense":
+            raise DTypeError(f"{op} takes dense tensors, not {t}")
 
 
 def same_dtype(op: str, nodes: tuple[Node, ...]) -> str:
-    kinds = {n.type.dtype for n in nodes}
-    if len(kinds) != 1:
-        raise DTypeError(f"{op} of unlike dtypes {', '.join(sorted(kinds))}")
-    return kinds.pop()
+    dtype = nodes[0].type.dtype
+    for n in nodes:
+        if n.type.dtype != dtype:
+            raise DTypeError(f"{op} of unlike dtypes {', '.join(sorted({n.type.dtype for n in nodes}))}")
+    return dtype
 
 
 def integers(op: str, *nodes: Node) -> None:
@@ -50,17 +52,12 @@ def rank(op: str, node: Node, ndim: int) -> None:
         raise ShapeError(f"{op} takes a tensor of {ndim} dimensions, not {node.type.ndim}")
 
 
-def is_one(length: Node) -> bool:
-    return lengths.static(length) == 1
-
-
 def equal(a: Node, b: Node, what: str) -> tuple[Check, ...]:
     """The obligation that two lengths are equal; an error now where both are known and differ."""
     if a is b:
         return ()
-    va, vb = lengths.static(a), lengths.static(b)
-    if va is not None and vb is not None:
-        raise ShapeError(f"{what}: {va} and {vb} differ")
+    if a.op == b.op == "const":
+        raise ShapeError(f"{what}: {lengths.static(a)} and {lengths.static(b)} differ")
     return (Check("eq", (a, b), what),)
 
 
@@ -81,22 +78,21 @@ def fits(axes: tuple[Node, ...], what: str) -> tuple[Check, ...]:
 
 def joined(op: str, nodes: tuple[Node, ...]) -> tuple[tuple[Node, ...], tuple[Check, ...]]:
     """The common axes of tensors of equal rank; an axis of static length 1 stretches, no other does."""
-    ranks = {n.type.ndim for n in nodes}
-    if len(ranks) > 1:
-        raise ShapeError(f"{op} of tensors with {', '.join(map(str, sorted(ranks)))} dimensions")
-    axes: list[Node] = []
-    checks: list[Check] = []
-    for k in range(nodes[0].type.ndim):
-        best: Node | None = None
-        for n in nodes:
-            length = n.type.axes[k]
-            if is_one(length):
+    axes = list(nodes[0].type.axes)
+    more = [n.type.axes for n in nodes[1:]]
+    for shape in more:
+        if len(shape) != len(axes):
+            ranks = {n.type.ndim for n in nodes}
+            raise ShapeError(f"{op} of tensors with {', '.join(map(str, sorted(ranks)))} dimensions")
+    one = lengths.const(1)
+    checks: tuple[Check, ...] = ()
+    for k, best in enumerate(axes):
+        for shape in more:
+            length = shape[k]
+            if length is best or length is one:
                 continue
-            if best is None:
-                best = length
-            elif length is not best:
+            if best is not one:
                 checks += equal(best, length, f"axis {k} of the arguments of {op}")
-                if lengths.static(length) is not None:
-                    best = length
-        axes.append(best if best is not None else lengths.const(1))
-    return tuple(axes), tuple(checks)
+            if best is one or length.op == "const":
+                axes[k] = best = length
+    return tuple(axes), checks

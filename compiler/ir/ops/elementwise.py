@@ -50,31 +50,33 @@ ELEMENTWISE: dict[str, Row] = {
 
 
 def _enter(name: str, row: Row) -> None:
-    @define(name, "elementwise", costly=row.costly, commutative=row.commutative)
+    arity = row.arity
+    results = {t: {"same": t, "bool": "bool", "real": real_of(t)}[row.result] for t in row.accepts}
+
+    @define(name, "elementwise", costly=row.costly, commutative=row.commutative, by_types=True)
     def typing(inputs, attrs):
+        if len(inputs) != arity:
+            raise DTypeError(f"{name} takes {arity} arguments, not {len(inputs)}")
         first, last = inputs[0].type, inputs[-1].type
-        if first is last and len(inputs) == row.arity and first.kind == "dense" and first.dtype in row.accepts:
-            out = first.dtype if row.result == "same" else "bool" if row.result == "bool" else real_of(first.dtype)
-            return first if out == first.dtype else TensorType(out, first.axes)
-        dense(name, *inputs)
-        if len(inputs) != row.arity:
-            raise DTypeError(f"{name} takes {row.arity} arguments, not {len(inputs)}")
-        dtype = same_dtype(name, inputs)
-        if dtype not in row.accepts:
+        dense(name, *((first,) if first is last else (first, last)))
+        dtype = first.dtype if first is last else same_dtype(name, (first, last))
+        out = results.get(dtype)
+        if out is None:
             raise DTypeError(f"{name} is not defined for {dtype}")
-        out = {"same": dtype, "bool": "bool", "real": real_of(dtype)}[row.result]
-        if row.arity == 1:
-            return TensorType(out, inputs[0].type.axes)
-        axes, checks = joined(name, inputs)
-        made = next((t for t in (first, last) if t.dtype == out and t.axes == axes), None)
-        return Typed(made or TensorType(out, axes), checks)
+        if first is last or first.axes == last.axes:
+            return first if out == dtype else TensorType(out, first.axes)
+        axes, checks = joined(name, (first, last))
+        for t in (first, last):  # types are shared where they are equal: one object is compared and kept faster
+            if t.dtype == out and t.axes == axes:
+                return Typed(t, checks) if checks else t
+        return Typed(TensorType(out, axes), checks)
 
 
 for _name, _row in ELEMENTWISE.items():
     _enter(_name, _row)
 
 
-@define("cast", "elementwise")
+@define("cast", "elementwise", by_types=True)
 def cast(inputs, attrs):
     """Conversion: float to int saturates and NaN gives 0, int to int wraps, complex to real takes the real part."""
     dense("cast", *inputs)
@@ -84,7 +86,7 @@ def cast(inputs, attrs):
     return TensorType(attrs["dtype"], inputs[0].type.axes)
 
 
-@define("switch", "elementwise")
+@define("switch", "elementwise", by_types=True)
 def switch(inputs, attrs):
     """switch(condition, a, b): both branches are values already."""
     dense("switch", *inputs)
@@ -97,7 +99,7 @@ def switch(inputs, attrs):
     return Typed(TensorType(dtype, axes), checks)
 
 
-@define("complex", "elementwise")
+@define("complex", "elementwise", by_types=True)
 def complex_(inputs, attrs):
     """complex(real, imaginary)."""
     dense("complex", *inputs)

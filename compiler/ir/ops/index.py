@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from ....runtime.errors import DTypeError, ShapeError
+from .. import lengths
 from ..node import Check, Node, Typed, bound_length, define
 from ..types import TensorType, TupleType
-from .common import axis_of, dense, equal, integers, is_one, joined, one_of
+from .common import axis_of, dense, equal, integers, joined, one_of
 
 
 def index_axes(op: str, indices: tuple[Node, ...]) -> tuple[tuple[Node, ...], tuple[Check, ...]]:
@@ -43,7 +44,7 @@ def scatter(inputs, attrs):
     if y.type.ndim != len(target):
         raise ShapeError(f"scatter of {y.type.ndim} dimensions where the index selects {len(target)}")
     for k, (a, b) in enumerate(zip(y.type.axes, target, strict=True)):
-        if not is_one(a):
+        if not lengths.is_one(a):
             checks += equal(a, b, f"axis {k} of the value and of the place it is scattered to")
     return Typed(TensorType(x.type.dtype, x.type.axes), checks)
 

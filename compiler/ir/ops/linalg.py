@@ -10,7 +10,7 @@ from ..types import TensorType
 from .common import dense, equal, one_of, rank, same_dtype, scalars, sizes
 
 
-@define("dot", "procedural", strided_inputs=(0, 1))
+@define("dot", "procedural", strided_inputs=(0, 1), by_types=True)
 def dot(inputs, attrs):
     """Matrix and vector products: both arguments have 1 or 2 dimensions."""
     a, b = inputs

@@ -27,7 +27,7 @@ REDUCE: dict[str, tuple[frozenset[str], bool]] = {
 
 
 def _enter(name: str, accepts: frozenset[str], total: bool) -> None:
-    @define(name, "reduce")
+    @define(name, "reduce", by_types=name != "max_and_argmax")
     def typing(inputs, attrs):
         (x,) = inputs
         dense(name, x)

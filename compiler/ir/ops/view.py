@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from ....runtime.errors import DTypeError, InternalError, ShapeError
 from .. import lengths
 from ..dtypes import DTYPES
 from ..node import Check, Node, Typed, build, define
 from ..types import TensorType
-from .common import axis_of, dense, equal, fits, is_one, one_of, scalars, sizes
+from .common import axis_of, dense, equal, fits, one_of, scalars, sizes
 
 
-@define("dimshuffle", "view", virtual=True, covers=True)
+@define("dimshuffle", "view", virtual=True, covers=True, by_types=True)
 def dimshuffle(inputs, attrs):
     """Permutes, drops (length 1 only) and inserts axes: `order` names an input axis per output axis, "x" a new one."""
     (x,) = inputs
     dense("dimshuffle", x)
     order = attrs["order"]
+    if not x.type.axes and order.count("x") == len(order):
+        return _one_element(x.type.dtype, len(order))
     kept = [o for o in order if o != "x"]
     if len(set(kept)) != len(kept) or any(not 0 <= o < x.type.ndim for o in kept):
         raise ShapeError(f"dimshuffle{order} of a tensor with {x.type.ndim} dimensions")
     for a in set(range(x.type.ndim)) - set(kept):
-        if not is_one(x.type.axes[a]):
+        if not lengths.is_one(x.type.axes[a]):
             raise ShapeError(f"dimshuffle drops axis {a}, whose length is not known to be 1")
     return TensorType(x.type.dtype, tuple(lengths.const(1) if o == "x" else x.type.axes[o] for o in order))
+
+
+@cache
+def _one_element(dtype: str, ndim: int) -> TensorType:
+    """The type that numbers in expressions get."""
+    return TensorType(dtype, (lengths.const(1),) * ndim)
 
 
 @define("reshape", "view", virtual=True, covers=True)
@@ -49,7 +59,7 @@ def alloc(inputs, attrs):
     axes = tuple(map(lengths.normal, new))
     checks = sizes(axes, "length in alloc")
     for a, b in zip(x.type.axes, axes[len(axes) - x.type.ndim :], strict=True):
-        if not is_one(a):
+        if not lengths.is_one(a):
             checks += equal(a, b, "length of the value and of its place in alloc")
     return Typed(TensorType(x.type.dtype, axes), checks)
 
@@ -133,7 +143,7 @@ def set_slice(inputs, attrs):
     walked = walk_spec(x, tuple(bounds), attrs["spec"])
     checks = sum((w[3] for w in walked), ())
     for k, (w, a) in enumerate(zip(walked, y.type.axes, strict=True)):
-        if not is_one(a):
+        if not lengths.is_one(a):
             checks += equal(a, w[1], f"axis {k} of the slice and of the value set there")
     return Typed(TensorType(x.type.dtype, x.type.axes), checks)
 
