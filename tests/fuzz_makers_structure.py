@@ -22,8 +22,8 @@ class StructureMakers:
 
     def structures(self) -> list[tuple[Callable[[], str | None], int]]:
         return [
-            (self.loop, 3), (self.branch, 3), (self.draw, 2), (self.mask, 2), (self.until, 1), (self.sparse, 2),
-            (self.linalg, 1), (self.host, 1), (self.counted, 1), (self.attention, 1), (self.loss, 2),
+            (self.loop, 3), (self.recurrent, 3), (self.branch, 3), (self.draw, 2), (self.mask, 2), (self.until, 1),
+            (self.sparse, 2), (self.linalg, 1), (self.host, 1), (self.counted, 1), (self.attention, 1), (self.loss, 2),
         ]  # fmt: skip
 
     def loop(self) -> str | None:
@@ -83,6 +83,41 @@ class StructureMakers:
             f"weft.scan(lambda x, a: {f.format(inner)}, sequences=[{v.name}], "
             f"outputs_info=[{rest} * 0.5]{back}{count})[0]{'[-1]' if kind == 'last' else end}"
         )  # fmt: skip
+
+    def recurrent(self) -> str | None:
+        """Loops with products: of a sequence's elements, of states, added up, not read; gates of a product."""
+        rng = self.rng
+        v = self.pick("f", least=2)
+        if v is None or v.ndim != 2 or v.dtype not in ("float32", "float64"):
+            return None
+        if not 0 < v.shape[1] <= 12 or v.shape[0] > 30:
+            return None
+        n = v.shape[1]
+        weights = f"(T.tanh(T.dot({v.name}.T, {v.name})) * 0.25)"
+        start = f"T.zeros_like({weights}[0])"
+        kind = rng.choice(["plain", "turned", "gates", "added", "beside", "alone"])
+        back = ", go_backwards=True" if rng.random() < 0.3 else ""
+        if kind == "alone":
+            return f"weft.map(lambda x, w: T.dot(x, w), [{v.name}], [{weights}]{back})[0]"
+        if kind == "added":
+            column, row = "x.dimshuffle(0, 'x')", "T.exp(-x * x).dimshuffle('x', 0)"
+            term = rng.choice(["T.outer(x, T.sin(x))", f"T.dot({column}, {row}).T"])
+            return (
+                f"weft.scan(lambda x, s: s * 1 + {term}, sequences=[{v.name}], "
+                f"outputs_info=[{weights}]{back})[0][-1]"
+            )
+        step = {
+            "plain": "T.tanh(T.dot(x, w) + T.dot(h, w))",
+            "turned": "T.tanh(T.dot(w, x) + T.dot(h, w.T))",
+            "beside": "(T.tanh(T.dot(h, w) + x), T.dot(T.sigmoid(h), w))",
+            "gates": f"T.concatenate([T.sigmoid((T.dot(h, w) + x)[:{n // 2}]) * h[:{n // 2}], "
+                     f"T.tanh((T.dot(h, w) + x)[{n // 2}:]) - h[{n // 2}:]])",
+        }[kind]  # fmt: skip
+        infos, item = (f"[{start}, None]", f"[{rng.randrange(2)}]") if kind == "beside" else (f"[{start}]", "")
+        return (
+            f"weft.scan(lambda x, h, w: {step}, sequences=[{v.name}], outputs_info={infos}, "
+            f"non_sequences=[{weights}]{back})[0]{item}{rng.choice(['', '[-1]'])}"
+        )
 
     def until(self) -> str | None:
         v = self.pick("f", exact=True)

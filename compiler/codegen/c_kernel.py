@@ -25,6 +25,10 @@ FULL = 32  # rounds of the last loop from which on tiles of it are worth it
 JOINED = 64  # tiles of columns whose joining is worth another thread
 LINE = 64  # bytes of a line of the cache
 SQUARE_ROWS, SQUARE_COLUMNS = 16, 32  # of loops that read across rows: lines of a column stay in the first cache
+NEXT, AHEAD = 128, 256  # elements of a strip of a long map, and how far ahead it asks for lines
+FAR = 1 << 17  # elements beyond which arrays come from memory or a far cache
+MAX_STREAMS = 8
+WORTH_ASKING = 40  # work for an element from which on memory rests while it is done
 LONGEST_PREFETCHED = 32768  # bytes of a row: more would drive out what is being worked on
 
 TURNED = 32  # elements of rows up to which an operand is turned over for them
@@ -239,7 +243,7 @@ class KernelPrinter(ColumnPrinter):
         hoist(out, inner, statements, set(variables))
         across = self.nest.mode == "map" and across_rows(loop)
         if len(names) == 1 and self.nest.mode == "map" and not across:
-            self.vector_loop(out, inner, names[0], "begin", "end", statements, "#pragma GCC ivdep")
+            self.far_map(out, inner, names[0], extents[0], statements)
             return
         counter = f"i{names[0]}" if len(names) == 1 else "o"
         if across:
@@ -262,6 +266,35 @@ class KernelPrinter(ColumnPrinter):
             out.close()
         else:
             self.statements(out, inner, statements)
+        out.close()
+
+    def far_map(self, out: Text, scope: Scope, k: int, length: Node, statements: list[Node]) -> None:
+        """A loop of stores. Where it computes much of each element and arrays lie in memory it runs in short strips,
+        each asking for the lines of one that comes after: left to the processor, lines are asked for too late."""
+        var = build("index", index=k)
+        streams: dict[int, tuple[Node, str, str]] = {}
+        for n in topological(statements):
+            if n.op in ("load", "store") and n.attr("buffer") >= 0 and lengths.coefficient(n.inputs[0], var) == 1:
+                is_load = n.op == "load"
+                dtype = n.type.dtype if is_load else n.inputs[1].type.dtype
+                streams.setdefault(n.attr("buffer"), (n.inputs[0], dtype, "" if is_load else ", 1"))
+        known = lengths.static(length)
+        near = (known is not None and known <= FAR) or any(s.op == "loop" for s in statements)
+        if near or not streams or len(streams) > MAX_STREAMS or element_work(statements, k) < WORTH_ASKING:
+            self.vector_loop(out, scope, k, "begin", "end", statements, "#pragma GCC ivdep")
+            return
+        extent = self.closed(length)
+        out.open(f"for (int64_t u = begin; u < end; u += {NEXT})")
+        for item in sorted({DTYPES[d].itemsize for _, d, _ in streams.values()}):
+            last = f"weft_min64(u + {AHEAD + NEXT}, {extent})"
+            each = max(LINE // item, 1)
+            out.open(f"for (int64_t q = u + {AHEAD}; {extent} > {FAR} && q < {last}; q += {each})")
+            for buffer, (place, dtype, how) in streams.items():
+                if DTYPES[dtype].itemsize == item:
+                    self.ask(out, Asked(scope, buffer, place, var, how), "q")
+            out.close()
+        out(f"const int64_t y = weft_min64(u + {NEXT}, end);")
+        self.vector_loop(out, scope, k, "u", "y", statements, "#pragma GCC ivdep")
         out.close()
 
     def variables(self, out: Text, scope: Scope, counter: str, loop: Node) -> None:

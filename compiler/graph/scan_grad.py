@@ -235,9 +235,9 @@ def _is_heavy(v: Variable) -> bool:
     """Whether a value takes more than a pass over its elements to compute, and can be kept: its lengths are the same in
     every step, and none is made of others (cut off from them, it could no longer be seen to be 1, say)."""
     n = v.node.inputs[0] if v.node.op == "item" else v.node
-    if n.family not in ("procedural", "control", "reduce") or v.node.type.kind != "dense":
+    if n.family not in ("procedural", "control", "reduce") or v.ir_type.kind != "dense":
         return False
-    return all(a.op in ("const", "dim") for a in v.node.type.axes)
+    return all(a.op in ("const", "dim") for a in v.ir_type.axes)
 
 
 def _stands_for(new: Variable, v: Variable) -> bool:

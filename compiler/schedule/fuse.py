@@ -295,9 +295,11 @@ class _Fuser:
             self._read_scalar(a, number)
         parts = self.assembled[n] = []
         for x in n.inputs:
-            part = build("alloc", x, *x.type.axes)  # a value of its own, whoever else reads x
-            while part in self.uses or part in self.part_of:
-                part = build("rebroadcast", part, axes=())
+            # A value of its own, whoever else reads x or is made of it. Rewriting leaves no such views.
+            part = build("rebroadcast", x, axes=())
+            while part in self.part_of:
+                x = build("dimshuffle", x, order=tuple(range(x.ndim)))
+                part = build("rebroadcast", x, axes=())
             self.part_of[part] = n
             parts.append(part)
             self._read_whole(part, number)

@@ -32,6 +32,8 @@ class Rebuilder:
         return None
 
     def run(self) -> Region:
+        if not any(n.op in ("scan", "ifelse", "length") for n in self.body.nodes()):  # a length may name a loop
+            return self.body
         order = self.order()
         if not any(n.op in ("scan", "ifelse") for n in order):
             return self.body
