@@ -18,6 +18,7 @@ from fuzz_program import Lowered, Program
 import weft
 from weft.compiler.ir.dtypes import DTYPES
 from weft.compiler.ir.interp import evaluate
+from weft.compiler.ir.node import Node
 from weft.compiler.ir.rewrite import nested_nodes
 from weft.compiler.ir.types import TensorType
 from weft.runtime.errors import WeftError
@@ -82,6 +83,10 @@ def raised(run: Callable[[], Any]) -> WeftError | None:
     return None
 
 
+def headline(error: WeftError) -> str:
+    return str(error).partition("\n")[0]
+
+
 def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
     """Equal bytes, all NaNs being one."""
     if a.shape != b.shape or a.dtype != b.dtype:
@@ -92,6 +97,42 @@ def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
         return False
     a, b = plain(a), plain(b)
     return bool(((a == b) & (np.signbit(a.real) == np.signbit(b.real)) | (np.isnan(a) & np.isnan(b))).all())
+
+
+class Ties:
+    """`after` of the interpreter: maxima and minima as their derivatives take them.
+
+    Every place that holds an extreme value has the whole derivative (semantics.md). Of equal elements that move
+    together, such as copies, differences say otherwise, and at no kink. So once a run has been noted, an extreme value
+    that several places held moves by the sum of what those places move.
+    """
+
+    def __init__(self) -> None:
+        self.noted: dict[Node, list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]] = {}
+        self.at: Counter[Node] | None = None  # None: a run is being noted
+
+    def __call__(self, node: Node, inputs: Sequence[Any], value: Any) -> Any:
+        if node.op not in ("max", "min", "max_and_argmax") or inputs[0].dtype != np.float64:
+            return value
+        x, axes = inputs[0], node.attr("axes")
+        best = value[0] if isinstance(value, tuple) else value
+        if self.at is None:
+            held = x == np.expand_dims(best, axes)
+            self.noted.setdefault(node, []).append((x, best, held, held.sum(axis=axes) > 1))
+            return value
+        k = self.at[node]
+        self.at[node] += 1
+        if k >= len(self.noted.get(node, ())) or self.noted[node][k][0].shape != x.shape:
+            return value  # another number of steps, another branch: a jump
+        before, start, held, several = self.noted[node][k]
+        moved = start + np.where(held, x - before, 0.0).sum(axis=axes)
+        best = np.asarray(np.where(several, moved, best))
+        return (best, *value[1:]) if isinstance(value, tuple) else best
+
+    def again(self) -> Ties:
+        """For a run from another point."""
+        self.at = Counter()
+        return self
 
 
 class Group:
@@ -129,11 +170,34 @@ class Group:
                     k = [same_bits(a, b) for a, b in zip([*outs, *new], [*kept[0], *kept[1]], strict=True)].index(False)
                     p, n = self.named[k] if k < len(outs) else (self.programs[0], f"state {k - len(outs)}")
                     raise Difference(p, n, f"other bits with {threads} threads than with {THREADS[0]}")
-            if storages and calls > 1:  # what the first call left is where the second begins
-                states = [s.array().copy() for s in storages]
-                outs = [np.array(o) for o in f(*self.args)]
-                self.alone = {}
-                self.judge(outs, [s.array().copy() for s in storages], states, report)
+            if storages and calls > 1:
+                self.again(states, report)
+
+    def again(self, first: list[np.ndarray], report: Report) -> None:
+        """The second call, which begins at what the first has left. A program that fails there interpreted has to fail
+        compiled; the others are then called with it at its first states."""
+        f, storages = self.function, self.lowered.storages
+        states = [s.array().copy() for s in storages]
+        outs: list[np.ndarray] = []
+        found = raised(lambda: outs.extend(np.array(o) for o in f(*self.args)))
+        if found is not None:
+            alone = [(p, Lowered(p.symbols(), p.variables(), p.pairs())) for p in self.programs]
+            failing = [(p, one, e) for p, one in alone if (e := raised(lambda p=p, one=one: one(p.arguments)))]
+            if not any(type(e) is type(found) and headline(e) == headline(found) for _, _, e in failing):
+                wanted = [f"seed {p.seed}: {headline(e)}" for p, _, e in failing]
+                text = f"compiled: {type(found).__name__}: {headline(found)}, interpreted: {wanted or 'nothing'}"
+                raise Difference(failing[0][0] if failing else self.programs[0], "the second call", text)
+            if not all(map(same_bits, [s.array() for s in storages], states)):
+                raise Difference(failing[0][0], "the second call", "it fails, and changes a shared variable")
+            report.faults += 1
+            back = {id(s) for _, one, _ in failing for s in one.storages}
+            for s, v in zip(storages, first, strict=True):
+                if id(s) in back:
+                    s.replace(v.copy())
+            states = [s.array().copy() for s in storages]
+            outs = [np.array(o) for o in f(*self.args)]
+        self.alone = {}
+        self.judge(outs, [s.array().copy() for s in storages], states, report)
 
     def fail(self, report: Report, tries: int = 12, calls: int = 4) -> None:
         """Calls it with an axis of an argument cut: both modes fail or none, and what fails changes no state."""
@@ -210,14 +274,15 @@ def slopes(p: Program, report: Report) -> None:
         place = _place(p, lowered, k)
         d = p.direction(s)
 
+        ties = Ties()
         with np.errstate(all="ignore"):
-            value, result = (np.asarray(v) for v in evaluate(lowered.region, base)[:2])
+            value, result = (np.asarray(v) for v in evaluate(lowered.region, base, after=ties)[:2])
         want = result if s.direction is not None else np.sum(result * d)
         scale = max(float(np.abs(d).max()), 1.0)
         found = []
         for h in (STEP * 16, STEP):
             h = h / scale
-            up, at, down = _cost(lowered, base, place, h * d), value, _cost(lowered, base, place, -h * d)
+            at, (up, down) = value, (_cost(lowered, base, place, t * d, ties) for t in (h, -h))
             found.append(((up - down) / (2 * h), (up - at) / h, (at - down) / h))
         report.slopes += 1
         size = np.maximum(np.abs(want), 1.0) + np.abs(value)
@@ -234,11 +299,11 @@ def slopes(p: Program, report: Report) -> None:
         report.rough += bool(not smooth.all())
 
 
-def _cost(lowered: Lowered, args: Sequence[np.ndarray], place: int, step: np.ndarray) -> np.ndarray:
+def _cost(lowered: Lowered, args: Sequence[np.ndarray], place: int, step: np.ndarray, ties: Ties) -> np.ndarray:
     """The first value with one argument moved."""
     moved = [np.asarray(a + step) if k == place else a for k, a in enumerate(args)]
     with np.errstate(all="ignore"):
-        return np.asarray(evaluate(lowered.region, moved)[0], np.float64)
+        return np.asarray(evaluate(lowered.region, moved, after=ties.again())[0], np.float64)
 
 
 def _narrow(lowered: Lowered) -> bool:
