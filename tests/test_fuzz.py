@@ -5,17 +5,18 @@ from __future__ import annotations
 import fuzz_programs
 import numpy as np
 import pytest
-from fuzz_check import Difference, Report, slopes
+from fuzz_check import Difference, Group, Report, slopes
 from fuzz_criterion import judge, plain, runs, unit
 from fuzz_grower import Grower
 from fuzz_makers_rules import ALL
-from fuzz_program import Lowered
+from fuzz_program import Lowered, Program, Slope
 
 import weft
 import weft.tensor as T
 from weft.compiler.ir import lengths
 from weft.compiler.ir.interp import evaluate
 from weft.compiler.ir.pattern import parse
+from weft.runtime.errors import ShapeError
 
 
 @pytest.fixture(autouse=True)
@@ -112,6 +113,132 @@ def test_a_wrong_derivative_is_found(monkeypatch):
     with pytest.raises(Difference, match="differences say"):
         for seed in range(60):
             slopes(Grower(seed, smooth=True).grow(), Report())
+
+
+# What is none: ties whose elements move together, and a second call that fails in both modes.
+
+
+def written(lines, outputs=(), updates=(), slopes=()):
+    """A program of these lines."""
+    inputs = [line.partition(" = ")[0] for line in lines if "= T.tensor" in line]
+    p = Program(0, list(lines), inputs, list(outputs), list(updates), slopes=list(slopes))
+    p.run()
+    return p
+
+
+def of_maximum(text, rop=False):
+    """A cost and its derivative at a place where elements are equal."""
+    lines = ["w0 = np.array([1.0, 3.0, 3.0, -2.0])", "v0 = T.tensor('float64', shape=(None,), name='v0')"]
+    if rop:
+        lines += ["w1 = np.array([1.0, 0.5, 2.0, 1.0])", "v1 = T.tensor('float64', shape=(None,), name='v1')"]
+    lines += [f"v2 = {text}", "v3 = T.Rop(v2, v0, v1)" if rop else "v3 = weft.grad(T.sum(v2), v0)", "v4 = T.sum(v2)"]
+    return written(lines, ["v3"], slopes=[Slope("v2" if rop else "v4", "v0", "v3", "v1" if rop else None)])
+
+
+TIES = [
+    "T.exp(T.max(T.stack([v0, v0, v0 * 1]), axis=0))",
+    "T.min(T.stack([v0, -v0, v0]), axis=0) * v0",
+    "T.max(v0) * 2",
+    "T.max_and_argmax(T.stack([v0, v0]), axis=0)[0]",
+    "weft.scan(lambda x, c: c + T.max(T.stack([x, x * 1, x * 0]), axis=0), sequences=v0, outputs_info=T.sum(v0))[0]",
+    "T.nnet.softmax(T.stack([v0, v0, v0[::-1]]), axis=0)",
+    "T.maximum(v0, v0 * 1)",
+]
+
+
+@pytest.mark.parametrize("rop", [False, True])
+@pytest.mark.parametrize("text", TIES)
+def test_derivatives_of_equal_elements(text, rop):
+    """Every place of a maximum has the whole derivative (semantics.md): no failure, and no kink that is passed over."""
+    report = Report()
+    slopes(of_maximum(text, rop), report)
+    assert (report.slopes, report.rough) == (1, 0)
+
+
+FAULTS = {
+    "none": lambda g, x, axes: g * 0,
+    "negated": lambda g, x, axes: -g,
+    "divided": lambda g, x, axes: g / T.sum(
+        T.cast(T.eq(x, T.max(x, axis=axes, keepdims=True)), "float64"), axis=axes, keepdims=True
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", TIES[:5])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_wrong_derivative_of_a_maximum_is_found(text, fault, monkeypatch):
+    """Also one that is wrong only where elements are equal."""
+    from weft.compiler.grad.table import PULLBACK
+
+    for op in ("max", "min", "max_and_argmax"):
+
+        def wrong(node, grads, true=PULLBACK[op], sign=-1 if op == "min" else 1):
+            (g,) = true(node, grads)
+            return [g and FAULTS[fault](g, sign * node.inputs[0], tuple(node.op.attr("axes")))]
+
+        monkeypatch.setitem(PULLBACK, op, wrong)
+    with pytest.raises(Difference, match="differences say"):
+        slopes(of_maximum(text), Report())
+
+
+def test_a_wrong_derivative_of_a_maximum_is_found_in_random_programs(monkeypatch):
+    from weft.compiler.grad.table import PULLBACK
+
+    true = PULLBACK["max"]
+    monkeypatch.setitem(PULLBACK, "max", lambda node, grads: [g and g * 2 for g in true(node, grads)])
+    with pytest.raises(Difference, match="differences say"):
+        for seed in range(60):
+            slopes(Grower(seed, smooth=True).grow(), Report())
+
+
+SECOND = [
+    "w0 = np.array([0.25])", "v0 = T.tensor('float64', shape=(None,), name='v0')",
+    "w1 = np.array([0.25, 0.25])", "v1 = weft.shared(w1, 'v1')",
+    "v2 = v1 - ifelse(T.sum(v1) > 0, v1, v0)",  # zeros, then of other lengths
+    "w3 = np.array([1.0, 2.0])", "v3 = weft.shared(w3, 'v3')", "v4 = v3 * 2",
+]  # fmt: skip
+
+
+def second_programs():
+    """One whose second call fails, and one whose second call does not."""
+    first = written(SECOND[:5], [], [("v1", "v2")])
+    return [first, written(SECOND[5:], [], [("v3", "v4")])]
+
+
+def test_a_second_call_that_fails_in_both_modes():
+    programs = second_programs()
+    report = Report()
+    Group(programs).compare(report)
+    assert report.faults == 1 and report.outputs == 4
+    for p, state in zip(programs, (p.updates[0][0] for p in programs), strict=True):
+        np.testing.assert_array_equal(p.scope[state].get_value(), p.scope["w" + state[1:]])
+
+
+def test_a_second_call_that_fails_in_one_mode_is_found(monkeypatch):
+    """Compiled only; in both, but otherwise; interpreted only."""
+    group = Group(second_programs())
+    true = group.function
+    monkeypatch.setattr(Lowered, "__call__", lambda self, args: [])
+    with pytest.raises(Difference, match=r"the second call: compiled: ShapeError.*interpreted: nothing"):
+        group.compare(Report())
+
+    def other(self, args):
+        raise ShapeError("of something else")
+
+    monkeypatch.setattr(Lowered, "__call__", other)
+    with pytest.raises(Difference, match="of something else"):
+        group.compare(Report())
+
+    class Patient:
+        storages, calls = true.storages, 0
+
+        def __call__(self, *args):
+            self.calls += 1
+            return true(*args) if self.calls < 3 else []
+
+    group.function = Patient()
+    with pytest.raises(ShapeError, match="differ"):
+        group.compare(Report())
 
 
 def test_a_wrong_index_map_is_found(monkeypatch):
