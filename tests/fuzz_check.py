@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from fuzz_criterion import EQUAL, SEEDS, Verdict, judge, near, plain, runs
+from fuzz_criterion import EQUAL, SEEDS, Runs, Verdict, judge, near, plain
 from fuzz_grower import Grower
 from fuzz_program import Lowered, Program
 
@@ -148,7 +148,7 @@ class Group:
         pairs = [pair for p in programs for pair in p.pairs()]
         self.lowered = Lowered(self.ins, outs, pairs)
         self.function = weft.function(self.ins, outs, updates=pairs, on_unused_input="ignore")
-        self.alone: dict[int, tuple[Lowered, list[np.ndarray], list[list[Any] | None]]] = {}
+        self.alone: dict[int, Runs] = {}
 
     def compare(self, report: Report, calls: int = 2) -> None:
         """Calls the function, and raises Difference."""
@@ -252,14 +252,13 @@ class Group:
         """Against the perturbed runs of the program alone."""
         if id(p) not in self.alone:
             lowered = Lowered(p.symbols(), p.variables(), p.pairs())
-            args = lowered.arguments(p.arguments)
-            self.alone[id(p)] = lowered, args, runs(lowered.region, args)
-        others = self.alone[id(p)][2]
+            self.alone[id(p)] = Runs(lowered.region, lowered.arguments(p.arguments))
+        others = self.alone[id(p)]
         at = [*p.outputs, *(a for a, _ in p.updates)]
         if update and name not in [a for a, _ in p.updates]:
             return Verdict("differs", f"{got}, not {want}")
         k = len(p.outputs) + [a for a, _ in p.updates].index(name) if update else at.index(name)
-        return judge(got, want, lambda: [None if r is None else r[k] for r in others])
+        return judge(got, want, lambda: (None if r is None else r[k] for r in others))
 
 
 def slopes(p: Program, report: Report) -> None:

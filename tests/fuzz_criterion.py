@@ -10,7 +10,7 @@ differ among themselves in something discrete (a place, a comparison, a length),
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -204,15 +204,26 @@ class Verdict(NamedTuple):
 EQUAL = Verdict("equal")
 
 
-def runs(region: Region, args: Sequence[Any]) -> list[list[Any] | None]:
-    """The outputs of the perturbed runs; None for one that raises, because a value that it checks has changed."""
-    out: list[list[Any] | None] = []
-    for seed in range(SEEDS):
-        try:
-            out.append(evaluate(region, args, after=Perturbed(seed)))
-        except WeftError:
-            out.append(None)
-    return out
+class Runs(Sequence[list[Any] | None]):
+    """The outputs of the perturbed runs; None for one that raises, because a value that it checks has changed. Each is
+    run when it is asked for."""
+
+    def __init__(self, region: Region, args: Sequence[Any]):
+        self.region, self.args = region, args
+        self.found: list[list[Any] | None] = []
+
+    def __len__(self) -> int:
+        return SEEDS
+
+    def __getitem__(self, k: Any) -> Any:
+        if k >= SEEDS:
+            raise IndexError(k)
+        for seed in range(len(self.found), k + 1):
+            try:
+                self.found.append(evaluate(self.region, self.args, after=Perturbed(seed)))
+            except WeftError:
+                self.found.append(None)
+        return self.found[k]
 
 
 def near(got: np.ndarray, want: np.ndarray) -> np.ndarray:
@@ -224,23 +235,37 @@ def near(got: np.ndarray, want: np.ndarray) -> np.ndarray:
         return np.asarray((a == b) | (np.isnan(a) & np.isnan(b)) | (np.abs(a - b) <= ULPS * unit(want)))
 
 
-def judge(got: np.ndarray, want: np.ndarray, spread: Callable[[], list[np.ndarray | None]]) -> Verdict:
-    """How a result compares; `spread` gives the same result of the perturbed runs, asked for only where it matters."""
+def judge(got: np.ndarray, want: np.ndarray, spread: Callable[[], Iterable[np.ndarray | None]]) -> Verdict:
+    """How a result compares; `spread` gives the same result of the perturbed runs, asked for only where it matters, and
+    only until they explain it: more of them explain that too."""
     if got.dtype != want.dtype or got.ndim != want.ndim:
         return Verdict("differs", f"{got.dtype}{got.shape}, not {want.dtype}{want.shape}")
-    if got.shape != want.shape:
-        if all(r is not None and r.shape == want.shape for r in spread()):
-            return Verdict("differs", f"shape {got.shape}, not {want.shape}")
-        return Verdict("undecided")
-    close = near(got, want)
-    if close.all():
+    close = near(got, want) if got.shape == want.shape else None
+    if close is not None and close.all():
         return EQUAL
-    others = spread()
+    others: list[np.ndarray | None] = []
+    verdict = EQUAL
+    for r in spread():
+        others.append(r)
+        if close is not None:
+            verdict = _explained(got, want, close, others)
+        elif r is not None and r.shape == want.shape:
+            verdict = Verdict("differs", f"shape {got.shape}, not {want.shape}")
+        else:
+            return Verdict("undecided")
+        if verdict.state != "differs":
+            break
+    return verdict
+
+
+def _explained(got: np.ndarray, want: np.ndarray, close: np.ndarray, others: Sequence[np.ndarray | None]) -> Verdict:
+    """A result of the right shape beside those of some perturbed runs."""
     if any(r is None or r.shape != want.shape for r in others):
         return Verdict("undecided")
     if DTYPES[want.dtype.name].kind not in "fc":
         moved = np.zeros(want.shape, bool)
         for r in others:
+            assert r is not None
             moved |= r != want
         wrong = ~close & ~moved
         return _differs(got, want, wrong) if wrong.any() else Verdict("undecided")
@@ -269,4 +294,4 @@ def _differs(got: np.ndarray, want: np.ndarray, wrong: np.ndarray, width: np.nda
     )
 
 
-__all__ = ["EQUAL", "Perturbed", "Verdict", "error_of", "judge", "near", "plain", "runs", "unit"]
+__all__ = ["EQUAL", "Perturbed", "Runs", "Verdict", "error_of", "judge", "near", "plain", "unit"]

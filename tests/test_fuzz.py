@@ -6,7 +6,7 @@ import fuzz_programs
 import numpy as np
 import pytest
 from fuzz_check import Difference, Group, Report, slopes
-from fuzz_criterion import judge, plain, runs, unit
+from fuzz_criterion import Runs, judge, plain, unit
 from fuzz_grower import Grower
 from fuzz_makers_rules import ALL
 from fuzz_program import Lowered, Program, Slope
@@ -83,11 +83,11 @@ def test_values_are_moved_by_what_their_operation_may_err(dtype, text, ulps):
     rng = np.random.default_rng(0)
     args = lowered.arguments([rng.uniform(0.1, 0.9, 999).astype(dtype) for _ in "xy"])
     (want,) = evaluate(lowered.region, args)
-    steps = [np.abs(plain(r[0]) - plain(want)) / unit(want) for r in runs(lowered.region, args)]
+    steps = [np.abs(plain(r[0]) - plain(want)) / unit(want) for r in Runs(lowered.region, args)]
     assert max(s.max() for s in steps) == ulps
     exact = [np.arange(8).astype(dtype), np.ones(8, dtype)]
     if text in ("x + y", "x / y", "x * y"):
-        results = runs(lowered.region, lowered.arguments(exact))
+        results = Runs(lowered.region, lowered.arguments(exact))
         assert all((r[0] == results[0][0]).all() for r in results)
 
 
