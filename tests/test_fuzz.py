@@ -368,3 +368,42 @@ def test_a_product_of_run_time_lengths_that_a_kernel_follows():
     rows = ifelse(T.sum(x) > 1, x, T.exp(x))[T.nonzero(x[:, 0] > 0)[0]]
     product = T.dot(rows, y)
     compare([x, y], [product, T.tanh(product) * 2, T.dot(product + 1, y)], np.ones((3, 3)) - 0.5, np.eye(3))
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_every_part_of_a_quotient_of_negated_complex_numbers_is_rounded(dtype):
+    """gcc made a difference of the sum with a part whose sign had changed, and left out the rounding of a product."""
+    rng = np.random.default_rng(0)
+    x, y = T.TensorType(dtype, (False,))("x"), T.TensorType(dtype, (False,))("y")
+    a, b = ((rng.normal(size=300) + 1j * rng.normal(size=300)).astype(dtype) for _ in "xy")
+
+    def quotient(a, b):  # by Smith, as weft_truediv
+        wide = abs(b.real) >= abs(b.imag)
+        t = np.where(wide, b.imag / b.real, b.real / b.imag)
+        s = 1 / np.where(wide, b.real + b.imag * t, b.imag + b.real * t)
+        re = np.where(wide, a.real + a.imag * t, a.real * t + a.imag) * s
+        return re + 1j * (np.where(wide, a.imag - a.real * t, a.imag * t - a.real) * s)
+
+    cases = [(-x / y, -a, b), (-x / T.conj(y), -a, b.conj()), (T.conj(x) / y, a.conj(), b), (x / -y, a, -b)]
+    for out, top, bottom in cases:
+        f = weft.function([x, y], out)
+        want = quotient(top, bottom)
+        np.testing.assert_array_equal(f(a, b), want)
+        for k in range(0, 300, 3):  # not in vectors
+            np.testing.assert_array_equal(f(a[k : k + 3], b[k : k + 3]), want[k : k + 3])
+
+
+def test_a_python_operation_of_which_only_a_length_is_read(monkeypatch):
+    """It was not among those that a program calls. With and without the cache, which two may share."""
+    from weft.compile.ops import as_op
+
+    x = T.lvector("x")
+    for reuse in (False, True, True):
+        monkeypatch.setattr(weft.config, "reuse", reuse)
+        monkeypatch.setattr(weft.config, "verify", not reuse)
+        for step in (2, 3):
+            v = as_op([x.type], [x.type])(lambda a, step=step: a[::step].copy())(x)
+            w = as_op([x.type], [x.type])(lambda a, step=step: a[step:].copy())(x)
+            compare([x], [T.arange(v.shape[0]), T.ones(w.shape[0])], np.arange(7))
+            compare([x], [T.arange(v.shape[0]), T.ones(v.shape[0])], np.arange(7))
+            compare([x], [T.arange(v.shape[0]), T.ones(w.shape[0]) + w], np.arange(7))
