@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from fuzz_criterion import EQUAL, SEEDS, Runs, Verdict, judge, near, plain
 from fuzz_grower import Grower
+from fuzz_kinks import Kinks
 from fuzz_program import Lowered, Program
 
 import weft
 from weft.compiler.ir.dtypes import DTYPES
 from weft.compiler.ir.interp import evaluate
-from weft.compiler.ir.node import Node
 from weft.compiler.ir.rewrite import nested_nodes
 from weft.compiler.ir.types import TensorType
 from weft.runtime.errors import WeftError
@@ -97,42 +97,6 @@ def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
         return False
     a, b = plain(a), plain(b)
     return bool(((a == b) & (np.signbit(a.real) == np.signbit(b.real)) | (np.isnan(a) & np.isnan(b))).all())
-
-
-class Ties:
-    """`after` of the interpreter: maxima and minima as their derivatives take them.
-
-    Every place that holds an extreme value has the whole derivative (semantics.md). Of equal elements that move
-    together, such as copies, differences say otherwise, and at no kink. So once a run has been noted, an extreme value
-    that several places held moves by the sum of what those places move.
-    """
-
-    def __init__(self) -> None:
-        self.noted: dict[Node, list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]] = {}
-        self.at: Counter[Node] | None = None  # None: a run is being noted
-
-    def __call__(self, node: Node, inputs: Sequence[Any], value: Any) -> Any:
-        if node.op not in ("max", "min", "max_and_argmax") or inputs[0].dtype != np.float64:
-            return value
-        x, axes = inputs[0], node.attr("axes")
-        best = value[0] if isinstance(value, tuple) else value
-        if self.at is None:
-            held = x == np.expand_dims(best, axes)
-            self.noted.setdefault(node, []).append((x, best, held, held.sum(axis=axes) > 1))
-            return value
-        k = self.at[node]
-        self.at[node] += 1
-        if k >= len(self.noted.get(node, ())) or self.noted[node][k][0].shape != x.shape:
-            return value  # another number of steps, another branch: a jump
-        before, start, held, several = self.noted[node][k]
-        moved = start + np.where(held, x - before, 0.0).sum(axis=axes)
-        best = np.asarray(np.where(several, moved, best))
-        return (best, *value[1:]) if isinstance(value, tuple) else best
-
-    def again(self) -> Ties:
-        """For a run from another point."""
-        self.at = Counter()
-        return self
 
 
 class Group:
@@ -262,7 +226,8 @@ class Group:
 
 
 def slopes(p: Program, report: Report) -> None:
-    """Gradients and directional derivatives against differences of the interpreter's values, in float64."""
+    """Gradients and directional derivatives against differences of the interpreter's values, in float64; at a kink that
+    has a convention, of what follows it."""
     for s in p.slopes:
         x = p.scope["w" + s.wrt[1:]]
         if x.dtype != np.float64 or not x.size or _narrow(Lowered(p.symbols(), [p.scope[s.cost]])):
@@ -273,15 +238,15 @@ def slopes(p: Program, report: Report) -> None:
         place = _place(p, lowered, k)
         d = p.direction(s)
 
-        ties = Ties()
+        kinks = Kinks()
         with np.errstate(all="ignore"):
-            value, result = (np.asarray(v) for v in evaluate(lowered.region, base, after=ties)[:2])
+            value, result = (np.asarray(v) for v in evaluate(lowered.region, base, after=kinks)[:2])
         want = result if s.direction is not None else np.sum(result * d)
         scale = max(float(np.abs(d).max()), 1.0)
         found = []
         for h in (STEP * 16, STEP):
             h = h / scale
-            at, (up, down) = value, (_cost(lowered, base, place, t * d, ties) for t in (h, -h))
+            at, (up, down) = value, (_cost(lowered, base, place, t * d, kinks) for t in (h, -h))
             found.append(((up - down) / (2 * h), (up - at) / h, (at - down) / h))
         report.slopes += 1
         size = np.maximum(np.abs(want), 1.0) + np.abs(value)
@@ -298,11 +263,11 @@ def slopes(p: Program, report: Report) -> None:
         report.rough += bool(not smooth.all())
 
 
-def _cost(lowered: Lowered, args: Sequence[np.ndarray], place: int, step: np.ndarray, ties: Ties) -> np.ndarray:
+def _cost(lowered: Lowered, args: Sequence[np.ndarray], place: int, step: np.ndarray, kinks: Kinks) -> np.ndarray:
     """The first value with one argument moved."""
     moved = [np.asarray(a + step) if k == place else a for k, a in enumerate(args)]
     with np.errstate(all="ignore"):
-        return np.asarray(evaluate(lowered.region, moved, after=ties.again())[0], np.float64)
+        return np.asarray(evaluate(lowered.region, moved, after=kinks.again())[0], np.float64)
 
 
 def _narrow(lowered: Lowered) -> bool:

@@ -143,6 +143,10 @@ TIES = [
     "weft.scan(lambda x, c: c + T.max(T.stack([x, x * 1, x * 0]), axis=0), sequences=v0, outputs_info=T.sum(v0))[0]",
     "T.nnet.softmax(T.stack([v0, v0, v0[::-1]]), axis=0)",
     "T.maximum(v0, v0 * 1)",
+    "T.maximum(v0 - 3, 0) + T.minimum(v0, 3) * 0.5",
+    "abs(v0 - 3) + v0",
+    "T.sort(T.stack([v0, v0 * 1, v0[::-1]]), axis=0) * v0",
+    "T.sqr(T.sort(T.stack([v0, 2 * v0 - 3, 0.5 * v0 + 1.5, v0]), axis=0)[1])",  # the middle ones: no kink to be seen
 ]
 
 
