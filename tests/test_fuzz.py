@@ -411,3 +411,17 @@ def test_a_python_operation_of_which_only_a_length_is_read(monkeypatch):
             compare([x], [T.arange(v.shape[0]), T.ones(w.shape[0])], np.arange(7))
             compare([x], [T.arange(v.shape[0]), T.ones(v.shape[0])], np.arange(7))
             compare([x], [T.arange(v.shape[0]), T.ones(w.shape[0]) + w], np.arange(7))
+
+
+@pytest.mark.parametrize(
+    "text", ["p * (x - p / p)", "p * (p / p - x)", "p * (q * (p / p) - x)", "p * (q - x * (p / p))"]
+)
+def test_a_quotient_by_itself_in_a_product_makes_no_cancellation(text):
+    """p * (x - p / p) became p * x - p."""
+    x, p, q = T.dvectors("x", "p", "q")
+    rng = np.random.default_rng(0)
+    near, some = 1 - 2.0**-20 * rng.random(99), rng.random(99) + 0.5
+    out = eval(text)
+    got, want = (weft.function([x, p, q], out, mode=m, on_unused_input="ignore")(near, some, np.ones(99))
+                 for m in ("compile", "interpret"))  # fmt: skip
+    np.testing.assert_allclose(got, want, rtol=1e-15)
