@@ -1,10 +1,10 @@
 """Whether two results of a program differ by more than rounding explains.
 
 The interpreter is run ten more times with every float value perturbed by the error that its operation may have
-(docs/numerics.md): `Perturbed`. A result counts as different where it is further from the interpreter's than twice the
-spread of those runs (largest minus smallest, the plain run among them) and 2 units in the last place. Where the runs
-differ among themselves in something discrete (a place, a comparison, a length), or by a jump, nothing can be said:
-"undecided".
+(docs/numerics.md), sums from what they are exactly: `Perturbed`. A result counts as different where it is further from
+the interpreter's than twice the spread of those runs (largest minus smallest, the plain run among them) and 2 units in
+the last place. Where the runs differ among themselves in something discrete (a place, a comparison, a length), or by a
+jump, nothing can be said: "undecided".
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 from weft.compiler.ir.dtypes import DTYPES
 from weft.compiler.ir.interp import evaluate
 from weft.compiler.ir.interp.elementwise import FUNCTIONS
+from weft.compiler.ir.interp.reduce import devsq
 from weft.compiler.ir.interp.values import MEANING, widen
 from weft.compiler.ir.node import Node, Region
 from weft.runtime.errors import WeftError
@@ -80,7 +81,7 @@ class Perturbed:
             return value
         with np.errstate(all="ignore"):
             error = error_of(node, inputs, value)
-            return value if error is None else self.moved(value, error)
+            return value if error is None else self.moved(accurate(node, inputs, value), error)
 
     def moved(self, value: np.ndarray, error: np.ndarray) -> np.ndarray:
         if DTYPES[value.dtype.name].kind == "c":
@@ -92,6 +93,19 @@ class Perturbed:
         sign = rng.choice([-1.0, 1.0], value.shape if rng.random() < 0.5 else ())
         moved = plain(value) + sign * steps * u
         return np.asarray(np.where(np.isfinite(moved), moved, plain(value))).astype(value.dtype)
+
+
+def accurate(node: Node, inputs: Sequence[Any], value: np.ndarray) -> np.ndarray:
+    """The value, rounded once where NumPy may add up one after the other, with errors that no order of ours has."""
+    if node.op not in ("sum", "cumsum", "devsq"):
+        return value
+    x = inputs[0].astype(np.clongdouble if DTYPES[inputs[0].dtype.name].kind == "c" else np.longdouble)
+    if node.op == "cumsum":
+        axis = node.attr("axis")
+        back = (slice(None),) * axis + (slice(None, None, -1 if node.attr("reverse") else 1),)
+        return np.asarray(np.cumsum(x[back], axis=axis)[back], value.dtype)
+    made = np.sum(x, axis=node.attr("axes")) if node.op == "sum" else devsq(x, node.attr("axes"))
+    return np.asarray(made).astype(value.dtype)
 
 
 def error_of(node: Node, inputs: Sequence[Any], value: np.ndarray) -> np.ndarray | None:

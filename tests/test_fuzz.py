@@ -91,6 +91,19 @@ def test_values_are_moved_by_what_their_operation_may_err(dtype, text, ulps):
         assert all((r[0] == results[0][0]).all() for r in results)
 
 
+def test_sums_are_moved_from_what_they_are_exactly():
+    """NumPy adds rows one after the other: about its errors a better sum differed."""
+    x = T.dmatrix("x")
+    lowered = Lowered([x], [T.sum(x, axis=0), T.sum(x * 1j, axis=0), T.cumsum(x, axis=0)[-1], T.var(x, axis=0)])
+    args = lowered.arguments([np.full((20000, 3), 100.1)])
+    plain_ = evaluate(lowered.region, args)[0]
+    want, one = np.sum(args[0].astype(np.longdouble), axis=0), unit(plain_)
+    assert (np.abs(plain_ - want) > 400 * one).all()
+    for total, parts, running, deviations in Runs(lowered.region, args):
+        assert (np.abs(total - want) < 50 * one).all() and (np.abs(parts.imag - want) < 50 * one).all()
+        assert (np.abs(running - want) < 200 * one).all() and (np.abs(deviations) < 1e-22).all()
+
+
 def planted(seeds, grad=False):
     """What the programs say of a fault in the compiler; in a child process, which it may stop."""
     weft.config.verify = False
