@@ -438,3 +438,12 @@ def test_a_quotient_by_itself_in_a_product_makes_no_cancellation(text):
     got, want = (weft.function([x, p, q], out, mode=m, on_unused_input="ignore")(near, some, np.ones(99))
                  for m in ("compile", "interpret"))  # fmt: skip
     np.testing.assert_allclose(got, want, rtol=1e-15)
+
+
+def test_what_is_left_of_rows_of_a_constant_length():
+    """gcc read the last elements a row further on."""
+    m = np.random.default_rng(51).integers(-4, 5, (4, 33)) / 8
+    x = T.dmatrix("x")
+    s = T.nnet.softmax(T.dot(x, m))
+    g = weft.grad(T.mean(T.sqr(s)), x)
+    compare([x], [s, weft.grad(T.sum(g * g), x)], np.random.default_rng(0).normal(size=(4, 4)))
