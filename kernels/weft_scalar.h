@@ -376,7 +376,8 @@ WEFT_FN float weft_abs_c64(weft_c64 z) {
 }
 
 /* x - y as x + weft_minus(y): equal bits. gcc 12 makes of neighbours x * y - z and x * y + w one instruction that does not
- * round the product (vfmaddsub), whatever -ffp-contract says; of two sums it makes sums. */
+ * round the product (vfmaddsub), whatever -ffp-contract says; of two sums it makes sums. The sign of a part is changed
+ * in this way only: where gcc sees -x in a sum, it makes a difference of it. */
 WEFT_FN float weft_minus_f32(float x) { return weft_frombits_f32(weft_bits_f32(x) ^ 0x80000000u); }
 WEFT_FN double weft_minus_f64(double x) { return weft_frombits_f64(weft_bits_f64(x) ^ 0x8000000000000000ull); }
 
@@ -397,8 +398,8 @@ WEFT_FN double weft_minus_f64(double x) { return weft_frombits_f64(weft_bits_f64
   WEFT_FN C weft_of_parts_##D(T re, T im) { WEFT_UNSEEN(im); return weft_complex_##D(re, im); }   \
   WEFT_FN T weft_real_##D(C z) { return z.re; }                                                   \
   WEFT_FN T weft_imag_##D(C z) { return z.im; }                                                   \
-  WEFT_FN C weft_conj_##D(C z) { return weft_complex_##D(z.re, -z.im); }                          \
-  WEFT_FN C weft_neg_##D(C z) { return weft_complex_##D(-z.re, -z.im); }                          \
+  WEFT_FN C weft_conj_##D(C z) { return weft_complex_##D(z.re, weft_minus_##R(z.im)); }           \
+  WEFT_FN C weft_neg_##D(C z) { return weft_complex_##D(weft_minus_##R(z.re), weft_minus_##R(z.im)); } \
   WEFT_FN T weft_angle_##D(C z) { return weft_atan2_##R(z.im, z.re); }                            \
   WEFT_FN uint8_t weft_eq_##D(C a, C b) { return (uint8_t)(a.re == b.re && a.im == b.im); }       \
   WEFT_FN uint8_t weft_ne_##D(C a, C b) { return (uint8_t)(a.re != b.re || a.im != b.im); }       \

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from fuzz_criterion import EQUAL, SEEDS, Verdict, judge, near, plain, runs
+from fuzz_criterion import EQUAL, SEEDS, Runs, Verdict, judge, near, plain
 from fuzz_grower import Grower
+from fuzz_kinks import Kinks
 from fuzz_program import Lowered, Program
 
 import weft
@@ -82,6 +83,10 @@ def raised(run: Callable[[], Any]) -> WeftError | None:
     return None
 
 
+def headline(error: WeftError) -> str:
+    return str(error).partition("\n")[0]
+
+
 def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
     """Equal bytes, all NaNs being one."""
     if a.shape != b.shape or a.dtype != b.dtype:
@@ -107,7 +112,7 @@ class Group:
         pairs = [pair for p in programs for pair in p.pairs()]
         self.lowered = Lowered(self.ins, outs, pairs)
         self.function = weft.function(self.ins, outs, updates=pairs, on_unused_input="ignore")
-        self.alone: dict[int, tuple[Lowered, list[np.ndarray], list[list[Any] | None]]] = {}
+        self.alone: dict[int, Runs] = {}
 
     def compare(self, report: Report, calls: int = 2) -> None:
         """Calls the function, and raises Difference."""
@@ -129,11 +134,34 @@ class Group:
                     k = [same_bits(a, b) for a, b in zip([*outs, *new], [*kept[0], *kept[1]], strict=True)].index(False)
                     p, n = self.named[k] if k < len(outs) else (self.programs[0], f"state {k - len(outs)}")
                     raise Difference(p, n, f"other bits with {threads} threads than with {THREADS[0]}")
-            if storages and calls > 1:  # what the first call left is where the second begins
-                states = [s.array().copy() for s in storages]
-                outs = [np.array(o) for o in f(*self.args)]
-                self.alone = {}
-                self.judge(outs, [s.array().copy() for s in storages], states, report)
+            if storages and calls > 1:
+                self.again(states, report)
+
+    def again(self, first: list[np.ndarray], report: Report) -> None:
+        """The second call, which begins at what the first has left. A program that fails there interpreted has to fail
+        compiled; the others are then called with it at its first states."""
+        f, storages = self.function, self.lowered.storages
+        states = [s.array().copy() for s in storages]
+        outs: list[np.ndarray] = []
+        found = raised(lambda: outs.extend(np.array(o) for o in f(*self.args)))
+        if found is not None:
+            alone = [(p, Lowered(p.symbols(), p.variables(), p.pairs())) for p in self.programs]
+            failing = [(p, one, e) for p, one in alone if (e := raised(lambda p=p, one=one: one(p.arguments)))]
+            if not any(type(e) is type(found) and headline(e) == headline(found) for _, _, e in failing):
+                wanted = [f"seed {p.seed}: {headline(e)}" for p, _, e in failing]
+                text = f"compiled: {type(found).__name__}: {headline(found)}, interpreted: {wanted or 'nothing'}"
+                raise Difference(failing[0][0] if failing else self.programs[0], "the second call", text)
+            if not all(map(same_bits, [s.array() for s in storages], states)):
+                raise Difference(failing[0][0], "the second call", "it fails, and changes a shared variable")
+            report.faults += 1
+            back = {id(s) for _, one, _ in failing for s in one.storages}
+            for s, v in zip(storages, first, strict=True):
+                if id(s) in back:
+                    s.replace(v.copy())
+            states = [s.array().copy() for s in storages]
+            outs = [np.array(o) for o in f(*self.args)]
+        self.alone = {}
+        self.judge(outs, [s.array().copy() for s in storages], states, report)
 
     def fail(self, report: Report, tries: int = 12, calls: int = 4) -> None:
         """Calls it with an axis of an argument cut: both modes fail or none, and what fails changes no state."""
@@ -188,18 +216,18 @@ class Group:
         """Against the perturbed runs of the program alone."""
         if id(p) not in self.alone:
             lowered = Lowered(p.symbols(), p.variables(), p.pairs())
-            args = lowered.arguments(p.arguments)
-            self.alone[id(p)] = lowered, args, runs(lowered.region, args)
-        others = self.alone[id(p)][2]
+            self.alone[id(p)] = Runs(lowered.region, lowered.arguments(p.arguments))
+        others = self.alone[id(p)]
         at = [*p.outputs, *(a for a, _ in p.updates)]
         if update and name not in [a for a, _ in p.updates]:
             return Verdict("differs", f"{got}, not {want}")
         k = len(p.outputs) + [a for a, _ in p.updates].index(name) if update else at.index(name)
-        return judge(got, want, lambda: [None if r is None else r[k] for r in others])
+        return judge(got, want, lambda: (None if r is None else r[k] for r in others))
 
 
 def slopes(p: Program, report: Report) -> None:
-    """Gradients and directional derivatives against differences of the interpreter's values, in float64."""
+    """Gradients and directional derivatives against differences of the interpreter's values, in float64; at a kink that
+    has a convention, of what follows it."""
     for s in p.slopes:
         x = p.scope["w" + s.wrt[1:]]
         if x.dtype != np.float64 or not x.size or _narrow(Lowered(p.symbols(), [p.scope[s.cost]])):
@@ -210,14 +238,15 @@ def slopes(p: Program, report: Report) -> None:
         place = _place(p, lowered, k)
         d = p.direction(s)
 
+        kinks = Kinks()
         with np.errstate(all="ignore"):
-            value, result = (np.asarray(v) for v in evaluate(lowered.region, base)[:2])
+            value, result = (np.asarray(v) for v in evaluate(lowered.region, base, after=kinks)[:2])
         want = result if s.direction is not None else np.sum(result * d)
         scale = max(float(np.abs(d).max()), 1.0)
         found = []
         for h in (STEP * 16, STEP):
             h = h / scale
-            up, at, down = _cost(lowered, base, place, h * d), value, _cost(lowered, base, place, -h * d)
+            at, (up, down) = value, (_cost(lowered, base, place, t * d, kinks) for t in (h, -h))
             found.append(((up - down) / (2 * h), (up - at) / h, (at - down) / h))
         report.slopes += 1
         size = np.maximum(np.abs(want), 1.0) + np.abs(value)
@@ -234,11 +263,11 @@ def slopes(p: Program, report: Report) -> None:
         report.rough += bool(not smooth.all())
 
 
-def _cost(lowered: Lowered, args: Sequence[np.ndarray], place: int, step: np.ndarray) -> np.ndarray:
+def _cost(lowered: Lowered, args: Sequence[np.ndarray], place: int, step: np.ndarray, kinks: Kinks) -> np.ndarray:
     """The first value with one argument moved."""
     moved = [np.asarray(a + step) if k == place else a for k, a in enumerate(args)]
     with np.errstate(all="ignore"):
-        return np.asarray(evaluate(lowered.region, moved)[0], np.float64)
+        return np.asarray(evaluate(lowered.region, moved, after=kinks.again())[0], np.float64)
 
 
 def _narrow(lowered: Lowered) -> bool:

@@ -1,16 +1,16 @@
 """Whether two results of a program differ by more than rounding explains.
 
 The interpreter is run ten more times with every float value perturbed by the error that its operation may have
-(docs/numerics.md): `Perturbed`. A result counts as different where it is further from the interpreter's than twice the
-spread of those runs (largest minus smallest, the plain run among them) and 2 units in the last place. Where the runs
-differ among themselves in something discrete (a place, a comparison, a length), or by a jump, nothing can be said:
-"undecided".
+(docs/numerics.md), sums from what they are exactly: `Perturbed`. A result counts as different where it is further from
+the interpreter's than twice the spread of those runs (largest minus smallest, the plain run among them) and 2 units in
+the last place. Where the runs differ among themselves in something discrete (a place, a comparison, a length), or by a
+jump, nothing can be said: "undecided".
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy as np
 from weft.compiler.ir.dtypes import DTYPES
 from weft.compiler.ir.interp import evaluate
 from weft.compiler.ir.interp.elementwise import FUNCTIONS
+from weft.compiler.ir.interp.reduce import devsq
 from weft.compiler.ir.interp.values import MEANING, widen
 from weft.compiler.ir.node import Node, Region
 from weft.runtime.errors import WeftError
@@ -80,7 +81,7 @@ class Perturbed:
             return value
         with np.errstate(all="ignore"):
             error = error_of(node, inputs, value)
-            return value if error is None else self.moved(value, error)
+            return value if error is None else self.moved(accurate(node, inputs, value), error)
 
     def moved(self, value: np.ndarray, error: np.ndarray) -> np.ndarray:
         if DTYPES[value.dtype.name].kind == "c":
@@ -92,6 +93,19 @@ class Perturbed:
         sign = rng.choice([-1.0, 1.0], value.shape if rng.random() < 0.5 else ())
         moved = plain(value) + sign * steps * u
         return np.asarray(np.where(np.isfinite(moved), moved, plain(value))).astype(value.dtype)
+
+
+def accurate(node: Node, inputs: Sequence[Any], value: np.ndarray) -> np.ndarray:
+    """The value, rounded once where NumPy may add up one after the other, with errors that no order of ours has."""
+    if node.op not in ("sum", "cumsum", "devsq"):
+        return value
+    x = inputs[0].astype(np.clongdouble if DTYPES[inputs[0].dtype.name].kind == "c" else np.longdouble)
+    if node.op == "cumsum":
+        axis = node.attr("axis")
+        back = (slice(None),) * axis + (slice(None, None, -1 if node.attr("reverse") else 1),)
+        return np.asarray(np.cumsum(x[back], axis=axis)[back], value.dtype)
+    made = np.sum(x, axis=node.attr("axes")) if node.op == "sum" else devsq(x, node.attr("axes"))
+    return np.asarray(made).astype(value.dtype)
 
 
 def error_of(node: Node, inputs: Sequence[Any], value: np.ndarray) -> np.ndarray | None:
@@ -204,15 +218,26 @@ class Verdict(NamedTuple):
 EQUAL = Verdict("equal")
 
 
-def runs(region: Region, args: Sequence[Any]) -> list[list[Any] | None]:
-    """The outputs of the perturbed runs; None for one that raises, because a value that it checks has changed."""
-    out: list[list[Any] | None] = []
-    for seed in range(SEEDS):
-        try:
-            out.append(evaluate(region, args, after=Perturbed(seed)))
-        except WeftError:
-            out.append(None)
-    return out
+class Runs(Sequence[list[Any] | None]):
+    """The outputs of the perturbed runs; None for one that raises, because a value that it checks has changed. Each is
+    run when it is asked for."""
+
+    def __init__(self, region: Region, args: Sequence[Any]):
+        self.region, self.args = region, args
+        self.found: list[list[Any] | None] = []
+
+    def __len__(self) -> int:
+        return SEEDS
+
+    def __getitem__(self, k: Any) -> Any:
+        if k >= SEEDS:
+            raise IndexError(k)
+        for seed in range(len(self.found), k + 1):
+            try:
+                self.found.append(evaluate(self.region, self.args, after=Perturbed(seed)))
+            except WeftError:
+                self.found.append(None)
+        return self.found[k]
 
 
 def near(got: np.ndarray, want: np.ndarray) -> np.ndarray:
@@ -224,23 +249,37 @@ def near(got: np.ndarray, want: np.ndarray) -> np.ndarray:
         return np.asarray((a == b) | (np.isnan(a) & np.isnan(b)) | (np.abs(a - b) <= ULPS * unit(want)))
 
 
-def judge(got: np.ndarray, want: np.ndarray, spread: Callable[[], list[np.ndarray | None]]) -> Verdict:
-    """How a result compares; `spread` gives the same result of the perturbed runs, asked for only where it matters."""
+def judge(got: np.ndarray, want: np.ndarray, spread: Callable[[], Iterable[np.ndarray | None]]) -> Verdict:
+    """How a result compares; `spread` gives the same result of the perturbed runs, asked for only where it matters, and
+    only until they explain it: more of them explain that too."""
     if got.dtype != want.dtype or got.ndim != want.ndim:
         return Verdict("differs", f"{got.dtype}{got.shape}, not {want.dtype}{want.shape}")
-    if got.shape != want.shape:
-        if all(r is not None and r.shape == want.shape for r in spread()):
-            return Verdict("differs", f"shape {got.shape}, not {want.shape}")
-        return Verdict("undecided")
-    close = near(got, want)
-    if close.all():
+    close = near(got, want) if got.shape == want.shape else None
+    if close is not None and close.all():
         return EQUAL
-    others = spread()
+    others: list[np.ndarray | None] = []
+    verdict = EQUAL
+    for r in spread():
+        others.append(r)
+        if close is not None:
+            verdict = _explained(got, want, close, others)
+        elif r is not None and r.shape == want.shape:
+            verdict = Verdict("differs", f"shape {got.shape}, not {want.shape}")
+        else:
+            return Verdict("undecided")
+        if verdict.state != "differs":
+            break
+    return verdict
+
+
+def _explained(got: np.ndarray, want: np.ndarray, close: np.ndarray, others: Sequence[np.ndarray | None]) -> Verdict:
+    """A result of the right shape beside those of some perturbed runs."""
     if any(r is None or r.shape != want.shape for r in others):
         return Verdict("undecided")
     if DTYPES[want.dtype.name].kind not in "fc":
         moved = np.zeros(want.shape, bool)
         for r in others:
+            assert r is not None
             moved |= r != want
         wrong = ~close & ~moved
         return _differs(got, want, wrong) if wrong.any() else Verdict("undecided")
@@ -269,4 +308,4 @@ def _differs(got: np.ndarray, want: np.ndarray, wrong: np.ndarray, width: np.nda
     )
 
 
-__all__ = ["EQUAL", "Perturbed", "Verdict", "error_of", "judge", "near", "plain", "runs", "unit"]
+__all__ = ["EQUAL", "Perturbed", "Runs", "Verdict", "error_of", "judge", "near", "plain", "unit"]

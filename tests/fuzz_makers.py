@@ -27,6 +27,8 @@ COMPLEX = {
     "conj": "{}", "abs_": "{}", "sqr": "{}", "neg": "{}",
 }  # fmt: skip
 
+COMPLEXES = ("complex64", "complex128")
+
 # Operations as the language names them, where that differs.
 LANGUAGE = {
     "abs": "abs_", "ne": "neq", "and": "and_", "or": "or_", "truediv": "true_div", "floordiv": "int_div",
@@ -94,6 +96,10 @@ class Makers:
         v = rng.choice(have)
         same = [w for w in have if w.name != v.name and self.agree(v, w)]
         a, b = (f"T.cast({w.name}, {dtype!r})" for w in (v, rng.choice(same or [v])))
+
+        def to(text: str) -> str:  # a number beside it makes a narrow one wider
+            return text if dtype in ("float32", "float64", "int64", *COMPLEXES) else f"T.cast({text}, {dtype!r})"
+
         name = LANGUAGE.get(op, op)
         if op == "cast":
             return f"!T.cast({a}, {rng.choice(list(DTYPES))!r})"
@@ -103,11 +109,12 @@ class Makers:
             if kind == "c":
                 return f"T.{name}({COMPLEX.get(name, '{}').format(a)})"
             exact = "" if name in FUNCTIONS else "!"
-            return f"{exact}T.{name}({FUNCTIONS[name].format(a) if kind == 'f' and name in FUNCTIONS else a})"
+            return f"{exact}T.{name}({to(FUNCTIONS[name].format(a)) if kind == 'f' and name in FUNCTIONS else a})"
         if op == "pow":
-            return f"T.pow(abs({a}) + 1, {b} * 0 + 2)" if kind in "fc" else f"!T.pow({a} % 5, abs({b}) % 4)"
+            both = ("abs({}) + 1", "{} * 0 + 2") if kind in "fc" else ("{} % 5", "{} % 4")
+            return f"{'' if kind in 'fc' else '!'}T.pow({to(both[0].format(a))}, {to(both[1].format(b))})"
         if op in ("truediv", "floordiv", "mod") and kind in "fc":
-            return f"T.{name}({a}, abs({b}) + 1.5)"
+            return f"T.{name}({a}, {to(f'abs({b}) + 1.5')})"
         return f"!T.{name}({a}, {b})"
 
     def complexes(self) -> str | None:

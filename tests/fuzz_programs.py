@@ -2,17 +2,22 @@
 
 python tests/fuzz_programs.py --seed 0 --count 300            # programs 0 to 299; --grad: their gradients too
 python tests/fuzz_programs.py --seed 12 --count 1 --text      # prints the program
+python tests/fuzz_programs.py ... --record FILE               # goes on where a run with this file was stopped
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
 import os
 import pickle
 import random
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import fuzz_coverage
 from fuzz_check import Report, check, grown
@@ -69,6 +74,25 @@ def groups(options: argparse.Namespace) -> Iterator[tuple[list[int], bool]]:
             yield seeds, True
 
 
+Done = tuple[tuple[int, ...], bool]
+
+
+def recorded(path: Path) -> dict[Done, Report]:
+    """What the groups that a file tells of came to. Processes side by side may write to one file."""
+    found: dict[Done, Report] = {}
+    with contextlib.suppress(FileNotFoundError):
+        for line in path.read_text().splitlines():
+            seeds, grad, fields = json.loads(line)
+            fields["coverage"] = Counter(fields["coverage"])
+            found[tuple(seeds), grad] = Report(**fields)
+    return found
+
+
+def record(path: Path, seeds: Sequence[int], grad: bool, report: Report) -> None:
+    with path.open("a") as f:
+        f.write(json.dumps([list(seeds), grad, vars(report)]) + "\n")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="random programs, compiled against interpreted")
     parser.add_argument("--seed", type=int, default=0, help="of the first program")
@@ -77,6 +101,7 @@ def main() -> int:
     parser.add_argument("--group", type=int, default=16, help="programs a function")
     parser.add_argument("--text", action="store_true", help="only print the programs")
     parser.add_argument("--any-coverage", action="store_true", help="a kind that is not reached does not fail")
+    parser.add_argument("--record", type=Path, help="groups in this file are not run again, but count; others go there")
     options = parser.parse_args()
     weft.config.verify, weft.config.reuse = True, False
     if options.text:
@@ -84,9 +109,12 @@ def main() -> int:
             for p in grown([s], options.grad):
                 print(p.text(), end="\n\n")
         return 0
+    done = recorded(options.record) if options.record else {}
     start, total = time.time(), Report()
     for k, (seeds, grad) in enumerate(groups(options)):
-        report = in_child(seeds, grad)
+        report = done.get((tuple(seeds), grad)) or in_child(seeds, grad)
+        if options.record and (tuple(seeds), grad) not in done:
+            record(options.record, seeds, grad, report)
         total.add(report)
         for text in report.failures:
             print(text, end="\n\n", flush=True)

@@ -142,6 +142,8 @@ def main() -> int:
     parser.add_argument("--kind", default="", help="rule, derivative, index map, lifetime or in place")
     parser.add_argument("--only", default="", help="mutants whose name holds this")
     parser.add_argument("--no-suite", action="store_true", help="the fuzz sample only")
+    parser.add_argument("--either", action="store_true", help="the suite only where the fuzz sample finds nothing")
+    parser.add_argument("--seconds", type=int, default=SECONDS, help="for each of the two; more beside other work")
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
     chosen = [m for m in mutants() if options.kind in ("", m.kind) and options.only in m.name]
@@ -171,8 +173,9 @@ def main() -> int:
             m.apply()
             return found_by_suite(m)
 
-        fuzz = apart(by_fuzz)
-        suite = "not run" if options.no_suite else apart(by_suite)
+        fuzz = apart(by_fuzz, options.seconds)
+        enough = options.either and fuzz not in ("no", TOO_LONG)
+        suite = "not run" if options.no_suite or enough else apart(by_suite, options.seconds)
         caught = [
             name for name, answer in (("fuzz", fuzz), ("suite", suite)) if answer not in ("no", "not run", TOO_LONG)
         ]

@@ -119,6 +119,7 @@ CHAINS: dict[str, tuple[tuple[str, ...], Callable]] = {
     "mixed floats": (("float16", F, D), lambda a, b, c: a * b + c * a - T.exp(b) / (1 + c * c)),
     "complex": (("complex64",) * 2, lambda a, b: a * b / (b + 9) - T.conj(a) * T.abs_(b)),
     "complex, wide": (("complex128",) * 2, lambda a, b: T.exp(a * 0.1) * T.sqrt(b) - T.log(a + 9) / (b + 9j)),
+    "complex, signs": (("complex128",) * 2, lambda a, b: -a / (b + 9j) - T.conj(T.conj(a * b) / -(b + 9))),
     "complex of parts": (
         (F, F, F),
         lambda a, b, c: T.complex(a * b - c, a * b + c) + T.complex(T.sqrt(a * c - b), b * a),

@@ -5,17 +5,18 @@ from __future__ import annotations
 import fuzz_programs
 import numpy as np
 import pytest
-from fuzz_check import Difference, Report, slopes
-from fuzz_criterion import judge, plain, runs, unit
+from fuzz_check import Difference, Group, Report, slopes
+from fuzz_criterion import Runs, judge, plain, unit
 from fuzz_grower import Grower
 from fuzz_makers_rules import ALL
-from fuzz_program import Lowered
+from fuzz_program import Lowered, Program, Slope
 
 import weft
 import weft.tensor as T
 from weft.compiler.ir import lengths
 from weft.compiler.ir.interp import evaluate
 from weft.compiler.ir.pattern import parse
+from weft.runtime.errors import ShapeError
 
 
 @pytest.fixture(autouse=True)
@@ -82,12 +83,25 @@ def test_values_are_moved_by_what_their_operation_may_err(dtype, text, ulps):
     rng = np.random.default_rng(0)
     args = lowered.arguments([rng.uniform(0.1, 0.9, 999).astype(dtype) for _ in "xy"])
     (want,) = evaluate(lowered.region, args)
-    steps = [np.abs(plain(r[0]) - plain(want)) / unit(want) for r in runs(lowered.region, args)]
+    steps = [np.abs(plain(r[0]) - plain(want)) / unit(want) for r in Runs(lowered.region, args)]
     assert max(s.max() for s in steps) == ulps
     exact = [np.arange(8).astype(dtype), np.ones(8, dtype)]
     if text in ("x + y", "x / y", "x * y"):
-        results = runs(lowered.region, lowered.arguments(exact))
+        results = Runs(lowered.region, lowered.arguments(exact))
         assert all((r[0] == results[0][0]).all() for r in results)
+
+
+def test_sums_are_moved_from_what_they_are_exactly():
+    """NumPy adds rows one after the other: about its errors a better sum differed."""
+    x = T.dmatrix("x")
+    lowered = Lowered([x], [T.sum(x, axis=0), T.sum(x * 1j, axis=0), T.cumsum(x, axis=0)[-1], T.var(x, axis=0)])
+    args = lowered.arguments([np.full((20000, 3), 100.1)])
+    plain_ = evaluate(lowered.region, args)[0]
+    want, one = np.sum(args[0].astype(np.longdouble), axis=0), unit(plain_)
+    assert (np.abs(plain_ - want) > 400 * one).all()
+    for total, parts, running, deviations in Runs(lowered.region, args):
+        assert (np.abs(total - want) < 50 * one).all() and (np.abs(parts.imag - want) < 50 * one).all()
+        assert (np.abs(running - want) < 200 * one).all() and (np.abs(deviations) < 1e-22).all()
 
 
 def planted(seeds, grad=False):
@@ -112,6 +126,136 @@ def test_a_wrong_derivative_is_found(monkeypatch):
     with pytest.raises(Difference, match="differences say"):
         for seed in range(60):
             slopes(Grower(seed, smooth=True).grow(), Report())
+
+
+# What is none: ties whose elements move together, and a second call that fails in both modes.
+
+
+def written(lines, outputs=(), updates=(), slopes=()):
+    """A program of these lines."""
+    inputs = [line.partition(" = ")[0] for line in lines if "= T.tensor" in line]
+    p = Program(0, list(lines), inputs, list(outputs), list(updates), slopes=list(slopes))
+    p.run()
+    return p
+
+
+def of_maximum(text, rop=False):
+    """A cost and its derivative at a place where elements are equal."""
+    lines = ["w0 = np.array([1.0, 3.0, 3.0, -2.0])", "v0 = T.tensor('float64', shape=(None,), name='v0')"]
+    if rop:
+        lines += ["w1 = np.array([1.0, 0.5, 2.0, 1.0])", "v1 = T.tensor('float64', shape=(None,), name='v1')"]
+    lines += [f"v2 = {text}", "v3 = T.Rop(v2, v0, v1)" if rop else "v3 = weft.grad(T.sum(v2), v0)", "v4 = T.sum(v2)"]
+    return written(lines, ["v3"], slopes=[Slope("v2" if rop else "v4", "v0", "v3", "v1" if rop else None)])
+
+
+TIES = [
+    "T.exp(T.max(T.stack([v0, v0, v0 * 1]), axis=0))",
+    "T.min(T.stack([v0, -v0, v0]), axis=0) * v0",
+    "T.max(v0) * 2",
+    "T.max_and_argmax(T.stack([v0, v0]), axis=0)[0]",
+    "weft.scan(lambda x, c: c + T.max(T.stack([x, x * 1, x * 0]), axis=0), sequences=v0, outputs_info=T.sum(v0))[0]",
+    "T.nnet.softmax(T.stack([v0, v0, v0[::-1]]), axis=0)",
+    "T.maximum(v0, v0 * 1)",
+    "T.maximum(v0 - 3, 0) + T.minimum(v0, 3) * 0.5",
+    "abs(v0 - 3) + v0",
+    "T.sort(T.stack([v0, v0 * 1, v0[::-1]]), axis=0) * v0",
+    "T.sqr(T.sort(T.stack([v0, 2 * v0 - 3, 0.5 * v0 + 1.5, v0]), axis=0)[1])",  # the middle ones: no kink to be seen
+]
+
+
+@pytest.mark.parametrize("rop", [False, True])
+@pytest.mark.parametrize("text", TIES)
+def test_derivatives_of_equal_elements(text, rop):
+    """Every place of a maximum has the whole derivative (semantics.md): no failure, and no kink that is passed over."""
+    report = Report()
+    slopes(of_maximum(text, rop), report)
+    assert (report.slopes, report.rough) == (1, 0)
+
+
+FAULTS = {
+    "none": lambda g, x, axes: g * 0,
+    "negated": lambda g, x, axes: -g,
+    "divided": lambda g, x, axes: g / T.sum(
+        T.cast(T.eq(x, T.max(x, axis=axes, keepdims=True)), "float64"), axis=axes, keepdims=True
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", TIES[:5])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_wrong_derivative_of_a_maximum_is_found(text, fault, monkeypatch):
+    """Also one that is wrong only where elements are equal."""
+    from weft.compiler.grad.table import PULLBACK
+
+    for op in ("max", "min", "max_and_argmax"):
+
+        def wrong(node, grads, true=PULLBACK[op], sign=-1 if op == "min" else 1):
+            (g,) = true(node, grads)
+            return [g and FAULTS[fault](g, sign * node.inputs[0], tuple(node.op.attr("axes")))]
+
+        monkeypatch.setitem(PULLBACK, op, wrong)
+    with pytest.raises(Difference, match="differences say"):
+        slopes(of_maximum(text), Report())
+
+
+def test_a_wrong_derivative_of_a_maximum_is_found_in_random_programs(monkeypatch):
+    from weft.compiler.grad.table import PULLBACK
+
+    true = PULLBACK["max"]
+    monkeypatch.setitem(PULLBACK, "max", lambda node, grads: [g and g * 2 for g in true(node, grads)])
+    with pytest.raises(Difference, match="differences say"):
+        for seed in range(60):
+            slopes(Grower(seed, smooth=True).grow(), Report())
+
+
+SECOND = [
+    "w0 = np.array([0.25])", "v0 = T.tensor('float64', shape=(None,), name='v0')",
+    "w1 = np.array([0.25, 0.25])", "v1 = weft.shared(w1, 'v1')",
+    "v2 = v1 - ifelse(T.sum(v1) > 0, v1, v0)",  # zeros, then of other lengths
+    "w3 = np.array([1.0, 2.0])", "v3 = weft.shared(w3, 'v3')", "v4 = v3 * 2",
+]  # fmt: skip
+
+
+def second_programs():
+    """One whose second call fails, and one whose second call does not."""
+    first = written(SECOND[:5], [], [("v1", "v2")])
+    return [first, written(SECOND[5:], [], [("v3", "v4")])]
+
+
+def test_a_second_call_that_fails_in_both_modes():
+    programs = second_programs()
+    report = Report()
+    Group(programs).compare(report)
+    assert report.faults == 1 and report.outputs == 4
+    for p, state in zip(programs, (p.updates[0][0] for p in programs), strict=True):
+        np.testing.assert_array_equal(p.scope[state].get_value(), p.scope["w" + state[1:]])
+
+
+def test_a_second_call_that_fails_in_one_mode_is_found(monkeypatch):
+    """Compiled only; in both, but otherwise; interpreted only."""
+    group = Group(second_programs())
+    true = group.function
+    monkeypatch.setattr(Lowered, "__call__", lambda self, args: [])
+    with pytest.raises(Difference, match=r"the second call: compiled: ShapeError.*interpreted: nothing"):
+        group.compare(Report())
+
+    def other(self, args):
+        raise ShapeError("of something else")
+
+    monkeypatch.setattr(Lowered, "__call__", other)
+    with pytest.raises(Difference, match="of something else"):
+        group.compare(Report())
+
+    class Patient:
+        storages, calls = true.storages, 0
+
+        def __call__(self, *args):
+            self.calls += 1
+            return true(*args) if self.calls < 3 else []
+
+    group.function = Patient()
+    with pytest.raises(ShapeError, match="differ"):
+        group.compare(Report())
 
 
 def test_a_wrong_index_map_is_found(monkeypatch):
@@ -241,3 +385,65 @@ def test_a_product_of_run_time_lengths_that_a_kernel_follows():
     rows = ifelse(T.sum(x) > 1, x, T.exp(x))[T.nonzero(x[:, 0] > 0)[0]]
     product = T.dot(rows, y)
     compare([x, y], [product, T.tanh(product) * 2, T.dot(product + 1, y)], np.ones((3, 3)) - 0.5, np.eye(3))
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_every_part_of_a_quotient_of_negated_complex_numbers_is_rounded(dtype):
+    """gcc made a difference of the sum with a part whose sign had changed, and left out the rounding of a product."""
+    rng = np.random.default_rng(0)
+    x, y = T.TensorType(dtype, (False,))("x"), T.TensorType(dtype, (False,))("y")
+    a, b = ((rng.normal(size=300) + 1j * rng.normal(size=300)).astype(dtype) for _ in "xy")
+
+    def quotient(a, b):  # by Smith, as weft_truediv
+        wide = abs(b.real) >= abs(b.imag)
+        t = np.where(wide, b.imag / b.real, b.real / b.imag)
+        s = 1 / np.where(wide, b.real + b.imag * t, b.imag + b.real * t)
+        re = np.where(wide, a.real + a.imag * t, a.real * t + a.imag) * s
+        return re + 1j * (np.where(wide, a.imag - a.real * t, a.imag * t - a.real) * s)
+
+    cases = [(-x / y, -a, b), (-x / T.conj(y), -a, b.conj()), (T.conj(x) / y, a.conj(), b), (x / -y, a, -b)]
+    for out, top, bottom in cases:
+        f = weft.function([x, y], out)
+        want = quotient(top, bottom)
+        np.testing.assert_array_equal(f(a, b), want)
+        for k in range(0, 300, 3):  # not in vectors
+            np.testing.assert_array_equal(f(a[k : k + 3], b[k : k + 3]), want[k : k + 3])
+
+
+def test_a_python_operation_of_which_only_a_length_is_read(monkeypatch):
+    """It was not among those that a program calls. With and without the cache, which two may share."""
+    from weft.compile.ops import as_op
+
+    x = T.lvector("x")
+    for reuse in (False, True, True):
+        monkeypatch.setattr(weft.config, "reuse", reuse)
+        monkeypatch.setattr(weft.config, "verify", not reuse)
+        for step in (2, 3):
+            v = as_op([x.type], [x.type])(lambda a, step=step: a[::step].copy())(x)
+            w = as_op([x.type], [x.type])(lambda a, step=step: a[step:].copy())(x)
+            compare([x], [T.arange(v.shape[0]), T.ones(w.shape[0])], np.arange(7))
+            compare([x], [T.arange(v.shape[0]), T.ones(v.shape[0])], np.arange(7))
+            compare([x], [T.arange(v.shape[0]), T.ones(w.shape[0]) + w], np.arange(7))
+
+
+@pytest.mark.parametrize(
+    "text", ["p * (x - p / p)", "p * (p / p - x)", "p * (q * (p / p) - x)", "p * (q - x * (p / p))"]
+)
+def test_a_quotient_by_itself_in_a_product_makes_no_cancellation(text):
+    """p * (x - p / p) became p * x - p."""
+    x, p, q = T.dvectors("x", "p", "q")
+    rng = np.random.default_rng(0)
+    near, some = 1 - 2.0**-20 * rng.random(99), rng.random(99) + 0.5
+    out = eval(text)
+    got, want = (weft.function([x, p, q], out, mode=m, on_unused_input="ignore")(near, some, np.ones(99))
+                 for m in ("compile", "interpret"))  # fmt: skip
+    np.testing.assert_allclose(got, want, rtol=1e-15)
+
+
+def test_what_is_left_of_rows_of_a_constant_length():
+    """gcc read the last elements a row further on."""
+    m = np.random.default_rng(51).integers(-4, 5, (4, 33)) / 8
+    x = T.dmatrix("x")
+    s = T.nnet.softmax(T.dot(x, m))
+    g = weft.grad(T.mean(T.sqr(s)), x)
+    compare([x], [s, weft.grad(T.sum(g * g), x)], np.random.default_rng(0).normal(size=(4, 4)))

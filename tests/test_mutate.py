@@ -70,3 +70,13 @@ def test_integers_to_a_negative_power_stay_integers(exponent):
     x = T.lvector("x")
     f = weft.function([x], T.pow(x, exponent))
     np.testing.assert_array_equal(f(np.array([-2, -1, 1, 2])), [0, (-1) ** exponent, 1, 0])
+
+
+def test_a_reshape_of_equal_lengths():
+    """The second index is a remainder, also where its length is the first one's."""
+    x = T.dmatrix("x")
+    square = T.dot(x, x.T)
+    outs = [T.flatten(square.T), T.exp(square.T * 0.5).flatten() + 1.0]
+    a = np.arange(6.0).reshape(3, 2) / 4
+    for got, want in zip(*(weft.function([x], outs, mode=m)(a) for m in ("compile", "interpret")), strict=True):
+        np.testing.assert_allclose(got, want)

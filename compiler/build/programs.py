@@ -19,7 +19,7 @@ import numpy as np
 from ...runtime.abi import CONSTANTS
 from ...runtime.program import element_type
 from ..ir.digest import digest_region
-from ..ir.node import Region
+from ..ir.node import Region, binder, is_bound
 from ..ir.ops.procedural import HostFunction
 from ..ir.regions import nested_nodes
 from . import toolchain
@@ -63,7 +63,9 @@ def hosts_of(r: Region) -> tuple[list[HostFunction], list[int]]:
     Their digests do not tell two of one definition apart: which calls are of one and the same has to stand in a key.
     """
     found: dict[HostFunction, int] = {}
-    calls = [n.attr("callee") for _, nodes in nested_nodes(r) for n in nodes if n.op == "host_call"]
+    # One of which only a length is read is not among the nodes itself.
+    made = [binder(n) if is_bound(n) else n for _, nodes in nested_nodes(r) for n in nodes]
+    calls = [n.attr("callee") for n in made if n.op == "host_call"]
     numbers = [found.setdefault(c, len(found)) for c in calls]
     return list(found), numbers
 

@@ -283,6 +283,7 @@ class LoopPrinter:
             if t.lanes > width:
                 out(copy)
         out("const int rest = (int)(f - j);")
+        out("WEFT_HIDDEN(j);")
         self.round(out, inner, body, k, width, "l < rest")  # a vector with a mask, not single elements
         out.close(" else {")
         out.depth += 1

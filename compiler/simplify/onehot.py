@@ -143,10 +143,17 @@ def _polynomial(node: Node, fuel: int = 4) -> Polynomial:
 
 # One denominator goes after the other, from inside out: p * (a/p - b/q) is a - p * (b/q), and q times that a*q - p*b.
 _UNDONE = (STABLE, QUOTIENT)
+
+
+def _others(b: Bindings, node: Node) -> bool:
+    """Of p / p it would make a cancellation: p * c - p of p * (c - 1)."""
+    return b["a"] is not b["p"]
+
+
 PRODUCTS = [
-    *(real_rule(f"quotient-loss-{op}", f"mul(p, {op}(truediv(a, p), c))", f"{op}(a, mul(p, c))", None, _UNDONE)
+    *(real_rule(f"quotient-loss-{op}", f"mul(p, {op}(truediv(a, p), c))", f"{op}(a, mul(p, c))", _others, _UNDONE)
       for op in ("add", "sub")),
-    real_rule("quotient-loss-right", "mul(p, sub(c, truediv(a, p)))", "sub(mul(p, c), a)", None, _UNDONE),
+    real_rule("quotient-loss-right", "mul(p, sub(c, truediv(a, p)))", "sub(mul(p, c), a)", _others, _UNDONE),
     *(real_rule(f"crossed-loss-{op}", f"mul(q, {op}(a, mul(p, truediv(b, q))))", _crossed(op), None, _UNDONE)
       for op in ("add", "sub")),
     real_rule("crossed-loss-right", "mul(p, sub(mul(q, truediv(a, p)), b))", _crossed("sub"), None, _UNDONE),

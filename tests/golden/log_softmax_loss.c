@@ -65,6 +65,7 @@ static void k1_body(void *arg, int64_t begin, int64_t end, int worker) {
                 }
                 if (j < f) {
                     const int rest = (int)(f - j);
+                    WEFT_HIDDEN(j);
                     #pragma GCC ivdep
                     #pragma GCC unroll 1
                     for (int l = 0; l < 16; l++) {
@@ -112,6 +113,7 @@ static void k1_body(void *arg, int64_t begin, int64_t end, int worker) {
                 }
                 if (j < f) {
                     const int rest = (int)(f - j);
+                    WEFT_HIDDEN(j);
                     #pragma GCC unroll 1
                     for (int l = 0; l < 16; l++) {
                         const int64_t i1 = j + l;
@@ -205,6 +207,7 @@ static void k2_stage0(void *arg, int64_t begin, int64_t end, int worker) {
                 }
                 if (j < f) {
                     const int rest = (int)(f - j);
+                    WEFT_HIDDEN(j);
                     #pragma GCC ivdep
                     #pragma GCC unroll 1
                     for (int l = 0; l < 16; l++) {
@@ -238,6 +241,7 @@ static void k2_stage0(void *arg, int64_t begin, int64_t end, int worker) {
                 }
                 if (j < f) {
                     const int rest = (int)(f - j);
+                    WEFT_HIDDEN(j);
                     #pragma GCC ivdep
                     #pragma GCC unroll 1
                     for (int l = 0; l < 16; l++) {

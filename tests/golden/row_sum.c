@@ -31,6 +31,7 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
                 }
                 if (j < f) {
                     const int rest = (int)(f - j);
+                    WEFT_HIDDEN(j);
                     #pragma GCC ivdep
                     #pragma GCC unroll 1
                     for (int l = 0; l < 16; l++) {

@@ -33,6 +33,7 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
                 }
                 if (j < f) {
                     const int rest = (int)(f - j);
+                    WEFT_HIDDEN(j);
                     #pragma GCC ivdep
                     #pragma GCC unroll 1
                     for (int l = 0; l < 16; l++) {
@@ -77,6 +78,7 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
                 }
                 if (j < f) {
                     const int rest = (int)(f - j);
+                    WEFT_HIDDEN(j);
                     #pragma GCC unroll 1
                     for (int l = 0; l < 16; l++) {
                         const int64_t i1 = j + l;
