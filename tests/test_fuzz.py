@@ -447,3 +447,16 @@ def test_what_is_left_of_rows_of_a_constant_length():
     s = T.nnet.softmax(T.dot(x, m))
     g = weft.grad(T.mean(T.sqr(s)), x)
     compare([x], [s, weft.grad(T.sum(g * g), x)], np.random.default_rng(0).normal(size=(4, 4)))
+
+
+def test_a_condition_that_a_length_rests_on():
+    v = T.tensor("uint16", shape=(None,), name="v")
+    c = T.alloc(2.0, T.nonzero(v > 1)[0].shape[0]) * 1.5
+    compare([v], [T.dot(c, c)], np.array([0, 2, 3], np.uint16))
+
+
+def test_places_of_maxima_beside_variances():
+    x = T.dmatrix("x")
+    p = T.max_and_argmax(x, axis=1)[1]
+    outs = [T.sqrt(T.var(x[:, 0]) + 0.25), T.var(p, keepdims=True)]
+    compare([x], outs, np.arange(12.0).reshape(3, 4) % 5)

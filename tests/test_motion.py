@@ -243,3 +243,10 @@ def test_a_product_that_is_stretched_is_added_by_the_steps():
     total, _ = scan(lambda a, s: s + T.addbroadcast(T.dot(a, a.T), 0, 1), a, [s])
     r = moved([a, s], [total[-1]], array(4, 1, 5), array(3, 3))
     assert "dot" in loop_ops(r)
+
+
+def test_gradients_of_a_loop_of_nothing_but_products():
+    y, _ = scan(lambda x, w: T.dot(x, w), X, None, [W])
+    g = T.dtensor3("g")
+    r = moved([X, W, g], weft.grad((y * g).sum(), [X, W]), array(4, 2, 3), array(3, 5), array(4, 2, 5))
+    assert not scans(r)

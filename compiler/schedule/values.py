@@ -49,8 +49,11 @@ def nearby(
 
 def costly_sources(roots: Iterable[Node]) -> set[Node]:
     """Reductions and costly operations that values are computed from nearby, not looking behind steps."""
-    fused = ("elementwise", "view", "reduce")
-    found = nearby(roots, NEARBY, lambda n: n.ndim != 0 and n.family in fused, lambda n: True)
+
+    def fused(n: Node) -> bool:
+        return n.family in ("elementwise", "view", "reduce") and (isinstance(n.type, TupleType) or n.ndim != 0)
+
+    found = nearby(roots, NEARBY, fused, lambda n: True)
     return {n for n in found if n.family == "reduce" or (n.family == "elementwise" and not is_cheap(n))}
 
 

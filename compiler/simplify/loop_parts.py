@@ -110,7 +110,8 @@ class Parts:
             "step": step, "sequences": len(sequences), "taps": tuple(s.taps for s in self.states),
             "keep": tuple(s.keep for s in self.states),
         }  # fmt: skip
-        if self.backwards:
+        attrs.pop("backwards", None)
+        if self.backwards and self.stacked:
             attrs["backwards"] = True
         outer = [*sequences.values(), *(s.initial for s in self.states), *constants.values()]
         return build("scan", self.steps, *outer, **attrs)

@@ -96,8 +96,6 @@ class _Loop:
         if not p.condition:
             self.before()
             self.after()
-        if not p.stacked:
-            p.backwards = False
         self.made = p.build(origins)
         self.stacks = {v: build("item", self.made, index=k) for k, v in enumerate(p.stacked, len(p.states))}
         return self.made

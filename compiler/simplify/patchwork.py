@@ -91,10 +91,11 @@ def _width(length: Node) -> int | None:
     known = lengths.static(length)
     if known is not None:
         return known
-    for m in topological([length]):
+    made_of = topological([length], lambda n: n.inputs if lengths.is_arithmetic(n) else ())
+    for m in made_of:
         for i in m.inputs if m.op == "minimum" else ():
             stop = lengths.static(i)
-            for start in () if stop is None else (0, *(-c for n in topological([length]) if (c := lengths.static(n)))):
+            for start in () if stop is None else (0, *(-c for n in made_of if (c := lengths.static(n)))):
                 if 0 <= start < stop and any(_span(w, start, stop) is length for w in m.inputs if w is not i):
                     return stop - start
     return None
