@@ -225,7 +225,7 @@ def _heavy(loop: Loop, outputs: Sequence[Variable], halt: Sequence[Variable]) ->
     for v in between:
         if not _is_heavy(v) or v not in own:
             continue
-        while len(above := readers.get(v, ())) == 1 and above[0] in own and _stands_for(above[0], v):
+        while len(above := readers.get(v, [])) == 1 and above[0] in own and _stands_for(above[0], v):
             v = above[0]
         found[v] = None
     return list(found)

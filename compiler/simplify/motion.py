@@ -173,8 +173,8 @@ class _Loop:
         for k, s in enumerate(self.places):
             if isinstance(s, State):
                 terms = _added(s, readers) if s.params[0] not in checked else []
-                products = {t: self.product_of(t) for t in terms if readers[t] == 1 and _is_like(t, s.new)}
-                products = {t: pair for t, pair in products.items() if pair is not None}
+                alone = [t for t in terms if readers[t] == 1 and _is_like(t, s.new)]
+                products = {t: pair for t in alone if (pair := self.product_of(t)) is not None}
                 if products:
                     self.add_later(k, s, products, [t for t in terms if t not in products])
             elif s in p.sequences:

@@ -92,11 +92,13 @@ def _width(length: Node) -> int | None:
     if known is not None:
         return known
     made_of = topological([length], lambda n: n.inputs if lengths.is_arithmetic(n) else ())
+    starts = (0, *(-c for n in made_of if (c := lengths.static(n)) is not None and c < 0))
     for m in made_of:
         for i in m.inputs if m.op == "minimum" else ():
             stop = lengths.static(i)
-            for start in () if stop is None else (0, *(-c for n in made_of if (c := lengths.static(n)))):
-                if 0 <= start < stop and any(_span(w, start, stop) is length for w in m.inputs if w is not i):
+            for start in starts if stop is not None else ():
+                assert stop is not None
+                if start < stop and any(_span(w, start, stop) is length for w in m.inputs if w is not i):
                     return stop - start
     return None
 
