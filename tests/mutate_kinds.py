@@ -16,7 +16,7 @@ from weft.compiler.grad.table import PULLBACK, PUSHFORWARD
 from weft.compiler.ir.node import Node, build
 from weft.compiler.ir.pattern import instantiate, number
 from weft.compiler.lower import elements
-from weft.compiler.schedule import affine, inplace, program, uses
+from weft.compiler.schedule import affine, inplace, program, steps, uses
 from weft.compiler.simplify import PASSES
 
 
@@ -230,7 +230,7 @@ def _not_used_again() -> None:
 
 def mutants() -> list[Mutant]:
     lifetimes = (
-        "plan_memory", "use", "use_scalar", "control", "scan", "result", "build_program", "is_early", "outputs",
+        "plan_memory", "use", "use_scalar", "control", "scan", "result", "build_program", "outputs",
     )  # fmt: skip
     return [
         *rules(), *derivatives(),
@@ -238,7 +238,7 @@ def mutants() -> list[Mutant]:
         Mutant("lifetime", "every value lives a step less", _shorter),
         Mutant("lifetime", "every value begins a step later", _longest_first),
         Mutant("lifetime", "reading does not keep a value", _not_used_again),
-        *code("lifetime", program, lifetimes), *code("in place", inplace),
+        *code("lifetime", program, lifetimes), *code("lifetime", steps, ("is_early",)), *code("in place", inplace),
     ]  # fmt: skip
 
 

@@ -280,15 +280,16 @@ class KernelPrinter(ColumnPrinter):
                 streams.setdefault(n.attr("buffer"), (n.inputs[0], dtype, "" if is_load else ", 1"))
         known = lengths.static(length)
         near = (known is not None and known <= FAR) or any(s.op == "loop" for s in statements)
-        if near or not streams or len(streams) > MAX_STREAMS or element_work(statements, k) < WORTH_ASKING:
+        plain = near or not any(n.definition.costly for n in topological(statements))
+        if plain or not 0 < len(streams) <= MAX_STREAMS or element_work(statements, k) < WORTH_ASKING:
             self.vector_loop(out, scope, k, "begin", "end", statements, "#pragma GCC ivdep")
             return
         extent = self.closed(length)
+        out(f"const int64_t far = {extent} > {FAR} ? {extent} : 0;")
         out.open(f"for (int64_t u = begin; u < end; u += {NEXT})")
         for item in sorted({DTYPES[d].itemsize for _, d, _ in streams.values()}):
-            last = f"weft_min64(u + {AHEAD + NEXT}, {extent})"
             each = max(LINE // item, 1)
-            out.open(f"for (int64_t q = u + {AHEAD}; {extent} > {FAR} && q < {last}; q += {each})")
+            out.open(f"for (int64_t q = u + {AHEAD}; q < weft_min64(u + {AHEAD + NEXT}, far); q += {each})")
             for buffer, (place, dtype, how) in streams.items():
                 if DTYPES[dtype].itemsize == item:
                     self.ask(out, Asked(scope, buffer, place, var, how), "q")

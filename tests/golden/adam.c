@@ -23,17 +23,30 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
     float *const p7 = a->p7;
     (void)a, (void)worker;
     const float t0 = p4[0];
-    #pragma GCC ivdep
-    for (int64_t i2 = begin; i2 < end; i2++) {
-        const float t1 = p0[i2];
-        const float t2 = p1[i2];
-        const float t3 = (0.875f * t1) + (0.125f * t2);
-        const float t4 = p2[i2];
-        const float t5 = (0.96875f * t4) + (0.03125f * (t2 * t2));
-        const float t6 = p3[i2];
-        p5[i2] = t3;
-        p6[i2] = t5;
-        p7[i2] = t6 - ((t0 * t3) / (weft_sqrt_f32(t5) + 0.0009765625f));
+    const int64_t far = (a->n0 * a->n1) > 131072 ? (a->n0 * a->n1) : 0;
+    for (int64_t u = begin; u < end; u += 128) {
+        for (int64_t q = u + 256; q < weft_min64(u + 384, far); q += 16) {
+            __builtin_prefetch(&p0[q]);
+            __builtin_prefetch(&p1[q]);
+            __builtin_prefetch(&p5[q], 1);
+            __builtin_prefetch(&p2[q]);
+            __builtin_prefetch(&p6[q], 1);
+            __builtin_prefetch(&p3[q]);
+            __builtin_prefetch(&p7[q], 1);
+        }
+        const int64_t y = weft_min64(u + 128, end);
+        #pragma GCC ivdep
+        for (int64_t i2 = u; i2 < y; i2++) {
+            const float t1 = p0[i2];
+            const float t2 = p1[i2];
+            const float t3 = (0.875f * t1) + (0.125f * t2);
+            const float t4 = p2[i2];
+            const float t5 = (0.96875f * t4) + (0.03125f * (t2 * t2));
+            const float t6 = p3[i2];
+            p5[i2] = t3;
+            p6[i2] = t5;
+            p7[i2] = t6 - ((t0 * t3) / (weft_sqrt_f32(t5) + 0.0009765625f));
+        }
     }
 }
 

@@ -14,10 +14,18 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
     (void)a, (void)worker;
     const uint64_t t0 = p0[0];
     const uint64_t t1 = p0[1];
-    #pragma GCC ivdep
-    for (int64_t i2 = begin; i2 < end; i2++) {
-        const float t2 = p1[i2];
-        p2[i2] = (weft_uniform_f32(t0, t1, i2) < 0.5f) ? (t2 * 2.0f) : 0.0f;
+    const int64_t far = (a->n0 * a->n1) > 131072 ? (a->n0 * a->n1) : 0;
+    for (int64_t u = begin; u < end; u += 128) {
+        for (int64_t q = u + 256; q < weft_min64(u + 384, far); q += 16) {
+            __builtin_prefetch(&p1[q]);
+            __builtin_prefetch(&p2[q], 1);
+        }
+        const int64_t y = weft_min64(u + 128, end);
+        #pragma GCC ivdep
+        for (int64_t i2 = u; i2 < y; i2++) {
+            const float t2 = p1[i2];
+            p2[i2] = (weft_uniform_f32(t0, t1, i2) < 0.5f) ? (t2 * 2.0f) : 0.0f;
+        }
     }
 }
 

@@ -11,10 +11,19 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
     const float *restrict const p1 = a->p1;
     float *restrict const p2 = a->p2;
     (void)a, (void)worker;
-    #pragma GCC ivdep
-    for (int64_t i0 = begin; i0 < end; i0++) {
-        const float t0 = p0[i0];
-        p2[i0] = weft_tanh_f32(((t0 * 2.0f) + p1[i0])) - (t0 * t0);
+    const int64_t far = a->n0 > 131072 ? a->n0 : 0;
+    for (int64_t u = begin; u < end; u += 128) {
+        for (int64_t q = u + 256; q < weft_min64(u + 384, far); q += 16) {
+            __builtin_prefetch(&p0[q]);
+            __builtin_prefetch(&p1[q]);
+            __builtin_prefetch(&p2[q], 1);
+        }
+        const int64_t y = weft_min64(u + 128, end);
+        #pragma GCC ivdep
+        for (int64_t i0 = u; i0 < y; i0++) {
+            const float t0 = p0[i0];
+            p2[i0] = weft_tanh_f32(((t0 * 2.0f) + p1[i0])) - (t0 * t0);
+        }
     }
 }
 
