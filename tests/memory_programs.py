@@ -117,7 +117,7 @@ def recurrent() -> Made:
         updates += [(v, F(0.9) * v - F(0.1) * g), (p, p + F(0.9) * v - F(0.1) * g)]
     states_of = [s for s, _ in streams.updates()]
     f = weft.function([rows], cost, updates=updates)
-    return Made(f, [np.arange(12) % 10], [table, w, *speed, *states_of], bad=[np.arange(12)])
+    return Made(f, [np.arange(15) % 10], [table, w, *speed, *states_of], bad=[np.arange(12)])
 
 
 @program
