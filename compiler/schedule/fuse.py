@@ -279,8 +279,8 @@ class _Fuser:
                 assert u.labels is not None
                 self._read_operands(n, u.labels, u.kernel)
             return
-        joins = n.op == "concatenate" and (whole or len({u.kernel for u in readers}) > 1)
-        if not joins and self._join_reader(n, readers, whole):
+        apart = n.op == "concatenate" and (whole or len({u.kernel for u in readers}) > 1)
+        if not apart and self._join_reader(n, readers, whole):
             return
         if n.op == "concatenate" and len(n.inputs) > 1:
             self._assemble(n)

@@ -12,7 +12,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ..ir.node import Check, Node, Region, binder, build, depends, given_length, is_bound, make, region, renumber
+from ..ir.node import (
+    Check,
+    Node,
+    Region,
+    binder,
+    build,
+    depends,
+    given_length,
+    is_bound,
+    make,
+    region,
+    renumber,
+    topological,
+)
 from ..ir.origins import Lines, Origins
 from ..ir.regions import params_for
 
@@ -97,24 +110,7 @@ class _Sink:
 
     def order(self) -> list[Node]:
         """The nodes, each after what it depends on and after the operands of its obligations."""
-        seen: set[Node] = set()
-        out: list[Node] = []
-        for root in (*self.body.outputs, *(o for c in self.body.checks for o in c.operands)):
-            if root in seen:
-                continue
-            seen.add(root)
-            stack: list[tuple[Node, list[Node], int]] = [(root, self.before(root), 0)]
-            while stack:
-                n, needs, k = stack.pop()
-                while k < len(needs) and needs[k] in seen:
-                    k += 1
-                if k == len(needs):
-                    out.append(n)
-                else:
-                    stack.append((n, needs, k + 1))
-                    seen.add(needs[k])
-                    stack.append((needs[k], self.before(needs[k]), 0))
-        return out
+        return topological(self.body.roots(), self.before)
 
     def before(self, n: Node) -> list[Node]:
         return [*depends(n), *(o for c in self.obligations(n) for o in c.operands)]

@@ -53,24 +53,7 @@ class Rebuilder:
 
     def order(self) -> list[Node]:
         """The region's nodes, a bound length after the operation that binds it."""
-        seen: set[Node] = set()
-        out: list[Node] = []
-        for root in self.body.roots():
-            if root in seen:
-                continue
-            seen.add(root)
-            stack = [(root, depends(root), 0)]
-            while stack:
-                n, needs, k = stack.pop()
-                while k < len(needs) and needs[k] in seen:
-                    k += 1
-                if k == len(needs):
-                    out.append(n)
-                else:
-                    stack.append((n, needs, k + 1))
-                    seen.add(needs[k])
-                    stack.append((needs[k], depends(needs[k]), 0))
-        return out
+        return topological(self.body.roots(), depends)
 
     def rebuilt(self, n: Node) -> Node:
         if n.op == "scan":
