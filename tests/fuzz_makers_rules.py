@@ -30,6 +30,7 @@ SAMPLES = {
     "exp-over-sum": "T.exp({x}) / T.sum(T.exp({x}), axis={a}, keepdims=True)",
     "exp-times-over-sum": "T.exp({x}) * ({x} / T.sum(T.exp({x}), axis={a}, keepdims=True))",
     "exp-sub-log": "T.exp({x} - T.max({x}, axis={a}, keepdims=True) - T.log(abs({x}) + 1.5))",
+    "div-by-few": "{x} / T.sqrt(T.sum({x} * {x}, axis={a}, keepdims=True) + 0.25)",
     "dimshuffle-alloc": "T.alloc(T.sum({x}), {x}.shape[0], {x}.shape[1]).dimshuffle(1, 0) * {x}.T",
     "alloc-alloc": "T.alloc(T.alloc({v}, 2, {v}.shape[0]), 3, 2, {v}.shape[0])",
     "alloc-leading-ones": "T.alloc({v}.dimshuffle('x', 0), 1, {v}.shape[0])",

@@ -55,6 +55,9 @@ def sliced(x, *bounds, spec):
     return build("slice", x, *[lengths.const(b) if isinstance(b, int) else b for b in bounds], spec=spec)
 
 
+NORM = build("sqrt", build("sum", build("sqr", X), axes=(1,)))
+
+
 def softmax(x=X):
     shifted = build("sub", x, shuffle(build("max", x, axes=(1,)), 0, "x"))
     e = build("exp", shifted)
@@ -293,6 +296,9 @@ CASES = [
     ("sum-divided", "sum(truediv(x, col); axes=(1,))", lambda: build("truediv", build("sum", X, axes=(1,)), shuffle(P["col"], 0))),
     ("sum-neg", "sum(neg(x); axes=(0,))", "neg(sum(x; axes=(0,)))"),
     ("max-neg", "max(neg(x); axes=(0,))", "neg(min(x; axes=(0,)))"),
+    # quotients
+    ("div-by-few", lambda: build("truediv", X, shuffle(NORM, 0, "x")),
+     lambda: build("mul", X, shuffle(build("reciprocal", NORM), 0, "x"))),
     # stability
     ("log-sum-exp", "log(sum(exp(x); axes=(1,)))", lambda: build("add", TOP, build("log", BELOW))),
     ("exp-over-sum", lambda: build("truediv", build("exp", X), shuffle(build("sum", build("exp", X), axes=(1,)), 0, "x")),

@@ -6,6 +6,8 @@ keep all threads busy; their results are joined in order afterwards, as in the o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
 from ..ir.node import Node, build
@@ -144,11 +146,15 @@ class ColumnPrinter(LoopPrinter):
             inner.bind(build("index", index=k), f"i{k}")
         return names[-1]
 
-    def over_columns(self, out: Text, scope: Scope, last: int, stores: list[Node], fold: list[Node] = ()) -> None:  # type: ignore[assignment]
-        """A loop over the tile's columns around stores (and folds into lane k of each column)."""
+    def over_columns(
+        self, out: Text, scope: Scope, last: int, stores: list[Node], fold: Sequence[Node] = (), *,
+        over: str = OVER, first: bool = False,
+    ) -> None:  # fmt: skip
+        """A loop over the tile's columns around stores (and folds into lane k of each column; the `first` value of a
+        lane is what it starts from)."""
         out("#pragma GCC ivdep")
         out(ROLLED)
-        out.open(OVER)
+        out.open(over)
         out(f"const int64_t i{last} = first + c;")
         inner = scope.inner()
         self.bind_column(inner, last)
@@ -166,7 +172,8 @@ class ColumnPrinter(LoopPrinter):
             if shifted(s):
                 out(f"const {value_type(s)} d{n} = {inner[s.inputs[0]]} - shift{n}[c];")
             for t in tracks([s]):
-                out(f"into{t.name}[c] = {t.step(f'from{t.name}[c]', t.value or inner[s.inputs[0]])};")
+                value = t.value or inner[s.inputs[0]]
+                out(f"into{t.name}[c] = {strip(value) if first else t.step(f'from{t.name}[c]', value)};")
         out.close()
 
     def column_stage(self, out: Text, scope: Scope, loop: Node, last: int) -> None:

@@ -10,20 +10,19 @@ from ..ir.dtypes import DTYPES
 from ..ir.node import Node, build, topological
 from ..lower.kernel import Nest, may_be_columns
 from . import scalar
-from .c_columns import TILE, ColumnPrinter
-from .c_loops import ROLLED, Asked, left_by
+from .c_columns import TILE, ColumnPrinter, begins
+from .c_loops import LINE, ROLLED, Asked, by_lines, left_by
 from .c_short import ShortRows, side_by_side, turned
 from .expressions import Scope, Text, strip
 from .nests import acc_node, acc_type, accumulates, hoist, moved, rounded, start_of, value_type, wide
 from .tracks import compensated, join, joined, joining, parts, shifted
-from .work import CHUNK, DIVIDES, element_work, round_work, short_rows
+from .work import CHUNK, DIVIDES, element_work, has_function, round_work, short_rows
 
 GAP = 128  # bytes between the scratch rows of two workers
 
 SHORT_COST = 1  # functions in a nest that is compiled in a second form for short rows
 FULL = 32  # rounds of the last loop from which on tiles of it are worth it
 JOINED = 64  # tiles of columns whose joining is worth another thread
-LINE = 64  # bytes of a line of the cache
 SQUARE_ROWS, SQUARE_COLUMNS = 16, 32  # of loops that read across rows: lines of a column stay in the first cache
 NEXT, AHEAD = 128, 256  # elements of a strip of a long map, and how far ahead it asks for lines
 FAR = 1 << 17  # elements beyond which arrays come from memory or a far cache
@@ -144,6 +143,8 @@ class KernelPrinter(ColumnPrinter):
             return None
         if any(extent not in rows for _, extent in self.nest.scratch):
             return None
+        if not all(begins(a) or a.attr("fold") == "argmax" for a in accumulates(self.nest)):
+            return None  # empty lanes have an effect, and the other form has others
         return ShortPrinter(self, rows)
 
     def is_short(self, short: ShortPrinter) -> str:
@@ -314,8 +315,8 @@ class KernelPrinter(ColumnPrinter):
 
     def prefetch(self, out: Text, scope: Scope, row: Node, statements: list[Node]) -> None:
         """Asks for the next row, and for the lines that a later loop writes, while loops work on this row: memory would
-        rest in all but the first and the last, and stores wait for their lines. A loop over lanes asks for a line each
-        round; asked for all at once they would wait for each other."""
+        rest in all but the first and the last, and stores wait for their lines, but for those of a loop that has a
+        function. A loop over lanes asks for a line each round; asked for all at once they would wait for each other."""
         loops = [s for s in statements if s.op == "loop"]
         if len(loops) < 2:
             return
@@ -327,7 +328,7 @@ class KernelPrinter(ColumnPrinter):
         extent = self.closed(first.inputs[0])
         rows: dict[int, Node] = {}
         for n in topological(first.inputs[1:]):
-            if n.op != "load" or n.attr("buffer") < 0 or not self.by_lines(n.inputs[0], row, along):
+            if n.op != "load" or n.attr("buffer") < 0 or not by_lines(n.inputs[0], row, along):
                 continue
             rows.setdefault(n.attr("buffer"), n)
         this_row, next_row = scope.inner(), scope.inner()
@@ -346,16 +347,14 @@ class KernelPrinter(ColumnPrinter):
             self.ask(out, Asked(next_row, buffer, n.inputs[0], along), "q")
             out.close()
         for loop, before, fold in zip(others, loops, folds, strict=False):
-            along = build("index", index=loop.attr("index")[0])
-            for s in loop.inputs[1:] if fold and before.inputs[0] is loop.inputs[0] else ():
+            (k,) = loop.attr("index")
+            along, body = build("index", index=k), list(loop.inputs[1:])
+            waits = fold and not has_function(body, k)
+            for s in body if waits and before.inputs[0] is loop.inputs[0] else ():
                 buffer = s.attr("buffer") if s.op == "store" else -1
-                if buffer >= 0 and buffer not in rows and self.by_lines(s.inputs[0], row, along):
+                if buffer >= 0 and buffer not in rows and by_lines(s.inputs[0], row, along):
                     rows[buffer] = s
                     self.ahead.setdefault(before, []).append(Asked(this_row, buffer, s.inputs[0], along, ", 1"))
-
-    @staticmethod
-    def by_lines(place: Node, row: Node, along: Node) -> bool:
-        return row in topological([place]) and lengths.coefficient(place, along) == 1
 
     # Whole-tensor reductions: each stage a parallel loop over blocks, joined in order
 
@@ -527,7 +526,7 @@ class ShortPrinter(ShortRows, KernelPrinter):
         self.turned_rows = [self.array(k, t.load.attr("dtype"), t.extent) for k, t in held.items()]
 
     def array(self, number: int, dtype: str, extent: Node) -> str:
-        return f"{scalar.stored_type(dtype)} s{number}[{self.few[extent]} * WEFT_TILE];"
+        return f"_Alignas(64) {scalar.stored_type(dtype)} s{number}[{self.few[extent]} * WEFT_TILE];"
 
 
 def across_rows(loop: Node) -> bool:

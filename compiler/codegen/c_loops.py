@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ...runtime.errors import InternalError
-from ..ir.node import Node, build
+from ..ir import lengths
+from ..ir.node import Node, build, topological
 from ..lower.kernel import Nest
 from .expressions import Scope, Text, strip
 from .nests import acc_node, acc_type, hoist, rounded, start_of, value_type, values_of, whole
@@ -25,6 +26,7 @@ from .tracks import SHIFT, Track, finish, join, joined, joining, lanes, shifted,
 #     for (long r = 0; r < n; r++)
 #         for (long c = 0; c < 12; c++) o[r * 12 + c] = a[r * 12 + c] > 0 ? b[r * 12 + c] : 0;
 ROLLED = "#pragma GCC unroll 1"
+LINE = 64  # bytes of a line of the cache
 
 
 def place_type(acc: Node) -> str:
@@ -35,6 +37,11 @@ def place_type(acc: Node) -> str:
 def lane(t: Track, element: str, width: int) -> str:
     """Where element `element + l` of a block goes, l < width: its lane is its number modulo the track's lanes."""
     return "l" if t.lanes == width else f"{element} % {t.lanes} + l"
+
+
+def by_lines(place: Node, row: Node, along: Node) -> bool:
+    """Whether what lies there goes along memory, and from row to row lies elsewhere."""
+    return row in topological([place]) and lengths.coefficient(place, along) == 1
 
 
 class Asked(NamedTuple):

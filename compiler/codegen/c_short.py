@@ -11,15 +11,18 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ..ir import lengths
+from ..ir.dtypes import DTYPES
 from ..ir.node import Node, build, substitute, topological
 from ..lower.kernel import Nest
-from .c_columns import TILE, ColumnPrinter, begins, start_of_lane
-from .c_loops import place_type
+from .c_columns import OVER, TILE, ColumnPrinter, begins, start_of_lane
+from .c_loops import LINE, by_lines, place_type
 from .expressions import Scope, Text, strip
 from .nests import acc_node, acc_type, moved, rounded, value_type
 from .tracks import finish, lanes, shifted, tracks
+from .work import DIVIDES
 
 TILED = "for (int c = 0; c < WEFT_TILE; c++)"
+ROUNDS = 2  # how far ahead lines of rows are asked for
 
 
 class Turned(NamedTuple):
@@ -88,7 +91,7 @@ class ShortRows(ColumnPrinter):
             scope.bind(self.within, "c")
 
     def columns(self, out: Text, scope: Scope, loop: Node) -> None:
-        if self.over_once:
+        if self.over_once:  # the columns of a tile that the last one lacks hold its last column
             for declaration in self.turned_rows:
                 out(declaration)
             out("int64_t turned = -1; /* the tile of what they hold */")
@@ -108,10 +111,10 @@ class ShortRows(ColumnPrinter):
             out.open("if (turned != first)")
             out("turned = first;")
             for t in {t.number: t for t in self.over_once.values()}.values():
-                out.open("for (int64_t c = 0; c < width; c++)")
+                out.open(TILED)
                 out.open(f"for (int64_t r = 0; r < {self.closed(t.extent)}; r++)")
                 one = inner.inner()
-                one.bind(build("index", index=last), "(first + c)")
+                one.bind(build("index", index=last), "(first + weft_min64(c, width - 1))")
                 one.bind(t.var, "r")
                 one.emit(out, list(t.load.inputs))
                 at = f"{self.pointer(t.load.attr('buffer'))}[{strip(one[t.load.inputs[0]])}]"
@@ -119,7 +122,40 @@ class ShortRows(ColumnPrinter):
                 out.close()
                 out.close()
             out.close()
+            self.ask_for_rows(out, inner, loop, last)
         return last
+
+    def ask_for_rows(self, out: Text, inner: Scope, loop: Node, last: int) -> None:
+        """Asks for the lines that a later round writes: each round's lie in another row, where the processor would not
+        foresee them."""
+        names = loop.attr("index")
+        if len(names) != 2:
+            return
+        row, column = (build("index", index=k) for k in names)
+        for s in self.column_statements(loop):
+            if s.op != "store" or s.attr("buffer") < 0 or not by_lines(s.inputs[0], row, column):
+                continue
+            out(f"const int64_t later = i{names[0]} + (i{names[0]} + {ROUNDS} < others ? {ROUNDS} : 0);")
+            one = inner.inner()
+            one.bind(row, "later")
+            one.bind(column, "(first + c)")
+            step = max(LINE // DTYPES[s.inputs[1].type.dtype].itemsize, 1)
+            out.open(f"for (int64_t c = 0; c < width; c += {step})")
+            one.emit(out, [s.inputs[0]])
+            out(f"__builtin_prefetch(&{self.pointer(s.attr('buffer'))}[{strip(one[s.inputs[0]])}], 1);")
+            out.close()
+            return
+
+    def tile_alone(self, body: list[Node], last: int) -> bool:
+        """Whether of what lies along columns a loop reads only what was turned: all columns of a tile are there."""
+        column = build("index", index=last)
+        turned = {-t.number for t in self.over_once.values()}
+        for n in topological(body):
+            if n.op == "load" and n.attr("buffer") not in turned and column in topological(n.inputs):
+                return False
+            if n.op in ("acc", "store"):
+                return False
+        return bool(turned)
 
     def others(self, loop: Node) -> str:
         """How many rounds the loops around the columns have."""
@@ -128,8 +164,15 @@ class ShortRows(ColumnPrinter):
 
     def folding_stage(self, out: Text, scope: Scope, loop: Node, last: int, extent: str) -> None:
         (k,) = loop.attr("index")
-        accs = [s for s in loop.inputs[1:] if s.op == "accumulate"]
-        stores = [s for s in loop.inputs[1:] if s.op == "store"]
+        body = list(loop.inputs[1:])
+        accs = [s for s in body if s.op == "accumulate"]
+        stores = [s for s in body if s.op == "store"]
+        alone = self.tile_alone(body, last)
+        over = TILED if alone else OVER
+        heights = {lanes(a) if begins(a) else 0 for a in accs}
+        costly = any(n.definition.costly and n.op not in DIVIDES for n in topological(body))
+        # Lanes whose first values have a loop of their own, where memory keeps up with adding nothing to them.
+        apart = heights.pop() if alone and not costly and len(heights) == 1 else 0
         for a in accs:  # declared here: later stages read them
             if a.attr("fold") == "argmax":
                 out(f"{acc_type(a)} acc{a.attr('acc')}[WEFT_TILE];")
@@ -148,28 +191,37 @@ class ShortRows(ColumnPrinter):
                 out(f"{TILED} lane{n}[0][c] = {start_of_lane(a)}, at{n}[0][c] = 0;")
             else:
                 for t in tracks([a]):
-                    self.column_start(out, t)
+                    if not apart or shifted(a):
+                        self.column_start(out, t)
                     out(f"for (int l = count; l < {self.height(a)}; l++) {TILED} lane{t.name}[l][c] = {t.start};")
         inner = scope.inner()
         inner.bind(build("index", index=k), f"i{k}")
         self.column_shifts(out, inner, [a for a in accs if shifted(a)], k, last)
-        out.open(f"for (int64_t i{k} = 0; i{k} < count; i{k}++)")
+        if apart:
+            out.open(f"for (int64_t i{k} = 0; i{k} < {apart} && i{k} < count; i{k}++)")
+            for t in tracks(accs):
+                out(f"{t.type} *const into{t.name} = lane{t.name}[i{k}];")
+            self.over_columns(out, inner, last, stores, accs, over=over, first=True)
+            out.close()
+        out.open(f"for (int64_t i{k} = {apart}; i{k} < count; i{k}++)")
         for a in accs:
             n = a.attr("acc")
             row = "0" if a.attr("fold") == "argmax" else f"i{k} % {lanes(a)}"
             for t in tracks([a]):
                 out(f"{t.type} *const into{t.name} = lane{t.name}[{row}];")
                 if a.attr("fold") != "argmax":
-                    first_round = f"i{k} < {t.lanes}"
-                    out(f"const {t.type} *const from{t.name} = {first_round} ? start{t.name} : into{t.name};")
+                    before = f"into{t.name}" if apart else f"i{k} < {t.lanes} ? start{t.name} : into{t.name}"
+                    out(f"const {t.type} *const from{t.name} = {before};")
             if a.attr("fold") == "argmax":
                 out(f"const {place_type(a)} row{n} = ({place_type(a)})i{k};")
-        self.over_columns(out, inner, last, stores, accs)
+        self.over_columns(out, inner, last, stores, accs, over=over)
         out.close()
         for a in accs:
             if a.attr("fold") != "argmax":
                 for t in tracks([a]):
                     self.column_tree(out, t, f"lane{t.name}", self.height(a))
+                    if apart:  # a sum of zeros has the sign that it would have had
+                        out(f"{TILED} lane{t.name}[0][c] = {t.step(f'lane{t.name}[0][c]', t.start)};")
         for a in accs:
             n = a.attr("acc")
             if shifted(a):
@@ -185,7 +237,7 @@ class ShortRows(ColumnPrinter):
 
     def height(self, a: Node) -> str:
         """Lanes that take part: others would add nothing (see `used` of c_columns.py)."""
-        return f"(used < {lanes(a)} ? used : {lanes(a)})" if begins(a) else str(lanes(a))
+        return f"(used < {lanes(a)} ? used : {lanes(a)})"
 
     def column_shifts(self, out: Text, inner: Scope, accs: list[Node], k: int, last: int) -> None:
         if not accs:

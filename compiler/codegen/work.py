@@ -51,6 +51,13 @@ def element_work(body: list[Node], index: int) -> int:
     return found
 
 
+def has_function(body: list[Node], index: int) -> bool:
+    """Whether each element of such a loop takes a function, which costs more than what it reads and writes."""
+    var = build("index", index=index)
+    depends = depends_on([v for s in body for v in s.inputs])
+    return any(n.definition.costly and n.op not in DIVIDES and var in found for n, found in depends.items())
+
+
 def _of(statements: list[Node], index: int, columns: bool, outer: bool = False) -> Node:
     """Of statements once. `index`: the loop whose steps go along memory; in a loop inside, what does not change with
     it is computed in front of it and not counted."""

@@ -56,7 +56,6 @@ static void k1_body(void *arg, int64_t begin, int64_t end, int worker) {
                 for (int l = 0; l < 16; l++) lane0[l] = (-WEFT_INF_f32);
                 int64_t j = p;
                 for (; j + 16 <= f; j += 16) {
-                    __builtin_prefetch(&p3[(a->n1 * i0) + j], 1);
                     #pragma GCC unroll 1
                     for (int l = 0; l < 16; l++) {
                         const int64_t i1 = j + l;
@@ -141,15 +140,16 @@ static void k1_body(void *arg, int64_t begin, int64_t end, int worker) {
         acc1 = weft_joined_f32(acc1, low1);
         p4[i0] = acc1;
         const int64_t t9 = a->n1 * i0;
+        const float t10 = weft_reciprocal_f32(acc1);
         #pragma GCC ivdep
         #pragma GCC unroll 1
         for (int64_t i1 = 0; i1 < a->n1; i1++) {
-            const uint8_t t10 = i0 < weft_minimum_i64(a->n0, a->n2);
-            const int64_t t11 = t10 ? p1[i0] : 0;
-            const int64_t t12 = t10 ? weft_checked(t11, a->n1, fault) : 0;
-            const float t13 = t10 ? p2[0] : 0.0f;
-            const float t14 = ((i1 == (t10 ? t12 : -1)) ? t0 : 0.0f) - ((s1[i1] / acc1) * (t10 ? t13 : 0.0f));
-            p5[t9 + i1] = t14;
+            const uint8_t t11 = i0 < weft_minimum_i64(a->n0, a->n2);
+            const int64_t t12 = t11 ? p1[i0] : 0;
+            const int64_t t13 = t11 ? weft_checked(t12, a->n1, fault) : 0;
+            const float t14 = t11 ? p2[0] : 0.0f;
+            const float t15 = ((i1 == (t11 ? t13 : -1)) ? t0 : 0.0f) - ((s1[i1] * t10) * (t11 ? t14 : 0.0f));
+            p5[t9 + i1] = t15;
         }
     }
 }
@@ -158,7 +158,7 @@ static void k1(weft_call *call, int64_t n0, int64_t n1, int64_t n2, const float 
     k1_args args = {.n0 = n0, .n1 = n1, .n2 = n2, .p0 = p0, .p1 = p1, .p2 = p2, .p3 = p3, .p4 = p4, .p5 = p5, .s1 = s1, .fault = fault};
     k1_args *const a = &args;
     const int64_t rounds = a->n0;
-    const int64_t grain = 1 + 200000 / (((a->n1 * 82) + 1508) + 1);
+    const int64_t grain = 1 + 200000 / (((a->n1 * 77) + 1508) + 1);
     call->parallel_for(rounds, grain, call->threads, k1_body, a);
 }
 

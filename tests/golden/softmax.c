@@ -102,10 +102,11 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
         }
         acc1 = weft_joined_f32(acc1, low1);
         const int64_t t4 = a->n1 * i0;
+        const float t5 = weft_reciprocal_f32(acc1);
         #pragma GCC ivdep
         #pragma GCC unroll 1
         for (int64_t i1 = 0; i1 < a->n1; i1++) {
-            p1[t4 + i1] = s1[i1] / acc1;
+            p1[t4 + i1] = s1[i1] * t5;
         }
     }
 }
@@ -119,7 +120,7 @@ static void k0_short_body(void *arg, int64_t begin, int64_t end, int worker) {
     for (int64_t o = begin; o < end; o++) {
         const int64_t first = o % tiles * WEFT_TILE;
         const int64_t width = weft_min64(WEFT_TILE, a->n0 - first);
-        float s1[24 * WEFT_TILE];
+        _Alignas(64) float s1[24 * WEFT_TILE];
         float lane0[16][WEFT_TILE];
         {
             const int count = (int)a->n1;
@@ -170,12 +171,19 @@ static void k0_short_body(void *arg, int64_t begin, int64_t end, int worker) {
                 if (h == 2) for (int c = 0; c < WEFT_TILE; c++) lane1[0][c] = lane1[0][c] + lane1[1][c];
             }
         }
+        float t1[WEFT_TILE];
+        #pragma GCC ivdep
+        #pragma GCC unroll 1
+        for (int64_t c = 0; c < width; c++) {
+            const int64_t i0 = first + c;
+            t1[c] = weft_reciprocal_f32(lane1[0][c]);
+        }
         for (int64_t i1 = 0; i1 < a->n1; i1++) {
             #pragma GCC ivdep
             #pragma GCC unroll 1
             for (int64_t c = 0; c < width; c++) {
                 const int64_t i0 = first + c;
-                p1[(a->n1 * i0) + i1] = s1[(i1 * 128) + c] / lane1[0][c];
+                p1[(a->n1 * i0) + i1] = s1[(i1 * 128) + c] * t1[c];
             }
         }
     }
@@ -186,11 +194,11 @@ static void k0(weft_call *call, int64_t n0, int64_t n1, const float *p0, float *
     k0_args *const a = &args;
     if (a->n1 > 0 && a->n1 <= 24) {
         const int64_t rounds = ((a->n0 + WEFT_TILE - 1) / WEFT_TILE);
-        const int64_t grain = 1 + 200000 / (WEFT_TILE * (a->n1 * 148) + 1);
+        const int64_t grain = 1 + 200000 / (WEFT_TILE * (a->n1 * 149) + 1);
         call->parallel_for(rounds, grain, call->threads, k0_short_body, a);
         return;
     }
     const int64_t rounds = a->n0;
-    const int64_t grain = 1 + 200000 / (((a->n1 * 70) + 1500) + 1);
+    const int64_t grain = 1 + 200000 / (((a->n1 * 65) + 1500) + 1);
     call->parallel_for(rounds, grain, call->threads, k0_body, a);
 }
