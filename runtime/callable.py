@@ -127,6 +127,8 @@ class Executor(Protocol):
     checks: bool = False
     committed: bool  # set when a call commits; whoever asks clears it before
 
+    updates: Sequence[int]  # numbers of the storages that a call updates
+
     def set_limit(self, threads: int) -> None: ...
 
     def execute(self, arguments: Sequence[np.ndarray], storages: Sequence[Storage]) -> list[np.ndarray]: ...
@@ -209,6 +211,12 @@ class CompiledFunction:
         if self.outputs == "list":
             return list(results)
         return dict(zip(self.outputs, results, strict=True))
+
+    @property
+    def state(self) -> list[tuple[str | None, Storage]]:
+        """The shared variables that a call updates, each with its name."""
+        names = [*self.names, *[None] * len(self.storages)]
+        return [(names[k], self.storages[k]) for k in self.executor.updates]
 
     @property
     def threads(self) -> int | None:

@@ -53,6 +53,10 @@ class OutOfMemoryError(WeftError, MemoryError):
     """Arrays that the memory of the machine does not hold."""
 
 
+class CheckpointError(WeftError, OSError):
+    """A checkpoint that cannot be written, is damaged, or belongs to another model."""
+
+
 class CompileError(WeftError, RuntimeError):
     """The C compiler is missing or refused a program."""
 

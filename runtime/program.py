@@ -194,7 +194,8 @@ class Program:
         self.limit = 0
         states = range(len(self.state_dtypes))
         in_place = set(manifest.get("in_place", states))
-        self.writes = [(k, k in in_place) for k in manifest.get("updates", states)]
+        self.updates = list(manifest.get("updates", states))
+        self.writes = [(k, k in in_place) for k in self.updates]
         self._told = told
         self._checks = [(c["message"], _error_class(c["error"])) for c in manifest["checks"]]
         self._frames = [_Frame(self)]

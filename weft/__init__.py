@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from . import scan_module as scan_module
     from . import sparse as sparse
     from . import tensor as tensor
+    from . import training as training
     from .compiler.grad.reverse import grad as grad
     from .compiler.graph.clone import clone as clone
     from .compiler.graph.config import config as config
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from .compiler.graph.variable import Variable as Variable
     from .runtime.errors import ArgumentError as ArgumentError
     from .runtime.errors import BoundsError as BoundsError
+    from .runtime.errors import CheckpointError as CheckpointError
     from .runtime.errors import CompileError as CompileError
     from .runtime.errors import DisconnectedInputError as DisconnectedInputError
     from .runtime.errors import DTypeError as DTypeError
@@ -58,7 +60,7 @@ if not (Path(__file__).parent / "runtime").is_dir() and (_root / "runtime").is_d
 del _root
 
 # Public modules of this folder.
-_MODULES = ("compile", "gradient", "ifelse", "printing", "scan_module", "sparse", "tensor")
+_MODULES = ("compile", "gradient", "ifelse", "printing", "scan_module", "sparse", "tensor", "training")
 
 # Public name -> the module that defines it, relative to weft; for example "function": ".compiler.graph.function".
 _NAMES: dict[str, str] = {
@@ -79,6 +81,7 @@ _NAMES: dict[str, str] = {
     "shared": ".compiler.graph.shared",
     "ArgumentError": ".runtime.errors",
     "BoundsError": ".runtime.errors",
+    "CheckpointError": ".runtime.errors",
     "CompileError": ".runtime.errors",
     "DTypeError": ".runtime.errors",
     "DisconnectedInputError": ".runtime.errors",

@@ -1,0 +1,145 @@
+"""What happens after steps and epochs. A callback is called by the Trainer and may stop it: `trainer.stop(reason)`."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import ArgumentError
+
+if TYPE_CHECKING:
+    from .loop import Record, Trainer
+
+
+class Callback:
+    """Base of callbacks: each method does nothing. `name` is what its state is saved under in checkpoints; one that is
+    `last` is called after the others."""
+
+    last = False
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__
+
+    def start(self, trainer: Trainer) -> None:
+        """Before the first step of `fit`."""
+
+    def step(self, trainer: Trainer) -> None:
+        """After each step."""
+
+    def epoch(self, trainer: Trainer, record: Record) -> None:
+        """After each epoch, with its record (which it may add to)."""
+
+    def end(self, trainer: Trainer) -> None:
+        """When `fit` ends, by an error too."""
+
+    def state(self) -> dict[str, Any]:
+        """What it has to remember, as plain data."""
+        return {}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays among it."""
+        return {}
+
+    def restore(self, state: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Takes back what `state` and `arrays` gave."""
+
+
+class EarlyStopping(Callback):
+    """Stops after `patience` epochs in which a metric was not better than the best so far by more than `least`.
+
+    Smaller is better unless `mode` is "max". With `restore_best` all variables of the run get the values of the best
+    epoch when the run ends.
+    """
+
+    def __init__(
+        self, metric: str = "error", patience: int = 10, *, mode: str = "min", least: float = 0.0,
+        restore_best: bool = True,
+    ):  # fmt: skip
+        if mode not in ("min", "max"):
+            raise ArgumentError(f"mode={mode!r}: a metric is better when smaller, 'min', or when larger, 'max'")
+        self.metric, self.patience, self.mode, self.least = metric, patience, mode, least
+        self.restore_best = restore_best
+        self.best, self.best_epoch, self.waited = math.inf if mode == "min" else -math.inf, 0, 0
+        self.kept: dict[str, np.ndarray] = {}
+
+    def epoch(self, trainer: Trainer, record: Record) -> None:
+        if self.metric not in record:
+            raise ArgumentError(f"EarlyStopping watches {self.metric!r}; an epoch's record has {', '.join(record)}")
+        value = record[self.metric]
+        better = value < self.best - self.least if self.mode == "min" else value > self.best + self.least
+        if better:
+            self.best, self.best_epoch, self.waited = value, record["epoch"], 0
+            self.kept = trainer.snapshot() if self.restore_best else {}
+            return
+        self.waited += 1
+        if self.waited >= self.patience:
+            trainer.stop(f"{self.metric} was best in epoch {self.best_epoch}: {self.best:g}")
+
+    def end(self, trainer: Trainer) -> None:
+        if self.kept and (trainer.stopped is not None or trainer.epoch >= trainer.epochs):
+            trainer.put_back(self.kept)
+
+    def state(self) -> dict[str, Any]:
+        return {"best": self.best, "best epoch": self.best_epoch, "waited": self.waited}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return self.kept
+
+    def restore(self, state: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        self.best, self.best_epoch, self.waited = state["best"], state["best epoch"], state["waited"]
+        self.kept = dict(arrays)
+
+
+class Checkpoints(Callback):
+    """Writes a checkpoint after every so many epochs, steps or seconds (each None: not by that measure)."""
+
+    last = True  # what the others remember of an epoch is in it
+
+    def __init__(
+        self, path: str | os.PathLike, *, epochs: int | None = 1, steps: int | None = None,
+        seconds: float | None = None, settings: Mapping[str, Any] | None = None,
+    ):  # fmt: skip
+        self.path, self.epochs, self.steps, self.seconds = Path(path), epochs, steps, seconds
+        self.settings = dict(settings or {})
+        self._last = time.monotonic()
+
+    def start(self, trainer: Trainer) -> None:
+        self._last = time.monotonic()
+
+    def step(self, trainer: Trainer) -> None:
+        due = self.steps is not None and trainer.steps % self.steps == 0
+        if due or (self.seconds is not None and time.monotonic() - self._last >= self.seconds):
+            self.write(trainer)
+
+    def epoch(self, trainer: Trainer, record: Record) -> None:
+        if self.epochs is not None and trainer.epoch % self.epochs == 0:
+            self.write(trainer)
+
+    def write(self, trainer: Trainer) -> None:
+        trainer.save(self.path, self.settings)
+        self._last = time.monotonic()
+
+
+class JsonLines(Callback):
+    """Appends the record of each epoch to a file, as a line of JSON."""
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = Path(path)
+
+    def start(self, trainer: Trainer) -> None:
+        """Lines of epochs that the run has not come to (it goes on from a checkpoint) are taken away."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        lines = "".join(json.dumps(r) + "\n" for r in trainer.history)
+        self.path.write_text(lines)
+
+    def epoch(self, trainer: Trainer, record: Record) -> None:
+        with self.path.open("a") as f:
+            f.write(json.dumps(record) + "\n")

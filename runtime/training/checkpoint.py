@@ -1,0 +1,138 @@
+"""A run in one file: arrays by name and a description, as safetensors, written so that no crash leaves half of one.
+
+The description is JSON in the file's metadata, under "weft.run". The file is written beside the old one, brought to the
+disk, and renamed over it; the one before is kept as `previous-<name>`. Nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import ArgumentError, CheckpointError
+
+KEY = "weft.run"
+FORMAT = 1
+COMPLEX = {"complex64": "float32", "complex128": "float64"}
+
+
+def _library() -> Any:
+    try:
+        import safetensors.numpy
+    except ImportError:
+        raise ArgumentError(
+            "checkpoints are safetensors files; the package is missing here: pip install safetensors"
+        ) from None
+    return safetensors
+
+
+def write(path: str | os.PathLike, arrays: Mapping[str, np.ndarray], document: dict[str, Any]) -> None:
+    """Replaces the file at `path` by one that holds the arrays and the description (plain data).
+
+    After any failure the file is what it was. Raises CheckpointError where the system does not take it (a full disk, a
+    folder that cannot be written to).
+    """
+    library = _library()
+    target = Path(path)
+    complexes = {name: str(a.dtype) for name, a in arrays.items() if a.dtype.kind == "c"}
+    described = {"format": FORMAT, "digest": digest(arrays), "complex": complexes, **document}
+    tensors = {name: _plain(a) for name, a in arrays.items()}
+    new = target.with_name(f".{target.name}.new")  # one a process that was killed left there is written over
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        library.numpy.save_file(tensors, new, {KEY: json.dumps(described)})
+        _to_disk(new)
+        if target.exists():
+            _keep(target, previous(target))
+        os.replace(new, target)
+        _to_disk(target.parent)
+    except Exception as e:
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)
+        if not isinstance(e, (OSError, library.SafetensorError)):
+            raise
+        kept = f"; the last one is {target} still" if target.exists() else ""
+        raise CheckpointError(f"the checkpoint {target} could not be written: {e}{kept}") from e
+
+
+def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays and the description of a checkpoint.
+
+    Raises CheckpointError where the file is missing, cut off, damaged, or no checkpoint of a run.
+    """
+    library = _library()
+    target = Path(path)
+    try:
+        with library.safe_open(target, framework="numpy") as f:
+            said = (f.metadata() or {}).get(KEY)
+            arrays = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118  (not a dict)
+        described = None if said is None else json.loads(said)
+    except FileNotFoundError:
+        raise CheckpointError(f"there is no checkpoint {target}") from None
+    except (OSError, ValueError, library.SafetensorError) as e:
+        raise CheckpointError(f"{target} is no whole checkpoint: {e}{_other(target)}") from e
+    if described is None:
+        raise CheckpointError(f"{target} is a safetensors file, but no checkpoint of a run")
+    if described.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{target} has format {described.get('format')}; this weft reads {FORMAT}: use the weft that wrote it"
+        )
+    for name, dtype in described["complex"].items():
+        arrays[name] = arrays[name].view(dtype)[..., 0]
+    if digest(arrays) != described["digest"]:
+        raise CheckpointError(f"{target} is damaged: its arrays are not those that were written{_other(target)}")
+    return arrays, described
+
+
+def previous(path: Path) -> Path:
+    """Where the checkpoint before the last one is kept."""
+    return path.with_name(f"previous-{path.name}")
+
+
+def digest(arrays: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 of names, dtypes, shapes and bytes."""
+    found = hashlib.sha256()
+    for name in sorted(arrays):
+        a = arrays[name]
+        found.update(json.dumps([name, str(a.dtype), list(a.shape)]).encode())
+        found.update(np.ascontiguousarray(a).reshape(-1).view(np.uint8))
+    return found.hexdigest()
+
+
+def _other(target: Path) -> str:
+    before = previous(target)
+    return f"; the one before is {before}" if before.exists() else ""
+
+
+def _plain(a: np.ndarray) -> np.ndarray:
+    """Contiguous, as the library takes for granted; complex numbers, which not all of its versions know, with an axis
+    of real and imaginary part."""
+    a = np.ascontiguousarray(a).reshape(np.shape(a))
+    part = COMPLEX.get(str(a.dtype))
+    return a if part is None else a[..., None].view(part)
+
+
+def _keep(path: Path, name: Path) -> None:
+    """Gives the file a second name, or a copy where the system has no second names."""
+    name.unlink(missing_ok=True)
+    try:
+        os.link(path, name)
+    except OSError:
+        shutil.copyfile(path, name)
+
+
+def _to_disk(path: Path) -> None:
+    """A file's bytes, or a folder's names."""
+    f = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(f)
+    finally:
+        os.close(f)

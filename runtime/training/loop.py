@@ -1,0 +1,273 @@
+"""The loop: epochs of minibatches, one call of the compiled step each; validation; what a run has to remember."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..callable import CompiledFunction
+from ..errors import ArgumentError, CheckpointError, NumericalError
+from ..state import Storage
+from . import checkpoint
+from .callbacks import Callback
+from .data import as_source
+from .schedules import Schedule, as_schedule
+
+Record = dict[str, Any]  # of an epoch: "epoch", "steps", "seconds", metrics and rates by name
+
+
+class Means:
+    """Metrics of minibatches as means over their examples, summed in double precision."""
+
+    def __init__(self, names: Sequence[str]):
+        self.names = list(names)
+        self.sums, self.examples = [0.0] * len(self.names), 0
+
+    def add(self, values: Sequence[float], examples: int) -> None:
+        for k, v in enumerate(values):
+            self.sums[k] += v * examples
+        self.examples += examples
+
+    def values(self) -> dict[str, float]:
+        return {n: s / self.examples if self.examples else math.nan for n, s in zip(self.names, self.sums, strict=True)}
+
+
+class Evaluation:
+    """Metrics of a data set: a compiled function called on minibatches of it, its results averaged over the examples.
+
+    data: arrays (taken in batches of `size`, in order) or a source of weft.training.
+    """
+
+    def __init__(self, function: Callable[..., Any], data: Any, metrics: Sequence[str] = ("error",), size: int = 1024):
+        self.function, self.source, self.metrics = function, as_source(data, size), list(metrics)
+
+    def __call__(self) -> dict[str, float]:
+        means = Means(self.metrics)
+        for batch in self.source:
+            values = _numbers(self.function(*batch), self.metrics, self.function)
+            means.add(values, self.source.examples(batch))
+        return means.values()
+
+
+class Trainer:
+    """Trains by calling a compiled step on minibatch after minibatch.
+
+    step: a compiled function of a minibatch, whose updates train; its results are the metrics named.
+    data: a source of minibatches (weft.training.Batches, Numbers, Iterated, Prefetched), or arrays.
+    rates: for each shared variable of a rate, a schedule (weft.training.schedules) or a number.
+    validate: called after each epoch, gives metrics by name; an Evaluation, say.
+    apply, every: gradient accumulation. The step only adds up gradients; `apply` is called after `every` steps, and at
+        the end of an epoch, and updates the parameters (weft.optimizers.accumulate makes both sets of updates).
+    callbacks: see callbacks.py; they are called in their order, checkpoints last.
+    state: further shared variables that belong to the run. Those that step and apply update are known.
+
+    `history` holds a record for each epoch that is over; `stop(reason)` ends the run after the present epoch.
+    Raises NumericalError at the first step with a metric that is NaN or infinite: parameters have been updated by
+    then, and the last checkpoint is from before.
+    """
+
+    def __init__(
+        self,
+        step: CompiledFunction,
+        data: Any,
+        *,
+        metrics: Sequence[str] = ("loss",),
+        rates: Mapping[Any, Schedule | float] | None = None,
+        validate: Callable[[], Mapping[str, float]] | None = None,
+        apply: CompiledFunction | None = None,
+        every: int = 1,
+        callbacks: Sequence[Callback] = (),
+        state: Sequence[Any] = (),
+    ):
+        if every < 1 or (every > 1 and apply is None):
+            raise ArgumentError(f"every={every} steps an update: at least 1, and above 1 with `apply`, which updates")
+        self.step, self.source, self.metrics = step, as_source(data), list(metrics)
+        self.rates = {variable: as_schedule(s) for variable, s in (rates or {}).items()}
+        self.validate, self.apply, self.every = validate, apply, every
+        self.callbacks = sorted(callbacks, key=lambda c: c.last)
+        functions = (step, apply, getattr(validate, "function", None))
+        self.variables = by_name([f for f in functions if isinstance(f, CompiledFunction)], state)
+        self.history: list[Record] = []
+        self.epoch = self.steps = 0  # epochs that are over, steps in all
+        self.epochs = 0  # that `fit` was asked for
+        self.stopped: str | None = None
+        self.in_epoch = 0  # steps of the present epoch
+        self._waiting = 0  # steps whose gradients have not been applied
+        self._means = Means(self.metrics)
+        self._seconds = 0.0  # of the present epoch
+        self._set: dict[Any, float] = {}  # rates as they were set last
+
+    def stop(self, reason: str) -> None:
+        self.stopped = reason
+
+    def fit(self, epochs: int) -> list[Record]:
+        """Trains until `epochs` epochs are over, those of a run that is gone on with among them; the history."""
+        self.epochs = epochs
+        started: list[Callback] = []
+        try:
+            for c in self.callbacks:
+                started.append(c)
+                c.start(self)
+            while self.epoch < epochs and self.stopped is None:
+                self._run_epoch()
+        finally:
+            for c in reversed(started):
+                c.end(self)
+        return self.history
+
+    def _run_epoch(self) -> None:
+        began = time.perf_counter() - self._seconds
+        count = len(self.source)
+        for batch in self.source:
+            self._set_rates(self.epoch + (self.in_epoch / count if count else 0.0))
+            values = _numbers(self.step(*batch), self.metrics, self.step)
+            self.steps += 1
+            self.in_epoch += 1
+            self._waiting += 1
+            if not all(map(math.isfinite, values)):
+                raise NumericalError(self._not_finite(values))
+            self._means.add(values, self.source.examples(batch))
+            if self._waiting >= self.every:
+                self._update()
+            self._seconds = time.perf_counter() - began
+            for c in self.callbacks:
+                c.step(self)
+        if self._waiting:
+            self._update()
+        metrics = {**self._means.values(), **(self.validate() if self.validate is not None else {})}
+        rates = {v.name or f"rate {k}": self._set.get(v, math.nan) for k, v in enumerate(self.rates)}
+        record = {
+            "epoch": self.epoch + 1, "steps": self.steps, "seconds": time.perf_counter() - began, **metrics, **rates,
+        }  # fmt: skip
+        self.history.append(record)
+        self.epoch += 1
+        self.in_epoch, self._seconds, self._means = 0, 0.0, Means(self.metrics)
+        for s in self.rates.values():
+            if hasattr(s, "observe"):
+                if s.metric not in record:
+                    raise ArgumentError(f"a schedule watches {s.metric!r}; the metrics are {', '.join(metrics)}")
+                s.observe(record[s.metric])
+        for c in self.callbacks:
+            c.epoch(self, record)
+
+    def _set_rates(self, t: float) -> None:
+        for variable, schedule in self.rates.items():
+            rate = schedule(t)
+            if self._set.get(variable) != rate:
+                variable.set_value(np.asarray(rate, variable.dtype))
+                self._set[variable] = rate
+
+    def _update(self) -> None:
+        if self.apply is not None:
+            self.apply()
+        self._waiting = 0
+
+    def _not_finite(self, values: Sequence[float]) -> str:
+        said = ", ".join(f"{n} = {v}" for n, v in zip(self.metrics, values, strict=True))
+        rates = "".join(f", {v.name or 'rate'} = {r:g}" for v, r in self._set.items())
+        return (
+            f"step {self.steps} (epoch {self.epoch + 1}, minibatch {self.in_epoch}) gave {said}{rates}: "
+            'lower the rate, clip the gradients, or compile the step with mode="nanguard", which names the operation'
+        )
+
+    # What a run has to remember
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """Copies of all shared variables of the run, by name."""
+        return {name: s.copy() for name, s in self.variables.items()}
+
+    def put_back(self, values: Mapping[str, np.ndarray]) -> None:
+        """Gives the variables of a snapshot their values again."""
+        for name, value in values.items():
+            self.variables[name].replace(np.array(value, order="C"))
+
+    def save(self, path: str | os.PathLike, settings: Mapping[str, Any] | None = None) -> None:
+        """Writes a checkpoint: variables, the position in the data, schedules, callbacks, the history; `settings` as
+        well (plain data of the caller's). Raises CheckpointError, and leaves the file that was there."""
+        arrays = self.snapshot()
+        for c in self.callbacks:
+            arrays.update({f"{c.name}/{k}": a for k, a in c.arrays().items()})
+        checkpoint.write(path, arrays, {
+            "epoch": self.epoch, "steps": self.steps, "in epoch": self.in_epoch, "waiting": self._waiting,
+            "sums": self._means.sums, "examples": self._means.examples, "seconds": self._seconds,
+            "metrics": self.metrics, "stopped": self.stopped, "history": self.history, "source": self.source.state(),
+            "rates": [s.state() if hasattr(s, "state") else None for s in self.rates.values()],
+            "callbacks": {c.name: c.state() for c in self.callbacks}, "settings": dict(settings or {}),
+        })  # fmt: skip
+
+    def load(self, path: str | os.PathLike) -> dict[str, Any]:
+        """Goes on from a checkpoint: `fit` then ends with the bits of a run that was never stopped. Its settings.
+
+        Raises CheckpointError where the file is damaged or of another model; nothing is changed then.
+        """
+        arrays, saved = checkpoint.read(path)
+        self._same_model(path, arrays, saved)
+        self.source.restore(saved["source"])
+        self.put_back({name: arrays[name] for name in self.variables})
+        for s, state in zip(self.rates.values(), saved["rates"], strict=True):
+            if state is not None and hasattr(s, "restore"):
+                s.restore(state)
+        for c in self.callbacks:
+            if c.name in saved["callbacks"]:
+                own = {k.removeprefix(f"{c.name}/"): a for k, a in arrays.items() if k.startswith(f"{c.name}/")}
+                c.restore(saved["callbacks"][c.name], own)
+        self.epoch, self.steps, self.in_epoch = saved["epoch"], saved["steps"], saved["in epoch"]
+        self.history, self.stopped = saved["history"], saved["stopped"]
+        self._waiting, self._seconds, self._set = saved["waiting"], saved["seconds"], {}
+        self._means = Means(self.metrics)
+        self._means.sums, self._means.examples = saved["sums"], saved["examples"]
+        return saved["settings"]
+
+    def _same_model(self, path: str | os.PathLike, arrays: Mapping[str, np.ndarray], saved: Record) -> None:
+        """Raises CheckpointError where variables, metrics or rates are not those of the checkpoint."""
+        wrong = []
+        for name, storage in self.variables.items():
+            have, saved_value = storage.array(), arrays.get(name)
+            if saved_value is None:
+                wrong.append(f"it has no {name}")
+            elif (saved_value.shape, saved_value.dtype) != (have.shape, have.dtype):
+                wrong.append(
+                    f"its {name} is {saved_value.dtype} of shape {saved_value.shape}, here {have.dtype} of {have.shape}"
+                )
+        theirs = tuple(f"{c}/" for c in saved["callbacks"])
+        wrong += [f"there is no {n} here" for n in arrays if n not in self.variables and not n.startswith(theirs)]
+        if saved["metrics"] != self.metrics:
+            wrong.append(f"its metrics are {', '.join(saved['metrics'])}, here {', '.join(self.metrics)}")
+        if len(saved["rates"]) != len(self.rates):
+            wrong.append(f"it has {len(saved['rates'])} schedules, here are {len(self.rates)}")
+        if wrong:
+            more = f"; and {len(wrong) - 4} further differences" if len(wrong) > 4 else ""
+            raise CheckpointError(f"{path} is a checkpoint of another model: {'; '.join(wrong[:4])}{more}")
+
+
+def by_name(functions: Iterable[CompiledFunction], further: Iterable[Any] = ()) -> dict[str, Storage]:
+    """The shared variables that functions update, and further ones, by name: "W", "W (2)" where two have one name,
+    "state 1" where they have none."""
+    pairs = [pair for f in functions for pair in f.state] + [(v.name, v.container) for v in further]
+    found: dict[str, Storage] = {}
+    for name, storage in pairs:
+        if any(storage is s for s in found.values()):
+            continue
+        base, n = name or f"state {len(found) + 1}", 1
+        unique = base
+        while unique in found:
+            n += 1
+            unique = f"{base} ({n})"
+        found[unique] = storage
+    return found
+
+
+def _numbers(results: Any, metrics: Sequence[str], function: Any) -> list[float]:
+    given = results if isinstance(results, (list, tuple)) else [results]
+    if len(given) != len(metrics) or any(np.size(v) != 1 for v in given):
+        shapes = ", ".join(str(np.shape(v)) for v in given) or "none"
+        raise ArgumentError(
+            f"{function} gives results of shapes {shapes} where the metrics are {', '.join(metrics) or 'none'}: one "
+            "number each is needed"
+        )
+    return [float(np.asarray(v).reshape(())) for v in given]

@@ -1,0 +1,138 @@
+"""Minibatches: every example once an epoch, in an order that a seed fixes, from any position on."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import weft
+from weft.training import Batches, Iterated, Numbers, Prefetched
+
+X = np.arange(23)
+Y = X * 10.0
+
+
+def epochs(source, count: int) -> list[list[tuple]]:
+    return [list(source) for _ in range(count)]
+
+
+def plain(batches: list[tuple]) -> list[list[list]]:
+    return [[np.asarray(a).tolist() for a in b] for b in batches]
+
+
+def test_each_example_once_in_an_order_of_its_own_each_epoch() -> None:
+    a, b = epochs(Batches([X, Y], 5, seed=3), 2)
+    for batches in (a, b):
+        assert [len(x) for x, _ in batches] == [5, 5, 5, 5, 3]
+        assert sorted(np.concatenate([x for x, _ in batches])) == X.tolist()
+        assert all((y == x * 10).all() for x, y in batches)
+    assert plain(a) != plain(b) and plain(a) == plain(list(Batches([X, Y], 5, seed=3)))
+    assert plain(a) != plain(list(Batches([X, Y], 5, seed=4)))
+
+
+def test_the_last_one() -> None:
+    dropped = Batches(X, 5, last="drop")
+    assert len(dropped) == 4 and [len(x) for (x,) in dropped] == [5] * 4
+    assert len(Batches(X, 5)) == 5 and len(Batches(X, 23)) == 1
+
+
+def test_in_order_batches_are_views() -> None:
+    batches = list(Batches(X, 5, shuffle=False))
+    assert np.concatenate([x for (x,) in batches]).tolist() == X.tolist()
+    assert all(np.shares_memory(x, X) for (x,) in batches)
+
+
+def test_memory_mapped_files(tmp_path) -> None:
+    np.save(tmp_path / "x.npy", X)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    assert plain(list(Batches(mapped, 4, seed=1))) == plain(list(Batches(X, 4, seed=1)))
+
+
+def test_numbers_of_minibatches_give_a_shared_variable_the_order() -> None:
+    order = weft.shared(np.zeros(0, np.int64), name="order")
+    source = Numbers(23, 5, order=order, seed=3)
+    seen = []
+    for (k,) in source:
+        now = order.get_value()
+        seen.append(now[k * 5 : k * 5 + 5].tolist())
+        assert source.examples((k,)) == len(seen[-1])
+    assert seen == [x.tolist() for (x,) in Batches(X, 5, seed=3)]
+    among = np.array([4, 8, 15])
+    list(Numbers(23, 2, order=order, among=among))
+    assert sorted(order.get_value()) == among.tolist()
+    assert [k for (k,) in Numbers(10, 4)] == [0, 1, 2]
+
+
+SOURCES: dict[str, Callable[[], object]] = {
+    "batches": lambda: Batches([X, Y], 5, seed=2),
+    "in order": lambda: Batches(X, 5, shuffle=False),
+    "numbers": lambda: Numbers(23, 5, order=weft.shared(np.zeros(0, np.int64)), seed=2),
+    "iterated": lambda: Iterated(lambda epoch: ((X + 100 * epoch)[k : k + 4] for k in range(0, 23, 4))),
+    "prefetched": lambda: Prefetched(Batches([X, Y], 5, seed=2), 3),
+    "prefetched iterator": lambda: Prefetched(Iterated(lambda epoch: [X + epoch, Y]), 1),
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_going_on_anywhere(name: str) -> None:
+    """A source that is given the state of another goes on where that stood, in this epoch and the next."""
+    make = SOURCES[name]
+    whole = list(itertools.chain(*epochs(make(), 3)))
+    for stop in range(len(whole) + 1):
+        first = make()
+        left = stop
+        while left:
+            for n, _ in enumerate(first, 1):
+                if n == left:
+                    break
+            left -= n
+        second = make()
+        second.restore(json.loads(json.dumps(first.state())))  # type: ignore[attr-defined]
+        rest: list[tuple] = []
+        while len(rest) < len(whole) - stop:
+            rest += list(second)  # type: ignore[call-overload]
+        assert plain(rest[: len(whole) - stop]) == plain(whole[stop:]), stop
+
+
+def test_an_error_of_the_thread_comes_to_the_loop() -> None:
+    def make(epoch: int):
+        yield X
+        raise RuntimeError("the file ended")
+
+    source = Prefetched(Iterated(make))
+    with pytest.raises(RuntimeError, match="the file ended"):
+        list(source)
+
+
+def test_prefetching_stops_when_the_loop_is_left() -> None:
+    import threading
+
+    before = threading.active_count()
+    made = []
+
+    def make(epoch: int):
+        for k in range(1000):
+            made.append(k)
+            yield X
+
+    for _ in Prefetched(Iterated(make), 2):
+        break
+    assert threading.active_count() == before and len(made) <= 5
+
+
+@pytest.mark.parametrize("make, text", [
+    (lambda: Batches([X, Y[1:]], 5), "the arrays hold 23, 22 examples"),
+    (lambda: Batches([], 5), "the arrays hold no examples"),
+    (lambda: Batches(X, 0), "a minibatch holds 0 examples"),
+    (lambda: Batches(X, 5, last="pad"), "last='pad'"),
+    (lambda: Batches(X, 24, last="drop"), "minibatches of 24 of 23 examples"),
+    (lambda: Prefetched(Batches(X, 5), 0), "ahead=0"),
+    (lambda: Batches(X[:9], 5).restore(Batches(X, 5).state()), "minibatches with count = 23; here it is 9"),
+])  # fmt: skip
+def test_what_is_wrong_is_said(make, text: str) -> None:
+    with pytest.raises(weft.WeftError, match=text):
+        make()

@@ -1,0 +1,236 @@
+"""The training loop: what it computes, when it stops, and that a run that was stopped goes on with the same bits."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import weft
+import weft.tensor as T
+from weft.tensor.shared_randomstreams import RandomStreams
+from weft.training import (
+    Batches,
+    Callback,
+    Checkpoints,
+    EarlyStopping,
+    Evaluation,
+    JsonLines,
+    Numbers,
+    Trainer,
+    schedules,
+)
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((50, 4))
+Y = X @ np.array([1.0, -2.0, 0.5, 3.0]) + 0.1
+
+
+class Model:
+    """Linear regression by gradient descent with momentum, and noise on the inputs."""
+
+    def __init__(self, columns: int = 4, noise: float = 0.1, name: str = "w"):
+        x, y = T.dmatrix("x"), T.dvector("y")
+        self.w = weft.shared(np.zeros(columns), name=name)
+        self.rate, speed = weft.shared(0.05, name="rate"), weft.shared(np.zeros(columns), name="speed")
+        noisy = x + RandomStreams(1).normal(x.shape, std=noise) if noise else x
+        loss = T.sqr(T.dot(noisy, self.w) - y).mean()
+        new = 0.9 * speed - self.rate * weft.grad(loss, self.w)
+        self.step = weft.function([x, y], loss, updates=[(speed, new), (self.w, self.w + new)], name="step")
+        self.error = weft.function([x, y], T.sqr(T.dot(x, self.w) - y).mean())
+
+    def trainer(self, **kwargs: Any) -> Trainer:
+        kwargs.setdefault("rates", {self.rate: schedules.cosine(0.05, 6)})
+        return Trainer(self.step, kwargs.pop("data", Batches([X, Y], 8, seed=5)), **kwargs)
+
+
+def test_the_same_as_a_loop_by_hand() -> None:
+    a, b = Model(), Model()
+    history = a.trainer().fit(3)
+    source = Batches([X, Y], 8, seed=5)
+    for epoch, record in enumerate(history):
+        total = 0.0
+        for k, (x, y) in enumerate(source):
+            b.rate.set_value(schedules.cosine(0.05, 6)(epoch + k / 7))
+            total += float(b.step(x, y)) * len(x)
+        assert record["loss"] == total / 50
+    assert a.w.get_value().tobytes() == b.w.get_value().tobytes()
+    assert [r["epoch"] for r in history] == [1, 2, 3] and history[-1]["steps"] == 21
+
+
+def test_learning_and_validation() -> None:
+    m = Model(noise=0)
+    evaluation = Evaluation(m.error, [X, Y], ["squares"], size=7)
+    history = m.trainer(validate=evaluation, rates={m.rate: 0.02}).fit(30)
+    want = np.mean((X @ m.w.get_value() - Y) ** 2)
+    assert history[-1]["squares"] == pytest.approx(want, rel=1e-12) and want < 0.05 < history[0]["squares"]
+
+
+def test_gradient_accumulation_is_a_larger_minibatch() -> None:
+    """Means over 4 minibatches of 4 are those of one of 16; what is left at the end of an epoch is applied."""
+
+    def run(size: int, every: int) -> Any:
+        x, y = T.dmatrix("x"), T.dvector("y")
+        w = weft.shared(np.zeros(4), name="w")
+        loss = T.sqr(T.dot(x, w) - y).mean()
+        total, count = weft.shared(np.zeros(4), name="total"), weft.shared(np.int64(0), name="count")
+        collect = weft.function([x, y], loss, updates=[(total, total + weft.grad(loss, w)), (count, count + 1)])
+        new = w - 0.05 * total / count
+        apply = weft.function([], [], updates=[(w, new), (total, T.zeros_like(total)), (count, T.zeros_like(count))])
+        Trainer(collect, Batches([X[:40], Y[:40]], size, shuffle=False), apply=apply, every=every).fit(2)
+        return w.get_value()
+
+    w = np.zeros(4)
+    for _ in range(2):
+        for k, n in ((0, 16), (16, 16), (32, 8)):
+            x, y = X[k : k + n], Y[k : k + n]
+            w = w - 0.05 * 2 * x.T @ (x @ w - y) / n
+    np.testing.assert_allclose(run(4, 4), w, rtol=1e-12)
+
+
+def test_early_stopping_gives_back_the_best() -> None:
+    m, values = Model(), iter([5.0, 3.0, 4.0, 3.5, 9.0])
+    kept = []
+
+    class Keep(Callback):
+        def epoch(self, trainer: Trainer, record: dict) -> None:
+            kept.append(m.w.get_value())
+
+    t = m.trainer(validate=lambda: {"error": next(values)}, callbacks=[EarlyStopping(patience=2), Keep()])
+    assert len(t.fit(10)) == 4
+    assert t.stopped == "error was best in epoch 2: 3"
+    assert m.w.get_value().tobytes() == kept[1].tobytes()
+
+
+def test_a_plateau_halves_the_rate() -> None:
+    m, values = Model(), iter([5.0, 3.0, 3.0, 3.0, 2.0, 2.0, 2.0])
+    plateau = schedules.Plateau(0.04, "error", patience=1)
+    history = m.trainer(rates={m.rate: plateau}, validate=lambda: {"error": next(values)}).fit(7)
+    assert [r["rate"] for r in history] == [0.04, 0.04, 0.04, 0.04, 0.02, 0.02, 0.02]
+    assert plateau.rate == 0.01
+
+
+class Stop(Exception):
+    pass
+
+
+class StopAfter(Callback):
+    def __init__(self, steps: int):
+        self.steps = steps
+
+    def step(self, trainer: Trainer) -> None:
+        if trainer.steps == self.steps:
+            raise Stop
+
+
+@pytest.mark.parametrize("stop", [1, 6, 7, 8, 20, 27])
+def test_going_on_gives_the_same_bits(stop: int, tmp_path) -> None:
+    """Stopped after any step and gone on with from the last checkpoint, a run ends as if it was never stopped."""
+    path = tmp_path / "run.safetensors"
+
+    def make(*more: Callback) -> tuple[Model, Trainer]:
+        m = Model()
+        rates = {m.rate: schedules.warm_up(schedules.Plateau(0.05, "error", patience=0, threshold=0.1), 1)}
+        callbacks = [EarlyStopping("error", 50), Checkpoints(path, steps=2), *more]
+        return m, m.trainer(rates=rates, validate=Evaluation(m.error, [X, Y]), callbacks=callbacks)
+
+    whole, trainer = make()
+    history = trainer.fit(4)
+    path.unlink()
+    _, first = make(StopAfter(stop))
+    with pytest.raises(Stop):
+        first.fit(4)
+    second, going_on = make()
+    if path.exists():
+        going_on.load(path)
+        assert going_on.steps in (stop - 2, stop - 1)
+    again = going_on.fit(4)
+    assert second.w.get_value().tobytes() == whole.w.get_value().tobytes()
+    for a, b in zip(history, again, strict=True):
+        assert {k: v for k, v in a.items() if k != "seconds"} == {k: v for k, v in b.items() if k != "seconds"}
+
+
+def test_a_run_that_stopped_early_stays_stopped(tmp_path) -> None:
+    path, m = tmp_path / "run.safetensors", Model()
+    m.trainer(validate=lambda: {"error": 1.0}, callbacks=[EarlyStopping(patience=1), Checkpoints(path)]).fit(9)
+    other = Model().trainer(validate=lambda: {"error": 1.0}, callbacks=[EarlyStopping(patience=1)])
+    other.load(path)
+    assert len(other.fit(9)) == 2
+
+
+def test_numbers_of_minibatches(tmp_path) -> None:
+    """The data set in a shared variable: the order of an epoch comes back with a checkpoint."""
+    i = T.lscalar("i")
+
+    def make() -> tuple[Any, Trainer]:
+        order, w = weft.shared(np.zeros(0, np.int64), name="order"), weft.shared(np.zeros(4), name="w")
+        rows = order[i * 8 : (i + 1) * 8]
+        loss = T.sqr(T.dot(weft.shared(X)[rows], w) - weft.shared(Y)[rows]).mean()
+        step = weft.function([i], loss, updates=[(w, w - 0.05 * weft.grad(loss, w))])
+        return w, Trainer(step, Numbers(50, 8, order=order, seed=2))
+
+    w, whole = make()
+    whole.fit(2)
+    _, first = make()
+    first.callbacks.append(StopAfter(10))
+    with pytest.raises(Stop):
+        first.fit(2)
+    first.save(tmp_path / "run")
+    v, second = make()
+    second.load(tmp_path / "run")
+    second.fit(2)
+    assert w.get_value().tobytes() == v.get_value().tobytes()
+
+
+def test_lines_of_json(tmp_path) -> None:
+    m, path = Model(), tmp_path / "log" / "metrics.jsonl"
+    history = m.trainer(callbacks=[JsonLines(path)]).fit(2)
+    assert [json.loads(line) for line in path.read_text().splitlines()] == history
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path) -> None:
+    m, path = Model(), tmp_path / "run"
+    t = m.trainer(rates={m.rate: lambda t: 0.01 if t < 1 else 1e200}, callbacks=[Checkpoints(path, epochs=1)])
+    said = r"step \d+ \(epoch 2, minibatch \d\) gave loss = (nan|inf), rate = 1e\+200"
+    with pytest.raises(weft.NumericalError, match=said):
+        t.fit(3)
+    other = Model().trainer()
+    other.load(path)
+    assert other.epoch == 1 and all(map(math.isfinite, other.variables["w"].copy()))
+
+
+def test_names_of_variables() -> None:
+    a, b = (weft.shared(np.zeros(2), name=n) for n in ("w", "w"))
+    c = weft.shared(np.zeros(2))
+    x = T.dvector("x")
+    f = weft.function([x], [], updates=[(a, x), (b, x + a), (c, x + b)])
+    assert list(Trainer(f, [X], metrics=[]).variables) == ["w", "w (2)", "state 3"]
+
+
+@pytest.mark.parametrize("make, text", [
+    (lambda: Model().trainer(every=2), "every=2 steps an update"),
+    (lambda: Model().trainer(data=42), "minibatches cannot be taken from int"),
+    (lambda: Model().trainer(metrics=["loss", "error"]).fit(1), "shapes .. where the metrics are loss, error"),
+    (lambda: Model().trainer(callbacks=[EarlyStopping("accuracy")]).fit(1), "EarlyStopping watches 'accuracy'"),
+    (lambda: EarlyStopping(mode="least"), "mode='least'"),
+    (lambda: schedules.Plateau(1, mode="least"), "mode='least'"),
+    (lambda: schedules.cosine(0.1, 0), "epochs=0"),
+])  # fmt: skip
+def test_what_is_wrong_is_said(make, text: str) -> None:
+    with pytest.raises(weft.ArgumentError, match=text):
+        make()
+
+
+def test_schedules() -> None:
+    s = schedules
+    assert [s.step(1.0, 2, 0.5)(t) for t in (0, 1.9, 2, 4)] == [1, 1, 0.5, 0.25]
+    assert [s.step(1.0, [3, 5], 0.1)(t) for t in (0, 3, 4.9, 5)] == pytest.approx([1, 0.1, 0.1, 0.01])
+    assert s.exponential(2.0, 0.5)(3) == 0.25 and s.constant(0.3)(9) == 0.3
+    assert [s.cosine(1.0, 4)(t) for t in (0, 2, 4, 9)] == pytest.approx([1, 0.5, 0, 0])
+    one = s.one_cycle(1.0, 10)
+    assert [one(t) for t in (0, 3, 10, 12)] == pytest.approx([0.04, 1, 4e-6, 4e-6]) and one(1) < one(2) > one(9)
+    assert [s.warm_up(0.8, 4)(t) for t in (0, 1, 4, 5)] == pytest.approx([0, 0.2, 0.8, 0.8])
+    assert s.warm_up(s.cosine(1.0, 8), 4)(6) == s.cosine(1.0, 8)(6)
