@@ -266,7 +266,6 @@ def test_state_restores_a_run() -> None:
     params, state, updates = program()
     f = run(updates, 5)
     saved = [p.get_value() for p in params], {name: s.get_value() for name, s in state.items()}
-    run(None, 0)
     for _ in range(5):
         f()
     others, kept, again = program()
@@ -374,11 +373,10 @@ def test_float32_keeps_constant_gradients() -> None:
     p = weft.shared(np.zeros(3, "float32"), name="W")
     updates = opt.adam([g], [p], learning_rate=1.0, beta2=0.99999, epsilon=0.0)
     f = weft.function([], updates=updates)
-    for k in range(3000):
-        before = p.get_value()
+    for _ in range(3000):
+        p.set_value(np.zeros(3, "float32"))
         f()
-        if k in (0, 1, 10, 100, 2999):
-            np.testing.assert_allclose(before - p.get_value(), np.ones(3), rtol=3e-6 if k < 2999 else 2e-4)
+        np.testing.assert_allclose(p.get_value(), -np.ones(3), rtol=3e-6)
 
 
 # What surrounds optimizers

@@ -118,7 +118,7 @@ def sparse(shape: Any, rng: Any, nonzeros: int = 15, std: float = 1.0, dtype: An
 
 
 def fans(shape: Any) -> tuple[int, int]:
-    """How many inputs an output sees, and how many outputs an input: by (inputs, outputs) or (outputs, inputs, *window)."""
+    """How many inputs an output sees, and outputs an input: by (inputs, outputs) or (outputs, inputs, *window)."""
     lengths = _lengths(shape, least=2, what="fans")
     if len(lengths) == 2:
         return lengths[0], lengths[1]
