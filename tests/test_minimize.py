@@ -111,6 +111,35 @@ def test_an_exception_leaves_the_best_point(kind: str) -> None:
     assert len(reached) == 4 and f() <= min(reached)
 
 
+class Failing:
+    """An argument that cannot be read for the n-th time."""
+
+    def __init__(self, n: int):
+        self.left = n
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        self.left -= 1
+        if not self.left:
+            raise OSError("the disk is gone")
+        return np.array(1.0)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_exception_in_the_search_leaves_the_best_point(method: str) -> None:
+    """The later it comes, the better the point, in the middle of a line search that has gone too far as well."""
+    costs = []
+    for n in range(1, 40):
+        cost, x = rosenbrock()
+        scale = T.dscalar("scale")
+        with pytest.raises(OSError):
+            weft.minimize(cost * scale, [x], method, [scale], [Failing(n)])
+        costs.append(float(weft.function([], cost)()))
+        if n == 1:
+            np.testing.assert_array_equal(x.get_value(), [-1.2, 1, -1.2, 1])
+    assert costs == sorted(costs, reverse=True) and len(set(costs)) > 15
+    assert len(set(costs)) < len(costs) - 2  # some evaluations were worse
+
+
 def test_an_error_of_the_program_leaves_old_values() -> None:
     x, y = T.dvector("x"), T.dvector("y")
     w = weft.shared(np.ones(3), name="w")
