@@ -1,4 +1,13 @@
-"""Optimizers, as functions that return the updates of a training step, and what goes with them."""
+"""Optimizers, as functions that return the updates of a training step, and what goes with them.
+
+    updates = weft.optimizers.adam(cost, params, learning_rate=1e-3)
+    step = weft.function(inputs, cost, updates=updates)
+
+All take a scalar cost or a list of gradients; shared variables as parameters; and a learning rate: a number, a scalar
+variable (a shared one is set between calls), a list of one for each parameter, or a mapping {parameter: rate} with
+"default" for the others. They return {shared variable: new value}: the parameters, and the state, which `state` lists
+by name.
+"""
 
 from .compiler.graph import operators as _operators  # noqa: F401  (gives variables their operators)
 from .compiler.graph.gradient_transforms import (

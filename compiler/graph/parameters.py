@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math as numbers
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ def check_params(params: Any, what: str) -> list[TensorSharedVariable]:
     """The parameters as a list: shared variables of real floats, each once. ArgumentError or DTypeError."""
     if isinstance(params, (Variable, Mapping, str)) or not isinstance(params, Iterable):
         raise ArgumentError(f"{what}: the parameters are a list of shared variables, not {_shown(params)}")
-    out: list[TensorSharedVariable] = []
+    places: dict[TensorSharedVariable, int] = {}
     for k, p in enumerate(params):
         if not isinstance(p, TensorSharedVariable):
             raise ArgumentError(
@@ -42,18 +43,19 @@ def check_params(params: Any, what: str) -> list[TensorSharedVariable]:
                 f"{what}: parameter {k}, {p.describe()}, is {p.dtype}; parameters are of real floats, for others have "
                 "no gradient to descend: make its value a float array (`.astype('float32')`), or leave it out"
             )
-        if p in out:
-            raise ArgumentError(f"{what}: {p.describe()} is parameter {out.index(p)} and again parameter {k}")
-        out.append(p)
-    if not out:
+        if p in places:
+            raise ArgumentError(f"{what}: {p.describe()} is parameter {places[p]} and again parameter {k}")
+        places[p] = k
+    if not places:
         raise ArgumentError(f"{what}: the list of parameters is empty")
-    return out
+    return list(places)
 
 
 def labels(params: Sequence[Variable]) -> list[str]:
     """How the names of states call the parameters: by name, and place where a name is missing or not the only one."""
     names = [p.name for p in params]
-    return [n if n and names.count(n) == 1 else f"{n or ''}#{k}" for k, n in enumerate(names)]
+    counts = Counter(names)
+    return [n if n and counts[n] == 1 else f"{n or ''}#{k}" for k, n in enumerate(names)]
 
 
 def check_gradients(cost_or_grads: Any, params: Sequence[TensorSharedVariable], what: str) -> list[TensorVariable]:
@@ -128,8 +130,9 @@ def per_parameter(value: Any, params: Sequence[TensorSharedVariable], what: str)
     The keys of a mapping are parameters, and "default" for all that it does not name.
     """
     if isinstance(value, Mapping):
+        named = {*params, "default"}
         for key in value:
-            if not (key in params if isinstance(key, Variable) else isinstance(key, str) and key == "default"):
+            if key not in named:
                 known = ", ".join(p.describe() for p in params)
                 raise ArgumentError(
                     f"{what} is given for {_shown(key)}, which is no parameter of this call; its keys are the shared "
@@ -230,7 +233,7 @@ def state(updates: Any, params: Any) -> dict[str, SharedVariable]:
     updates: what an optimizer returned, with whatever was added since. ArgumentError for a state without a name and
     for two of one name: give optimizers of one program names (`adam(..., name="critic")`).
     """
-    checked = check_params(params, "state")
+    checked = set(check_params(params, "state"))
     found: dict[str, SharedVariable] = {}
     for s in dict(updates):
         if s in checked:
