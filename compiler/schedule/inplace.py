@@ -143,17 +143,23 @@ def _fits(
 
 def _ordered(steps: list[Step]) -> list[Step] | None:
     """An order in which every step reads shared variables before another overwrites them; None if there is none."""
-    parts = [[s, *s.inside()] for s in steps]
-    writes = [{b.index for p in step for b in p.outputs if b.place == "spare"} for step in parts]
-    reads = [
-        {x.index for p in step for x in p.inputs if isinstance(x, Buffer) and x.place == "state"} for step in parts
-    ]
+    readers: dict[int, set[int]] = {}  # state -> the steps that read it
+    writes: list[set[int]] = []
+    for k, s in enumerate(steps):
+        parts = [s, *s.inside()]
+        writes.append({b.index for p in parts for b in p.outputs if b.place == "spare"})
+        for x in (x for p in parts for x in p.inputs):
+            if isinstance(x, Buffer) and x.place == "state":
+                readers.setdefault(x.index, set()).add(k)
+    before = [{j for i in w for j in readers.get(i, ())} - {k} for k, w in enumerate(writes)]
     left = list(range(len(steps)))
+    done: set[int] = set()
     out: list[Step] = []
     while left:
-        ready = [k for k in left if not any(j != k and writes[k] & reads[j] for j in left)]
+        ready = [k for k in left if before[k] <= done]
         if not ready:
             return None
         out += [steps[k] for k in ready]
-        left = [k for k in left if k not in ready]
+        done.update(ready)
+        left = [k for k in left if k not in done]
     return out
