@@ -270,8 +270,8 @@ def nadam(
         θ <- θ - η (μ_{t+1} m / (1 - μ_1 ... μ_{t+1}) + (1 - μ_t) g / (1 - μ_1 ... μ_t)) / (sqrt(v / (1 - β2^t)) + ε)
 
     schedule_decay: ψ, 1/250 in the paper; β2 is its ν. State: m, v, the step count and the product of the μ_i. v is
-    corrected as in Adam; where v is multiplied by a further ν, as in a print of the algorithm, that is a learning rate
-    divided by sqrt(ν), and an ε of other size. torch.optim.NAdam averages m with β1 in place of μ_t.
+    corrected as in Adam. The paper's listing has ν v in place of v there: a learning rate divided by sqrt(ν), and
+    another ε. torch.optim.NAdam averages m with β1 in place of μ_t.
     """
     step = Step("nadam", cost_or_grads, params, learning_rate, name)
     beta1, beta2, epsilon = _adam_numbers("nadam", beta1, beta2, epsilon)
