@@ -5,8 +5,8 @@ Penalties and limits come before it, on costs and on gradients; decay and averag
     grads = clip_by_global_norm(weft.grad(cost + 1e-4 * l2(weights), params), 1.0)
     updates, averages = polyak(weight_decay(sgd(grads, params, rate), params, 1e-5), params)
 
-Gradients are lists of real floats; shapes and dtypes stay. Errors: ArgumentError (no list, an empty one, a limit that is
-not positive), DTypeError (what is no real float), ShapeError (a limit that is no scalar).
+Gradients are lists of real floats; shapes and dtypes stay. Errors: ArgumentError (no list, an empty one, a limit that
+is not positive), DTypeError (what is no real float), ShapeError (a limit that is no scalar).
 """
 
 from __future__ import annotations
