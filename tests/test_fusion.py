@@ -151,3 +151,21 @@ def test_bytes_moved_and_the_least_possible() -> None:
     states, _ = weft.scan(lambda s: s * 2, outputs_info=[x], n_steps=5)
     moved, least = weft.function([x], states[-1]).traffic(a)
     assert least == 2 * a.nbytes and moved >= 10 * a.nbytes
+
+
+@pytest.mark.parametrize("mode", ["compile", "interpret"])
+def test_an_update_that_the_host_passes_is_there_before_the_kernel(mode: str) -> None:
+    """A count that is updated too is not left until after the commit, where it could be written in place."""
+    t, x = weft.shared(np.int64(2), "t"), weft.shared(np.ones(3), "x")
+    f = weft.function([], T.arange(t + 1), updates=[(t, t + 1), (x, x * T.cast(t + 1, "float64"))], mode=mode)
+    for k in (3, 4):
+        np.testing.assert_array_equal(f(), np.arange(k))
+    np.testing.assert_array_equal(x.get_value(), [12.0, 12.0, 12.0])
+
+
+def test_what_follows_from_a_count_is_computed_once() -> None:
+    """A number that a kernel takes by value is as invariant as one that it loads."""
+    t, x = weft.shared(np.int64(2), "t"), weft.shared(np.ones(3), "x")
+    f = weft.function([], [], updates=[(t, t + 1), (x, x * T.exp(T.cast(t + 1, "float64")))])
+    loops = [part.partition("\n    }\n")[0] for part in str(f.source).split("for (int64_t ")[1:]]
+    assert "weft_exp" in str(f.source) and not any("weft_exp" in loop for loop in loops)

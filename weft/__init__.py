@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from . import compile as compile
     from . import gradient as gradient
     from . import ifelse as ifelse
+    from . import init as init
+    from . import optimizers as optimizers
     from . import printing as printing
     from . import scan_module as scan_module
     from . import sparse as sparse
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from .compiler.graph.function import In as In
     from .compiler.graph.function import Out as Out
     from .compiler.graph.function import function as function
+    from .compiler.graph.minimize import minimize as minimize
     from .compiler.graph.scan import foldl as foldl
     from .compiler.graph.scan import foldr as foldr
     from .compiler.graph.scan import map as map
@@ -60,7 +63,10 @@ if not (Path(__file__).parent / "runtime").is_dir() and (_root / "runtime").is_d
 del _root
 
 # Public modules of this folder.
-_MODULES = ("compile", "gradient", "ifelse", "printing", "scan_module", "sparse", "tensor", "training")
+_MODULES = (
+    "compile", "gradient", "ifelse", "init", "optimizers", "printing", "scan_module", "sparse", "tensor",
+    "training",
+)  # fmt: skip
 
 # Public name -> the module that defines it, relative to weft; for example "function": ".compiler.graph.function".
 _NAMES: dict[str, str] = {
@@ -76,6 +82,7 @@ _NAMES: dict[str, str] = {
     "function": ".compiler.graph.function",
     "grad": ".compiler.grad.reverse",
     "map": ".compiler.graph.scan",
+    "minimize": ".compiler.graph.minimize",
     "reduce": ".compiler.graph.scan",
     "scan": ".compiler.graph.scan",
     "shared": ".compiler.graph.shared",

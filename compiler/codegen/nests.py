@@ -99,6 +99,15 @@ def hoist(out: Text, scope: Scope, statements: list[Node], moving: set[Node]) ->
     def ready(n: Node) -> bool:
         return not (depends[n] & inside) and all(a in scope.names for a in depends[n]) and _worth(n)
 
+    # Numbers passed by value, a step count say, as what they are computed with. Lengths in indices stay where they are.
+    numbers = [
+        n for n in topological(values)
+        if n.op == "cast" and n.inputs[0].op == "param" and n.type.dtype != "int64" and n not in scope.names
+    ]  # fmt: skip
+    unnamed = {n.inputs[0] for n in numbers} - set(scope.names)
+    scope.emit(out, numbers, lambda n: True)
+    for p in unnamed:
+        del scope.names[p]
     # Accumulators that a stage inside still has to fill are not in scope, so nothing of them moves.
     scope.emit(out, values, ready)
 

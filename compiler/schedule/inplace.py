@@ -32,10 +32,13 @@ def choose(
             if isinstance(x, Buffer):
                 readers.setdefault(x, []).append(s)
     finals = [b for b in block.results if isinstance(b, Buffer)]
+    hosted = _hosted(block)
     chosen: list[Step] = []
     for s in block.steps:
         last = _last(s)
-        if last is not None and _fits(s, last, finals, readers, states, nest_of(last.node)):
+        if last is None or any(b in hosted for b in last.outputs):
+            continue
+        if _fits(s, last, finals, readers, states, nest_of(last.node)):
             trial = _ordered([*chosen, s])
             if trial is not None:
                 chosen = trial
@@ -62,6 +65,27 @@ def _last(s: Step) -> Step | None:
     if s.kind == "kernel":
         return s
     return s.then if s.whole is None else None
+
+
+def _hosted(block: Block) -> set[Buffer]:
+    """What the host reads itself, before any step that runs after the commit: lengths, arguments by value, checks."""
+    nodes: list[Node] = []
+    value: dict[Node, list[Buffer]] = {}
+    for b in _all_blocks(block):
+        for n, buffer in b.value.items():
+            value.setdefault(n, []).append(buffer)
+        nodes += [x for x in b.results if isinstance(x, Node)]
+        nodes += [o for c in b.final_checks for o in c.operands]
+    for s in _all_steps(block):
+        nodes += [x for x in s.inputs if isinstance(x, Node)]
+        nodes += [o for c in s.checks for o in c.operands]
+        nodes += [x for rows in s.views.values() for x in rows if x is not None]
+        nodes += [a for x in (*s.inputs, *s.outputs) if isinstance(x, Buffer) for a in x.type.axes]
+    return {b for n in topological(nodes) for b in value.get(n, ())}
+
+
+def _all_blocks(block: Block) -> list[Block]:
+    return [block, *(b for s in _all_steps(block) for b in s.blocks)]
 
 
 def _all_steps(block: Block) -> list[Step]:
@@ -119,17 +143,23 @@ def _fits(
 
 def _ordered(steps: list[Step]) -> list[Step] | None:
     """An order in which every step reads shared variables before another overwrites them; None if there is none."""
-    parts = [[s, *s.inside()] for s in steps]
-    writes = [{b.index for p in step for b in p.outputs if b.place == "spare"} for step in parts]
-    reads = [
-        {x.index for p in step for x in p.inputs if isinstance(x, Buffer) and x.place == "state"} for step in parts
-    ]
+    readers: dict[int, set[int]] = {}  # state -> the steps that read it
+    writes: list[set[int]] = []
+    for k, s in enumerate(steps):
+        parts = [s, *s.inside()]
+        writes.append({b.index for p in parts for b in p.outputs if b.place == "spare"})
+        for x in (x for p in parts for x in p.inputs):
+            if isinstance(x, Buffer) and x.place == "state":
+                readers.setdefault(x.index, set()).add(k)
+    before = [{j for i in w for j in readers.get(i, ())} - {k} for k, w in enumerate(writes)]
     left = list(range(len(steps)))
+    done: set[int] = set()
     out: list[Step] = []
     while left:
-        ready = [k for k in left if not any(j != k and writes[k] & reads[j] for j in left)]
+        ready = [k for k in left if before[k] <= done]
         if not ready:
             return None
         out += [steps[k] for k in ready]
-        left = [k for k in left if k not in ready]
+        done.update(ready)
+        left = [k for k in left if k not in done]
     return out
