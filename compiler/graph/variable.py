@@ -397,32 +397,25 @@ def ancestors(
     halt = set(stop)
     seen: set[Variable] = set()
     order: list[Variable] = []
-    stack: list[tuple[Variable, Iterator[Variable]]] = []
-
-    def inputs_of(v: Variable) -> Iterator[Variable]:
-        inputs = v.owner.inputs if v.owner is not None and v not in halt else ()
-        return iter([replace.get(i, i) for i in inputs] if replace else inputs)
-
-    for root in outputs:
-        if replace:
-            root = replace.get(root, root)
-        if root in seen:
-            continue
-        if not isinstance(root, Variable):
-            raise DTypeError(f"{root!r} is not a symbolic variable")
-        seen.add(root)
-        stack.append((root, inputs_of(root)))
-        while stack:
-            v, rest = stack[-1]
-            for i in rest:
-                if i not in seen:
-                    seen.add(i)
-                    if i.owner is None:
-                        order.append(i)
-                        continue
-                    stack.append((i, inputs_of(i)))
-                    break
-            else:
-                stack.pop()
+    wanted = [replace.get(o, o) for o in outputs] if replace else list(outputs)
+    for v in wanted:
+        if not isinstance(v, Variable):
+            raise DTypeError(f"{v!r} is not a symbolic variable")
+    stack: list[tuple[Variable | None, Iterator[Variable]]] = [(None, iter(wanted))]
+    while stack:
+        v, rest = stack[-1]
+        for i in rest:
+            if i not in seen:
+                seen.add(i)
+                owner = i.owner
+                if owner is None or i in halt:
+                    order.append(i)
+                    continue
+                inputs = owner.inputs
+                stack.append((i, iter([replace.get(k, k) for k in inputs] if replace else inputs)))
+                break
+        else:
+            stack.pop()
+            if v is not None:
                 order.append(v)
     return order
