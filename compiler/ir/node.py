@@ -333,19 +333,20 @@ def remake(node: Node, inputs: Sequence[Node], attrs: Attrs) -> Node:
 def executable(roots: Iterable[Node], known_as: dict[Node, Node] | None = None) -> list[Node]:
     """As `topological`, and whatever binds a run-time length runs before the length is read: by an operation that
     has it as an input, or by one whose result has it as an axis. `known_as` maps lengths to those bound for them."""
-    atoms: dict[Node, tuple[Node, ...]] = {}
+    atoms: dict[tuple[Node, ...], list[Node]] = {}
 
-    def lengths_in(axis: Node) -> tuple[Node, ...]:
-        if axis not in atoms:
-            found = (m for m in topological([axis]) if m.op == "length")
-            atoms[axis] = tuple(known_as.get(m, m) if known_as else m for m in found)
-        return atoms[axis]
+    def lengths_in(axes: tuple[Node, ...]) -> list[Node]:
+        found = atoms.get(axes)
+        if found is None:
+            named = [m for a in axes for m in topological([a]) if m.op == "length"]
+            found = atoms[axes] = [known_as.get(m, m) for m in named] if known_as else named
+        return found
 
     def before(n: Node) -> Sequence[Node]:
         if n.op == "length" and is_bound(n):
             return depends(n)
         types = n.type.items if type(n.type) is TupleType else (n.type,)
-        within = [m for t in types for a in t.axes for m in atoms.get(a) or lengths_in(a)]
+        within = [m for t in types for m in lengths_in(t.axes)]
         return (*n.inputs, *(m for m in within if n not in depends(m))) if within else n.inputs
 
     return topological(roots, before)
