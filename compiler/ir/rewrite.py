@@ -102,7 +102,7 @@ class Pass:
     What `context` makes of a region before the pass is handed to replacements with a third parameter.
     """
 
-    __slots__ = ("by_inputs", "context", "measure", "name", "rules")
+    __slots__ = ("by_inputs", "context", "measure", "name", "ops", "rules")
 
     def __init__(
         self,
@@ -112,6 +112,7 @@ class Pass:
         context: Callable[[Region], Any] | None = None,
     ):
         self.name, self.rules, self.measure, self.context = name, tuple(rules), measure, context
+        self.ops = frozenset(op for r in self.rules for op in r.pattern.ops)  # of the nodes that some rule is for
         self.by_inputs: dict[tuple[str, ...], tuple[Rule, ...]] = {}
         if len({r.name for r in self.rules}) != len(self.rules):
             raise InternalError(f"pass {name} has two rules of one name")
@@ -136,20 +137,18 @@ class Pass:
     def leaves(self, nodes: Iterable[Node], settled: set[Node], context: Any = None) -> bool:
         """Whether no rule fires on any of the nodes, inputs first, and all arithmetic has its normal form. Adds to
         `settled`, on which nothing fires, those in front of the first on which something does."""
-        rules_for = self.rules_for
+        ops, rules_for, is_arithmetic = self.ops, self.rules_for, lengths.is_arithmetic
         for n in nodes:
             if n in settled:
                 continue
-            if lengths.is_arithmetic(n):
+            if is_arithmetic(n):
                 if lengths.normal_step(n) is not n:
                     return False
-                continue
-            rules = rules_for(n)
-            for rule in rules:
-                new = rule.match(n, rule.take, context)
-                if new is not None and fitted(new, n, rule) is not n:
-                    return False
-            if rules:
+            elif n.op in ops:
+                for rule in rules_for(n):
+                    new = rule.match(n, rule.take, context)
+                    if new is not None and fitted(new, n, rule) is not n:
+                        return False
                 settled.add(n)
         return True
 
@@ -390,6 +389,8 @@ class _Engine:
         memo, lines = self.memo, self.lines
         lines.inherit(new, old)
         made = [i for i in new.inputs if i not in memo and i.op not in _GIVEN]
+        if not made:
+            return
         seen = {new, *made}
         for n in made:
             lines.inherit(n, old)
