@@ -181,43 +181,54 @@ class _Interned(weakref.ref):
     key: tuple
 
 
-_table: dict[tuple, _Interned] = {}
+_tables: dict[str, tuple[dict[tuple, _Interned], Callable[[_Interned], None]]] = {}  # by operation
 _regions: weakref.WeakValueDictionary[tuple, Region] = weakref.WeakValueDictionary()
 _lock = threading.RLock()  # taken again where a collection of garbage comes in between: nodes die in it
 _uids = itertools.count()
 
 
-def _forget(entry: _Interned, table: dict[tuple, _Interned] = _table, lock: Any = _lock) -> None:
-    with lock:
-        if table.get(entry.key) is entry:
-            del table[entry.key]
+def _new_table() -> tuple[dict[tuple, _Interned], Callable[[_Interned], None]]:
+    """The table of one operation's nodes, and what takes out of it the entry of one that has gone."""
+    table: dict[tuple, _Interned] = {}
+
+    def forget(entry: _Interned, lock: Any = _lock) -> None:
+        with lock:
+            if table.get(entry.key) is entry:
+                del table[entry.key]
+
+    return table, forget
 
 
 def make(op: str, inputs: Sequence[Node] = (), attrs: Attrs = ()) -> Node:
     """The node `op(inputs; attrs)`; `attrs` sorted by name. Raises the typing rule's error when it is ill-typed."""
-    key = (op, tuple(inputs), attrs)
-    entry = _table.get(key)
+    held = _tables.get(op)
+    if held is None:
+        if op not in OPS:
+            raise InternalError(f"no operation {op}")
+        held = _tables.setdefault(op, _new_table())
+    table, forget = held
+    inputs = tuple(inputs)
+    key = (inputs, attrs) if attrs else inputs  # that of most is what the node holds anyway
+    entry = table.get(key)
     if entry is not None:
         found = entry()
         if found is not None:
             return found
-    definition = OPS.get(op)
-    if definition is None:
-        raise InternalError(f"no operation {op}")
+    definition = OPS[op]
     node = Node()
-    node.type, node.checks = typed(definition, key[1], attrs)
-    node.op, node.inputs, node.attrs = key
+    node.type, node.checks = typed(definition, inputs, attrs)
+    node.op, node.inputs, node.attrs = op, inputs, attrs
     node.definition = definition
     node.digest = node.terms = node.normal = node.uniform = None
-    made = _Interned(node, _forget)
+    made = _Interned(node, forget)
     made.key = key
     with _lock:
-        entry = _table.get(key)
+        entry = table.get(key)
         found = entry() if entry is not None else None
         if found is not None:  # by another thread meanwhile
             return found
         node.uid = next(_uids)
-        _table[key] = made
+        table[key] = made
     return node
 
 

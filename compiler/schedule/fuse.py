@@ -80,7 +80,7 @@ class Decision(NamedTuple):
         return lengths.scale(lengths.product(t.axes), DTYPES[t.dtype].itemsize)
 
 
-@dataclass
+@dataclass(eq=False)
 class Cluster:
     """A kernel in the making."""
 
@@ -425,8 +425,10 @@ class _Fuser:
         latest = max(u.kernel for u in uses)
         axes = n.type.axes if not isinstance(n.type, TupleType) else n.type.items[0].axes
         domain = tuple(self.equal.get(a, a) for a in axes)
-        for c in reversed(self.siblings.get(domain, ())):
-            if c.number > latest and c.cost + cost_of(n) <= MAX_COST and self._same_loops(c, n):
+        for c in reversed(self.siblings.get(domain, ())):  # numbers go down
+            if c.number <= latest:
+                break
+            if c.cost + cost_of(n) <= MAX_COST and self._same_loops(c, n):
                 self._enter(c, n, c.labels[c.stores[0]], True)
                 return
         for c in self.siblings.get(domain, ())[-EARLIER:]:
