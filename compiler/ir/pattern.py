@@ -16,7 +16,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -177,8 +177,19 @@ def _held(node: Node) -> Any:
 
 def number(value: Any, dtype: str, ndim: int) -> Node:
     """A constant of one element and a given rank."""
-    array = cast(np.asarray(value), dtype) if isinstance(value, (bool, np.ndarray, np.generic)) else value
-    return make("const", (), (("value", Constant(np.full((1,) * ndim, array, numpy_dtype(dtype)), dtype)),))
+    if isinstance(value, (bool, np.ndarray, np.generic)):
+        return _full(cast(np.asarray(value), dtype), dtype, ndim)
+    return _number(value, str(value), dtype, ndim)
+
+
+@lru_cache(256)
+def _number(value: Any, text: str, dtype: str, ndim: int) -> Node:
+    """Rules write few numbers very often; the text tells -0.0 from 0.0."""
+    return _full(value, dtype, ndim)
+
+
+def _full(value: Any, dtype: str, ndim: int) -> Node:
+    return make("const", (), (("value", Constant(np.full((1,) * ndim, value, numpy_dtype(dtype)), dtype)),))
 
 
 # ---- matching and building ------------------------------------------------------------------------------------------
