@@ -358,7 +358,9 @@ def _updates(updates: Any, ins: Sequence[In]) -> dict[SharedVariable, Variable]:
     return out
 
 
-def _default_updates(in_use: Sequence[SharedVariable], changes: dict, excluded: Any, params: Sequence[Variable]) -> None:
+def _default_updates(
+    in_use: Sequence[SharedVariable], changes: dict, excluded: Any, params: Sequence[Variable]
+) -> None:
     """Adds the default updates of the shared variables in use (random streams advance by them)."""
     if not isinstance(excluded, (bool, list, tuple, set)):
         raise ArgumentError(f"no_default_updates is a bool or a list of shared variables, not {excluded!r}")

@@ -34,12 +34,13 @@ def common(*xs: Any) -> list[TensorVariable]:
     """Cast to the common dtype, and aligned. In this order, since the cast of a constant is a constant."""
     if _alike(xs):
         return list(xs)
-    for x, tensor in (xs, xs[::-1]) if len(xs) == 2 else ():
-        if type(x) in (int, float) and isinstance(tensor, Variable) and tensor.ir_type.kind == "dense":
-            number = beside(x, tensor)
+    for x, other in (xs, xs[::-1]) if len(xs) == 2 else ():
+        if type(x) in (int, float) and isinstance(other, Variable) and other.ir_type.kind == "dense":
+            number: Any = beside(x, other)
             if number is not None:
-                return [number, tensor] if tensor is xs[1] else [tensor, number]
-    out = [as_tensor_variable(x) if isinstance(x, Variable) or not is_literal(x) else x for x in xs]
+                pair: list[Any] = [number, other]
+                return pair if other is xs[1] else pair[::-1]
+    out: list[Any] = [as_tensor_variable(x) if isinstance(x, Variable) or not is_literal(x) else x for x in xs]
     dtypes = [v.ir_type.dtype if isinstance(v, Variable) else literal_dtype(v) for v in out]
     dtype = promote_all(dtypes)
     ndim = builtins.max([len(v.ir_type.axes) if isinstance(v, Variable) else 0 for v in out])

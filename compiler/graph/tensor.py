@@ -62,7 +62,7 @@ def _literal(x: Any, dtype: str, ndim: int = 0) -> Node:
 
 
 def literal(x: Any, dtype: str, ndim: int) -> TensorVariable:
-    """A Python number in a dtype that its own promotes to, and of a rank: its constant, cast and padded, in one step."""
+    """A Python number in a dtype that its own promotes to, and of a rank: a cast and padded constant, in one step."""
     if isinstance(x, complex):
         return pad_left(cast(constant(x), dtype), ndim)
     own = literal_dtype(x)
@@ -233,6 +233,6 @@ def tensor(dtype: Any, broadcastable: Any = None, name: str | None = None, *, sh
 
 
 __all__ = [
-    "CONSTRUCTORS", "as_tensor_variable", "beside", "cast", "constant", "is_literal", "literal", "literal_dtype", "pad_left",
-    "tensor",
+    "CONSTRUCTORS", "as_tensor_variable", "beside", "cast", "constant", "is_literal", "literal", "literal_dtype",
+    "pad_left", "tensor",
 ]  # fmt: skip

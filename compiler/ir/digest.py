@@ -78,7 +78,7 @@ def digest_region(r: Region) -> bytes:
 
 
 def name_region(r: Region) -> str:
-    """A name that tells regions apart as `digest_region` does, in one pass over nodes whose own digests nobody needs."""
+    """A name that tells regions apart as `digest_region` does, without digests of the nodes: nobody else needs them."""
     at: dict[Node, int] = {}
     kinds: dict[tuple[str, Attrs], int] = {}  # operations with their attributes
     text: list[int] = []
@@ -87,9 +87,9 @@ def name_region(r: Region) -> str:
         text += [at[i] for i in n.inputs]
         at[n] = len(at)
     text += [at[n] for n in (*r.params, *r.roots())]
-    said = repr((len(r.params), len(r.outputs), [(c.kind, len(c.operands), c.what, *map(tuple, c.at)) for c in r.checks]))
-    parts = (array("q", text).tobytes(), said.encode(), *(digest_operation(op, attrs) for op, attrs in kinds))
-    return _hash(*parts).hex()[:16]
+    said = [len(r.params), len(r.outputs), *((c.kind, len(c.operands), c.what, *map(tuple, c.at)) for c in r.checks)]
+    operations = (digest_operation(op, attrs) for op, attrs in kinds)
+    return _hash(array("q", text).tobytes(), repr(said).encode(), *operations).hex()[:16]
 
 
 def _attr(v: Any) -> bytes:

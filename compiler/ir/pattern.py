@@ -5,10 +5,11 @@
     literal ::= number | "string" | (literal, ...) | True | False
 
 In a pattern a name matches any node, and the same node wherever it stands again; a number matches a tensor that holds
-it in every place, `#name` one that holds some number in every place; `*name` matches the inputs that are left; `name=name` binds an attribute, attributes not named are
-free. An op may be a family (elementwise, reduce, ...), which matches any of its operations. Arguments of commutative
-operations match in either order. In a replacement names stand for what they matched, and a number becomes a constant
-with the dtype and rank of its sibling (at the top: of the node replaced).
+it in every place, `#name` one that holds some number in every place; `*name` matches the inputs that are left;
+`name=name` binds an attribute, attributes not named are free. An op may be a family (elementwise, reduce, ...), which
+matches any of its operations. Arguments of commutative operations match in either order. In a replacement names stand
+for what they matched, and a number becomes a constant with the dtype and rank of its sibling (at the top: of the node
+replaced).
 """
 
 from __future__ import annotations

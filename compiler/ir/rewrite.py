@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ...runtime.errors import InternalError, WeftError
@@ -347,10 +347,7 @@ class _Engine:
 
     def is_final(self, nodes: tuple[Node, ...]) -> bool:
         memo = self.memo
-        for i in nodes:
-            if memo.get(i) is not i:
-                return False
-        return True
+        return all([memo.get(i) is i for i in nodes])
 
     def rebuilt(self, n: Node) -> Node:
         memo = self.memo
