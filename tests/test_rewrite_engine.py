@@ -74,7 +74,9 @@ def test_some_names_match_numbers_only():
     assert not may_match(parse("mul(x, #c)"), ("exp", "param")) and may_match(parse("mul(x, #c)"), ("const", "param"))
 
 
-@pytest.mark.parametrize("text", ["add(x", "add(x, y))", "nothing(x)", "add(*a, x)", "add(x; = 1)", "add(x, $)", "add(x, #)"])
+@pytest.mark.parametrize(
+    "text", ["add(x", "add(x, y))", "nothing(x)", "add(*a, x)", "add(x; = 1)", "add(x, $)", "add(x, #)"]
+)
 def test_mistakes_in_rules_are_found_at_once(text):
     with pytest.raises(InternalError):
         parse(text)
