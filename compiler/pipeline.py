@@ -119,7 +119,8 @@ class Stages:
     def sunk(self) -> Region:
         from .simplify.lazy import sink
 
-        return self.run("sink", lambda: sink(self.source, self.origins))
+        source, origins = self.source, self.origins
+        return self.run("sink", lambda: sink(source, origins))
 
     @cached_property
     def simplified(self) -> Region:
@@ -128,8 +129,8 @@ class Stages:
         from .simplify.loops import tidy_loops
         from .simplify.motion import move
 
-        origins = self.origins
-        marked, marks = mark(self.sunk, origins)
+        sunk, origins = self.sunk, self.origins
+        marked, marks = mark(sunk, origins)
         joined = self.run("loops", lambda: tidy_loops(marked, origins))
         plain = self.run("simplify", lambda: simplify(joined, origins, self.visits))
         moved = self.run("motion", lambda: move(plain, origins))

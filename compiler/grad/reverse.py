@@ -147,7 +147,8 @@ def propagate(
             waiting[v.owner] = waiting.get(v.owner, 0) + 1
     for v in reversed(order):
         if v in parts:
-            grads[v] = _sum(parts.pop(v))
+            found = parts.pop(v)
+            grads[v] = found[0] if len(found) == 1 else _sum(found)
         owner = v.owner
         if owner is None or v in halt:
             continue

@@ -180,11 +180,13 @@ def declare(
     changes = _updates(updates, ins)
     given = len(changes)
     order = ancestors([*outs, *changes.values(), *replace.values()], stop=params)
-    _default_updates(order, changes, no_default_updates, params)
+    in_use = [v for v in order if isinstance(v, SharedVariable)]
+    _default_updates(in_use, changes, no_default_updates, params)
     wanted = [*outs, *changes.values()]
     if replace or len(changes) > given:  # otherwise these walks are that one
         order = ancestors([*(replace.get(w, w) for w in wanted), *replace.values()], stop=params)
-    states = _states(order, replace, changes)
+        in_use = [v for v in order if isinstance(v, SharedVariable)]
+    states = list(dict.fromkeys([*(s for s in in_use if s not in replace), *changes]))
     if replace:
         order = ancestors(wanted, params, replace)
     _check_unused(ins, order, on_unused_input)
@@ -356,7 +358,9 @@ def _updates(updates: Any, ins: Sequence[In]) -> dict[SharedVariable, Variable]:
     return out
 
 
-def _default_updates(used: Sequence[Variable], changes: dict, excluded: Any, params: Sequence[Variable]) -> None:
+def _default_updates(
+    in_use: Sequence[SharedVariable], changes: dict, excluded: Any, params: Sequence[Variable]
+) -> None:
     """Adds the default updates of the shared variables in use (random streams advance by them)."""
     if not isinstance(excluded, (bool, list, tuple, set)):
         raise ArgumentError(f"no_default_updates is a bool or a list of shared variables, not {excluded!r}")
@@ -364,7 +368,7 @@ def _default_updates(used: Sequence[Variable], changes: dict, excluded: Any, par
         return
     skip = set() if excluded is False else set(excluded)
     # In the order of the graph: that of a set would be another one in each process, and so the program.
-    known = dict.fromkeys(v for v in used if isinstance(v, SharedVariable))
+    known = dict.fromkeys(in_use)
     todo = list(known)
     while todo:
         s = todo.pop()
@@ -375,11 +379,6 @@ def _default_updates(used: Sequence[Variable], changes: dict, excluded: Any, par
             if isinstance(v, SharedVariable) and v not in known:
                 known[v] = None
                 todo.append(v)
-
-
-def _states(used: Sequence[Variable], replace: dict, changes: dict) -> list[SharedVariable]:
-    found = [v for v in used if isinstance(v, SharedVariable) and v not in replace]
-    return list(dict.fromkeys([*found, *changes]))
 
 
 def _check_unused(ins: Sequence[In], needed: Sequence[Variable], policy: str | None) -> None:

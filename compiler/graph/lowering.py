@@ -51,19 +51,26 @@ class Declared:
         replace = self.replace
         at = {p: k for k, p in enumerate(self.params)}
         kinds: dict[bytes, int] = {}  # operations and constants by their digests
+        met: dict[int, int] = {}  # operations of the order, by identity: which of the kinds each is
         text = [len(at)]
         for v in self.order:
             if v in at:
                 continue
             owner = v.owner
-            if owner is not None:
-                kind = owner.op.identity()
+            which = met.get(id(owner.op)) if owner is not None else None
+            if which is None:
+                kind = owner.op.identity() if owner is not None else _digest_of_leaf(v)
+                if kind is None:
+                    return None
+                which = kinds.setdefault(kind, len(kinds))
+                if owner is not None:
+                    met[id(owner.op)] = which
+            if owner is None:
+                text += (which, v.index, 0)
             else:
-                kind = digest(v.node) if isinstance(v, Constant) and v.node.op == "const" else None
-            if kind is None:
-                return None
-            inputs = [at[replace.get(i, i) if replace else i] for i in owner.inputs] if owner is not None else []
-            text += (kinds.setdefault(kind, len(kinds)), v.index, len(inputs), *inputs)
+                inputs = owner.inputs
+                text += (which, v.index, len(inputs))
+                text += [at[replace.get(i, i)] for i in inputs] if replace else [at[i] for i in inputs]
             at[v] = len(at)
         text += [at[replace.get(o, o)] for o in self.outputs]
         types = [(p.type.kind, p.type.dtype, p.type.shape) for p in self.params]
@@ -71,6 +78,10 @@ class Declared:
         for part in (array("q", text).tobytes(), *kinds):
             h.update(len(part).to_bytes(8, "little") + part)
         return h.digest()
+
+
+def _digest_of_leaf(v: Variable) -> bytes | None:
+    return digest(v.node) if isinstance(v, Constant) and v.node.op == "const" else None
 
 
 def lower(

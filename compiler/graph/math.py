@@ -11,7 +11,7 @@ from ...runtime.errors import ArgumentError, DTypeError, ShapeError
 from ..ir import lengths
 from ..ir.dtypes import DTYPES, check_dtype, promote, promote_all
 from .config import config
-from .tensor import as_tensor_variable, cast, constant, is_literal, literal, literal_dtype, pad_left
+from .tensor import as_tensor_variable, beside, cast, constant, is_literal, literal, literal_dtype, pad_left
 from .variable import Variable, apply_op, op1, primitive
 
 if TYPE_CHECKING:
@@ -34,12 +34,19 @@ def common(*xs: Any) -> list[TensorVariable]:
     """Cast to the common dtype, and aligned. In this order, since the cast of a constant is a constant."""
     if _alike(xs):
         return list(xs)
-    out = [as_tensor_variable(x) if isinstance(x, Variable) or not is_literal(x) else x for x in xs]
+    for x, other in (xs, xs[::-1]) if len(xs) == 2 else ():
+        if type(x) in (int, float) and isinstance(other, Variable) and other.ir_type.kind == "dense":
+            number: Any = beside(x, other)
+            if number is not None:
+                pair: list[Any] = [number, other]
+                return pair if other is xs[1] else pair[::-1]
+    out: list[Any] = [as_tensor_variable(x) if isinstance(x, Variable) or not is_literal(x) else x for x in xs]
     dtypes = [v.ir_type.dtype if isinstance(v, Variable) else literal_dtype(v) for v in out]
     dtype = promote_all(dtypes)
+    ndim = builtins.max([len(v.ir_type.axes) if isinstance(v, Variable) else 0 for v in out])
     for k, v in enumerate(out):
         if not isinstance(v, Variable):
-            out[k] = literal(v, dtype)
+            out[k] = literal(v, dtype, ndim)
         elif dtypes[k] != dtype:
             out[k] = cast(v, dtype)
     return _padded(out)

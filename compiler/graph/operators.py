@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -210,8 +211,9 @@ def _of_tag(v: Any, name: str) -> Any:
 
 def _install_binary() -> None:
     table = {
-        "add": math.add, "sub": math.sub, "mul": math.mul, "truediv": math.true_div, "floordiv": math.int_div,
-        "mod": math.mod, "pow": math.pow, "and": math.and_, "or": math.or_, "xor": math.xor, "matmul": math.matmul,
+        **{name: partial(math.binary, name) for name in ("add", "sub", "mul")},
+        "truediv": math.true_div, "floordiv": math.int_div, "mod": math.mod, "pow": math.pow,
+        "and": math.and_, "or": math.or_, "xor": math.xor, "matmul": math.matmul,
     }  # fmt: skip
     for name, f in table.items():
         setattr(TensorOperators, f"__{name}__", _forward(f))

@@ -134,14 +134,14 @@ def _tree(
 
 def _leaf(v: Variable) -> str:
     if isinstance(v, Constant) and not v.name:
-        return f"{type(v).__name__}{{{_number(v)}}}"
+        return f"{type(v).__name__}{{{_number(v.data)}}}"
     return v.name or f"<{v.type}>"
 
 
-def _number(v: Constant) -> str:
-    if v.data.ndim == 0:
-        return str(v.data[()])
-    return np.array2string(v.data, threshold=6, edgeitems=2, max_line_width=10**6).replace("\n", "")
+def _number(data: np.ndarray) -> str:
+    if data.ndim == 0:
+        return str(data[()])
+    return np.array2string(data, threshold=6, edgeitems=2, max_line_width=10**6).replace("\n", "")
 
 
 _INFIX = {
@@ -165,7 +165,9 @@ def pp(x: Any) -> str:
 def _formula(v: Variable, text: dict[Variable, tuple[str, int]]) -> tuple[str, int]:
     """The text of v and how strongly it binds."""
     if v.owner is None:
-        return (_number(v) if isinstance(v, Constant) and not v.name else v.name or f"<{v.type}>"), _ATOM
+        if isinstance(v, Constant) and not v.name:
+            return _number(v.data.reshape(()) if all(v.broadcastable) else v.data), _ATOM
+        return v.name or f"<{v.type}>", _ATOM
     op, inputs = v.owner.op, v.owner.inputs
     name = op.name if isinstance(op, Primitive) else str(op)
     parts = [text[i] for i in inputs]

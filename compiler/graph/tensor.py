@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...runtime.errors import ArgumentError, DTypeError, ShapeError
-from ..ir.dtypes import DTYPES, check_dtype, numpy_dtype, promote_all, smallest_int
+from ..ir.dtypes import DTYPES, check_dtype, numpy_dtype, promote, promote_all, smallest_int
 from ..ir.node import Node
 from ..ir.node import constant as ir_constant
 from .config import config
@@ -46,9 +46,9 @@ def _fits_float32(value: float) -> bool:
 
 
 @lru_cache(256)
-def _number(kind: str, x: Any, text: str, dtype: str) -> Node:
+def _number(kind: str, x: Any, text: str, dtype: str, ndim: int) -> Node:
     """The node of a Python number (the text tells -0.0 from 0.0): rules of derivatives write few of them very often."""
-    return ir_constant(np.asarray(x, numpy_dtype(dtype)), dtype)
+    return ir_constant(np.asarray(x, numpy_dtype(dtype)).reshape((1,) * ndim), dtype)
 
 
 @lru_cache(256)
@@ -57,23 +57,36 @@ def _cast_number(number: Node, dtype: str) -> Node:
         return ir_constant(number.attr("value").array.astype(numpy_dtype(dtype)), dtype)
 
 
-def _literal(x: Any, dtype: str) -> Node:
-    return _number(type(x).__name__, x, str(x), dtype)
+def _literal(x: Any, dtype: str, ndim: int = 0) -> Node:
+    return _number(type(x).__name__, x, str(x), dtype, ndim)
 
 
-def literal(x: Any, dtype: str) -> TensorVariable:
-    """A Python number in another dtype than its own: as `cast` of the constant, in one step."""
+def literal(x: Any, dtype: str, ndim: int) -> TensorVariable:
+    """A Python number in a dtype that its own promotes to, and of a rank: a cast and padded constant, in one step."""
+    if isinstance(x, complex):
+        return pad_left(cast(constant(x), dtype), ndim)
     own = literal_dtype(x)
-    if own == dtype or isinstance(x, complex) or DTYPES[dtype].kind not in "fc":
-        return cast(constant(x), dtype)
-    node = _cast_number(_literal(x, own), dtype)
-    return constant_class(node)(node)
+    node = _literal(x, own, ndim)
+    return constant_class(node)(node if own == dtype else _cast_number(node, dtype))
+
+
+def beside(x: int | float, tensor: Variable) -> TensorVariable | None:
+    """A Python number in the dtype and rank of the tensor that it stands beside; None where that dtype is not their
+    common one."""
+    t = tensor.ir_type
+    node = _number_beside(type(x).__name__, x, str(x), t.dtype, len(t.axes), config.floatX)
+    return constant_class(node)(node) if node is not None else None
+
+
+@lru_cache(256)
+def _number_beside(kind: str, x: Any, text: str, dtype: str, ndim: int, floatX: str) -> Node | None:
+    return literal(x, dtype, ndim).node if promote(literal_dtype(x), dtype) == dtype else None
 
 
 def constant(x: Any, name: str | None = None, ndim: int | None = None, dtype: Any = None) -> TensorVariable:
     """A constant tensor; a Python number gets the dtype of `literal_dtype` unless one is given."""
-    if is_literal(x) and not isinstance(x, complex) and not ndim:
-        node = _literal(x, literal_dtype(x) if dtype is None else check_dtype(dtype))
+    if is_literal(x) and not isinstance(x, complex):
+        node = _literal(x, literal_dtype(x) if dtype is None else check_dtype(dtype), ndim or 0)
         return constant_class(node)(node, name=name)
     if isinstance(x, Variable):
         raise DTypeError(f"constant takes values, not the symbolic variable {x!r}")
@@ -220,6 +233,6 @@ def tensor(dtype: Any, broadcastable: Any = None, name: str | None = None, *, sh
 
 
 __all__ = [
-    "CONSTRUCTORS", "as_tensor_variable", "cast", "constant", "is_literal", "literal", "literal_dtype", "pad_left",
-    "tensor",
+    "CONSTRUCTORS", "as_tensor_variable", "beside", "cast", "constant", "is_literal", "literal", "literal_dtype",
+    "pad_left", "tensor",
 ]  # fmt: skip

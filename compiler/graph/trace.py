@@ -35,7 +35,7 @@ def here() -> Trace:
     override = getattr(_state, "override", None)
     if override is not None:
         return override
-    frame = sys._getframe(1)
+    frame = sys._getframe(2)  # the first is weft's: it made a Variable or an Apply
     while (file := frame.f_code.co_filename) in _ours or _is_ours(file):
         if frame.f_back is None:
             break

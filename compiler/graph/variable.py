@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -202,14 +203,29 @@ class Op:
 class Primitive(Op):
     """An operation of the IR's table with its attributes."""
 
-    __slots__ = ("_identity", "attrs", "definition", "name")
+    __slots__ = ("_identity", "_last", "attrs", "definition", "name")
 
     def __init__(self, name: str, attrs: tuple[tuple[str, Any], ...]):
         self.name, self.attrs, self.definition = name, attrs, OPS[name]
         self._identity: bytes | None = None
+        self._last: tuple[weakref.ref[ir.TensorType], ...] | None = None  # two types, and that of their result
 
     def attr(self, name: str) -> Any:
         return dict(self.attrs)[name]
+
+    def type_of(self, types: list[Any]) -> Any:
+        """The type of the one result, where it follows from those of the arguments. Two that differ are remembered:
+        the next ones are often the same."""
+        if len(types) != 2 or types[0] is types[1]:
+            return typed(self.definition, types, self.attrs)[0]
+        a, b = types
+        last = self._last
+        known = last[2]() if last is not None and last[0]() is a and last[1]() is b else None
+        if known is not None:
+            return known
+        made: Any = typed(self.definition, types, self.attrs)[0]
+        self._last = weakref.ref(a), weakref.ref(b), weakref.ref(made)
+        return made
 
     def lower(self, inputs: Sequence[Node]) -> list[Node]:
         if self.name == "csr_part" and inputs[0].op == "csr":
@@ -325,7 +341,7 @@ def outputs_of(owner: Apply) -> list[Any]:
     """New outputs for an Apply of an operation of weft's."""
     op = owner.op
     if type(op) is Primitive and op.definition.by_types:
-        t: Any = typed(op.definition, [v.ir_type for v in owner.inputs], op.attrs)[0]
+        t = op.type_of([v.ir_type for v in owner.inputs])
         return [_classes.get(t.kind, Variable)(t, owner)]
     made = op.lower([v.node if op.hands_on is None else v.ir_type for v in owner.inputs])
     return [_classes.get(n.type.kind, Variable)(n, owner, k) for k, n in enumerate(made)]
@@ -397,32 +413,25 @@ def ancestors(
     halt = set(stop)
     seen: set[Variable] = set()
     order: list[Variable] = []
-    stack: list[tuple[Variable, Iterator[Variable]]] = []
-
-    def inputs_of(v: Variable) -> Iterator[Variable]:
-        inputs = v.owner.inputs if v.owner is not None and v not in halt else ()
-        return iter([replace.get(i, i) for i in inputs] if replace else inputs)
-
-    for root in outputs:
-        if replace:
-            root = replace.get(root, root)
-        if root in seen:
-            continue
-        if not isinstance(root, Variable):
-            raise DTypeError(f"{root!r} is not a symbolic variable")
-        seen.add(root)
-        stack.append((root, inputs_of(root)))
-        while stack:
-            v, rest = stack[-1]
-            for i in rest:
-                if i not in seen:
-                    seen.add(i)
-                    if i.owner is None:
-                        order.append(i)
-                        continue
-                    stack.append((i, inputs_of(i)))
-                    break
-            else:
-                stack.pop()
+    wanted = [replace.get(o, o) for o in outputs] if replace else list(outputs)
+    for o in wanted:
+        if not isinstance(o, Variable):
+            raise DTypeError(f"{o!r} is not a symbolic variable")
+    stack: list[tuple[Variable | None, Iterator[Variable]]] = [(None, iter(wanted))]
+    while stack:
+        v, rest = stack[-1]
+        for i in rest:
+            if i not in seen:
+                seen.add(i)
+                owner = i.owner
+                if owner is None or i in halt:
+                    order.append(i)
+                    continue
+                inputs = owner.inputs
+                stack.append((i, iter([replace.get(k, k) for k in inputs] if replace else inputs)))
+                break
+        else:
+            stack.pop()
+            if v is not None:
                 order.append(v)
     return order

@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
-from .digest import digest_region
+from .digest import name_region
 from .node import Node, Place, Region, region
 
 KEPT = 16
@@ -92,7 +92,7 @@ class Origins:
     def declare(self, r: Region, traces: Lines, said: Mapping[tuple, object]) -> Region:
         """The region as a part of the program that the user declared: its nodes, and its obligations by (kind,
         operands), get places, which stand for these lines and texts from here on."""
-        name = digest_region(r).hex()[:16]
+        name = name_region(r)
         checks = [c._replace(at=(Place(name, k),)) for k, c in enumerate(r.checks)]
         for c in checks:
             self._said.setdefault(c.at[0], said.get((c.kind, c.operands), ""))
