@@ -2,7 +2,7 @@
 
     python tests/check_package.py [--pythons python3.11 python3.12]
 
-In each: the wheel with its dependencies only, away from the source tree; a program that trains runs, with the interpreter
+In each: the wheel with its dependencies only, away from the source tree; a program that trains runs, interpreted
 and compiled; the names of the face load; what needs an extra says which. The source distribution is built and installed
 in the first of them. Ends with status 1 where anything fails.
 """

@@ -135,6 +135,7 @@ def mul(a: Any, *rest: Any) -> TensorVariable:
 
 
 def sub(a: Any, b: Any) -> TensorVariable:
+    """a - b, broadcast, in their common dtype."""
     return binary("sub", a, b)
 
 
@@ -171,6 +172,7 @@ def arctan2(a: Any, b: Any) -> TensorVariable:
 
 
 def pow(a: Any, b: Any) -> TensorVariable:
+    """a to the power b, broadcast, in their common dtype; integers wrap, negative powers of them are cut off."""
     a, b = common(a, b)
     if a.dtype == "bool":
         a, b = cast(a, "int8"), cast(b, "int8")
@@ -178,10 +180,12 @@ def pow(a: Any, b: Any) -> TensorVariable:
 
 
 def neg(x: Any) -> TensorVariable:
+    """-x; not for bools."""
     return op1("neg", as_tensor_variable(x))
 
 
 def abs_(x: Any) -> TensorVariable:
+    """The absolute value; of a complex number its modulus, a real."""
     return op1("abs", as_tensor_variable(x))
 
 
@@ -191,6 +195,7 @@ def sgn(x: Any) -> TensorVariable:
 
 
 def sqr(x: Any) -> TensorVariable:
+    """x * x."""
     return op1("sqr", as_tensor_variable(x))
 
 
@@ -199,7 +204,8 @@ def _keeps_integers(name: str) -> Callable:
         x = as_tensor_variable(x)
         return x if DTYPES[x.dtype].kind in "biu" else op1(name, x)
 
-    f.__name__ = name
+    f.__name__ = f.__qualname__ = name
+    f.__doc__ = f"Elementwise {name}; integers stay as they are."
     return f
 
 
@@ -207,19 +213,23 @@ floor, ceil, trunc, round_half_to_even = (_keeps_integers(n) for n in ("floor", 
 
 
 def inv(x: Any) -> TensorVariable:
+    """1 / x; integers become floats first."""
     return float_unary("reciprocal", x)
 
 
 def invert(x: Any) -> TensorVariable:
+    """Each bit turned over; of a bool the other truth value."""
     return op1("invert", as_tensor_variable(x))
 
 
 def isnan(x: Any) -> TensorVariable:
+    """Where x is NaN: a bool for each element."""
     x = as_tensor_variable(x)
     return op1("isnan", x) if DTYPES[x.dtype].kind == "f" else ne_self(x)
 
 
 def isinf(x: Any) -> TensorVariable:
+    """Where x is infinite, of either sign: a bool for each element."""
     x = as_tensor_variable(x)
     if DTYPES[x.dtype].kind == "c":
         return or_(op1("isinf", real(x)), op1("isinf", imag(x)))
@@ -231,11 +241,13 @@ def ne_self(x: Variable) -> TensorVariable:
 
 
 def real(x: Any) -> TensorVariable:
+    """The real part; of a real tensor the tensor itself."""
     x = as_tensor_variable(x)
     return op1("real", x) if DTYPES[x.dtype].kind == "c" else x
 
 
 def imag(x: Any) -> TensorVariable:
+    """The imaginary part; of a real tensor zeros."""
     from .shaping import zeros_like
 
     x = as_tensor_variable(x)
@@ -243,6 +255,7 @@ def imag(x: Any) -> TensorVariable:
 
 
 def conj(x: Any) -> TensorVariable:
+    """The complex conjugate; of a real tensor the tensor itself."""
     x = as_tensor_variable(x)
     return op1("conj", x) if DTYPES[x.dtype].kind == "c" else x
 
@@ -263,6 +276,7 @@ def switch(condition: Any, a: Any, b: Any) -> TensorVariable:
 
 
 def where(condition: Any, a: Any, b: Any) -> TensorVariable:
+    """`switch` under NumPy's name: a where the condition is nonzero, else b."""
     return switch(condition, a, b)
 
 
@@ -397,6 +411,7 @@ def _devsq(x: Variable, axes: tuple[int, ...], keepdims: bool) -> TensorVariable
 
 
 def std(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> TensorVariable:
+    """The standard deviation, the square root of `var`; `ddof` is subtracted from the number of elements."""
     return sqrt(var(x, axis, ddof, keepdims))
 
 
@@ -416,6 +431,7 @@ def argmax(x: Any, axis: Any = None, keepdims: bool = False) -> TensorVariable:
 
 
 def argmin(x: Any, axis: Any = None, keepdims: bool = False) -> TensorVariable:
+    """The index of the first smallest element (of the flattened tensor when axis is None), int64."""
     x = as_tensor_variable(x)
     return argmax(invert(x) if DTYPES[x.dtype].kind in "biu" else neg(x), axis, keepdims)
 
@@ -434,10 +450,12 @@ def _boolean(x: Any) -> TensorVariable:
 
 
 def any(x: Any, axis: Any = None, keepdims: bool = False) -> TensorVariable:
+    """Whether any element is nonzero: bool."""
     return _reduce("any", _boolean(x), axis, keepdims)
 
 
 def all(x: Any, axis: Any = None, keepdims: bool = False) -> TensorVariable:
+    """Whether all elements are nonzero: bool."""
     return _reduce("all", _boolean(x), axis, keepdims)
 
 

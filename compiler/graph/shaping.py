@@ -209,6 +209,7 @@ def concatenate(tensor_list: Any, axis: int = 0) -> TensorVariable:
 
 
 def join(axis: int, *tensors: Any) -> TensorVariable:
+    """`concatenate` with the axis in front, as in Theano: `join(0, a, b)`."""
     return concatenate(tensors, axis)
 
 
@@ -240,17 +241,19 @@ def alloc(value: Any, *shape: Any) -> TensorVariable:
     return op1("alloc", as_tensor_variable(value), *new)
 
 
-def _filled(number: int) -> Any:
+def _filled(number: int, name: str) -> Any:
     def make(shape: Any, dtype: Any = None) -> TensorVariable:
         chosen = config.floatX if dtype is None else check_dtype(dtype)
         return op1(
-            "alloc", constant(number, dtype=chosen), *length_arguments(shape, "zeros" if number == 0 else "ones")
+            "alloc", constant(number, dtype=chosen), *length_arguments(shape, name)
         )
 
+    make.__name__ = make.__qualname__ = name
+    make.__doc__ = f"A tensor of {name} of this shape (numbers or integer scalars), in floatX unless a dtype is given."
     return make
 
 
-zeros, ones = _filled(0), _filled(1)
+zeros, ones = _filled(0, "zeros"), _filled(1, "ones")
 
 
 def fill(a: Any, b: Any) -> TensorVariable:
@@ -266,15 +269,18 @@ def _alloc_like(x: Any, value: Any) -> Any:
 
 
 def full_like(x: Any, number: Any, dtype: Any = None) -> TensorVariable:
+    """A tensor of the shape of x, and of its dtype unless one is given, filled with a number."""
     x = as_tensor_variable(x)
     return _alloc_like(x, constant(number, dtype=x.dtype if dtype is None else dtype))
 
 
 def zeros_like(model: Any, dtype: Any = None, opt: bool = False) -> TensorVariable:
+    """Zeros in the shape of the model, and in its dtype unless one is given."""
     return full_like(model, 0, dtype)
 
 
 def ones_like(model: Any, dtype: Any = None, opt: bool = False) -> TensorVariable:
+    """Ones in the shape of the model, and in its dtype unless one is given."""
     return full_like(model, 1, dtype)
 
 
@@ -319,11 +325,13 @@ def ceil_div(span: Variable, step: Variable) -> TensorVariable:
 
 
 def shape_padleft(t: Any, n_ones: int = 1) -> TensorVariable:
+    """The tensor with `n_ones` axes of length 1 in front."""
     t = as_tensor_variable(t)
     return pad_left(t, t.ndim + n_ones)
 
 
 def shape_padright(t: Any, n_ones: int = 1) -> TensorVariable:
+    """The tensor with `n_ones` axes of length 1 behind."""
     t = as_tensor_variable(t)
     return op1("dimshuffle", t, order=(*range(t.ndim), *("x",) * n_ones))
 
@@ -345,4 +353,5 @@ def with_lengths(x: Any, known: Sequence[int | None]) -> TensorVariable:
 
 
 def patternbroadcast(x: Any, broadcastable: Any) -> TensorVariable:
+    """Declares the axes to have length 1 for which `broadcastable` says so; checked at the call."""
     return addbroadcast(x, *[a for a, b in enumerate(broadcastable) if b])

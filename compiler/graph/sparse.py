@@ -28,6 +28,7 @@ DATA, INDICES, INDPTR, COLUMNS = range(4)
 
 
 def is_sparse(x: Any) -> bool:
+    """Whether x is a sparse Variable."""
     return isinstance(x, Variable) and x.ir_type.kind == "csr"
 
 

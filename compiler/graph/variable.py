@@ -28,6 +28,9 @@ class Tag:
 
 
 class Variable:
+    """A symbolic value: what an operation gives, or a leaf. `type`, `name`, `owner` (the Apply that it is a result of,
+    None for a leaf), `index` among its results, `tag` for whatever the user keeps, `trace`: the line that wrote it."""
+
     __slots__ = (
         "__weakref__", "_compared", "_node", "_subscript", "_tag", "_type", "index", "ir_type", "name", "owner",
         "serial", "trace",
