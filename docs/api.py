@@ -89,8 +89,8 @@ def page() -> str:
             letters = ", ".join(sorted({n[0] for n, base in bases.items() if base == n[1:]}))
             out += [
                 f"Constructors of inputs of `config.floatX`: {plain}.",
-                f"With a letter in front they are of another dtype ({letters}: `lvector` of int64, `fmatrix` of float32), with",
-                "an s behind they make several (`dscalars`).", "",
+                f"With a letter in front they are of another dtype ({letters}: `lvector` of int64, `fmatrix` of float32),",
+                "with an s behind they make several (`dscalars`).", "",
             ]  # fmt: skip
         for n, o in names.items():
             first, *same = by_object[id(o)]
