@@ -89,7 +89,7 @@ def page() -> str:
             letters = ", ".join(sorted({n[0] for n, base in bases.items() if base == n[1:]}))
             out += [
                 f"Constructors of inputs of `config.floatX`: {plain}.",
-                f"With a letter in front they are of another dtype ({letters}: `lvector` of int64, `fmatrix` of float32),",
+                f"A letter in front gives another dtype ({letters}: `lvector` of int64, `fmatrix` of float32),",
                 "with an s behind they make several (`dscalars`).", "",
             ]  # fmt: skip
         for n, o in names.items():
