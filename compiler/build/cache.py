@@ -27,6 +27,8 @@ CAP = 1 << 30  # bytes
 SUFFIX = ".so"
 DIGITS = 32  # of the digest in a name
 DAY = 24 * 3600.0
+NOTE = "sizes"  # the file that says what the entries take
+MANY = 2000  # lines of it
 
 
 def default_directory() -> Path:
@@ -127,9 +129,24 @@ class Cache:
             make(made)
             target = self.directory / key[:2] / (key[2:] + _digest(made) + suffix)
             target.parent.mkdir(exist_ok=True, mode=0o700)
+            size = made.stat().st_size
             os.replace(made, target)
-        self.shrink(keep=target)
+        if self._is_due(size):
+            self.shrink(keep=target)
         return target
+
+    def _is_due(self, size: int) -> bool:
+        """Notes that so many bytes were added; whether the entries have to be looked through: where they may have
+        passed the cap since that was done, or a day later. To look at thousands takes as long as to compile one."""
+        note = self.directory / NOTE
+        try:
+            with open(note, "a") as f:
+                f.write(f"{size}\n")
+            counted, *added = map(float, note.read_text().split())
+        except (OSError, ValueError):
+            return True
+        age = time.time() - counted
+        return sum(added) > self.cap or not 0 <= age < DAY or len(added) > MANY
 
     @staticmethod
     def _entries(folder: Path, prefix: str = "", suffix: str = "") -> Iterator[Path]:
@@ -152,15 +169,20 @@ class Cache:
                         info = path.stat()
                         entries.append((info.st_mtime_ns, info.st_size, path))
         total = sum(size for _, size, _ in entries)
-        if total <= self.cap:
-            return
-        for _, size, path in sorted(entries):
+        for _, size, path in sorted(entries) if total > self.cap else ():
             if total <= self.cap * 3 // 4:
                 break
             if path != keep:
                 with contextlib.suppress(OSError):
                     path.unlink()
                 total -= size
+        self._note(total)
+
+    def _note(self, total: int) -> None:
+        """Begins the note anew: the time, then what there is and what is added, a line each. One that another process
+        reads half-written only makes that look through the entries."""
+        with contextlib.suppress(OSError):
+            (self.directory / NOTE).write_text(f"{time.time()}\n{total}\n")
 
 
 def _digest(path: Path) -> str:
