@@ -44,6 +44,11 @@ class Generated(NamedTuple):
     calls: list[tuple[str, Step]]  # kernel name and step of every call, in order
 
 
+def _key(n: Node) -> tuple:
+    """What a kernel's text follows from."""
+    return (n.attr("body"), n.attr("layout"), n.attr("outer"), within(n))
+
+
 class Kernels:
     """The kernels of a program: equal ones are lowered and printed once."""
 
@@ -57,7 +62,7 @@ class Kernels:
     ) -> tuple[str, KernelPrinter]:
         """Name and printer of a kernel; `in_place` is the form that may write over what it reads; for `tile` and
         `after` see KernelPrinter."""
-        key = (n.attr("body"), n.attr("layout"), n.attr("outer"), within(n))
+        key = _key(n)
         full = (*key, in_place, tile, after)
         if full not in self.by_key:
             name = f"k{len(self.by_key)}"
@@ -68,14 +73,14 @@ class Kernels:
 
     def tile(self, n: Node) -> Nest | None:
         """The nest of a kernel that can run by rectangles of rows and columns; None where it is no such kernel."""
-        key = (n.attr("body"), n.attr("layout"), n.attr("outer"), within(n))
+        key = _key(n)
         if key not in self.tiles:
             nest = lower_kernel(n, collapse=False) if n.attr("outer") >= 2 else None
             self.tiles[key] = nest if nest is not None and by_rows(nest) else None
         return self.tiles[key]
 
     def nest(self, n: Node) -> Nest:
-        key = (n.attr("body"), n.attr("layout"), n.attr("outer"), within(n))
+        key = _key(n)
         if key not in self.nests:
             self.nests[key] = lower_kernel(n)
         return self.nests[key]
