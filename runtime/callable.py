@@ -65,7 +65,7 @@ class Argument:
 
     def _cast(self, value: Any) -> np.ndarray:
         exported = is_exporter(value)
-        array = as_numbers(value, f"{self.label} takes {self.dtype}")
+        array = as_numbers(value, self)
         if self.strict and (array.dtype != self.dtype or not exported):
             raise DTypeError(f"{self.label} is strict: it takes an array of {self.dtype}, not {_describe(value)}")
         if array.dtype == self.dtype:
@@ -88,17 +88,21 @@ class Argument:
         )
 
 
-def as_numbers(value: Any, what: str) -> np.ndarray:
-    """The value as an array of numbers; DTypeError where it is none (`what` says who asks)."""
+def as_numbers(value: Any, who: str | Argument) -> np.ndarray:
+    """The value as an array of numbers; DTypeError where it is none (`who` asks: an argument, or words for it)."""
     try:
         array = as_array(value)
     except ArgumentError as e:
-        raise ArgumentError(f"{what}; {e}") from None
+        raise ArgumentError(f"{_asks(who)}; {e}") from None
     except (TypeError, ValueError, RuntimeError, BufferError) as e:  # PyTorch's own refusals are RuntimeErrors
-        raise DTypeError(f"{what}; {_describe(value)} is not an array of numbers: {e}") from None
+        raise DTypeError(f"{_asks(who)}; {_describe(value)} is not an array of numbers: {e}") from None
     if array.dtype.kind in "OSUMm" or array.dtype.names:
-        raise DTypeError(f"{what}; {_describe(value)} is not an array of numbers")
+        raise DTypeError(f"{_asks(who)}; {_describe(value)} is not an array of numbers")
     return array
+
+
+def _asks(who: str | Argument) -> str:
+    return who if isinstance(who, str) else f"{who.label} takes {who.dtype}"
 
 
 def _fits(a: np.dtype, b: np.dtype) -> bool:

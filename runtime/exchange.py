@@ -43,22 +43,24 @@ def as_array(value: Any) -> np.ndarray:
     Raises ArgumentError for tensors on another device or with a graph of gradients, otherwise what NumPy or the
     exporter raises.
     """
-    if isinstance(value, np.ndarray) or isinstance(value, _PLAIN):
-        return np.asarray(value)
     kind = type(value)
-    if not hasattr(kind, "__dlpack__"):
+    if isinstance(value, (np.ndarray, *_PLAIN)) or not hasattr(kind, "__dlpack__"):
         return np.asarray(value)
-    if getattr(value, "requires_grad", False):
-        raise ArgumentError(
-            f"a {_of(value)} that requires grad is not read, since no gradient would flow back to it: pass "
-            ".detach() of it"
-        )
+    if kind.__module__.startswith("torch"):  # it refuses by itself what it cannot share, and it is quick
+        try:
+            return np.asarray(value)
+        except Exception:
+            if getattr(value, "requires_grad", False):
+                raise ArgumentError(
+                    f"a {_of(value)} that requires grad is not read, since no gradient would flow back to it: pass "
+                    ".detach() of it"
+                ) from None
+            _on_cpu(value)
+            if str(value.dtype) == "torch.bfloat16":
+                return _bfloat16(value)
+            raise
     _on_cpu(value)
-    if str(getattr(value, "dtype", "")) == "torch.bfloat16":
-        return _bfloat16(value)
-    if hasattr(kind, "__array__") or hasattr(value, "__array_interface__"):
-        return np.asarray(value)
-    return np.from_dlpack(value)
+    return np.asarray(value) if hasattr(kind, "__array__") else np.from_dlpack(value)
 
 
 def _on_cpu(value: Any) -> None:
