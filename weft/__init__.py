@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from .runtime.errors import WeftError as WeftError
     from .runtime.pool import limit_threads as limit_threads
     from .runtime.pool import set_threads as set_threads
+    from .runtime.training.parameters import load_parameters as load_parameters
+    from .runtime.training.parameters import save_parameters as save_parameters
 
 __version__ = "0.1.0"
 
@@ -101,6 +103,8 @@ _NAMES: dict[str, str] = {
     "UnusedInputError": ".runtime.errors",
     "WeftError": ".runtime.errors",
     "limit_threads": ".runtime.pool",
+    "load_parameters": ".runtime.training.parameters",
+    "save_parameters": ".runtime.training.parameters",
     "set_threads": ".runtime.pool",
 }
 
