@@ -50,7 +50,8 @@ class InterfaceOnly:
 
 EXPORTERS = {
     "dlpack": DLPackOnly, "__array__": ArrayOnly, "__array_interface__": InterfaceOnly, "memoryview": memoryview,
-    "array.array": lambda a: array.array("f", a), "mmap": lambda a: memmap_of(a), "subclass": lambda a: a.view(np.memmap),
+    "array.array": lambda a: array.array("f", a), "mmap": lambda a: memmap_of(a),
+    "subclass": lambda a: a.view(np.memmap),
 }  # fmt: skip
 
 
@@ -97,7 +98,7 @@ def test_read_only_memory_is_read_where_it_lies() -> None:
 
 def test_element_types_of_exporters_count_as_those_of_arrays() -> None:
     for given in (array.array("d", [1, 2]), memoryview(np.ones(2)), DLPackOnly(np.ones(2))):
-        with pytest.raises(weft.DTypeError, match="float64.*would lose"):
+        with pytest.raises(weft.DTypeError, match=r"float64.*would lose"):
             FLOATS.convert(given)
         assert FLOATS.__class__("x", "x", np.dtype(np.float32), (None,), allow_downcast=True).convert(given).sum() > 0
     assert FLOATS.convert(array.array("h", [1, 2])).tolist() == [1, 2]

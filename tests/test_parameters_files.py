@@ -74,7 +74,8 @@ def test_all_that_does_not_fit_is_listed_and_nothing_changes(tmp_path: Path) -> 
     assert lines[1:] == [
         "  W1 is missing under the name 'layers.0.weight' (near: 'layers.0.wieght')",
         "  'layers.0.bias', for b1, has shape (5,); the parameter has (3,)",
-        "  'layers.2.weight', for W2, has shape (2, 3); the parameter has (3, 2); transposed it would fit (transpose=...)",
+        "  'layers.2.weight', for W2, has shape (2, 3); the parameter has (3, 2); "
+        "transposed it would fit (transpose=...)",
         "  'layers.2.bias', for b2, is int32; the parameter is float32",
         "  no parameter takes 'layers.0.wieght', 'layers.4.scale' (strict=False leaves them)",
     ]
@@ -145,7 +146,7 @@ def test_parameters_that_are_none() -> None:
         weft.load_parameters({}, [weft.shared(1.0, name="w"), weft.shared(1.0, name="w")])
     with pytest.raises(weft.ArgumentError, match="are shared variables"):
         weft.load_parameters({}, [np.ones(3)])
-    with pytest.raises(weft.ArgumentError, match="transpose names 'W3', which is no parameter .near: 'W"):
+    with pytest.raises(weft.ArgumentError, match=r"transpose names 'W3', which is no parameter \(near: 'W"):
         weft.load_parameters({}, parameters(), transpose=["W3"])
 
 

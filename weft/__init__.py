@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 # Type checkers cannot see through `__getattr__`: each name of the tables below stands here too (a test compares them).
 if TYPE_CHECKING:
     from . import compile as compile
+    from . import estimators as estimators
     from . import gradient as gradient
     from . import ifelse as ifelse
     from . import init as init
@@ -66,8 +67,8 @@ del _root
 
 # Public modules of this folder.
 _MODULES = (
-    "compile", "gradient", "ifelse", "init", "optimizers", "printing", "scan_module", "sparse", "tensor",
-    "training",
+    "compile", "estimators", "gradient", "ifelse", "init", "optimizers", "printing", "scan_module", "sparse",
+    "tensor", "training",
 )  # fmt: skip
 
 # Public name -> the module that defines it, relative to weft; for example "function": ".compiler.graph.function".
