@@ -36,8 +36,8 @@ class _Multilayer(BaseEstimator):
     """What classifier and regressor share: x -> f(x W1 + b1) -> ... -> the last layer, trained on minibatches.
 
     hidden: units of each hidden layer; () for a linear model.
-    activation: of the hidden layers: "relu", "tanh", "sigmoid", "elu", "softplus", "softsign", "identity", or a function
-        from expression to expression.
+    activation: of the hidden layers: "relu", "tanh", "sigmoid", "elu", "softplus", "softsign", "identity", or a
+        function from expression to expression.
     optimizer: a name in weft.optimizers, or a function (cost, params, learning_rate) -> updates.
     learning_rate: a number, or a schedule of weft.training.schedules, a function of the epoch.
     batch_size: examples of a minibatch; "auto" is 200, or all where there are fewer.
@@ -218,8 +218,7 @@ class _Multilayer(BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=self._dtype, order="C")
         with borrowed(self._structure()) as network:
-            network.put(self.coefs_, self.intercepts_)
-            return network.output(X)
+            return network.output(X, *self.coefs_, *self.intercepts_)
 
     def _check_parameters(self) -> None:
         """ValueError for what no training could be done with."""

@@ -1,8 +1,8 @@
 """Multilayer networks for the estimators: one compiled step for all networks of one structure.
 
 The graph of a structure knows how many layers there are and what they compute, not how long they are: lengths are
-those of the values that the parameters have. So a process compiles a structure once, and `borrowed` lends it to one fit or
-prediction after the other.
+those of the values that the parameters have. So a process compiles a structure once, and `borrowed` lends it to one
+fit or prediction after the other.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Network:
 
     def __init__(self, structure: Structure):
         self.structure = s = structure
-        matrix, vector, scalar = (T.TensorType(s.dtype, (None,) * n) for n in (2, 1, 0))
+        matrix, vector = (T.TensorType(s.dtype, (None,) * n) for n in (2, 1))
         self.x = matrix("x")
         self.target = T.lvector("target") if s.classes else matrix("target")
         self.weights = vector("weights")
@@ -61,11 +61,12 @@ class Network:
         self._first: dict[str, np.ndarray] = {}
         self._owner: dict[str, Any] = {}  # the parameter whose shape a state has
         self._made: dict[str, Any] = {}
+        self._used = False  # since `clear`
 
-    def _output(self, training: bool) -> Any:
+    def _output(self, weights: Sequence[Any], biases: Sequence[Any], training: bool = False) -> Any:
         activation = ACTIVATIONS.get(self.structure.activation, self.structure.activation)
         h = self.x
-        for k, (w, b) in enumerate(zip(self.w, self.b, strict=True), 1):
+        for k, (w, b) in enumerate(zip(weights, biases, strict=True), 1):
             h = T.dot(h, w) + b
             if k < self.structure.layers:
                 h = activation(h)
@@ -95,7 +96,7 @@ class Network:
         """(x, target[, weights]) -> the cost; updates the parameters."""
 
         def make() -> Any:
-            cost = self._cost(self._output(training=True))
+            cost = self._cost(self._output(self.w, self.b, training=True))
             if self.structure.penalty:
                 cost = cost + self.penalty * weft.optimizers.l2(self.w)
             chosen = self.structure.optimizer
@@ -114,16 +115,23 @@ class Network:
     @property
     def cost(self) -> Any:
         """(x, target[, weights]) -> the cost without dropout and penalty."""
-        make = lambda: weft.function(self._inputs, self._cost(self._output(training=False)))  # noqa: E731
-        return self._function("cost", make)
+        return self._function(
+            "cost", lambda: weft.function(self._inputs, self._cost(self._output(self.w, self.b)), name="a cost")
+        )
 
     @property
     def output(self) -> Any:
-        """x -> probabilities, or numbers."""
-        return self._function("output", lambda: weft.function([self.x], self._output(training=False)))
+        """(x, W1, ..., b1, ...) -> probabilities, or numbers. It takes values, so that nothing is set for one call."""
+
+        def make() -> Any:
+            weights, biases = [w.type() for w in self.w], [b.type() for b in self.b]
+            return weft.function([self.x, *weights, *biases], self._output(weights, biases), name="a network")
+
+        return self._function("output", make)
 
     def put(self, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray]) -> None:
         """Gives the parameters these values, which are read where they lie and never written to."""
+        self._used = True
         for variables, values in ((self.w, weights), (self.b, biases)):
             for p, value in zip(variables, values, strict=True):
                 p.set_value(value, borrow=True)
@@ -147,11 +155,13 @@ class Network:
 
     def clear(self) -> None:
         """Lets the memory of values go."""
-        for v in [*self.params, *self.state.values()]:
-            v.set_value(np.zeros((0,) * v.ndim, v.dtype) if v.ndim else np.zeros((), v.dtype))
+        for v in [*self.params, *self.state.values()] if self._used else []:
+            if v.ndim:
+                v.container.replace(np.empty((0,) * v.ndim, v.container.dtype))
+        self._used = False
 
 
-# Networks that nobody uses now. Only single operations of dict and list touch it: threads need no lock, forks find none.
+# Networks that nobody uses now. Single operations of dict and list are all that touches it: threads need no lock.
 _idle: dict[Structure, list[Network]] = {}
 
 
