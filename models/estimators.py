@@ -150,7 +150,8 @@ class _Multilayer(BaseEstimator):
         self.coefs_ = [d(p, rng, dtype=X.dtype) for d, p in zip(draws, pairs, strict=True)]
         self.intercepts_ = [weft.init.zeros(n, dtype=X.dtype) for n in sizes[1:]]
         self._state: dict[str, np.ndarray] | None = None
-        self.n_iter_, self.loss_curve_ = 0, []
+        self.n_iter_ = 0
+        self.loss_curve_: list[float] = []
         if self.early_stopping:
             self.validation_curve_: list[float] = []
         elif hasattr(self, "validation_curve_"):
@@ -165,9 +166,7 @@ class _Multilayer(BaseEstimator):
             self._dtype.name,
         )  # fmt: skip
 
-    def _train(
-        self, X: np.ndarray, target: np.ndarray, weights: np.ndarray | None, epochs: int, alone: bool
-    ) -> Any:
+    def _train(self, X: np.ndarray, target: np.ndarray, weights: np.ndarray | None, epochs: int, alone: bool) -> Any:
         """Trains for so many epochs more; `alone`: this is one part of the examples, so nothing stops early."""
         target = target if self._classes else target.astype(X.dtype, copy=False)
         arrays = [X, target] if weights is None else [X, target, weights]

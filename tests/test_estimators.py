@@ -16,15 +16,16 @@ import weft
 import weft.tensor as T
 
 pytest.importorskip("sklearn", minversion="1.6")
-from sklearn.base import clone  # noqa: E402
-from sklearn.datasets import load_digits  # noqa: E402
-from sklearn.model_selection import GridSearchCV, train_test_split  # noqa: E402
-from sklearn.pipeline import make_pipeline  # noqa: E402
-from sklearn.preprocessing import StandardScaler  # noqa: E402
-from sklearn.utils.estimator_checks import check_estimator  # noqa: E402
+from joblib import parallel_config
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
 
-from weft.estimators import Classifier, Regressor  # noqa: E402
-from weft.models import network  # noqa: E402
+from weft.estimators import Classifier, Regressor
+from weft.models import network
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(120, 5))
@@ -130,7 +131,8 @@ def test_grid_search_over_a_pipeline() -> None:
     grid = {"classifier__hidden": [(), (8,)], "classifier__l2": [0.0, 1e-3]}
     search = GridSearchCV(model, grid, cv=3).fit(X, LABELS)
     assert search.best_score_ > 0.8
-    threads = GridSearchCV(model, grid, cv=3, n_jobs=2, pre_dispatch=2).fit(X, LABELS)
+    with parallel_config(backend="threading"):
+        threads = GridSearchCV(model, grid, cv=3, n_jobs=2).fit(X, LABELS)
     assert np.array_equal(threads.cv_results_["mean_test_score"], search.cv_results_["mean_test_score"])
 
 
