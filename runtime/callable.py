@@ -15,6 +15,7 @@ import numpy as np
 
 from . import pool
 from .errors import ArgumentError, BoundsError, DTypeError, InternalError, OutOfMemoryError, ShapeError, WeftError
+from .exchange import as_array, is_exporter
 from .locks import Held, join
 from .state import Storage
 
@@ -41,8 +42,6 @@ class Argument:
         """The value as an aligned, native, C-contiguous array of the argument's type, without loss unless allowed."""
         if type(value) is np.ndarray and value.dtype == self.dtype:
             array = value
-        elif self.strict:
-            raise DTypeError(f"{self.label} is strict: it takes an array of {self.dtype}, not {_describe(value)}")
         else:
             array = self._cast(value)
         if array.ndim != len(self.shape):
@@ -65,15 +64,16 @@ class Argument:
         return [self.convert(value)]
 
     def _cast(self, value: Any) -> np.ndarray:
-        # A tensor of another library: DLPack or __array__ may spare the copy.
-        given = value if isinstance(value, np.ndarray) else None
-        array = as_numbers(value, f"{self.label} takes {self.dtype}")
+        exported = is_exporter(value)
+        array = as_numbers(value, self)
+        if self.strict and (array.dtype != self.dtype or not exported):
+            raise DTypeError(f"{self.label} is strict: it takes an array of {self.dtype}, not {_describe(value)}")
         if array.dtype == self.dtype:
             return array
         if self.allow_downcast:
             with np.errstate(all="ignore"):
                 return array.astype(self.dtype)
-        if given is not None or isinstance(value, np.generic):
+        if exported:
             if _fits(array.dtype, self.dtype):
                 return array.astype(self.dtype)
         else:
@@ -88,15 +88,21 @@ class Argument:
         )
 
 
-def as_numbers(value: Any, what: str) -> np.ndarray:
-    """The value as an array of numbers; DTypeError where it is none (`what` says who asks)."""
+def as_numbers(value: Any, who: str | Argument) -> np.ndarray:
+    """The value as an array of numbers; DTypeError where it is none (`who` asks: an argument, or words for it)."""
     try:
-        array = np.asarray(value)
-    except (TypeError, ValueError) as e:
-        raise DTypeError(f"{what}; {_describe(value)} is not an array of numbers: {e}") from None
+        array = as_array(value)
+    except ArgumentError as e:
+        raise ArgumentError(f"{_asks(who)}; {e}") from None
+    except (TypeError, ValueError, RuntimeError, BufferError) as e:  # PyTorch's own refusals are RuntimeErrors
+        raise DTypeError(f"{_asks(who)}; {_describe(value)} is not an array of numbers: {e}") from None
     if array.dtype.kind in "OSUMm" or array.dtype.names:
-        raise DTypeError(f"{what}; {_describe(value)} is not an array of numbers")
+        raise DTypeError(f"{_asks(who)}; {_describe(value)} is not an array of numbers")
     return array
+
+
+def _asks(who: str | Argument) -> str:
+    return who if isinstance(who, str) else f"{who.label} takes {who.dtype}"
 
 
 def _fits(a: np.dtype, b: np.dtype) -> bool:
@@ -113,6 +119,10 @@ def _dimensions(n: int) -> str:
 def _describe(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return f"an array of {value.dtype} with shape {value.shape}"
+    if is_exporter(value):
+        with contextlib.suppress(Exception):
+            array = as_array(value)
+            return f"{type(value).__name__} of {array.dtype} with shape {array.shape}"
     text = repr(value)
     return f"{type(value).__name__} {text if len(text) < 60 else text[:57] + '...'}"
 

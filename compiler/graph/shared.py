@@ -68,6 +68,25 @@ class SharedVariable(Variable):
                 )
         return array
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """The current value as `get_value(borrow=True)` gives it, but read-only; a copy where one is asked for."""
+        other = dtype is not None and np.dtype(dtype) != self.container.dtype
+        if copy is False and other:
+            raise ValueError(f"{self.describe()} is {self.dtype}: as {np.dtype(dtype)} it has to be copied")
+        if copy or other:
+            return self.container.copy().astype(dtype or self.container.dtype, copy=False)
+        value = self.container.lend()
+        value.flags.writeable = False
+        return value
+
+    def __dlpack__(self, **options: Any) -> Any:
+        """The current value for other libraries, as `get_value(borrow=True)`: they see it for as long as they hold it,
+        and no update writes to it."""
+        return self.container.lend().__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.container.lend().__dlpack_device__()
+
     def zero(self, borrow: bool = False) -> None:
         """Fills the value with zeros."""
         self.container.replace(np.zeros_like(self.container.array()))

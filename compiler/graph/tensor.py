@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...runtime.errors import ArgumentError, DTypeError, ShapeError
+from ...runtime.exchange import as_array
 from ..ir.dtypes import DTYPES, check_dtype, numpy_dtype, promote, promote_all, smallest_int
 from ..ir.node import Node
 from ..ir.node import constant as ir_constant
@@ -93,7 +94,7 @@ def constant(x: Any, name: str | None = None, ndim: int | None = None, dtype: An
     if dtype is not None:
         chosen = check_dtype(dtype)
         array = (
-            np.asarray(x).astype(numpy_dtype(chosen))
+            as_array(x).astype(numpy_dtype(chosen))
             if not is_literal(x) or isinstance(x, complex)
             else np.asarray(x, numpy_dtype(chosen))
         )
@@ -101,7 +102,7 @@ def constant(x: Any, name: str | None = None, ndim: int | None = None, dtype: An
         chosen = literal_dtype(x)
         array = np.asarray(x, numpy_dtype(chosen))
     else:
-        array = np.asarray(x)
+        array = as_array(x)
         if array.dtype == object:
             raise DTypeError(
                 f"cannot make a constant of {x!r}: it holds objects; weft.tensor.stack joins symbolic variables"
