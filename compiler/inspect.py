@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..runtime.callable import CompiledFunction
 from ..runtime.errors import ArgumentError, InternalError
+from ..runtime.locks import Held
 from .ir import lengths, text
 from .ir.interp import evaluate
 from .ir.node import Node, Region, substitute, topological
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from .ir.origins import Origins
     from .pipeline import Stages
     from .schedule.steps import Member, Step
+    from .show.profile import Profile
 
 ORDINARY = ("param", "const", "dim", "length", "item")
 
@@ -80,6 +82,20 @@ class Function(CompiledFunction):
 
         kernels = self._generated().kernels
         return Shown("\n".join((HEADER, *(cuda_source(nest, name).source for name, nest in kernels.items()))))
+
+    @property
+    def profile(self) -> Profile | None:
+        """The time that calls spent in each step, of a function that was compiled with `profile=True`; else None."""
+        if not self.stages.profiled or self.mode == "interpret":
+            return None
+        from .show.profile import Profile
+
+        return Profile(self)
+
+    def forget(self) -> None:
+        """Empties the profile, between two calls."""
+        with Held(self._group):
+            self.executor.forget()  # type: ignore[attr-defined]
 
     def _generated(self) -> Generated:
         if self.mode == "interpret":
