@@ -138,6 +138,11 @@ def _leaf(v: Variable) -> str:
     return v.name or f"<{v.type}>"
 
 
+def as_text(v: Variable) -> str:
+    """The number of a constant, the name of any other leaf."""
+    return _number(v) if isinstance(v, Constant) and not v.name else v.describe()
+
+
 def _number(v: Constant) -> str:
     if v.data.ndim == 0:
         return str(v.data[()])

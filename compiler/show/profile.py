@@ -49,8 +49,8 @@ class Row(NamedTuple):
 class Profile:
     """The steps of a function's calls since it was compiled, or since `reset()`; calls that failed are left out.
 
-    `print` it for a table; `rows`, `calls`, `failed`, `seconds` and `outside` are its parts, `to_dict()` is all of it as
-    plain data. It is the function's own: later calls show in it.
+    `print` it for a table; `rows`, `calls`, `failed`, `seconds` and `outside` are its parts, `to_dict()` is all of it
+    as plain data. It is the function's own: later calls show in it.
     """
 
     def __init__(self, function: Function):
