@@ -16,8 +16,8 @@ WIDE = 0.602  # of a letter of a monospaced type, as a part of its size
 SANS = "system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif"
 MONO = "ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace"
 INK, FAINT, ARROW = "#1b1f24", "#57606a", "#768390"
-CHIPS = 300.0  # the width at which operations wrap
-CUT = 52  # characters of a line of the user's program
+CHIPS = 250.0  # the width at which operations wrap
+CUT = 44  # characters of a line of the user's program
 
 # Ground and border of each kind of box: opaque, so that their dark text reads on any page.
 KINDS = {
@@ -102,7 +102,7 @@ def _svg(items: list[Item], caption: str) -> str:
     made: dict[Hashable, list[Box]] = {}
     read_values = {v for i in items for v in i.reads}
     for i in items:
-        inside = [_letters(_cut(i.title), TITLE), chips[i].width, *(_letters(_cut(t), SMALL) for t in i.lines)]
+        inside = [1.1 * _letters(_cut(i.title), TITLE), chips[i].width, *(_letters(_cut(t), SMALL) for t in i.lines)]
         ports = [(v, _letters(label, SMALL)) for v, label in i.values.items() if v in read_values]
         under = sum(w + 16 for _, w in ports)
         height = 2 * PAD + TITLE + chips[i].height + (4 if chips[i].height else 0) + 15 * len(i.lines)

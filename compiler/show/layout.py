@@ -1,6 +1,7 @@
 """A layered layout of a directed graph without cycles: boxes in rows, arrows of straight horizontal and vertical parts.
 
-    rows      the longest way from a source; a source moves down to the row above its first reader
+    rows      the longest way from a source; then from the last one up each box moves down to the row above its first
+              reader, where that makes arrows no longer
     order     within a row by the mean place of neighbours, several times up and down (Sugiyama, Tagawa and Toda 1981)
     places    as near to the neighbours as boxes that keep their order and their distance can be: the least sum of
               squares, by pooling adjacent violators
@@ -15,6 +16,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 GAP = 26.0  # between boxes of a row
 NARROW = 12.0  # between points that values pass through
@@ -66,9 +68,9 @@ class Path:
     ends: list[tuple[float, float, bool]]  # x, y, whether an arrow ends there
 
 
-def layout(boxes: Sequence[Box], made: dict[Hashable, list[Box]], read: Sequence[tuple[Hashable, Box]]) -> tuple[
-    list[Path], float, float
-]:
+def layout(
+    boxes: Sequence[Box], made: dict[Hashable, list[Box]], read: Sequence[tuple[Hashable, Box]]
+) -> tuple[list[Path], float, float]:
     """Places the boxes and returns the arrows, and the width and height of the whole. `made`: who makes each value;
     `read`: the readers of values, in the order in which arrows enter a box."""
     edges = [(v, a, b) for v, b in dict.fromkeys(read) for a in made[v] if a is not b]
@@ -76,7 +78,7 @@ def layout(boxes: Sequence[Box], made: dict[Hashable, list[Box]], read: Sequence
     rows, nets = _points(boxes, edges)
     _order(rows, nets)
     _place(rows, nets)
-    low = min((b.x - b.width / 2 for b in boxes), default=0.0)
+    low = min((b.x - b.width / 2 for row in rows for b in row), default=0.0)
     for row in rows:
         for b in row:
             b.x -= low
@@ -101,9 +103,22 @@ def _rows(boxes: Sequence[Box], edges: list[tuple[Hashable, Box, Box]]) -> None:
             waiting[c] -= 1
             if not waiting[c]:
                 ready.append(c)
-    for b in boxes:
-        if not above[b] and below[b]:
-            b.row = min(c.row for c in below[b]) - 1
+    last: dict[tuple[Hashable, Box], int] = defaultdict(int)  # the last reader's row of each value
+    taken: dict[Box, list[tuple[Hashable, Box]]] = defaultdict(list)
+    given: dict[Box, set[Hashable]] = defaultdict(set)
+    for v, a, b in edges:
+        last[v, a] = max(last[v, a], b.row)
+        taken[b].append((v, a))
+        given[a].add(v)
+    for b in reversed(ready):
+        goal = min((c.row for c in below[b]), default=b.row + 1) - 1
+        if goal <= b.row:
+            continue
+        longer = [max(0, goal - last[v, a]) for v, a in taken[b] if above[a] or len(below[a]) > 1]
+        if sum(longer) <= (goal - b.row) * len(given[b]):
+            b.row = goal
+            for v, a in taken[b]:
+                last[v, a] = max(last[v, a], goal)
 
 
 Net = tuple[Hashable, Box, list[Box]]  # a value, the box or point above, what it reaches in the next row
@@ -162,11 +177,22 @@ def _place(rows: list[list[Box]], nets: list[list[Net]]) -> None:
             for b in ends:
                 up[b].append((v, a))
                 down[a].append((v, b))
+    chains: dict[tuple[Hashable, int], list[Box]] = {}  # the points of a value, one below the other
+    chain: dict[Box, list[Box]] = {}
+    for row in rows:
+        for b in row:
+            if b.passes is not None:
+                before = next((a for _, a in up[b] if a.passes is not None), None)
+                chain[b] = chain[before] if before is not None else chains.setdefault((b.passes, id(b)), [])
+                chain[b].append(b)
     for sweep in range(3 * SWEEPS):
         for row in rows if sweep % 2 == 0 else reversed(rows):
             wish = []
             for b in row:
                 both = sweep > 2 * SWEEPS
+                if both and b in chain:
+                    wish.append(sum(c.x for c in chain[b]) / len(chain[b]))
+                    continue
                 near = [(a, a.port(v)) for v, a in up[b]] if sweep % 2 == 0 or both else []
                 if sweep % 2 or both:
                     near += [(n, n.x - (b.port(v) - b.x)) for v, n in down[b]]
@@ -174,12 +200,14 @@ def _place(rows: list[list[Box]], nets: list[list[Net]]) -> None:
                 places = [x for n, x in near if n.passes is None or b.passes is not None] or [x for _, x in near]
                 wish.append(sum(places) / len(places) if places else b.x)
             _spread(row, wish)
+    for row in rows:  # what nobody reads stands straight below what it reads
+        _spread(row, [up[b][0][1].port(up[b][0][0]) if len(up[b]) == 1 and not down[b] else b.x for b in row])
 
 
 def _spread(row: list[Box], wish: list[float]) -> None:
     """The places nearest to the wishes that keep the order and the distances."""
     offsets = [0.0]
-    for a, b in zip(row, row[1:], strict=False):
+    for a, b in pairwise(row):
         offsets.append(offsets[-1] + a.right + b.width / 2 + (GAP if a.width and b.width else NARROW))
     groups: list[list[float]] = []  # [sum of wishes less offsets, how many]
     for w, o in zip(wish, offsets, strict=True):

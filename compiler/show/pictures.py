@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path as File
 from typing import TYPE_CHECKING, Any
 
 from ...runtime.errors import ArgumentError
 from ..graph.printing import as_text, roots
 from ..graph.shared import SharedVariable
-from ..graph.variable import Apply, Constant, Primitive, Variable
+from ..graph.variable import Apply, Constant, Primitive, Variable, ancestors
 from ..ir import lengths
+from ..ir.node import Node, topological
 from ..schedule.steps import Block, Buffer, Step
 from .drawing import Drawing, Item
 
@@ -28,8 +31,29 @@ def drawing(obj: Any) -> Drawing:
     if getattr(obj, "mode", None) == "compile" and hasattr(obj, "stages"):
         return program(obj)
     if getattr(obj, "recipe", None) is None and not isinstance(obj, (Variable, Apply, list, tuple)):
-        raise ArgumentError(f"a graph to draw is a symbolic variable, a list of them or a compiled function, not {obj!r}")
+        what = "a symbolic variable, a list of them or a compiled function"
+        raise ArgumentError(f"a graph to draw is {what}, not {obj!r}")
     return graph(roots(obj))
+
+
+def write(obj: Any, outfile: str | PathLike | None, form: str | None) -> Drawing:
+    """The picture, in a file too when one is named."""
+    made = drawing(obj)
+    if outfile is None:
+        return made
+    form = form or (File(outfile).suffix.removeprefix(".").lower() or "svg")
+    if form == "svg":
+        made.save(outfile)
+    elif form == "png":
+        try:
+            import cairosvg
+        except (ImportError, OSError) as e:
+            what = "a PNG is written by the package cairosvg (pip install cairosvg); SVG needs nothing"
+            raise ArgumentError(f"{what}: {e}") from e
+        cairosvg.svg2png(bytestring=str(made).encode(), write_to=str(outfile), scale=2)
+    else:
+        raise ArgumentError(f"a picture is written as 'svg' or 'png', not {form!r}")
+    return made
 
 
 # Variables
@@ -38,7 +62,6 @@ def drawing(obj: Any) -> Drawing:
 def graph(outputs: Sequence[Variable], most: int = MOST) -> Drawing:
     """The graph above Variables; of a large one the operations nearest to them."""
     found: dict[Any, None] = {}  # Apply, or Variable of a leaf
-    cut = 0
     queue = deque(dict.fromkeys(outputs))
     seen = set(queue)
     while queue:
@@ -50,7 +73,6 @@ def graph(outputs: Sequence[Variable], most: int = MOST) -> Drawing:
         if v.owner in found:
             continue
         if len(found) + len(queue) >= most and found:
-            cut += 1
             continue
         found[v.owner] = None
         for i in v.owner.inputs:
@@ -68,7 +90,9 @@ def graph(outputs: Sequence[Variable], most: int = MOST) -> Drawing:
         missing |= {v: None for v in item.reads if v not in made}  # type: ignore[misc]
     missing |= {v: None for v in outputs if v not in made}
     if missing:
-        more = f"{cut:,} more operation{'s' * (cut != 1)}" if cut else "more operations"
+        owners = {v.owner for v in ancestors(outputs) if v.owner is not None}
+        cut = len(owners.difference(found))
+        more = f"{cut:,} more operation{'s' * (cut != 1)}"
         items.insert(0, Item(f"… {more}, not drawn", "note", values={v: _kind(v) for v in missing}))
     for k, v in enumerate(outputs):
         items.append(Item(v.name or (f"result {k}" if len(outputs) > 1 else "result"), "output", reads=[v]))
@@ -94,7 +118,7 @@ def _apply(n: Apply) -> Item:
     kind = "operation"
     if isinstance(n.op, Primitive):
         kind = "product" if name in ("dot", "batched_dot") else kind
-    elif n.op.lowered is not None:
+    elif hasattr(n.op, "inner_outputs"):
         kind = "loop"
     title = next((f"{o.name} = {name}" for o in n.outputs if o.name), name)
     return Item(
@@ -113,16 +137,17 @@ def _kind(v: Variable) -> str:
 
 
 def program(f: Function, most: int = MOST) -> Drawing:
-    """The steps of a program in order: kernels with the operations that they fuse, arrows with the types of what lies in
-    memory between them."""
+    """The steps of a program in order: kernels with the operations that they fuse, arrows with the types of what lies
+    in memory between them."""
     p, names = f.stages.program, {s: name for name, s in f.stages.generated.calls}
     known = _Names(f)
     steps = [*p.block.steps, *p.after_commit]
     drawn, rest = steps[:most], steps[most:]
-    items = [_step(s, names, f, known) for s in drawn]
+    scalars = {n: b for n, b in p.block.value.items() if n.ndim == 0}
+    items = [_step(s, names, f, known, scalars) for s in drawn]
     results = [b for b in p.block.results if isinstance(b, Buffer)]
     if rest:
-        reads = dict.fromkeys(v for s in rest for v in _reads(s))
+        reads = dict.fromkeys(v for s in rest for v in _reads(s, scalars))
         writes = dict.fromkeys(b for s in rest for b in _writes(s))
         items.append(
             Item(f"… {len(rest):,} more steps, not drawn", "note",
@@ -148,9 +173,7 @@ def program(f: Function, most: int = MOST) -> Drawing:
     read = {b for item in items for b in item.reads}
     leaves = [b for b in p.buffers if b in read and b.place in ("input", "state", "constant") and b not in results]
     written = {b for item in items for b in item.values}
-    first = [
-        Item(known.leaf(b), b.place, values={b: known.type(b)}) for b in leaves if b not in written
-    ]
+    first = [Item(known.leaf(b), b.place, values={b: known.type(b)}) for b in leaves if b not in written]
     named = [known.short(n) for n in range(len(known.params))]
     used = [n for n in named if any(f"{n}." in t for i in (*first, *items) for t in i.values.values())]
     caption = f"{used[0]}.0 is the length of axis 0 of {used[0]}" if used else ""
@@ -196,9 +219,11 @@ class _Names:
         return text if len(text) <= 40 else text[:39] + "…"
 
 
-def _reads(s: Step) -> list[Buffer]:
-    """What a step reads of what others make: of a loop or a branch, of the blocks in it too."""
-    found: dict[Buffer, None] = {}
+def _reads(s: Step, scalars: Mapping[Node, Buffer]) -> list[Buffer]:
+    """What a step reads of what others make: of a loop or a branch, of the blocks in it too. `scalars` are the numbers
+    in memory that the program reads by itself, for lengths and conditions."""
+    numbers = topological([x for x in s.inputs if isinstance(x, Node)])
+    found = {scalars[n]: None for n in numbers if n in scalars}
     own: set[Buffer] = set()
     todo: list[Step] = [s]
     while todo:
@@ -217,7 +242,7 @@ def _writes(s: Step) -> list[Buffer]:
     return [b for k in (s, *s.inside()) for b in k.outputs if b.place != "piece"]
 
 
-def _step(s: Step, names: dict[Step, str], f: Function, known: _Names) -> Item:
+def _step(s: Step, names: dict[Step, str], f: Function, known: _Names, scalars: Mapping[Node, Buffer]) -> Item:
     from ..inspect import tally
 
     values: dict[Hashable, str] = {b: known.type(b) for b in _writes(s)}
@@ -242,7 +267,7 @@ def _step(s: Step, names: dict[Step, str], f: Function, known: _Names) -> Item:
         title += f" ({s.library})" if s.library else ""
     else:
         kind, title = "operation", s.kind
-    return Item(title, kind, chips, lines[:LINES], values, list(_reads(s)))
+    return Item(title, kind, chips, lines[:LINES], values, _reads(s, scalars))
 
 
 def _all(blocks: Sequence[Block]) -> list[Step]:
