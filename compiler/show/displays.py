@@ -50,7 +50,7 @@ def report_html(told: Told, picture: Html | None = None) -> str:
     if picture is not None:
         parts.append(details("the fused program", picture))
     if told.memory:
-        parts.append(details(told.memory[0], pre("\n".join(line.strip() for line in told.memory[1:]))))
+        parts.append(details("memory plan", pre("\n".join(line.strip() for line in told.memory))))
     if told.seconds:
         parts.append(details("compiled in " + told.seconds.split(":")[0], paragraph(told.seconds)))
     return block(*parts)
@@ -64,9 +64,10 @@ def function_html(f: Function) -> str:
 
 def _pairs(rows: list[tuple[str, Html]]) -> Html:
     cell = "padding:2px 12px 2px 0;vertical-align:top;text-align:left"
+    named = f"{cell};opacity:0.7;white-space:nowrap"
     return Html(
         '<table style="border-collapse:collapse;margin:4px 0">'
-        + "".join(f'<tr><td style="{cell};opacity:0.7">{k}</td><td style="{cell}">{v}</td></tr>' for k, v in rows)
+        + "".join(f'<tr><td style="{named}">{k}</td><td style="{cell}">{v}</td></tr>' for k, v in rows)
         + "</table>"
     )
 

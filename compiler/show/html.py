@@ -54,7 +54,7 @@ def details(summary: str, inside: object) -> Html:
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]], right: Iterable[int] = ()) -> Html:
     """`right`: the columns of numbers."""
-    sides = ["right" if k in set(right) else "left" for k in range(len(head))]
+    sides = ["right;white-space:nowrap" if k in set(right) else "left" for k in range(len(head))]
     out = ['<table style="border-collapse:collapse;margin:6px 0"><thead><tr>']
     out += [f'<th style="{CELL};text-align:{side}">{html(h)}</th>' for h, side in zip(head, sides, strict=True)]
     out.append("</tr></thead><tbody>")

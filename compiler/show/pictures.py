@@ -95,7 +95,8 @@ def graph(outputs: Sequence[Variable], most: int = MOST) -> Drawing:
         more = f"{cut:,} more operation{'s' * (cut != 1)}"
         items.insert(0, Item(f"… {more}, not drawn", "note", values={v: _kind(v) for v in missing}))
     for k, v in enumerate(outputs):
-        items.append(Item(v.name or (f"result {k}" if len(outputs) > 1 else "result"), "output", reads=[v]))
+        number = f"result {k}" if len(outputs) > 1 else "result"
+        items.append(Item(v.name if v.name and v.owner is not None else number, "output", reads=[v]))
     return Drawing(items)
 
 
