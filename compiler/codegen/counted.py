@@ -119,7 +119,7 @@ class _Frame:
         names = loop.attr("index") if loop.op == "loop" else ()
         self.outer, self.indices = outer, frozenset(names)
         self.statements = list(loop.inputs[len(names) :])
-        self.times = lengths.mul(outer.times if outer else lengths.const(1), *loop.inputs[: len(names)])
+        self.times: Node = lengths.mul(outer.times if outer else lengths.const(1), *loop.inputs[: len(names)])
         self.around: frozenset[int] = (outer.around if outer else frozenset()) | self.indices
         self.values: list[Node] = []
 

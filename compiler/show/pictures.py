@@ -43,7 +43,7 @@ def write(obj: Any, outfile: str | PathLike | None, form: str | None) -> Drawing
         return made
     form = form or (File(outfile).suffix.removeprefix(".").lower() or "svg")
     if form == "svg":
-        made.save(outfile)
+        made.save(File(outfile))
     elif form == "png":
         try:
             import cairosvg
@@ -268,7 +268,7 @@ def _step(s: Step, names: dict[Step, str], f: Function, known: _Names, scalars: 
         title += f" ({s.library})" if s.library else ""
     else:
         kind, title = "operation", s.kind
-    return Item(title, kind, chips, lines[:LINES], values, _reads(s, scalars))
+    return Item(title, kind, chips, lines[:LINES], values, list[Hashable](_reads(s, scalars)))
 
 
 def _all(blocks: Sequence[Block]) -> list[Step]:
