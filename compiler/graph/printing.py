@@ -18,6 +18,7 @@ from .tensor import as_tensor_variable
 from .variable import Apply, Constant, Op, Primitive, Variable, ancestors
 
 LEVELS = 50
+NEAR = 100  # operations of a formula
 FORMULA = 500  # characters of a subexpression; a longer one is shown as its operation and dots
 
 
@@ -193,11 +194,26 @@ _ATOM = 9
 
 
 def pp(x: Any) -> str:
-    """The formula of a Variable. Broadcasts and conversions of type are left out; long subexpressions are shortened."""
+    """The formula of a Variable. Broadcasts and conversions of type are left out. Of a long one the operations nearest
+    to the result are shown, and dots for the rest."""
     x = as_tensor_variable(x) if not isinstance(x, Variable) else x
-    text: dict[Variable, tuple[str, int]] = {}
-    for v in ancestors([x]):
-        text[v] = _formula(v, text)
+    near = {x}
+    queue = deque([x])
+    far: dict[Variable, None] = {}
+    while queue:
+        v = queue.popleft()
+        for i in v.owner.inputs if v.owner is not None else ():
+            if i in near:
+                continue
+            if len(near) >= NEAR and i.owner is not None:
+                far[i] = None
+            else:
+                near.add(i)
+                queue.append(i)
+    text: dict[Variable, tuple[str, int]] = {v: ("...", _ATOM) for v in far}
+    for v in ancestors([x], stop=far):
+        if v not in far:
+            text[v] = _formula(v, text)
     return text[x][0]
 
 
