@@ -39,6 +39,7 @@ def template(source: Source, stages: Stages) -> dict[str, Any]:
         "checks": [_check(e["kind"], c, origins) for e, c in zip(generated.checks, generated.causes, strict=True)],
         "hosts": [_host(h) for h in generated.host_calls],
         "library": generated.library,
+        **({"profile": len(generated.profiled)} if source.profile else {}),
     }
 
 

@@ -86,6 +86,7 @@ class Stages:
     def __init__(self, source: Source):
         self._source, self._blas = source, config.blas
         self.seconds: dict[str, float] = {}
+        self.profiled = source.profile
         self.cached = False  # whether the program came from the cache
 
     def run(self, name: str, stage: Callable[[], Any]) -> Any:
@@ -160,7 +161,7 @@ class Stages:
         from .codegen.host import HostPrinter
 
         program = self.program
-        return self.run("print", lambda: HostPrinter(program, self.kernels).generate())
+        return self.run("print", lambda: HostPrinter(program, self.kernels, self._source.profile).generate())
 
 
 def compile_function(source: Source, mode: str) -> Any:
@@ -183,7 +184,8 @@ def _compiled(source: Source, stages: Stages) -> Program:
     def look() -> tuple[str, programs.Entry | None]:
         roles = (len(source.states), source.results, source.updates)
         chain = toolchain.find(config.cc, open_cache(config.cache_dir))
-        key = programs.key_of(name, roles, [f"blas {config.blas}"], chain)
+        options = [f"blas {config.blas}", *["profile"] * source.profile]
+        key = programs.key_of(name, roles, options, chain)
         return key, programs.find(key, config.cache_dir) if config.reuse and not config.verify else None
 
     key, entry = stages.run("look", look)

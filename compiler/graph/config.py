@@ -6,6 +6,7 @@
 | on_unused_input | WEFT_ON_UNUSED_INPUT| raise     | "raise", "warn" or "ignore"                                    |
 | verify          | WEFT_VERIFY         | False     | check the output of every stage of the pipeline                |
 | blas            | WEFT_BLAS           | own       | whose products of float matrices: "own" or "openblas"          |
+| profile         | WEFT_PROFILE        | False     | what `function(profile=None)` means: `f.profile` of its steps  |
 | cc              | WEFT_CC             | (found)   | the C compiler's command                                       |
 | cache_dir       | WEFT_CACHE_DIR      | (platform)| where compiled programs are kept                               |
 | reuse           | WEFT_REUSE          | True      | take a program that the cache knows without compiling it again |
@@ -24,6 +25,7 @@ _FLAGS: dict[str, tuple[str, Any, tuple | None]] = {
     "on_unused_input": ("WEFT_ON_UNUSED_INPUT", "raise", ("raise", "warn", "ignore")),
     "verify": ("WEFT_VERIFY", False, (False, True)),
     "blas": ("WEFT_BLAS", "own", ("own", "openblas")),
+    "profile": ("WEFT_PROFILE", False, (False, True)),
     "cc": ("WEFT_CC", "", None),
     "cache_dir": ("WEFT_CACHE_DIR", "", None),
     "reuse": ("WEFT_REUSE", True, (False, True)),
@@ -38,6 +40,7 @@ class Config:
     on_unused_input: str
     verify: bool
     blas: str
+    profile: bool
     cc: str
     cache_dir: str
     reuse: bool

@@ -81,6 +81,7 @@ class Source(NamedTuple):
     name: str | None
     kinds: list[str] | None = None  # of each output, "dense" or "csr" (four results); None when all are dense
     borrowed: Sequence[bool] = ()  # which results the function keeps the memory of
+    profile: bool = False  # whether it counts and times its steps
 
     @property
     def lowered(self) -> Lowered:
@@ -107,7 +108,8 @@ def function(
 
     inputs: Variables or `In`s. outputs: None, a Variable, a list, or a dict. updates: (shared, new value) pairs or a
     dict; all new values are computed from the old ones. givens: replacements of Variables. mode: None or "compile",
-    "interpret" (NumPy, the definition of meaning). threads: the most that calls use, later `f.threads`; for calls in a
+    "interpret" (NumPy, the definition of meaning). profile: count and time the steps of every call, for `f.profile`;
+    None: as `weft.config.profile` says. threads: the most that calls use, later `f.threads`; for calls in a
     `with` statement there is `weft.limit_threads`, for the process `weft.set_threads`. Raises UnusedInputError,
     MissingInputError, ShapeError, DTypeError, ArgumentError.
     """
@@ -123,7 +125,7 @@ def function(
         rebuild_strict,
         allow_input_downcast,
         on_unused_input,
-    )
+    )._replace(profile=bool(config.profile if profile is None else profile))
     from ..pipeline import compile_function
     from .pickling import Recipe
 
@@ -133,6 +135,7 @@ def function(
         "inputs": inputs, "outputs": outputs, "mode": mode_name(mode), "updates": updates, "givens": givens,
         "no_default_updates": no_default_updates, "name": name, "rebuild_strict": rebuild_strict,
         "allow_input_downcast": allow_input_downcast, "on_unused_input": "ignore", "threads": threads,
+        "profile": source.profile,
     })  # fmt: skip
     return made
 

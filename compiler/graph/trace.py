@@ -22,7 +22,10 @@ class Trace(NamedTuple):
 
     def __str__(self) -> str:
         source = linecache.getline(self.file, self.line).strip()
-        where = f"{os.path.basename(self.file)}:{self.line}"
+        folder, name = os.path.split(self.file)
+        if os.path.basename(folder).startswith("ipykernel_"):
+            name = "cell"  # of a notebook; the file's name is a number
+        where = f"{name}:{self.line}"
         where = f"in {self.via} {where}" if self.via else where
         return f"{where}: {source}" if source else where
 

@@ -99,6 +99,11 @@ class Variable:
             return self.name
         return f"{self.owner.op}.{self.index}" if self.owner is not None else f"<{self.type}>"
 
+    def _repr_html_(self) -> str:
+        from ..show.displays import variable_html
+
+        return variable_html(self)
+
     def __bool__(self) -> bool:
         if self._compared:
             raise ArgumentError(

@@ -306,7 +306,8 @@ class Builder:
                 x = view.base
             args.append(self.memory(x))
         outputs = self.outputs(n, items, wanted)
-        step = Step("scan" if n.op == "scan" else "ifelse", n, [first, *args], outputs, views=views)
+        members = self.members.get(n, [])
+        step = Step("scan" if n.op == "scan" else "ifelse", n, [first, *args], outputs, views=views, members=members)
         before = len(self.buffers)
         if n.op == "ifelse":
             for name in ("then", "orelse"):
