@@ -56,6 +56,8 @@ class OutOfMemoryError(WeftError, MemoryError):
 class CompileError(WeftError, RuntimeError):
     """The C compiler is missing or refused a program."""
 
+    explained = True  # no line of the user's program is at fault
+
 
 def unfit_result(k: int, name: str, array: Any, dtype: Any, ndim: int) -> WeftError | None:
     """What is wrong with the array that a Python operation of the user's returned as its output k."""

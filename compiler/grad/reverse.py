@@ -10,6 +10,7 @@ from ...runtime.errors import ArgumentError, DisconnectedInputError, DTypeError,
 from ..graph import shaping
 from ..graph.config import config
 from ..graph.tensor import as_tensor_variable
+from ..graph.told import told
 from ..graph.trace import on_behalf
 from ..graph.variable import Apply, Primitive, Variable, ancestors
 from ..ir.collector import paused
@@ -39,6 +40,7 @@ class NullGradient:
         return f"NullGradient({self.why!r})"
 
 
+@told
 @paused
 def grad(
     cost: Variable | None,
@@ -106,8 +108,9 @@ def _absent(w: Variable, connected: bool, cost: Variable | None, policy: str, fo
     """What stands for a gradient that does not exist: zeros if the path is there but flat, otherwise as asked."""
     if not connected:
         whole = f"the cost {cost.describe()}" if cost is not None else "what known_grads names"
+        twice = "" if w.owner is None else ", which is a variable of its own each time that the expression is written"
         refuse(
-            f"{whole} does not depend on {w.describe()} : {w.type} (declared at {w.trace}); pass "
+            f"{whole} does not depend on {w.describe()} : {w.type} (declared {w.trace.at}){twice}; pass "
             "disconnected_inputs='ignore' for a gradient of zeros",
             policy,
         )
@@ -122,7 +125,7 @@ def refuse(text: str, policy: str) -> None:
     if policy == "raise":
         raise DisconnectedInputError(text)
     if policy == "warn":
-        warnings.warn(text, stacklevel=5)
+        warnings.warn(text, stacklevel=6)
 
 
 def propagate(

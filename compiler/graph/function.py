@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +21,8 @@ from .lowering import Declared, Lowered
 from .shaping import with_lengths
 from .shared import SharedVariable, shared
 from .tensor import as_tensor_variable, cast
-from .trace import here
+from .told import told
+from .trace import Declaration, here
 from .variable import Constant, Variable, ancestors
 
 
@@ -87,6 +89,7 @@ class Source(NamedTuple):
         return self.declared.lowered
 
 
+@partial(told, name="")
 @paused
 def function(
     inputs: Iterable[Any],
@@ -397,7 +400,7 @@ def _check_unused(ins: Sequence[In], needed: Sequence[Variable], policy: str | N
             )
             if policy == "raise":
                 raise UnusedInputError(text)
-            warnings.warn(text, stacklevel=5)
+            warnings.warn(text, stacklevel=6)
 
 
 def _argument(i: In) -> Argument:
@@ -406,6 +409,7 @@ def _argument(i: In) -> Argument:
     arg = (SparseArgument if sparse.is_sparse(i.variable) else Argument)(
         i.name, label, numpy_dtype(t.dtype), t.shape, allow_downcast=i.allow_downcast, strict=i.strict,
         python_float=t.dtype == config.floatX, implicit=i.implicit, key=i.variable, borrow=bool(i.borrow),
+        where=Declaration(i.variable.trace),
     )  # fmt: skip
     if i.state is not None:
         arg.storage = i.state.container

@@ -96,7 +96,7 @@ class MaskOf(Op):
         return [[False], [False]]
 
     def __str__(self) -> str:
-        return "a mask and what it selects from"
+        return "subscript by a mask"
 
 
 def parse(x: Variable, args: Any) -> Plan:
@@ -164,7 +164,7 @@ def _range(e: slice, bounds: list[Variable]) -> tuple:
         step = known
     step = 1 if step is None else int(step)
     if step == 0:
-        raise ArgumentError("a slice with step 0")
+        raise ArgumentError("a slice with step 0, which never comes to its end")
     if e.start is None and e.stop is None and step == 1:
         return ("all",)
     for b in (e.start, e.stop):

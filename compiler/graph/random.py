@@ -20,6 +20,7 @@ from . import math, shaping
 from .config import config
 from .shared import SharedVariable
 from .tensor import as_tensor_variable, cast, constant
+from .told import tell_methods
 from .types import RandomStateType
 from .variable import Variable, op1
 
@@ -277,6 +278,9 @@ class RandomStreams:
             which = _bucket(u, p.dimshuffle(*range(p.ndim - 1), "x", p.ndim - 1))  # type: ignore[attr-defined]
         hot = math.eq(shaping.shape_padright(which), shaping.arange(shaping.shape_i(p, p.ndim - 1)))
         return self._mark(cast(hot if trials == 1 else math.sum(hot, axis=-2), dtype), state)
+
+
+tell_methods(RandomStreams)
 
 
 def _bucket(u: Variable, p: Variable) -> Variable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from .lowering import trace_of
 from .scan_op import Loop, State, inner_leaf, make_scan
 from .shared import SharedVariable
 from .tensor import as_tensor_variable, constant
+from .told import told
 from .trace import here
 from .variable import Constant, Variable, ancestors, serials
 
@@ -68,6 +70,7 @@ class Output(NamedTuple):
     returned: int | None  # only so many last steps
 
 
+@told
 def scan(
     fn: Callable,
     sequences: Any = None,
@@ -108,7 +111,11 @@ def scan(
     infos = [_output(o, k, label) for k, o in enumerate(_listed(outputs_info))]
 
     mark = next(serials)
-    result = fn(*(e.inner for e in entries), *(i for o in infos for i in o.inner), *given)
+    arguments = [*(e.inner for e in entries), *(i for o in infos for i in o.inner), *given]
+    _check_arity(fn, arguments, label)
+    result = fn(*arguments)
+    if result is None:
+        raise ArgumentError(f"{label}: the step returned None; it returns its outputs, its updates, or both")
     condition, outputs, updates = parse_result(result, label)
     if not infos:
         infos = [Output(None, (), (), None)] * len(outputs)
@@ -131,6 +138,22 @@ def scan(
         truncate_gradient,
         return_list,
     )
+
+
+def _check_arity(fn: Any, arguments: Sequence[Variable], label: str) -> None:
+    """A step that does not take what it is given fails with the names of that."""
+    try:
+        signature = inspect.signature(fn)
+    except (TypeError, ValueError):  # of a builtin, say
+        return
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        given = ", ".join(v.describe() for v in arguments) or "nothing"
+        raise ArgumentError(
+            f"{label}: the step takes {signature}, and is given {len(arguments)} arguments: {given}; they are "
+            "elements of the sequences, earlier outputs (outputs_info), then the non_sequences"
+        ) from None
 
 
 def _listed(x: Any) -> list:
@@ -426,6 +449,7 @@ def _check_strict(constants: list[Variable], allowed: list[Variable], label: str
         )
 
 
+@told
 def map(
     fn: Callable, sequences: Any, non_sequences: Any = None, truncate_gradient: int = -1, go_backwards: bool = False,
     mode: Any = None, name: str | None = None,
@@ -443,6 +467,7 @@ def map(
     )
 
 
+@told
 def reduce(
     fn: Callable, sequences: Any, outputs_info: Any, non_sequences: Any = None, go_backwards: bool = False,
     mode: Any = None, name: str | None = None,
@@ -454,6 +479,7 @@ def reduce(
     return scan(fn, sequences, infos, non_sequences, go_backwards=go_backwards, mode=mode, name=name)
 
 
+@told
 def foldl(
     fn: Callable,
     sequences: Any,
@@ -466,6 +492,7 @@ def foldl(
     return reduce(fn, sequences, outputs_info, non_sequences, False, mode, name)
 
 
+@told
 def foldr(
     fn: Callable,
     sequences: Any,

@@ -76,8 +76,10 @@ def length_argument(n: Any, what: str) -> TensorVariable:
     """An int64 scalar of a length or bound given as a number or a symbolic integer."""
     v = as_tensor_variable(n)
     if v.ndim or DTYPES[v.dtype].kind not in "iub":
-        error = ShapeError if v.ndim else DTypeError
-        raise error(f"{what} takes integer scalars, not {v.describe()} : {v.type}")
+        shown = f"{what} takes integer scalars, not {v.describe()} : {v.type}"
+        if v.ndim:
+            raise ShapeError(shown)
+        raise DTypeError(f"{shown}; weft.tensor.cast(..., 'int64') makes one, and // divides lengths")
     return cast(v, "int64")
 
 
@@ -303,6 +305,8 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Te
         if unit is None:
             count = switch(eq(step, none), endless, count)
     else:
+        if isinstance(step, Constant) and step.ndim == 0 and step.data == 0:
+            raise ArgumentError("arange with step 0")
         count = maximum(cast(ceil(true_div(sub(stop, start), step)), "int64"), constant(0, dtype="int64"))
     base = op1("iota", count, dtype=chosen if DTYPES[joint].kind in "iub" and DTYPES[chosen].kind in "iu" else "int64")
     if lengths.static(start.node) == 0 and lengths.static(step.node) == 1:

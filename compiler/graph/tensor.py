@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...runtime.callable import as_numbers
 from ...runtime.errors import ArgumentError, DTypeError, ShapeError
 from ..ir.dtypes import DTYPES, check_dtype, numpy_dtype, promote_all, smallest_int
 from ..ir.node import Node
@@ -88,11 +89,7 @@ def constant(x: Any, name: str | None = None, ndim: int | None = None, dtype: An
         chosen = literal_dtype(x)
         array = np.asarray(x, numpy_dtype(chosen))
     else:
-        array = np.asarray(x)
-        if array.dtype == object:
-            raise DTypeError(
-                f"cannot make a constant of {x!r}: it holds objects; weft.tensor.stack joins symbolic variables"
-            )
+        array = as_numbers(x, "an expression is made of numbers and symbolic variables")
         if (
             isinstance(x, (list, tuple))
             and array.dtype.kind in "if"
@@ -146,7 +143,7 @@ def pad_left(x: Any, ndim: int | None) -> TensorVariable:
     if ndim is None or x.ndim == ndim:
         return x
     if x.ndim > ndim:
-        raise ShapeError(f"{x.describe()} has {x.ndim} dimensions, more than {ndim}")
+        raise ShapeError(f"{x.describe()} has {x.ndim} dimensions where at most {ndim} fit")
     return apply_op(_padding(x.ndim, ndim), [x])[0]
 
 
