@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..runtime.callable import CompiledFunction
 from ..runtime.errors import ArgumentError, InternalError
+from .graph.modes import MODES
 from .ir import lengths, text
 from .ir.interp import evaluate
 from .ir.node import Node, Region, substitute, topological
@@ -82,8 +83,8 @@ class Function(CompiledFunction):
         return Shown("\n".join((HEADER, *(cuda_source(nest, name).source for name, nest in kernels.items()))))
 
     def _generated(self) -> Generated:
-        if self.mode == "interpret":
-            raise ArgumentError(f"{self} runs in mode 'interpret': it has no kernels and no source")
+        if not MODES[self.mode].compiled:
+            raise ArgumentError(f"{self} runs in mode {self.mode!r}: it has no kernels and no source")
         return self.stages.generated
 
     def report(self, *args: Any, **kwargs: Any) -> Shown:
@@ -94,7 +95,7 @@ class Function(CompiledFunction):
         """
         s = self.stages
         out = [f"{self}: {plural(count(s.source), 'operation')} declared"]
-        if self.mode == "interpret":
+        if not MODES[self.mode].compiled:
             return Shown(out[0] + ", interpreted")
         generated = self._generated()
         out[0] += f", {count(s.simplified)} after rewriting"
@@ -191,8 +192,8 @@ class Function(CompiledFunction):
         return show
 
     def _simplified(self) -> Region:
-        if self.mode == "interpret":
-            raise ArgumentError(f"{self} runs in mode 'interpret': nothing was fused")
+        if not MODES[self.mode].compiled:
+            raise ArgumentError(f"{self} runs in mode {self.mode!r}: nothing was fused")
         return self.stages.simplified
 
 

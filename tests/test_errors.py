@@ -50,11 +50,10 @@ def provoked(entry: Wrong) -> BaseException:
 def stage(e: BaseException) -> str:
     """When it was raised, by what was under way."""
     frames = [(f.filename.replace(os.sep, "/"), f.name) for f in traceback.extract_tb(e.__traceback__)]
-    if any((file.endswith("runtime/callable.py") and name == "__call__") or name == "set_value" for file, name in frames):
+    under_way = {(file.rpartition("/")[2], name) for file, name in frames}
+    if under_way & {("callable.py", "__call__"), ("shared.py", "set_value")}:
         return "calling"
-    if any(file.endswith("graph/function.py") and name == "function" for file, name in frames):
-        return "compiling"
-    return "declaring"
+    return "compiling" if ("function.py", "function") in under_way else "declaring"
 
 
 def test_there_are_enough_and_none_twice() -> None:

@@ -18,6 +18,7 @@ from ..ir.dtypes import numpy_dtype
 from . import sparse
 from .config import config
 from .lowering import Declared, Lowered
+from .modes import chosen_mode
 from .shaping import with_lengths
 from .shared import SharedVariable, shared
 from .tensor import as_tensor_variable, cast
@@ -109,10 +110,11 @@ def function(
     """Compiles `outputs` (and `updates` of shared variables) as a function of `inputs`.
 
     inputs: Variables or `In`s. outputs: None, a Variable, a list, or a dict. updates: (shared, new value) pairs or a
-    dict; all new values are computed from the old ones. givens: replacements of Variables. mode: None or "compile",
-    "interpret" (NumPy, the definition of meaning). threads: the most that calls use, later `f.threads`; for calls in a
-    `with` statement there is `weft.limit_threads`, for the process `weft.set_threads`. Raises UnusedInputError,
-    MissingInputError, ShapeError, DTypeError, ArgumentError.
+    dict; all new values are computed from the old ones. givens: replacements of Variables. mode: None, "compile",
+    "interpret" (NumPy, the definition of meaning), "nanguard" (by NumPy until something makes a NaN or an infinity),
+    "check" (both at each call, compared); docs/debugging.md says what they are for. threads: the most that calls use,
+    later `f.threads`; for calls in a `with` statement there is `weft.limit_threads`, for the process
+    `weft.set_threads`. Raises UnusedInputError, MissingInputError, ShapeError, DTypeError, ArgumentError.
     """
     inputs = _inputs(inputs, allow_input_downcast)
     updates, givens = (_pairs(p, what) for p, what in ((updates, "updates"), (givens, "givens")))
@@ -130,28 +132,15 @@ def function(
     from ..pipeline import compile_function
     from .pickling import Recipe
 
-    made = compile_function(source, mode_name(mode))
+    mode = chosen_mode(mode, config.mode)
+    made = compile_function(source, mode)
     made.threads = threads
     made.recipe = Recipe({
-        "inputs": inputs, "outputs": outputs, "mode": mode_name(mode), "updates": updates, "givens": givens,
+        "inputs": inputs, "outputs": outputs, "mode": mode, "updates": updates, "givens": givens,
         "no_default_updates": no_default_updates, "name": name, "rebuild_strict": rebuild_strict,
         "allow_input_downcast": allow_input_downcast, "on_unused_input": "ignore", "threads": threads,
     })  # fmt: skip
     return made
-
-
-def mode_name(mode: Any) -> str:
-    """ "compile" or "interpret"; Theano's mode names mean "compile"."""
-    if mode is None:
-        return config.mode
-    text = mode if isinstance(mode, str) else type(mode).__name__
-    if text in ("FAST_RUN", "FAST_COMPILE", "Mode", "compile"):
-        return "compile"
-    if text == "interpret":
-        return text
-    raise ArgumentError(
-        f"mode {mode!r} is not known: None, 'compile' or 'interpret' (Theano's 'FAST_RUN' and 'FAST_COMPILE' compile)"
-    )
 
 
 def declare(
