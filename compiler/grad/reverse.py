@@ -8,6 +8,7 @@ from typing import Any
 
 from ...runtime.errors import ArgumentError, DisconnectedInputError, DTypeError, NullGradientError, ShapeError
 from ..graph import shaping
+from ..graph.arguments import listed, symbolic
 from ..graph.config import config
 from ..graph.tensor import as_tensor_variable
 from ..graph.told import told
@@ -69,7 +70,9 @@ def grad(
         raise ArgumentError(f"return_disconnected is 'zero', 'None' or 'Disconnected', not {return_disconnected!r}")
     if null_gradients not in ("raise", "return"):
         raise ArgumentError(f"null_gradients is 'raise' or 'return', not {null_gradients!r}")
-    start = {v: start_gradient(v, g) for v, g in known_grads.items()} if known_grads else {}
+    known = dict(known_grads or {})
+    start = {symbolic(v, "known_grads gives a gradient of"): start_gradient(v, g) for v, g in known.items()}
+    constant = [symbolic(v, "consider_constant holds") for v in listed(consider_constant or (), "the entries of it")]
     if cost is None:
         if not start:
             raise ArgumentError("grad needs a cost or known_grads")
@@ -83,7 +86,7 @@ def grad(
         if cost.dtype in COMPLEX:
             raise DTypeError(f"the cost of grad is {cost.dtype}; it has to be real: take abs, real or imag of {which}")
         start.setdefault(cost, shaping.ones_like(cost))
-    grads, connected = propagate(start, targets, consider_constant or (), null_gradients, given=start)
+    grads, connected = propagate(start, targets, constant, null_gradients, given=start)
     out: list[Any] = []
     for w in targets:
         g = grads.get(w)

@@ -16,6 +16,7 @@ from ...runtime.sparse import SparseArgument
 from ..ir.collector import paused
 from ..ir.dtypes import numpy_dtype
 from . import sparse
+from .arguments import listed, symbolic
 from .config import config
 from .lowering import Declared, Lowered
 from .modes import chosen_mode
@@ -52,7 +53,7 @@ class In:
         implicit: bool | None = None,
         autoname: bool = True,
     ):
-        self.variable, self.value, self.update = variable, value, update
+        self.variable, self.value, self.update = symbolic(variable, "In takes a variable; given was"), value, update
         self.name = name if name is not None else (variable.name if autoname else None)
         self.strict, self.allow_downcast = strict, allow_downcast
         self.mutable, self.borrow = mutable, borrow
@@ -192,7 +193,7 @@ def _inputs(inputs: Iterable[Any], allow: bool | None) -> list[In]:
         raise ArgumentError("the inputs of a function are a list; put the one input in brackets")
     out: list[In] = []
     seen: dict[Variable, int] = {}
-    for k, entry in enumerate(inputs):
+    for k, entry in enumerate(listed(inputs, "the inputs of a function")):
         if isinstance(entry, (list, tuple)) and len(entry) == 2 and isinstance(entry[0], Variable):
             entry = In(entry[0], value=entry[1])
         i = entry if isinstance(entry, In) else In(entry) if isinstance(entry, Variable) else None
@@ -267,7 +268,7 @@ def _borrowed(outputs: Any) -> list[bool]:
 def _pairs(given: Any, what: str) -> list[tuple[Any, Any]]:
     if given is None:
         return []
-    items = list(given.items()) if hasattr(given, "items") else list(given)
+    items = list(given.items()) if hasattr(given, "items") else listed(given, what)
     for item in items:
         if not (isinstance(item, (list, tuple)) and len(item) == 2):
             raise ArgumentError(f"{what} are pairs (variable, expression) or a dict, not {item!r}")

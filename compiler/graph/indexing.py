@@ -11,6 +11,7 @@ from ..ir import lengths
 from ..ir.dtypes import DTYPES
 from ..ir.node import build
 from ..ir.node import constant as ir_constant
+from .arguments import integer
 from .shaping import addbroadcast, length_argument
 from .tensor import as_tensor_variable, cast, pad_left
 from .variable import Op, Variable, apply_op, op1, primitive
@@ -322,7 +323,9 @@ def take(a: Any, indices: Any, axis: int | None = None) -> TensorVariable:
     a = as_tensor_variable(a)
     if axis is None:
         a, axis = a.flatten(), 0
-    axis %= a.ndim
+    from .math import normal_axes
+
+    (axis,) = normal_axes(a, integer(axis, "the axis of take"), "take")
     return subtensor(
         a, (slice(None),) * axis + (indices if isinstance(indices, (list, Variable, int)) else np.asarray(indices),)
     )

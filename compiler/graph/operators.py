@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...runtime.errors import ArgumentError
+from ...runtime.errors import ArgumentError, WeftError
 from ..ir import lengths
 from . import indexing, math, shaping
 from .tensor import cast
-from .told import tell_methods
-from .variable import Constant, Variable, op1, register_class
+from .told import already_told, tell_methods
+from .trace import here
+from .variable import Constant, Variable, op1, register_class, tell
 
 
 def _compare(name: str):
@@ -251,8 +252,8 @@ def _install_binary() -> None:
         "mod": math.mod, "pow": math.pow, "and": math.and_, "or": math.or_, "xor": math.xor, "matmul": math.matmul,
     }  # fmt: skip
     for name, f in table.items():
-        setattr(TensorOperators, f"__{name}__", _forward(f))
-        setattr(TensorOperators, f"__r{name}__", _backward(f))
+        setattr(TensorOperators, f"__{name}__", _forward(f, name))
+        setattr(TensorOperators, f"__r{name}__", _backward(f, name))
 
 
 def _acceptable(x: Any) -> bool:
@@ -261,18 +262,26 @@ def _acceptable(x: Any) -> bool:
     )
 
 
-def _forward(f):
+def _forward(f, name):
     def method(self, other):
-        return f(self, other) if _acceptable(other) else NotImplemented
+        try:
+            return f(self, other) if _acceptable(other) else NotImplemented
+        except WeftError as e:
+            tell(e, name, (self, other), here())
+            raise
 
-    return method
+    return already_told(method)
 
 
-def _backward(f):
+def _backward(f, name):
     def method(self, other):
-        return f(other, self) if _acceptable(other) else NotImplemented
+        try:
+            return f(other, self) if _acceptable(other) else NotImplemented
+        except WeftError as e:
+            tell(e, name, (other, self), here())
+            raise
 
-    return method
+    return already_told(method)
 
 
 _install_binary()

@@ -17,6 +17,7 @@ from ...runtime.errors import ArgumentError, ShapeError
 from ..ir import lengths
 from ..ir.dtypes import DISCRETE, DTYPES, check_dtype
 from . import math, shaping
+from .arguments import integers
 from .config import config
 from .shared import SharedVariable
 from .tensor import as_tensor_variable, cast, constant
@@ -40,7 +41,7 @@ def splitmix64(z: int) -> int:
 
 def stream_key(seed: int | Iterable[int], call: int) -> int:
     """The key of the call with this number in a stream with this seed."""
-    words = [int(seed)] if isinstance(seed, (int, np.integer)) else [int(s) for s in seed]
+    words = integers(seed if isinstance(seed, (int, np.integer, str)) else list(seed), "a seed")
     h = len(words)
     for w in words:
         negative = w < 0

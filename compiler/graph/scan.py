@@ -11,6 +11,7 @@ import numpy as np
 from ...runtime.errors import ArgumentError, DTypeError, MissingInputError, ShapeError
 from ..ir import lengths
 from . import math, shaping
+from .arguments import integers
 from .indexing import subtensor
 from .lowering import trace_of
 from .scan_op import Loop, State, inner_leaf, make_scan
@@ -142,6 +143,8 @@ def scan(
 
 def _check_arity(fn: Any, arguments: Sequence[Variable], label: str) -> None:
     """A step that does not take what it is given fails with the names of that."""
+    if not callable(fn):
+        raise ArgumentError(f"{label}: the step is a function, not {fn!r}")
     try:
         signature = inspect.signature(fn)
     except (TypeError, ValueError):  # of a builtin, say
@@ -183,7 +186,7 @@ def _sequences(sequences: Any, backwards: bool, label: str) -> list[Entry]:
             if entry.get("input") is None:
                 raise ArgumentError(f"{label}: sequence {k} is a dict without 'input'")
             taps = entry.get("taps", [0])
-            taps = [int(t) for t in _listed(taps)] if taps is not None else [0]
+            taps = integers(_listed(taps), f"a tap of {label}") if taps is not None else [0]
             entry = entry["input"]
         x = as_tensor_variable(entry)
         if x.ndim == 0:
@@ -222,7 +225,7 @@ def _output(info: Any, k: int, label: str) -> Output:
                 raise ArgumentError(f"{label}: output {k} has taps {given} and no initial state; give 'initial'")
             info = None
         else:
-            taps = [-1] if given is None else [int(t) for t in _listed(given)]
+            taps = [-1] if given is None else integers(_listed(given), f"a tap of {label}")
             info = info["initial"]
     if returned is not None and (not isinstance(returned, (int, np.integer)) or returned < 1):
         raise ArgumentError(f"{label}: return_steps of output {k} is a positive number, not {returned!r}")

@@ -29,8 +29,13 @@ def told(f: F, name: str | None = None) -> F:
             tell(e, name, (*args, *kwargs.values()) if name else (), here())
             raise
 
-    run.told = True  # type: ignore[attr-defined]
-    return run  # type: ignore[return-value]
+    return already_told(run)  # type: ignore[return-value]
+
+
+def already_told(f: F) -> F:
+    """Marks a function that completes its errors itself: those that graphs are mostly made of save a call."""
+    f.told = True  # type: ignore[attr-defined]
+    return f
 
 
 def tell_methods(cls: type) -> None:
@@ -41,10 +46,9 @@ def tell_methods(cls: type) -> None:
             setattr(cls, name, told(f, _OPERATORS.get(name)))
 
 
-_BINARY = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor", "matmul")
 # Methods that Python calls -> what messages call them; nothing where they say it themselves.
 _OPERATORS = {
-    **{f"__{n}__": n for n in _BINARY}, **{f"__r{n}__": n for n in _BINARY}, "__getitem__": "subscript",
+    "__getitem__": "subscript",
     **{f"__{n}__": "" for n in ("contains", "setitem", "iter", "len", "index", "int", "float", "array_ufunc")},
 }  # fmt: skip
 
@@ -60,4 +64,4 @@ def tell_names(face: dict[str, Any], module: str) -> None:
             face[name] = marked[f]
 
 
-__all__ = ["tell_methods", "tell_names", "told"]
+__all__ = ["already_told", "tell_methods", "tell_names", "told"]

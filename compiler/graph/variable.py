@@ -113,6 +113,8 @@ class Variable:
         from .function import function
 
         given = inputs_to_values or {}
+        if not isinstance(given, dict):
+            raise ArgumentError(f"eval takes a dict of variables and their values, not {given!r}")
         return function(list(given), self, on_unused_input="ignore")(*given.values())
 
     def __reduce_ex__(self, protocol):
@@ -398,7 +400,7 @@ def where(op: str, inputs: Sequence[Variable], trace: Trace) -> str:
 
 
 def _expression(v: Variable, limit: int = 60) -> str:
-    """An unnamed variable as what it is computed by, two operations deep: "add(x, mul(y, 2))"."""
+    """An unnamed variable as what it is computed by, as deep as there is room: "add(x, mul(y, 2))"."""
 
     def show(v: Variable, depth: int) -> str:
         while not v.name and v.owner is not None and _same_number(v.owner):
@@ -411,7 +413,7 @@ def _expression(v: Variable, limit: int = 60) -> str:
         parts = ["..."] if not depth else [*parts, "..."] if len(owner.inputs) > 3 else parts
         return f"{name}({', '.join(parts)})"
 
-    for depth in (1, 0):
+    for depth in (3, 2, 1, 0):
         text = show(v, depth)
         if len(text) <= limit:
             break

@@ -9,7 +9,7 @@ from ...compiler.graph.variable import Variable
 
 
 def _several(n: Any, count: int) -> Any:
-    return None if n is None else (n,) * count if isinstance(n, int) else tuple(n)
+    return None if n is None else (n,) * count if isinstance(n, (int, float)) else n
 
 
 @told
