@@ -226,3 +226,42 @@ def _():
     x = T.dvector("x")
     weft.config.cc = "no-such-compiler"
     weft.function([x], x + 1)
+
+
+section("Looking for NaN")
+
+
+@wrong("The logarithm of zero, with the detector of NaN", "calling", "NanError", ArithmeticError, modes=False)
+def _():
+    p, target = T.dvector("p"), T.dvector("target")
+    loss = -(target * T.log(p)).sum()
+    f = weft.function([p, target], loss, mode="nanguard")
+    f([0.5, 0.0, 0.5], [1.0, 0.0, 0.0])
+
+
+@wrong("A gradient at a kink, with the detector of NaN", "calling", "NanError", ArithmeticError, modes=False)
+def _():
+    x = T.dmatrix("x")
+    norms = T.sqrt(T.sqr(x).sum(axis=1))
+    g = weft.function([x], weft.grad(norms.sum(), x), mode="nanguard")
+    g([[3.0, 4.0], [0.0, 0.0]])
+
+
+@wrong("A NaN in a step of a loop, with the detector of NaN", "calling", "NanError", ArithmeticError, modes=False)
+def _():
+    x, start = T.dvector("x"), T.dscalar("start")
+
+    def step(v, s):
+        return T.sqrt(s - v)
+
+    out, _ = weft.scan(step, sequences=[x], outputs_info=[start])
+    f = weft.function([x, start], out, mode="nanguard")
+    f([1.0, 1.0, 1.0], 4.0)
+
+
+@wrong("A NaN that the call was given, with the detector of NaN", "calling", "NanError", ArithmeticError, modes=False)
+def _():
+    W = weft.shared(np.array([1.0, np.nan, 2.0]), name="W")
+    x = T.dvector("x")
+    f = weft.function([x], (W * x).sum(), mode="nanguard")
+    f([1.0, 2.0, 3.0])

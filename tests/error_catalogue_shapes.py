@@ -315,3 +315,41 @@ def _():
 
     x = T.dvector("x")
     pool_2d(x, (2, 2), ignore_border=True)
+
+
+section("Arguments of the wrong kind")
+
+
+@wrong("A name that is no string", "declaring", "ArgumentError", TypeError)
+def _():
+    T.dvector(3)
+
+
+@wrong("A rank in place of a pattern", "declaring", "ArgumentError", TypeError)
+def _():
+    T.TensorType("float64", 2)("x")
+
+
+@wrong("An axis by name", "declaring", "ArgumentError", TypeError)
+def _():
+    x = T.dmatrix("x")
+    x.sum(axis="rows")
+
+
+@wrong("A list that is none", "declaring", "ArgumentError", TypeError)
+def _():
+    T.concatenate(None)
+
+
+@wrong("addbroadcast of an axis that does not exist", "declaring", "ShapeError", ValueError)
+def _():
+    x = T.dvector("x")
+    T.addbroadcast(x, 1)
+
+
+@wrong("A sparse matrix where a dense one is needed", "declaring", "DTypeError", TypeError)
+def _():
+    import weft.sparse
+
+    A = weft.sparse.csr_matrix("A")
+    T.exp(A)

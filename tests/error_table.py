@@ -28,6 +28,7 @@ class Wrong(NamedTuple):
     base: type[Exception]  # the builtin type that a program may catch it as
     code: str
     modes: bool  # whether the interpreter says the same
+    part: str  # the module that it stands in
 
 
 CATALOGUE: list[Wrong] = []
@@ -45,7 +46,7 @@ def wrong(title: str, when: str, error: str, base: type[Exception], modes: bool 
         lines = inspect.getsource(f).split("\n")
         start = next(k for k, line in enumerate(lines) if line.startswith("def ")) + 1
         code = textwrap.dedent("\n".join(lines[start:])).strip() + "\n"
-        CATALOGUE.append(Wrong(title, _section[0], when, error, base, code, modes))
+        CATALOGUE.append(Wrong(title, _section[0], when, error, base, code, modes, f.__module__))
         return f
 
     return enter

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import traceback
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import error_catalogue_expressions
@@ -30,20 +29,17 @@ CALLED = [e for e in CATALOGUE if e.when == "calling"]
 UNPLACED = ("ArgumentError", "CompileError", "OutOfMemoryError")
 
 
-@pytest.fixture(autouse=True)
-def settings() -> Iterator[None]:
-    """Programs may change settings."""
+def provoked(entry: Wrong, mode: str = "compile") -> BaseException:
+    """What the program raises; the settings that it may change are as they were."""
     saved = {n: getattr(weft.config, n) for n in ("cc", "floatX", "mode")}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-    for name, value in saved.items():
-        setattr(weft.config, name, value)
-
-
-def provoked(entry: Wrong) -> BaseException:
-    with pytest.raises(BaseException) as caught:
-        run(entry)
+    weft.config.mode = mode
+    try:
+        with warnings.catch_warnings(), pytest.raises(BaseException) as caught:
+            warnings.simplefilter("ignore")
+            run(entry)
+    finally:
+        for name, value in saved.items():
+            setattr(weft.config, name, value)
     return caught.value
 
 
@@ -83,9 +79,7 @@ def test_a_wrong_use_says_what_it_is(entry: Wrong) -> None:
 
 @pytest.mark.parametrize("entry", [e for e in CALLED if e.modes], ids=lambda e: e.title)
 def test_the_interpreter_says_the_same(entry: Wrong) -> None:
-    said = str(provoked(entry))
-    weft.config.mode = "interpret"
-    assert str(provoked(entry)) == said
+    assert str(provoked(entry, "interpret")) == str(provoked(entry))
 
 
 @pytest.mark.parametrize(
@@ -104,14 +98,18 @@ def page() -> str:
         also = next((b.__name__ for b in c.__mro__[1:] if b.__module__ == "builtins"), "")
         out.append(f"| `{c.__name__}` | `{also}` | {(c.__doc__ or '').strip()} |")
     category = ""
-    for entry in CATALOGUE:
+    parts = [p.__name__.rpartition(".")[2] for p in PARTS]
+    for entry in sorted(CATALOGUE, key=lambda e: parts.index(e.part.rpartition(".")[2])):
         if entry.category != category:
             category = entry.category
             out += ["", f"## {category}"]
         e = provoked(entry)
         out += ["", f"### {entry.title}", "", "```python", entry.code.rstrip(), "```", ""]
         if isinstance(e, WeftError):
-            out += [f"`{entry.error}` (a `{entry.base.__name__}`), when {entry.when}:", ""]
+            out += [
+                f"`{entry.error}` (a{'n' * (entry.base.__name__[0] in 'AEIO')} `{entry.base.__name__}`), when {entry.when}:",
+                "",
+            ]
             out += ["```text", str(e), "```"]
         else:
             out.append(f"Python's own `{entry.error}`, on that line.")
