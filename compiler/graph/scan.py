@@ -446,7 +446,7 @@ def _depending(roots: list[Variable], halt: set[Variable], on: set[SharedVariabl
 def _check_strict(constants: list[Variable], allowed: list[Variable], label: str) -> None:
     missing = [c for c in constants if c not in allowed]
     if missing:
-        names = ", ".join(f"{c.describe()} : {c.ir_type}" for c in missing)
+        names = ", ".join(f"{c.describe()} : {c.type}" for c in missing)
         raise MissingInputError(
             f"{label}: with strict=True everything that the step uses is passed to it; non_sequences lack {names}"
         )

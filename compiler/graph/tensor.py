@@ -115,7 +115,7 @@ def as_tensor_variable(x: Any, name: str | None = None, ndim: int | None = None)
     """
     if isinstance(x, Variable):
         if x.ir_type.kind != "dense":
-            raise DTypeError(f"{x.describe()} is {x.ir_type}, not a dense tensor")
+            raise DTypeError(f"{x.describe()} is {x.type}, not a dense tensor")
         return x if ndim is None else pad_left(x, ndim)  # type: ignore[return-value]
     made = getattr(x, "_as_variable", None)
     if made is not None:
