@@ -106,10 +106,8 @@ def page() -> str:
         e = provoked(entry)
         out += ["", f"### {entry.title}", "", "```python", entry.code.rstrip(), "```", ""]
         if isinstance(e, WeftError):
-            out += [
-                f"`{entry.error}` (a{'n' * (entry.base.__name__[0] in 'AEIO')} `{entry.base.__name__}`), when {entry.when}:",
-                "",
-            ]
+            article = "an" if entry.base.__name__[0] in "AEIO" else "a"
+            out += [f"`{entry.error}` ({article} `{entry.base.__name__}`), when {entry.when}:", ""]
             out += ["```text", str(e), "```"]
         else:
             out.append(f"Python's own `{entry.error}`, on that line.")
