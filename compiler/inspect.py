@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..runtime.callable import CompiledFunction
 from ..runtime.errors import ArgumentError, InternalError
 from ..runtime.locks import Held
+from .graph.modes import MODES
 from .ir import lengths, text
 from .ir.interp import evaluate
 from .ir.node import Node, Region, substitute, topological
@@ -145,8 +146,8 @@ class Function(CompiledFunction):
             self.executor.forget()  # type: ignore[attr-defined]
 
     def _generated(self) -> Generated:
-        if self.mode == "interpret":
-            raise ArgumentError(f"{self} runs in mode 'interpret': it has no kernels and no source")
+        if not MODES[self.mode].compiled:
+            raise ArgumentError(f"{self} runs in mode {self.mode!r}: it has no kernels and no source")
         return self.stages.generated
 
     def report(self, *args: Any, **kwargs: Any) -> Report:
@@ -157,7 +158,7 @@ class Function(CompiledFunction):
         """
         s = self.stages
         head = f"{self}: {plural(count(s.source), 'operation')} declared"
-        if self.mode == "interpret":
+        if not MODES[self.mode].compiled:
             return Report(Told(head + ", interpreted"))
         generated = self._generated()
         head += f", {count(s.simplified)} after rewriting"
@@ -258,8 +259,8 @@ class Function(CompiledFunction):
         return show
 
     def _simplified(self) -> Region:
-        if self.mode == "interpret":
-            raise ArgumentError(f"{self} runs in mode 'interpret': nothing was fused")
+        if not MODES[self.mode].compiled:
+            raise ArgumentError(f"{self} runs in mode {self.mode!r}: nothing was fused")
         return self.stages.simplified
 
 

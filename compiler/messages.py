@@ -98,4 +98,6 @@ def _places(members: Sequence[tuple[Region, Node]], origins: Origins) -> list[An
 
 
 def _lines(places: Sequence[Place], origins: Origins) -> str:
-    return "".join(f"\n  at {t}" for t in origins.traces(places)[:3])
+    """What stands at places: operations that may fail, or mere lines."""
+    found = origins.failing(places) or [f"\n  {t.at}" for t in origins.traces(places)]  # type: ignore[attr-defined]
+    return "".join(found[:3])

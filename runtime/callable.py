@@ -37,6 +37,11 @@ class Argument:
     storage: Storage | None = None  # what holds it between calls: then the program takes it as a state
     key: Any = None  # another name for it in `f[key]`
     borrow: bool = False  # a value given for the state is read where it lies
+    where: Any = None  # the line that declares it, as messages say it
+
+    @property
+    def declared(self) -> str:
+        return f"\n  {self.label} is declared {self.where}" if self.where is not None else ""
 
     def convert(self, value: Any) -> np.ndarray:
         """The value as an aligned, native, C-contiguous array of the argument's type, without loss unless allowed."""
@@ -45,9 +50,10 @@ class Argument:
         else:
             array = self._cast(value)
         if array.ndim != len(self.shape):
+            of = "" if isinstance(value, np.ndarray) else f" (shape {array.shape})"
             raise ShapeError(
                 f"{self.label} takes {_dimensions(len(self.shape))}, but was given {_describe(value)}, which has "
-                f"{array.ndim}"
+                f"{array.ndim}{of}; give it another shape, or declare the input with {_dimensions(array.ndim)}"
             )
         for a, (n, want) in enumerate(zip(array.shape, self.shape, strict=True)):
             if want is not None and n != want:
@@ -94,7 +100,9 @@ def as_numbers(value: Any, who: str | Argument) -> np.ndarray:
         array = as_array(value)
     except ArgumentError as e:
         raise ArgumentError(f"{_asks(who)}; {e}") from None
-    except (TypeError, ValueError, RuntimeError, BufferError) as e:  # PyTorch's own refusals are RuntimeErrors
+    except ValueError:
+        raise DTypeError(f"{_asks(who)}; {_describe(value)} is not an array: its parts differ in length") from None
+    except (TypeError, RuntimeError, BufferError) as e:  # PyTorch's own refusals are RuntimeErrors
         raise DTypeError(f"{_asks(who)}; {_describe(value)} is not an array of numbers: {e}") from None
     if array.dtype.kind in "OSUMm" or array.dtype.names:
         raise DTypeError(f"{_asks(who)}; {_describe(value)} is not an array of numbers")
@@ -125,6 +133,12 @@ def _describe(value: Any) -> str:
             return f"{type(value).__name__} of {array.dtype} with shape {array.shape}"
     text = repr(value)
     return f"{type(value).__name__} {text if len(text) < 60 else text[:57] + '...'}"
+
+
+def _shown(value: Any) -> str:
+    """An argument of a failed call: a number as it is, of an array the shape."""
+    shape = np.shape(value)
+    return f"of shape {shape}" if shape else f"= {np.asarray(value)[()]}"
 
 
 Given = tuple[Storage, np.ndarray, bool]  # a value for a state, and whether it is borrowed
@@ -298,11 +312,11 @@ class CompiledFunction:
     def _lengths(self, values: Sequence[np.ndarray]) -> str:
         """The shapes of a call that failed, by name, for its message."""
         arguments = [a for a in self.arguments if a.storage is None]
-        named = [(a.label, v.shape) for a, v in zip(arguments, values, strict=False)]
+        named = [(a.label, v) for a, v in zip(arguments, values, strict=False)]
         if len(values) != len(arguments):  # a sparse argument is several arrays
             named = []
-        named += [(name, s.array().shape) for name, s in zip(self.names, self.storages, strict=False) if name]
-        return "\n  called with " + ", ".join(f"{name} of shape {s}" for name, s in named) if named else ""
+        named += [(name, s.array()) for name, s in zip(self.names, self.storages, strict=False) if name]
+        return "\n  called with " + ", ".join(f"{name} {_shown(v)}" for name, v in named) if named else ""
 
     def _bind(
         self, args: tuple, kwargs: dict[str, Any]
@@ -310,7 +324,9 @@ class CompiledFunction:
         """The arrays that the executor takes, and the values given for states."""
         count = len(self._explicit)
         if len(args) > count:
-            raise ArgumentError(f"{self} takes {count} argument{'s' * (count != 1)} but was given {len(args)}")
+            names = ", ".join(self.arguments[k].label for k in self._explicit)
+            takes = f"{count} argument{'s' * (count != 1)}" + f" ({names})" * bool(names)
+            raise ArgumentError(f"{self} takes {takes} but was given {len(args)}")
         values: dict[int, Any] = dict(zip(self._explicit, args, strict=False))
         for key, v in kwargs.items():
             k = self._positions.get(key)
@@ -329,6 +345,7 @@ class CompiledFunction:
                 if not a.has_default:
                     raise ArgumentError(
                         f"{self} is missing argument {k}, {a.label} ({a.dtype}, {_dimensions(len(a.shape))})"
+                        f"{a.declared}"
                     )
                 values[k] = a.default
             try:
@@ -338,7 +355,7 @@ class CompiledFunction:
                     value = a.convert(values[k])
                     given.append((a.storage, value if a.borrow else np.array(value, order="C"), a.borrow))
             except WeftError as e:
-                raise type(e)(f"{self}, argument {k}: {e}") from None
+                raise type(e)(f"{self}, argument {k}: {e}{a.declared}") from None
         return out, given
 
     def __reduce__(self):

@@ -16,7 +16,7 @@ from weft.compiler.ir import lengths, node
 from weft.compiler.ir.digest import name_region
 from weft.compiler.ir.node import Check, Node, build, constant, make, region, renumber, substitute, topological
 from weft.compiler.ir.ops.procedural import HostFunction
-from weft.runtime.errors import DTypeError, InternalError, ShapeError, WeftError
+from weft.runtime.errors import BoundsError, DTypeError, InternalError, ShapeError, WeftError
 
 
 def test_equal_nodes_are_one() -> None:
@@ -189,7 +189,7 @@ WRONG: list[tuple[type, str, tuple, dict]] = [
     (ShapeError, "slice", (V,), {"spec": (("range", False, False, 0),)}),
     (InternalError, "slice", (V, S), {"spec": (ALL,)}),
     (InternalError, "slice", (V,), {"spec": (POINT,)}),
-    (ShapeError, "slice", (param(0, "int8", 2), const(2)), {"spec": (POINT,)}),
+    (BoundsError, "slice", (param(0, "int8", 2), const(2)), {"spec": (POINT,)}),
     (DTypeError, "set_slice", (V, vector(1, "int8")), {"spec": (ALL,), "mode": "set"}),
     (ShapeError, "set_slice", (V, X), {"spec": (ALL,), "mode": "set"}),
     (InternalError, "set_slice", (V, V), {"spec": (ALL,), "mode": "add"}),

@@ -63,7 +63,7 @@ def test_a_mask_has_the_lengths_of_what_it_selects_from(mode: str) -> None:
     for f, mask in ((lambda x, m: x[m], m4), (lambda x, m: x[m], m3[:1]), (lambda x, m: x[:, m], m3),
                     (lambda x, m: x[..., m], m4), (lambda x, m: T.set_subtensor(x[m], 0.0), m3[:2]),
                     (lambda x, m: x[[True]] * m.sum(), m3)):  # fmt: skip
-        with pytest.raises(ShapeError, match="a mask and what it selects from"):
+        with pytest.raises(ShapeError, match="subscript by a mask"):
             run(mode, f, X, mask)
     row, mask = T.drow("row"), T.vector("mask", dtype="bool")
     f = weft.function([row, mask], row[mask], mode=mode)

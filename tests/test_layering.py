@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 COMPILER = (
     "ir", "graph", "grad", "simplify", "schedule", "lower", "codegen", "build", "messages", "inspect", "show",
+    "executors",
     "pipeline",
 )  # fmt: skip
 
@@ -33,6 +34,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "codegen": ("ir", "lower", "schedule", "runtime.errors"),
     "build": ("ir", "runtime"),
     "messages": ("ir", "graph"),
+    "executors": ("ir", "graph", "messages", "runtime"),
     "inspect": ("ir", "graph", "schedule", "codegen", "runtime"),
     "show": ("ir", "graph", "schedule", "codegen", "build", "inspect", "runtime"),
     "pipeline": (*COMPILER, "runtime"),

@@ -40,12 +40,14 @@ if TYPE_CHECKING:
     from .compiler.graph.variable import Variable as Variable
     from .runtime.errors import ArgumentError as ArgumentError
     from .runtime.errors import BoundsError as BoundsError
+    from .runtime.errors import CheckError as CheckError
     from .runtime.errors import CheckpointError as CheckpointError
     from .runtime.errors import CompileError as CompileError
     from .runtime.errors import DisconnectedInputError as DisconnectedInputError
     from .runtime.errors import DTypeError as DTypeError
     from .runtime.errors import InternalError as InternalError
     from .runtime.errors import MissingInputError as MissingInputError
+    from .runtime.errors import NanError as NanError
     from .runtime.errors import NullGradientError as NullGradientError
     from .runtime.errors import NumericalError as NumericalError
     from .runtime.errors import OutOfMemoryError as OutOfMemoryError
@@ -92,11 +94,13 @@ _NAMES: dict[str, str] = {
     "ArgumentError": ".runtime.errors",
     "BoundsError": ".runtime.errors",
     "CheckpointError": ".runtime.errors",
+    "CheckError": ".runtime.errors",
     "CompileError": ".runtime.errors",
     "DTypeError": ".runtime.errors",
     "DisconnectedInputError": ".runtime.errors",
     "InternalError": ".runtime.errors",
     "MissingInputError": ".runtime.errors",
+    "NanError": ".runtime.errors",
     "NullGradientError": ".runtime.errors",
     "NumericalError": ".runtime.errors",
     "OutOfMemoryError": ".runtime.errors",

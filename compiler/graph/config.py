@@ -2,7 +2,7 @@
 
 | name            | variable            | default   | meaning                                                        |
 | floatX          | WEFT_FLOATX         | float64   | dtype of int / int, of float constants, of shared randoms      |
-| mode            | WEFT_MODE           | compile   | what `function(mode=None)` means: "compile" or "interpret"     |
+| mode            | WEFT_MODE           | compile   | what `function(mode=None)` means: a row of MODES (modes.py)    |
 | on_unused_input | WEFT_ON_UNUSED_INPUT| raise     | "raise", "warn" or "ignore"                                    |
 | verify          | WEFT_VERIFY         | False     | check the output of every stage of the pipeline                |
 | blas            | WEFT_BLAS           | own       | whose products of float matrices: "own" or "openblas"          |
@@ -18,10 +18,11 @@ import os
 from typing import Any
 
 from ...runtime.errors import ArgumentError
+from .modes import MODES
 
 _FLAGS: dict[str, tuple[str, Any, tuple | None]] = {
     "floatX": ("WEFT_FLOATX", "float64", ("float16", "float32", "float64")),
-    "mode": ("WEFT_MODE", "compile", ("compile", "interpret")),
+    "mode": ("WEFT_MODE", "compile", tuple(MODES)),
     "on_unused_input": ("WEFT_ON_UNUSED_INPUT", "raise", ("raise", "warn", "ignore")),
     "verify": ("WEFT_VERIFY", False, (False, True)),
     "blas": ("WEFT_BLAS", "own", ("own", "openblas")),

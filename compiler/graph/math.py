@@ -7,12 +7,14 @@ import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ...runtime.errors import ArgumentError, DTypeError, ShapeError
+from ...runtime.errors import ArgumentError, DTypeError, ShapeError, WeftError
 from ..ir import lengths
 from ..ir.dtypes import DTYPES, check_dtype, promote, promote_all
 from .config import config
 from .tensor import as_tensor_variable, beside, cast, constant, is_literal, literal, literal_dtype, pad_left
-from .variable import Variable, apply_op, op1, primitive
+from .told import already_told
+from .trace import here
+from .variable import Variable, apply_op, op1, primitive, tell
 
 if TYPE_CHECKING:
     from .operators import TensorVariable
@@ -86,20 +88,28 @@ def float_unary(name: str, x: Any) -> TensorVariable:
 
 def _make_float_unary(name: str, op: str | None = None) -> Callable:
     def f(x: Any) -> TensorVariable:
-        return float_unary(op or name, x)
+        try:
+            return float_unary(op or name, x)
+        except WeftError as e:
+            tell(e, name, (x,), here())
+            raise
 
     f.__name__ = f.__qualname__ = name
     f.__doc__ = f"Elementwise {name}; integers become floats first."
-    return f
+    return already_told(f)
 
 
 def _make_binary(name: str, op: str | None = None) -> Callable:
     def f(a: Any, b: Any) -> TensorVariable:
-        return binary(op or name, a, b)
+        try:
+            return binary(op or name, a, b)
+        except WeftError as e:
+            tell(e, name, (a, b), here())
+            raise
 
     f.__name__ = f.__qualname__ = name
     f.__doc__ = f"Elementwise {name} of two tensors, broadcast, in their common dtype."
-    return f
+    return already_told(f)
 
 
 exp, log, log1p, expm1, sqrt = (_make_float_unary(n) for n in ("exp", "log", "log1p", "expm1", "sqrt"))

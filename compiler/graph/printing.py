@@ -183,8 +183,7 @@ def as_text(v: Variable) -> str:
 def _number(data: np.ndarray) -> str:
     if data.ndim == 0:
         return str(data[()])
-    return np.array2string(data, threshold=6, edgeitems=2, max_line_width=10**6).replace("
-", "")
+    return np.array2string(data, threshold=6, edgeitems=2, max_line_width=10**6).replace("\n", "")
 
 
 _INFIX = {

@@ -11,6 +11,7 @@ from ...runtime.errors import ArgumentError, DTypeError, ShapeError
 from ...runtime.state import Storage
 from ..ir.dtypes import check_dtype, numpy_dtype
 from .operators import TensorOperators
+from .told import tell_methods, told
 from .types import TensorType, fresh_token, param
 from .variable import Variable
 
@@ -56,11 +57,15 @@ class SharedVariable(Variable):
             lossless = isinstance(value, (int, float, bool, list, tuple)) and np.array_equal(array.astype(want), array)
             if self.strict or not (self.allow_downcast or lossless or np.promote_types(array.dtype, want) == want):
                 raise DTypeError(
-                    f"{self.describe()} holds {t.dtype}; an array of {array.dtype} does not fit without loss"
+                    f"{self.describe()} holds {t.dtype}; an array of {array.dtype} does not fit without loss: convert "
+                    f"it (`.astype({t.dtype!r})`), or make the variable with allow_downcast=True"
                 )
             array = array.astype(want)
         if array.ndim != t.ndim:
-            raise ShapeError(f"{self.describe()} has {t.ndim} dimensions; the new value has shape {array.shape}")
+            raise ShapeError(
+                f"{self.describe()} has {t.ndim} dimensions; the new value has shape {array.shape} "
+                f"(now it has {self.container.array().shape}; {self.describe()} was made {self.trace.at})"
+            )
         for a, (n, fixed) in enumerate(zip(array.shape, t.shape, strict=True)):
             if fixed is not None and n != fixed:
                 raise ShapeError(
@@ -98,11 +103,15 @@ class SharedVariable(Variable):
         raise ArgumentError("a shared variable is not cloned: make another with weft.shared")
 
 
+tell_methods(SharedVariable)
+
+
 class TensorSharedVariable(TensorOperators, SharedVariable):
     __slots__ = ()
     __hash__ = object.__hash__
 
 
+@told
 def shared(
     value: Any,
     name: str | None = None,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...runtime.callable import as_numbers
 from ...runtime.errors import ArgumentError, DTypeError, ShapeError
-from ...runtime.exchange import as_array
 from ..ir.dtypes import DTYPES, check_dtype, numpy_dtype, promote, promote_all, smallest_int
 from ..ir.node import Node
 from ..ir.node import constant as ir_constant
@@ -84,6 +84,9 @@ def _number_beside(kind: str, x: Any, text: str, dtype: str, ndim: int, floatX: 
     return literal(x, dtype, ndim).node if promote(literal_dtype(x), dtype) == dtype else None
 
 
+_MADE_OF = "an expression is made of numbers and symbolic variables"
+
+
 def constant(x: Any, name: str | None = None, ndim: int | None = None, dtype: Any = None) -> TensorVariable:
     """A constant tensor; a Python number gets the dtype of `literal_dtype` unless one is given."""
     if is_literal(x) and not isinstance(x, complex):
@@ -94,7 +97,7 @@ def constant(x: Any, name: str | None = None, ndim: int | None = None, dtype: An
     if dtype is not None:
         chosen = check_dtype(dtype)
         array = (
-            as_array(x).astype(numpy_dtype(chosen))
+            as_numbers(x, _MADE_OF).astype(numpy_dtype(chosen))
             if not is_literal(x) or isinstance(x, complex)
             else np.asarray(x, numpy_dtype(chosen))
         )
@@ -102,11 +105,7 @@ def constant(x: Any, name: str | None = None, ndim: int | None = None, dtype: An
         chosen = literal_dtype(x)
         array = np.asarray(x, numpy_dtype(chosen))
     else:
-        array = as_array(x)
-        if array.dtype == object:
-            raise DTypeError(
-                f"cannot make a constant of {x!r}: it holds objects; weft.tensor.stack joins symbolic variables"
-            )
+        array = as_numbers(x, _MADE_OF)
         if (
             isinstance(x, (list, tuple))
             and array.dtype.kind in "if"
@@ -132,7 +131,7 @@ def as_tensor_variable(x: Any, name: str | None = None, ndim: int | None = None)
     """
     if isinstance(x, Variable):
         if x.ir_type.kind != "dense":
-            raise DTypeError(f"{x.describe()} is {x.ir_type}, not a dense tensor")
+            raise DTypeError(f"{x.describe()} is {x.type}, not a dense tensor")
         return x if ndim is None else pad_left(x, ndim)  # type: ignore[return-value]
     made = getattr(x, "_as_variable", None)
     if made is not None:
@@ -160,7 +159,7 @@ def pad_left(x: Any, ndim: int | None) -> TensorVariable:
     if ndim is None or x.ndim == ndim:
         return x
     if x.ndim > ndim:
-        raise ShapeError(f"{x.describe()} has {x.ndim} dimensions, more than {ndim}")
+        raise ShapeError(f"{x.describe()} has {x.ndim} dimensions where at most {ndim} fit")
     return apply_op(_padding(x.ndim, ndim), [x])[0]
 
 

@@ -29,6 +29,20 @@ class Trace(NamedTuple):
         where = f"in {self.via} {where}" if self.via else where
         return f"{where}: {source}" if source else where
 
+    @property
+    def at(self) -> str:
+        """As the last line of a message: "at program.py:12: ..." or "in the gradient of program.py:12: ..."."""
+        return str(self) if self.via else f"at {self}"
+
+
+class Declaration(NamedTuple):
+    """A line as `Trace.at`, whose text is made when somebody reads it."""
+
+    trace: Trace
+
+    def __str__(self) -> str:
+        return self.trace.at
+
 
 _state = threading.local()
 

@@ -90,9 +90,7 @@ class Variable:
         """The name for messages: the user's, else what made it."""
         if self.name:
             return self.name
-        if self.owner is None:
-            return f"<{self.type}>"
-        return f"<{self.owner.op}>"
+        return f"<{self.type}>" if self.owner is None else _expression(self)
 
     def __repr__(self) -> str:
         if self.name is not None:
@@ -124,6 +122,8 @@ class Variable:
         from .function import function
 
         given = inputs_to_values or {}
+        if not isinstance(given, dict):
+            raise ArgumentError(f"eval takes a dict of variables and their values, not {given!r}")
         return function(list(given), self, on_unused_input="ignore")(*given.values())
 
     def __reduce_ex__(self, protocol):
@@ -154,7 +154,7 @@ class Constant(Variable):
         return self.data
 
     def describe(self) -> str:
-        return self.name or (repr(self.data[()]) if self.data.ndim == 0 else f"<constant {self.type}>")
+        return self.name or (str(self.data[()]) if self.data.ndim == 0 else f"<constant {self.type}>")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}{{{self.data!r}}}"
@@ -178,8 +178,13 @@ class Op:
 
     def __call__(self, *inputs: Any, **kwargs: Any) -> Any:
         return_list = kwargs.pop("return_list", False)
-        with on_behalf(here()):  # the line that applies the operation, not one inside the user's make_node
-            node = self.make_node(*inputs, **kwargs)
+        trace = here()
+        try:
+            with on_behalf(trace):  # the line that applies the operation, not one inside the user's make_node
+                node = self.make_node(*inputs, **kwargs)
+        except WeftError as e:
+            tell(e, self.title, inputs, trace)
+            raise
         return list(node.outputs) if return_list or len(node.outputs) > 1 else node.outputs[0]
 
     def lower(self, inputs: Sequence[Node]) -> list[Node]:
@@ -202,6 +207,16 @@ class Op:
 
     def __hash__(self) -> int:
         return id(self) if self._key() is None else hash(self._key())
+
+    @property
+    def said(self) -> str:
+        """What messages call it."""
+        return getattr(self, "__name__", type(self).__name__)
+
+    @property
+    def title(self) -> str:
+        """The same with what tells it from others of its class."""
+        return str(self)
 
     def __str__(self) -> str:
         props = ", ".join(f"{p}={getattr(self, p)!r}" for p in self.__props__ or ())
@@ -242,6 +257,18 @@ class Primitive(Op):
         if type(node.type) is ir.TupleType:
             return [build("item", node, index=k) for k in range(len(node.type.items))]
         return [node]
+
+    @property
+    def said(self) -> str:
+        """What users call it."""
+        return self.definition.said or self.name
+
+    @property
+    def title(self) -> str:
+        """The same with those of its attributes that say something to users."""
+        plain = [(k, v) for k, v in self.attrs if type(v) is not tuple or not any(type(e) is tuple for e in v)]
+        shown = ", ".join(f"{k}={v}" for k, v in plain)
+        return f"{self.said}{{{shown}}}" if shown else self.said
 
     def identity(self) -> bytes | None:
         if self._identity is None:
@@ -341,7 +368,7 @@ def apply_op(op: Op, inputs: Sequence[Variable]) -> list[Any]:
     try:
         owner.outputs = outputs_of(owner)
     except WeftError as e:
-        raise explain(e, str(op), inputs, owner.trace) from None
+        raise explain(e, op.title, inputs, owner.trace) from None
     return owner.outputs
 
 
@@ -376,10 +403,58 @@ def explain(e: WeftError, op: str, inputs: Sequence[Variable], trace: Trace) -> 
     """The same error with the arguments' names and types and the user's line."""
     if getattr(e, "explained", False):
         return e
-    args = "".join(f"\n    {v.describe()} : {v.type}" for v in inputs)
-    new = type(e)(f"{e}\n  in {op} of{args}\n  at {trace}")
+    new = type(e)(f"{e}{where(op, inputs, trace)}")
     new.explained = True  # type: ignore[attr-defined]
     return new
+
+
+def tell(e: WeftError, op: str, args: Iterable[Any], trace: Trace) -> None:
+    """Adds to an error, in place, what `explain` adds; of the arguments those that are symbolic, or lists of such."""
+    if not getattr(e, "explained", False):
+        symbolic = [v for a in args for v in (a if isinstance(a, (list, tuple)) else [a]) if isinstance(v, Variable)]
+        e.args = explain(e, op, symbolic, trace).args
+        e.explained = True  # type: ignore[attr-defined]
+
+
+def where(op: str, inputs: Sequence[Variable], trace: Trace) -> str:
+    """The lines that a message about an operation ends with: what it is, of which arguments, where."""
+    args = "".join(f"\n    {v.describe()} : {v.type}" for v in inputs[:SHOWN])
+    args += f"\n    and {len(inputs) - SHOWN} more" * (len(inputs) > SHOWN)
+    return (f"\n  in {op}{' of' * bool(args)}{args}" if op else "") + f"\n  {trace.at}"
+
+
+def _expression(v: Variable, limit: int = 60) -> str:
+    """An unnamed variable as what it is computed by, as deep as there is room: "add(x, mul(y, 2))"."""
+
+    def show(v: Variable, depth: int) -> str:
+        while not v.name and v.owner is not None and _same_number(v.owner):
+            v = v.owner.inputs[0]
+        owner = v.owner
+        if v.name or owner is None:
+            return v.describe()
+        name = owner.op.said
+        parts = [show(i, depth - 1) if depth else "..." for i in owner.inputs[:3]]
+        parts = ["..."] if not depth else [*parts, "..."] if len(owner.inputs) > 3 else parts
+        return f"{name}({', '.join(parts)})"
+
+    for depth in (3, 2, 1, 0):
+        text = show(v, depth)
+        if len(text) <= limit:
+            break
+    return text
+
+
+def _same_number(owner: Apply) -> bool:
+    """Whether an operation changes only how its argument is held: its dtype, or axes of length 1 in front."""
+    name = getattr(owner.op, "name", "")
+    if name == "dimshuffle":
+        order = owner.op.attr("order")
+        front = order.count("x")
+        return order == ("x",) * front + tuple(range(len(order) - front))
+    return name == "cast"
+
+
+SHOWN = 6  # arguments that a message lists
 
 
 _classes: dict[str, type[Variable]] = {}
