@@ -29,6 +29,7 @@ MODULES = {
     "weft.optimizers": "updates of training steps",
     "weft.init": "first values of parameters",
     "weft.training": "minibatches, the loop, checkpoints",
+    "weft.estimators": "networks for scikit-learn",
 }
 CONSTRUCTOR = re.compile(r"[bwiulfdcz]?(scalar|vector|row|col|matrix|matrice|tensor\d)s?")
 
