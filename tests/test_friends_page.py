@@ -1,4 +1,4 @@
-"""The programs of docs/friends.md run, each section by itself, and print what the page says; its tables are complete."""
+"""The programs of docs/friends.md run, each section by itself, and print what it says; its tables are complete."""
 
 from __future__ import annotations
 
