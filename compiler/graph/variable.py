@@ -154,7 +154,9 @@ class Constant(Variable):
         return self.data
 
     def describe(self) -> str:
-        return self.name or (str(self.data[()]) if self.data.ndim == 0 else f"<constant {self.type}>")
+        """A number, be it of higher rank, as it is written."""
+        alone = self.data.size == 1 and all(self.broadcastable)
+        return self.name or (str(self.data.reshape(())[()]) if alone else f"<constant {self.type}>")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}{{{self.data!r}}}"
