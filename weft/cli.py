@@ -52,6 +52,7 @@ def _run(given: list[str]) -> int:
     parser.add_argument("--version", action="version", version=f"weft {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     name = next((a for a in given if not a.startswith("-")), None)
+    passes_on = False
     for command, what in COMMANDS.items():
         added = commands.add_parser(command, help=what, formatter_class=argparse.RawDescriptionHelpFormatter)
         if command == name:  # the others are not loaded
@@ -60,7 +61,11 @@ def _run(given: list[str]) -> int:
             added.epilog = example.strip("\n")
             module.add(added)
             added.set_defaults(run=module.run)
-    options = parser.parse_args(given)
+            passes_on = getattr(module, "PASSES_ON", False)
+    options, rest = parser.parse_known_args(given)
+    if rest and not passes_on:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    options.rest = rest
     status = options.run(options)
     sys.stdout.flush()
     return status

@@ -67,7 +67,7 @@ class Session:
         # Of epochs with equal errors the later one is taken, where the rate is lower: hence the negative `least`.
         best = EarlyStopping(ERROR, patience=run.epochs + 1, least=-1e-12)
         log = JsonLines(self.folder / METRICS)
-        keep = Checkpoints(self.folder / CHECKPOINT, settings=vars(run))
+        keep = Kept(self.folder / CHECKPOINT, settings=vars(run))
         return Trainer(
             self.step,
             Numbers(len(self.data.training), run.batch_size, order=self.order, seed=run.seed),
@@ -129,6 +129,17 @@ def updates(net: Network, optimizer: str, rate: Any) -> dict[Any, Any]:
                 norm = T.sqrt(T.sqr(found[p]).sum(axis=0))
                 found[p] = found[p] * T.minimum(1, limit / T.maximum(norm, np.float32(1e-12)))
     return {**found, **dict(net.updates)}
+
+
+class Kept(Checkpoints):
+    """Every few seconds, and after the last epoch."""
+
+    def __init__(self, path: Path, settings: dict[str, Any]):
+        super().__init__(path, epochs=None, seconds=2.0, settings=settings)
+
+    def epoch(self, trainer: Trainer, record: dict[str, Any]) -> None:
+        if trainer.epoch >= trainer.epochs:
+            self.write(trainer)
 
 
 class FloatX:

@@ -22,8 +22,8 @@ def headline(session: Session) -> str:
     what = f"{lengths(d.shape)} pixels" if d.images else f"{d.inputs} columns"
     return (
         f"[bold]{m.name}[/bold]: {m.title} ({m.paper})\n"
-        f"[bold]{d.name}[/bold]: {what}, {targets(d)}; {len(d.training):,} examples to train, "
-        f"{len(d.validation):,} to validate, {len(d.test):,} to test"
+        f"[bold]{d.name}[/bold]: {what}, {targets(d)}; {len(d.training):,} training, "
+        f"{len(d.validation):,} validation, {len(d.test):,} test"
     )
 
 

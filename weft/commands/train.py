@@ -97,9 +97,8 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({**result, "compiled": figures, "folder": str(folder), "files": list(files)}))
         return 0
-    rate = result["steps"] / max(result["seconds"], 1e-9)
     show(
-        f"{len(history)} epochs, {result['steps']:,} steps in {result['seconds']:.1f} s ({rate:,.0f} a second); "
+        f"{len(history)} epochs, {result['steps']:,} steps in {result['seconds']:.1f} s; "
         f"validation error {100 * result['validation error']:.2f} % in epoch {result['best epoch']}"
     )
     print(f"test error: {100 * result['test error']:.2f} %", flush=True)
