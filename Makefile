@@ -29,7 +29,7 @@ check: $(VENV)/check.stamp $(WHEEL)/bin/python
 		'$(CURDIR)/tests/typed_program.py' '$(CURDIR)'/examples/*.py
 
 demo: $(VENV)/demo.stamp
-	$(BIN)/python -m weft.models.digits
+	$(BIN)/python -m weft train relu
 
 bench: $(VENV)/bench.stamp
 	@mkdir -p build

@@ -46,4 +46,6 @@ def _from_file(path: Path) -> Model:
     model = getattr(module, "MODEL", None)
     if not isinstance(model, Model):
         raise weft.ArgumentError(f"{path} has no MODEL = weft.models.Model(...): docs/models.md shows one")
+    if Path(model.name).name != model.name:
+        raise weft.ArgumentError(f"{path}: the name {model.name!r} of its MODEL cannot be that of a folder")
     return model

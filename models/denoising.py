@@ -4,8 +4,8 @@
 
 with a mask that is 0 with probability p, drawn anew for each example and step. The hidden layer may be wider than the
 input: copying is of no use, since what is wiped out has to be told from the rest, and so from what images are like.
-The error is the squared distance of r from the whole x as a share of the variance; wiping out and doing nothing would
-give the error of the mask (`pictures` of a run show both).
+The error is the squared distance of r from the whole x as a share of the variance; seen itself, at
+p = 0.3, is 94 % away from the digits.
 
 P. Vincent, H. Larochelle, Y. Bengio, P.-A. Manzagol, "Extracting and composing robust features with denoising
 autoencoders", ICML 2008.
@@ -66,7 +66,7 @@ MODEL = Model(
     settings={"hidden": 256, "wiped": 0.3},
     optimizer="adam",
     learning_rate=0.003,
-    epochs=60,
+    epochs=120,
     reached="@",
     order=6,
 )

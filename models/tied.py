@@ -66,8 +66,8 @@ MODEL = Model(
     build=build,
     settings={"hidden": 32},
     optimizer="adam",
-    learning_rate=0.01,
-    epochs=60,
+    learning_rate=0.03,
+    epochs=200,
     reached="@",
     order=5,
 )

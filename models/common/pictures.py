@@ -31,13 +31,13 @@ def draw(session: Session, result: Mapping[str, Any]) -> dict[str, str]:
             rows = {"original": data.test.x, "network sees": None if net.seen is None else seen, "network gives": given}
             shown = {k: v for k, v in rows.items() if v is not None}
             reconstructions(session.folder / "reconstructions.png", shown, data.shape)
-            made["reconstructions.png"] = "test images and what the network makes of them"
+            made["reconstructions.png"] = "test images, and as the network gives them"
     elif data.classes:
         confusion(session.folder / "confusion.png", data.test.t, given.argmax(axis=1), data.classes)
-        made["confusion.png"] = "true and predicted classes of the test examples"
+        made["confusion.png"] = "true and predicted classes of the test"
     else:
         predictions(session.folder / "predictions.png", data.test.t, given)
-        made["predictions.png"] = "true and predicted numbers of the test examples"
+        made["predictions.png"] = "true and predicted numbers of the test"
     return made
 
 
@@ -58,7 +58,8 @@ def learning_curve(path: Path, history: list[dict[str, Any]], result: Mapping[st
     marker = "o" if len(epochs) < 30 else None
     top.plot(epochs, [r["loss"] for r in history], color=BLUE, marker=marker, markersize=3)
     top.set_ylabel("training loss")
-    if min(r["loss"] for r in history) > 0:
+    losses = [r["loss"] for r in history]
+    if 0 < 10 * min(losses) < max(losses):
         top.set_yscale("log")
     bottom.plot(epochs, [100 * r[ERROR] for r in history], color=BLUE, marker=marker, markersize=3)
     best = result["best epoch"], 100 * result[ERROR]
@@ -108,7 +109,7 @@ def filters(path: Path, weights: np.ndarray, shape: tuple[int, ...], most: int =
     scale = np.maximum(np.abs(weights[:, chosen]).max(axis=0), 1e-12)
     coloured = len(shape) == 3
     images = [_as_image(w, shape) for w in (weights[:, chosen] / scale).T]
-    columns = max(1, int(np.ceil(np.sqrt(len(images)))))
+    columns = -(-len(images) // 2) if 4 < len(images) < 15 else int(np.ceil(np.sqrt(len(images))))
     figure = _figure(5.4 if coloured else 6, 5.4 * -(-len(images) // columns) / columns + 0.5)
     axes = figure.subplots()
     if coloured:
@@ -139,7 +140,8 @@ def confusion(path: Path, true: np.ndarray, given: np.ndarray, classes: tuple[st
     small = max(5, 10 - max(0, n - 10) // 2)
     for (r, c), k in np.ndenumerate(counts):
         if k and n <= 30:
-            axes.text(c, r, str(k), ha="center", va="center", fontsize=small, color="black")
+            ink = "white" if colour[r, c] > 0.6 else "black"
+            axes.text(c, r, str(k), ha="center", va="center", fontsize=small, color=ink)
     rotate = 45 if max(map(len, classes)) > 3 else 0
     axes.set_xticks(range(n), classes, rotation=rotate, ha="right" if rotate else "center", fontsize=small)
     axes.set_yticks(range(n), classes, fontsize=small)
@@ -171,7 +173,7 @@ def reconstructions(path: Path, rows: Mapping[str, np.ndarray], shape: tuple[int
     columns = len(images) // len(rows)
     figure = _figure(6.4, 0.75 + 0.5 * len(rows))
     axes = figure.subplots()
-    axes.imshow(_grid(images, columns, 0.5), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.imshow(_grid(images, columns, 1.0), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     height = images[0].shape[0] + 1
     axes.set_yticks([height * k + (height - 2) / 2 for k in range(len(rows))], list(rows))
     axes.set_xticks([])

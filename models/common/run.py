@@ -29,13 +29,22 @@ BLOCK = 1024  # examples that are evaluated at once
 
 
 class Session:
-    """A run in a folder, step by step: made (data and network), `compile`, `train`, `finish`."""
+    """A run, step by step: made (data and network), `keep_in` a folder, `compile`, `train`, `finish`."""
 
-    def __init__(self, model: Model, run: Run, folder: Path):
-        self.model, self.run, self.folder = model, run, folder
+    def __init__(self, model: Model, run: Run):
+        self.model, self.run = model, run
         with FloatX("float32"):
             self.data = datasets.load(run.data, run.seed)
             self.network = model.build(self.data, SimpleNamespace(seed=run.seed, **run.settings))
+        if not isinstance(self.network, Network):
+            raise weft.WeftError(f"build of the model {model.name} gives {type(self.network).__name__}, not a Network")
+        names = [p.name for p in (*self.network.params, *self.network.running)]
+        if None in names or len(set(names)) < len(names):
+            raise weft.WeftError(f"parameters of the model {model.name} need names, each its own: {names}")
+
+    def keep_in(self, folder: Path) -> None:
+        self.folder = folder
+        self.run.write(folder)
 
     def compile(self) -> None:
         start = time.perf_counter()
@@ -132,10 +141,12 @@ def updates(net: Network, optimizer: str, rate: Any) -> dict[Any, Any]:
 
 
 class Kept(Checkpoints):
-    """Every few seconds, and after the last epoch."""
+    """Every few seconds, and after the last epoch: after each, writing to the disk would take longer than training."""
+
+    SECONDS = 2.0
 
     def __init__(self, path: Path, settings: dict[str, Any]):
-        super().__init__(path, epochs=None, seconds=2.0, settings=settings)
+        super().__init__(path, epochs=None, seconds=self.SECONDS, settings=settings)
 
     def epoch(self, trainer: Trainer, record: dict[str, Any]) -> None:
         if trainer.epoch >= trainer.epochs:

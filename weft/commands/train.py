@@ -62,13 +62,11 @@ def run(options: argparse.Namespace) -> int:
     given = {k: getattr(options, k) for k in choices.Run.__dataclass_fields__ if k not in ("model", "settings")}
     if options.resume:
         folder = choices.place(model.name, options.out, True)
-        asked = choices.resumed(folder, model, given, options.set)
-        session = Session(model, asked, folder)
-    else:
-        asked = choices.new_run(model, given, options.set)
-        session = Session(model, asked, folder=choices.Path())  # what is wrong is said before a folder is made
-        session.folder = folder = choices.place(model.name, options.out, False)
-    asked.write(folder)
+        session = Session(model, choices.resumed(folder, model, given, options.set))
+    else:  # what is wrong with data or settings is said before a folder is made
+        session = Session(model, choices.new_run(model, given, options.set))
+        folder = choices.place(model.name, options.out, False)
+    session.keep_in(folder)
 
     out, err = tables.console(), tables.console(stderr=True)
 
