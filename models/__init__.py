@@ -19,7 +19,9 @@ __all__ = ["Layer", "Model", "Network", "every", "find"]
 
 def every() -> list[Model]:
     """The models of this folder, the simplest first."""
-    found = [importlib.import_module(f"weft.models.{m.name}").MODEL for m in pkgutil.iter_modules(__path__) if not m.ispkg]
+    found = [
+        importlib.import_module(f"weft.models.{m.name}").MODEL for m in pkgutil.iter_modules(__path__) if not m.ispkg
+    ]
     return sorted(found, key=lambda m: m.order)
 
 

@@ -17,11 +17,12 @@ neural networks from overfitting", JMLR 15, 2014.
     weft train deep
     weft train deep --set hidden=256,256,256,256 --set drop=0.4
 
-@REACHED@
+Reached on digits with --seed 0 to 4: test errors of 0.83, 1.11, 1.67, 1.67 and 1.39 %.
 """
 
 from __future__ import annotations
 
+from math import inf
 from types import SimpleNamespace
 
 import numpy as np
@@ -110,7 +111,8 @@ MODEL = Model(
     paper="Ioffe, Szegedy 2015",
     build=build,
     settings={"hidden": (200, 200, 200), "drop": 0.3, "drop_input": 0.1},
+    ranges={"hidden": (1, inf), "drop": (0, 0.99), "drop_input": (0, 0.99)},
     epochs=60,
-    reached="@",
+    reached="1.33 %",
     order=4,
 )

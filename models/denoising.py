@@ -4,8 +4,8 @@
 
 with a mask that is 0 with probability p, drawn anew for each example and step. The hidden layer may be wider than the
 input: copying is of no use, since what is wiped out has to be told from the rest, and so from what images are like.
-The error is the squared distance of r from the whole x as a share of the variance; seen itself, at
-p = 0.3, is 94 % away from the digits.
+The error is the squared distance of r from the whole x as a share of the variance; `seen` itself
+is 94 % away from the digits at p = 0.3.
 
 P. Vincent, H. Larochelle, Y. Bengio, P.-A. Manzagol, "Extracting and composing robust features with denoising
 autoencoders", ICML 2008.
@@ -13,11 +13,13 @@ autoencoders", ICML 2008.
     weft train denoising
     weft train denoising --set wiped=0.5
 
-@REACHED@
+Reached on digits with --seed 0 to 4: test errors of 23.74, 22.95, 23.83, 23.20 and 23.10 %
+of the variance, from images of which 30 % was wiped out.
 """
 
 from __future__ import annotations
 
+from math import inf
 from types import SimpleNamespace
 
 import numpy as np
@@ -64,9 +66,10 @@ MODEL = Model(
     paper="Vincent et al. 2008",
     build=build,
     settings={"hidden": 256, "wiped": 0.3},
+    ranges={"hidden": (1, inf), "wiped": (0, 0.99)},
     optimizer="adam",
     learning_rate=0.003,
     epochs=120,
-    reached="@",
+    reached="23.36 %",
     order=6,
 )

@@ -2,9 +2,9 @@
 
     h_j = max over i = 1..k of (x W_ij + b_ij)
 
-Any convex function can be approached that way: with k = 2 the rectifier and the absolute value are among them. The paper
-trains with dropout, which maxout was made for: where each sum is nearly linear, the network without dropout, its weights
-halved, comes near the average over all its thinned copies.
+Any convex function can be approached that way: with k = 2 the rectifier and the absolute value are among them. The
+paper trains with dropout, which maxout was made for: where a unit is linear around each example, the network without
+dropout comes near the average over all its thinned copies.
 
 I. Goodfellow, D. Warde-Farley, M. Mirza, A. Courville, Y. Bengio, "Maxout networks", ICML 2013. The norm of the weights
 into each linear function is limited as there.
@@ -12,11 +12,12 @@ into each linear function is limited as there.
     weft train maxout
     weft train maxout --set pieces=5 --set hidden=100
 
-@REACHED@
+Reached on digits with --seed 0 to 4: test errors of 1.67, 0.83, 1.11, 1.39 and 2.50 %.
 """
 
 from __future__ import annotations
 
+from math import inf
 from types import SimpleNamespace
 
 import numpy as np
@@ -75,6 +76,13 @@ MODEL = Model(
     paper="Goodfellow et al. 2013",
     build=build,
     settings={"hidden": (128, 128), "pieces": 3, "drop": 0.3, "drop_input": 0.1, "max_norm": 2.0},
-    reached="@",
+    ranges={
+        "hidden": (1, inf),
+        "pieces": (1, inf),
+        "drop": (0, 0.99),
+        "drop_input": (0, 0.99),
+        "max_norm": (1e-3, inf),
+    },
+    reached="1.50 %",
     order=3,
 )

@@ -2,8 +2,8 @@
 
     h1 = max(0, x W1 + b1),    h2 = max(0, h1 W2 + b2),    y = softmax(h2 W3 + b3)
 
-A unit that is on passes its gradient on unchanged, however many layers there are; a sigmoid unit shrinks it to a quarter
-at best. This is why such networks learn without the training of one layer after the other that came before.
+A unit that is on passes its gradient on unchanged, however many layers there are; a sigmoid unit shrinks it to a
+quarter at best. This is why such networks learn without the training of one layer after the other that came before.
 
 V. Nair, G. Hinton, "Rectified linear units improve restricted Boltzmann machines", ICML 2010; X. Glorot, A. Bordes,
 Y. Bengio, "Deep sparse rectifier neural networks", AISTATS 2011. First values of the weights: K. He, X. Zhang, S. Ren,
@@ -12,12 +12,13 @@ J. Sun, "Delving deep into rectifiers", ICCV 2015.
     weft train relu
     weft train relu --data diabetes --set hidden=32 --set decay=0.01    # numbers in place of classes
 
-@REACHED@
+Reached on digits with --seed 0 to 4: test errors of 2.22, 2.22, 2.22, 1.39 and 1.67 %.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
+from math import inf
 from types import SimpleNamespace
 
 import numpy as np
@@ -86,6 +87,7 @@ MODEL = Model(
     paper="Nair, Hinton 2010",
     build=build,
     settings={"hidden": (225, 144), "noise": 0.15, "decay": 1e-4},
-    reached="@",
+    ranges={"hidden": (1, inf), "noise": (0, inf), "decay": (0, inf)},
+    reached="1.94 %",
     order=2,
 )

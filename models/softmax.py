@@ -11,11 +11,12 @@ estimation of parameters", NIPS 2, 1990.
     weft train softmax
     weft train softmax --data wine --set decay=0.01
 
-@REACHED@
+Reached on digits with --seed 0 to 4: test errors of 3.89, 4.17, 3.61, 3.33 and 4.44 %.
 """
 
 from __future__ import annotations
 
+from math import inf
 from types import SimpleNamespace
 
 import weft
@@ -53,8 +54,9 @@ MODEL = Model(
     paper="Bridle 1990",
     build=build,
     settings={"decay": 1e-4},
+    ranges={"decay": (0, inf)},
     epochs=60,
     learning_rate=0.1,
-    reached="@",
+    reached="3.89 %",
     order=1,
 )

@@ -12,11 +12,13 @@ Y. Bengio, P. Lamblin, D. Popovici, H. Larochelle, "Greedy layer-wise training o
     weft train tied
     weft train tied --set hidden=8
 
-@REACHED@
+Reached on digits with --seed 0 to 4: test errors of 7.03, 7.04, 7.08, 6.99 and 6.71 %
+of the variance. 32 principal components, the best linear code for squared distances, leave 3.66 %.
 """
 
 from __future__ import annotations
 
+from math import inf
 from types import SimpleNamespace
 
 import numpy as np
@@ -65,9 +67,10 @@ MODEL = Model(
     paper="Bengio et al. 2007",
     build=build,
     settings={"hidden": 32},
+    ranges={"hidden": (1, inf)},
     optimizer="adam",
     learning_rate=0.03,
     epochs=200,
-    reached="@",
+    reached="6.97 %",
     order=5,
 )

@@ -156,7 +156,7 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_bits(name: str, monkeypatc
 
 @pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_with_the_same_bits() -> None:
-    arguments = ["train", "deep", "--epochs", "200", "--set", "hidden=32"]
+    arguments = ["train", "deep", "--epochs", "1000", "--set", "hidden=32"]
     assert main([*arguments, "--out", "whole"]) == 0
     env = {**os.environ, "PYTHONPATH": str(Path(weft.__file__).parents[1])}
     process = subprocess.Popen([sys.executable, "-m", "weft", *arguments, "--out", "killed"], env=env)
@@ -311,7 +311,8 @@ def build(data, settings):
     w = weft.shared(weft.init.zeros((data.inputs, len(data.classes))), name="W")
     y = T.nnet.softmax(T.dot(x, w))
     return Network(x=x, t=t, cost=T.nnet.categorical_crossentropy(y, t).mean() * settings.scale,
-                   error=T.neq(T.argmax(y, axis=1), t).mean(), output=y, params=[w], layers=[Layer("softmax", (3,), [w])])
+                   error=T.neq(T.argmax(y, axis=1), t).mean(), output=y, params=[w],
+                   layers=[Layer("softmax", (3,), [w])])
 
 MODEL = Model(name="mine", title="a model", paper="none", build=build, data="iris", settings={"scale": 1.0}, epochs=5)
 """

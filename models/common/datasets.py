@@ -70,6 +70,7 @@ class Raw:
     test: np.ndarray | None = None  # numbers of the examples
 
 
+LEAST = 10  # examples
 BUNDLED = ("digits", "breast_cancer", "diabetes", "iris", "wine")
 FILES = """It may hold
   MNIST, Fashion-MNIST   {train,t10k}-{images-idx3,labels-idx1}-ubyte, plain or .gz
@@ -112,8 +113,10 @@ def split(n: int, test: np.ndarray | None, seed: int) -> tuple[np.ndarray, np.nd
 
 def prepared(raw: Raw, seed: int) -> Data:
     """Scaled and split. Whatever is measured for scaling is measured on the training part."""
-    if len(raw.x) < 10:
-        raise DataError(f"{raw.name} has {len(raw.x)} examples; at least 10 are needed to train, validate and test")
+    if len(raw.x) < LEAST:
+        raise DataError(
+            f"{raw.name} has {len(raw.x)} examples; at least {LEAST} are needed to train, validate and test"
+        )
     parts = split(len(raw.x), raw.test, seed)
     if min(map(len, parts)) == 0:
         raise DataError(f"{raw.name} has too few examples to train, validate and test")
@@ -217,7 +220,7 @@ def _table(name: str, x: np.ndarray, t: np.ndarray, labelled: bool, test: Any) -
     if not labelled:
         return Raw(name, x, t, (), test)
     classes, numbers = np.unique(t, return_inverse=True)
-    if len(classes) < 2 or len(classes) > len(t) // 2:
+    if len(t) >= LEAST and not 2 <= len(classes) <= len(t) // 2:
         raise DataError(f"{name}: {len(classes)} different labels among {len(t)} examples; call numbers `target`")
     if t.dtype.kind == "U" and all(c.isdigit() for c in classes):  # text sorts 10 before 2
         order = np.argsort([int(c) for c in classes])

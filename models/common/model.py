@@ -54,7 +54,8 @@ class Model:
     """A model that `weft train` can train.
 
     build(data, settings): the Network for a data set (datasets.Data); settings has the seed, and the `settings` below,
-    which `--set key=value` changes. data: the data set by default. reached: the test error measured with the defaults.
+    which `--set key=value` changes, within `ranges`: the least and the largest value of a setting. data: the data set
+    by default. reached: the test error measured with the defaults.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Model:
     data: str = "digits"
     reached: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     epochs: int = 40
     batch_size: int = 25
     learning_rate: float = 0.05

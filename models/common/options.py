@@ -32,7 +32,7 @@ SETTINGS = "settings.json"
 
 @dataclass(frozen=True)
 class Run:
-    """All that decides what a run computes; plain data. The number of threads is not among it: the bits are the same."""
+    """All that decides what a run computes; plain data. Not the number of threads: the bits are the same."""
 
     model: str
     epochs: int
@@ -87,9 +87,13 @@ def resumed(folder: Path, model: Model, given: Mapping[str, Any], sets: Sequence
         wanted["data"] = str(Path(wanted["data"]).resolve())
     epochs = wanted.pop("epochs", saved.epochs)
     other = [f"{k.replace('_', '-')} {getattr(saved, k)}, not {v}" for k, v in wanted.items() if getattr(saved, k) != v]
-    other += [f"{k}={saved.settings.get(k)}, not {v}" for k, v in changed(model, sets).items() if saved.settings.get(k) != v]
+    other += [
+        f"{k}={saved.settings.get(k)}, not {v}" for k, v in changed(model, sets).items() if saved.settings.get(k) != v
+    ]
     if other:
-        raise weft.ArgumentError(f"the run in {folder} has {'; '.join(other)}. Another run needs another folder: --out DIR")
+        raise weft.ArgumentError(
+            f"the run in {folder} has {'; '.join(other)}. Another run needs another folder: --out DIR"
+        )
     if epochs != saved.epochs and (saved.schedule not in ENDLESS or epochs < saved.epochs):
         raise weft.ArgumentError(
             f"the run in {folder} is of {saved.epochs} epochs, not {epochs}: more are possible with the schedules "
@@ -112,6 +116,13 @@ def changed(model: Model, sets: Sequence[str]) -> dict[str, Any]:
             said = f" (did you mean {near[0]}?)" if near else ""
             raise weft.ArgumentError(f"{model.name} has no setting {key!r}{said}; its settings are {known}")
         found[key] = parsed(key, value.strip(), model.settings[key])
+        low, high = model.ranges.get(key, (-math.inf, math.inf))
+        if key in model.ranges and not all(
+            low <= v <= high for v in (found[key] if isinstance(found[key], tuple) else [found[key]])
+        ):
+            said = f"at most {high:g}" if low == -math.inf else f"at least {low:g}"
+            said = f"{low:g} to {high:g}" if math.isfinite(low) and math.isfinite(high) else said
+            raise weft.ArgumentError(f"--set {text}: {said} is possible")
     return found
 
 
@@ -131,8 +142,9 @@ def parsed(key: str, text: str, like: Any) -> Any:
             return tuple(int(n) for n in text.strip("()[], ").split(",") if n.strip())
         return text
     except (ValueError, KeyError):
-        kind = {bool: "true or false", int: "a whole number", float: "a number"}.get(type(like), "whole numbers and commas")
-        raise weft.ArgumentError(f"--set {key}={text}: {kind} is needed, as in {key}={shown(like)}") from None
+        kinds = {bool: "true or false is", int: "a whole number is", float: "a number is"}
+        kind = kinds.get(type(like), "whole numbers and commas are")
+        raise weft.ArgumentError(f"--set {key}={text}: {kind} needed, as in {key}={shown(like)}") from None
 
 
 def shown(value: Any) -> str:
@@ -160,7 +172,8 @@ def place(name: str, out: str | None, resume: bool) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
     base, n = Path("runs"), 1
-    base.mkdir(exist_ok=True)
+    if not resume:
+        base.mkdir(exist_ok=True)
     last: Path | None = None
     while True:
         folder = base / (name if n == 1 else f"{name}-{n}")

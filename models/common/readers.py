@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import pickle
@@ -74,6 +75,8 @@ class _Arrays(pickle.Unpickler):
     NAMES = ("_reconstruct", "ndarray", "dtype")
 
     def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("_codecs", "encode"):  # bytes, as Python 3 writes them in old protocols
+            return codecs.encode
         if module.split(".")[0] == "numpy" and name in self.NAMES:
             return {"ndarray": np.ndarray, "dtype": np.dtype}.get(name) or _reconstruct()
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, and arrays are expected")
@@ -91,7 +94,9 @@ def read_cifar_python(path: Path) -> tuple[np.ndarray, np.ndarray]:
     except (pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError, IndexError, AttributeError) as e:
         raise DataError(f"{path} is no file of CIFAR-10's Python version: {e}") from e
     if images.dtype != np.uint8 or images.ndim != 2 or images.shape[1] != 3072 or labels.shape != (len(images),):
-        raise DataError(f"{path} has data of shape {images.shape} and labels of {labels.shape}; n x 3072 and n are needed")
+        raise DataError(
+            f"{path} has data of shape {images.shape} and labels of {labels.shape}; n x 3072 and n are needed"
+        )
     return images, _labels_below(path, labels, 10)
 
 
@@ -134,7 +139,7 @@ def _columns(path: Path, header: Sequence[str]) -> tuple[int, list[int]]:
     if len(found) != 1:
         said = f"it is {', '.join(header[:6])}{', ...' * (len(header) > 6)}" if header else "the file is empty"
         raise DataError(
-            f"{path}, line 1: the columns' names are needed, one of them `label` (classes) or `target` (numbers); {said}"
+            f"{path}, line 1: the names of the columns are needed, with `label` (classes) or `target` (numbers); {said}"
         )
     features = [k for k in range(len(header)) if k != found[0]]
     if not features:
@@ -152,7 +157,9 @@ def _number(where: str, name: str, text: str) -> float:
     return value
 
 
-NPZ = "an array x (examples, ...) and an array `label` (classes) or `target` (numbers); x_test and label_test if you like"
+NPZ = (
+    "an array x (examples, ...) and an array `label` (classes) or `target` (numbers); x_test and label_test if you like"
+)
 
 
 def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray, bool, tuple[np.ndarray, np.ndarray] | None]:

@@ -1,7 +1,7 @@
 """A run: the network of a model compiled and trained, the epoch best by validation tested, its files written.
 
-The data set lies in shared variables, and the step takes the number of a minibatch: one call of one compiled function is
-a step of training. The test examples are touched once, at the end.
+The data set lies in shared variables, and the step takes the number of a minibatch: one call of one compiled function
+is a step of training. The test examples are touched once, at the end.
 """
 
 from __future__ import annotations
@@ -174,6 +174,5 @@ class Lines(Callback):
 
     def epoch(self, trainer: Trainer, record: dict[str, Any]) -> None:
         width = len(str(trainer.epochs))
-        self.say(
-            f"epoch {record['epoch']:{width}}/{trainer.epochs}: loss {record['loss']:.4g}, {ERROR} {100 * record[ERROR]:.2f} %"
-        )
+        where = f"epoch {record['epoch']:{width}}/{trainer.epochs}"
+        self.say(f"{where}: loss {record['loss']:.4g}, {ERROR} {100 * record[ERROR]:.2f} %")

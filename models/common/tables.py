@@ -43,7 +43,9 @@ def network(session: Session) -> Any:
     table = _table("layer", ">output", ">parameters", "of which")
     for layer in (Layer("input", session.data.shape), *session.network.layers):
         shapes = [f"{p.name} {lengths(p.get_value(borrow=True).shape)}" if p.ndim > 1 else p.name for p in layer.params]
-        table.add_row(layer.what, lengths(layer.shape), f"{size(layer.params):,}" if layer.params else "", ", ".join(shapes))
+        table.add_row(
+            layer.what, lengths(layer.shape), f"{size(layer.params):,}" if layer.params else "", ", ".join(shapes)
+        )
     table.add_section()
     table.add_row("in all", "", f"{size(session.network.params):,}", "")
     return table
@@ -53,8 +55,8 @@ def compiler(figures: dict[str, dict[str, Any]]) -> Any:
     table = _table("compiled", ">declared", ">rewritten", ">kernels", ">moves", ">saved", ">seconds")
     for name, f in figures.items():
         table.add_row(
-            name + " (cached)" * f["cached"], f"{f['declared']:,}", f"{f['rewritten']:,}", f"{f['kernels']:,}", amount(f["moved"]),
-            amount(f["saved"]), f"{f['seconds']:.2f}",
+            name + " (cached)" * f["cached"], f"{f['declared']:,}", f"{f['rewritten']:,}", f"{f['kernels']:,}",
+            amount(f["moved"]), amount(f["saved"]), f"{f['seconds']:.2f}",
         )  # fmt: skip
     return table
 

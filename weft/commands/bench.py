@@ -23,13 +23,15 @@ import numpy as np
 from ..runtime.errors import ArgumentError
 
 PASSES_ON = True  # arguments that it does not know
-TURNS = 3
+TURNS, SECONDS, REST = 3, 0.2, 0.2  # of each contestant; of a turn, and before it
 SCRIPT = Path(__file__).resolve().parents[2] / "bench" / "run.py"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--small", action="store_true", help="the few programs, in the source tree too (seconds)")
-    parser.add_argument("--json", metavar="FILE", help="write the measurements here; with --small, - is standard output")
+    parser.add_argument(
+        "--json", metavar="FILE", help="write the measurements here; with --small, - is standard output"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -65,8 +67,8 @@ def measured(name: str, make: Callable[[], tuple[Callable[[], Any], Callable[[],
     best = {"weft": float("inf"), "numpy": float("inf")}
     for _ in range(TURNS):
         for who, f in (("weft", own), ("numpy", other)):
-            time.sleep(0.2)
-            until = time.perf_counter() + 0.2
+            time.sleep(REST)
+            until = time.perf_counter() + SECONDS
             while (start := time.perf_counter()) < until:
                 f()
                 best[who] = min(best[who], time.perf_counter() - start)

@@ -27,7 +27,9 @@ def run(options: argparse.Namespace) -> int:
     if options.what == "clear":
         files, size = cache.clear()
         done = {"folder": str(cache.directory), "removed": files, "bytes": size}
-        print(json.dumps(done) if options.json else f"{files:,} files, {megabytes(size)} removed from {cache.directory}")
+        print(
+            json.dumps(done) if options.json else f"{files:,} files, {megabytes(size)} removed from {cache.directory}"
+        )
         return 0
     kinds = cache.contents()
     total = sum(size for _, size in kinds.values())

@@ -42,7 +42,9 @@ def run(options: argparse.Namespace) -> int:
     known = {k: v for k, v in names.items() if explainable(v) and not k.startswith("_")}
     if not name:
         if not known:
-            raise ArgumentError(f"{script} leaves no compiled function and no expression behind: give one, {script}:name")
+            raise ArgumentError(
+                f"{script} leaves no compiled function and no expression behind: give one, {script}:name"
+            )
         print("\n".join(f"{k}  {describe(v)}" for k, v in known.items()))
         return 0
     found = value_of(name, names, script, known)

@@ -29,9 +29,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, metavar="N", help="examples of a step")
     parser.add_argument("--learning-rate", type=float, metavar="RATE", help="of the optimizer; the schedule's highest")
     parser.add_argument("--optimizer", metavar="NAME", help="sgd, momentum, nesterov, adam, ... of weft.optimizers")
-    parser.add_argument(
-        "--schedule", metavar="NAME", help="constant, cosine, exponential, one-cycle, plateau or step"
-    )
+    parser.add_argument("--schedule", metavar="NAME", help="constant, cosine, exponential, one-cycle, plateau or step")
     parser.add_argument("--data", metavar="DATA", help="a data set's name, a folder, or a file .csv or .npz")
     parser.add_argument("--seed", type=int, metavar="N", help="of everything random (default: 0)")
     parser.add_argument("--threads", type=int, metavar="N", help="that kernels use; the bits are the same for any")
