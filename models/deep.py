@@ -37,7 +37,7 @@ EPSILON = 1e-4
 KEEP = 0.9  # of a running average, at each step
 
 
-def dropout(h: weft.Variable, p: float, streams: RandomStreams) -> weft.Variable:
+def dropout(h: T.TensorVariable, p: float, streams: RandomStreams) -> T.TensorVariable:
     """h with each element set to zero with probability p, the others divided by 1 - p."""
     if not p:
         return h
@@ -54,16 +54,16 @@ class BatchNorm:
         self.var = weft.shared(weft.init.constant(units, 1), name=f"var{name}")
         self.updates: list = []
 
-    def training(self, z: weft.Variable) -> weft.Variable:
+    def training(self, z: T.TensorVariable) -> T.TensorVariable:
         mean, var = z.mean(axis=0), z.var(axis=0)
         keep = np.float32(KEEP)
         self.updates = [(old, keep * old + (1 - keep) * new) for old, new in ((self.mean, mean), (self.var, var))]
         return self._scaled(z, mean, var)
 
-    def test(self, z: weft.Variable) -> weft.Variable:
+    def test(self, z: T.TensorVariable) -> T.TensorVariable:
         return self._scaled(z, self.mean, self.var)
 
-    def _scaled(self, z: weft.Variable, mean: weft.Variable, var: weft.Variable) -> weft.Variable:
+    def _scaled(self, z: T.TensorVariable, mean: T.TensorVariable, var: T.TensorVariable) -> T.TensorVariable:
         return self.gamma * (z - mean) / T.sqrt(var + np.float32(EPSILON)) + self.beta
 
 

@@ -30,7 +30,7 @@ from weft.models.deep import dropout
 from weft.tensor.shared_randomstreams import RandomStreams
 
 
-def maxout(x: weft.Variable, w: weft.Variable, b: weft.Variable, pieces: int) -> weft.Variable:
+def maxout(x: T.TensorVariable, w: T.TensorVariable, b: T.TensorVariable, pieces: int) -> T.TensorVariable:
     """x: (n, inputs); w: (inputs, units * pieces). The largest of the pieces of each unit."""
     z = T.dot(x, w) + b
     return z.reshape((z.shape[0], z.shape[1] // pieces, pieces)).max(axis=2)

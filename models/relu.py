@@ -41,7 +41,7 @@ def make_parameters(sizes: list[int], rng: np.random.Generator) -> list:
     return params
 
 
-def network(x: weft.Variable, params: list) -> weft.Variable:
+def network(x: T.TensorVariable, params: list) -> T.TensorVariable:
     """The last layer's sums for inputs x, one a row."""
     *hidden, w, b = params
     for v, c in zip(hidden[::2], hidden[1::2], strict=True):

@@ -29,13 +29,13 @@ from weft.models.common.datasets import Data
 from weft.models.common.model import Layer, Model, Network
 
 
-def distance(r: weft.Variable, x: weft.Variable, pixels: bool) -> weft.Variable:
+def distance(r: T.TensorVariable, x: T.TensorVariable, pixels: bool) -> T.TensorVariable:
     """What training makes small: cross-entropy or squared distance, summed over an example, averaged over examples."""
     one = T.nnet.binary_crossentropy(r, x) if pixels else T.sqr(r - x)
     return one.sum(axis=1).mean()
 
 
-def share(r: weft.Variable, x: weft.Variable, data: Data) -> weft.Variable:
+def share(r: T.TensorVariable, x: T.TensorVariable, data: Data) -> T.TensorVariable:
     """The squared distance as a share of the variance, which is that of the training examples."""
     variance = data.training.x.var(axis=0, dtype="float64").sum()
     return T.sqr(r - x).sum(axis=1).mean() / np.float32(variance)

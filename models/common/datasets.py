@@ -129,8 +129,7 @@ def prepared(raw: Raw, seed: int) -> Data:
     else:
         x = scaled(x.astype("float64"), training)
     t = t.astype("int64") if raw.classes else scaled(t.astype("float64"), training)
-    training, validation, test = (Part(np.ascontiguousarray(x[p]), t[p]) for p in parts)
-    return Data(raw.name, raw.x.shape[1:], raw.classes, training, validation, test)
+    return Data(raw.name, raw.x.shape[1:], raw.classes, *(Part(np.ascontiguousarray(x[p]), t[p]) for p in parts))
 
 
 def scaled(values: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict, replace
+from dataclasses import fields
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -21,8 +21,8 @@ def run(options: argparse.Namespace) -> int:
 
     found = every()
     if options.json:
-        print(json.dumps([{k: v for k, v in asdict(replace(m, build=str)).items() if k not in ("build", "order")}
-                          for m in found], indent=2))  # fmt: skip
+        shown = [f.name for f in fields(found[0]) if f.name not in ("build", "order")]
+        print(json.dumps([{name: getattr(m, name) for name in shown} for m in found], indent=2))
         return 0
     rows = [(m.name, m.title, m.paper, m.data, m.reached) for m in found]
     widths = [max(len(r[k]) for r in rows) for k in range(4)]
