@@ -324,6 +324,20 @@ def test_a_model_of_ones_own() -> None:
     assert arrays("runs/mine")["W"].shape == (4, 3)
 
 
+def test_the_model_of_the_page(capfd: pytest.CaptureFixture[str]) -> None:
+    """docs/models.md is tried as it is printed."""
+    page = Path(__file__).resolve().parents[1] / "docs" / "models.md"
+    if not page.is_file():
+        pytest.skip("reads the source tree")
+    text = page.read_text()
+    Path("brier.py").write_text(text.split("```python\n")[1].split("```")[0])
+    train("brier.py", "--set", "std=0.1", "--epochs", "5")
+    assert float(capfd.readouterr().out.split("test error: ")[1].split(" %")[0]) < 10
+    for m in weft.models.every():
+        row = next(line for line in text.splitlines() if line.startswith(f"| [{m.name}.py]"))
+        assert row.split("|")[3].strip().startswith(m.reached)
+
+
 @pytest.mark.parametrize("text, status, said", [
     ("MODEL = 3", 2, "has no MODEL = weft.models.Model"),
     (OWN.replace('name="mine"', 'name="my/model"'), 2, "cannot be that of a folder"),
