@@ -11,6 +11,7 @@ import importlib
 import os
 import signal
 import sys
+import textwrap
 from collections.abc import Sequence
 
 from . import __version__
@@ -57,7 +58,8 @@ def _run(given: list[str]) -> int:
         added = commands.add_parser(command, help=what, formatter_class=argparse.RawDescriptionHelpFormatter)
         if command == name:  # the others are not loaded
             module = importlib.import_module(f".commands.{command}", __package__)
-            added.description, _, example = (module.__doc__ or "").partition("\n\n")
+            what, _, example = (module.__doc__ or "").partition("\n\n")
+            added.description = textwrap.fill(what, 78)
             added.epilog = example.strip("\n")
             module.add(added)
             added.set_defaults(run=module.run)

@@ -2,9 +2,11 @@
 
 example:
   weft bench
-  weft bench --rounds 4 --contestants weft,numpy,jax     (in the source tree: arguments of bench/run.py)
+  weft bench --small
+  weft bench --rounds 4 --contestants weft,numpy,jax
 
-The whole benchmark, beside its peers and beside C written by hand, comes with the source tree: bench/README.md.
+The last are arguments of bench/run.py: the whole benchmark, beside its peers
+and beside C written by hand, comes with the source tree (bench/README.md).
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ example:
   weft cache info --json
   weft cache clear
 
-A program that is removed is compiled again when it is declared. WEFT_CACHE_DIR names another folder.
+A program that is removed is compiled again when it is declared.
+WEFT_CACHE_DIR names another folder.
 """
 
 from __future__ import annotations

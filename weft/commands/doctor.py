@@ -4,7 +4,8 @@ example:
   weft doctor
   weft doctor --json
 
-The exit status is 1 where something is missing that functions cannot be compiled without.
+The exit status is 1 where something is missing that functions cannot be
+compiled without.
 """
 
 from __future__ import annotations

@@ -5,9 +5,10 @@ example:
   weft explain 'script.py:T.tanh(x).sum()'
   weft explain script.py
 
-The script is run as `python script.py` would run it; what it prints goes to standard error. Behind the colon stands the
-name of a compiled function, or Python that gives one, or an expression, which is then compiled with what it needs as
-inputs. Without it, the names that can stand there are listed.
+The script is run as `python script.py` would run it; what it prints goes to
+standard error. Behind the colon stands the name of a compiled function, or
+Python that gives one, or an expression, which is then compiled with what it
+needs as inputs. Without it, the names that can stand there are listed.
 """
 
 from __future__ import annotations

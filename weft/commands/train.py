@@ -1,4 +1,4 @@
-"""Trains a model by its name (`weft models`), or that of a file of your own (docs/models.md).
+"""Trains a model by its name, or that of a file of your own (docs/models.md).
 
 example:
   weft train relu
@@ -7,9 +7,10 @@ example:
   weft train relu --resume
   weft train path/to/model.py
 
-Data sets by name: digits, breast_cancer, diabetes, iris, wine. From files: a folder with those of MNIST,
-Fashion-MNIST (IDX, plain or .gz) or CIFAR-10, or with train.csv; or a file .csv or .npz, with a column (an array)
-`label` of classes or `target` of numbers.
+Data sets by name: digits, breast_cancer, diabetes, iris, wine. From files:
+a folder with those of MNIST, Fashion-MNIST (IDX, plain or .gz) or CIFAR-10,
+or with train.csv; or a file .csv or .npz, with a column (an array) `label`
+of classes or `target` of numbers.
 """
 
 from __future__ import annotations
@@ -81,8 +82,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         history = session.train([progress(err)])
     except KeyboardInterrupt:
-        if (folder / CHECKPOINT).exists():
-            err.print(f"stopped; this goes on: weft train {options.model} --resume --out {folder}", soft_wrap=True)
+        err.print(f"stopped; this goes on: weft train {options.model} --resume --out {folder}", soft_wrap=True)
         raise
     result = session.finish()
     drawn = pictures.draw(session, result)
