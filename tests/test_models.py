@@ -317,10 +317,12 @@ MODEL = Model(name="mine", title="a model", paper="none", build=build, data="iri
 """
 
 
-def test_a_model_of_ones_own() -> None:
-    Path("mine.py").write_text(OWN)
+def test_a_model_of_ones_own(capfd: pytest.CaptureFixture[str]) -> None:
+    Path("mine.py").write_text(OWN.replace('name="W"', 'name="W[a]"').replace('"a model"', '"a [bold] model"'))
     train("mine.py", "--set", "scale=2")
-    assert arrays("runs/mine")["W"].shape == (4, 3)
+    assert arrays("runs/mine")["W[a]"].shape == (4, 3)
+    out = capfd.readouterr().out
+    assert "mine: a [bold] model (none)" in out and "W[a] 4x3" in out, "brackets are no markup"
 
 
 def test_the_model_of_the_page(capfd: pytest.CaptureFixture[str]) -> None:

@@ -20,9 +20,10 @@ def console(stderr: bool = False) -> Any:
 def headline(session: Session) -> str:
     d, m = session.data, session.model
     what = f"{lengths(d.shape)} pixels" if d.images else f"{d.inputs} columns"
+    plain = needed("rich.markup").escape  # names may hold brackets
     return (
-        f"[bold]{m.name}[/bold]: {m.title} ({m.paper})\n"
-        f"[bold]{d.name}[/bold]: {what}, {targets(d)}; {len(d.training):,} training, "
+        f"[bold]{plain(m.name)}[/bold]: {plain(m.title)} ({plain(m.paper)})\n"
+        f"[bold]{plain(d.name)}[/bold]: {what}, {targets(d)}; {len(d.training):,} training, "
         f"{len(d.validation):,} validation, {len(d.test):,} test"
     )
 
@@ -40,12 +41,11 @@ def size(params: Sequence[Any]) -> int:
 
 
 def network(session: Session) -> Any:
-    table = _table("layer", ">output", ">parameters", "of which")
+    table, plain = _table("layer", ">output", ">parameters", "of which"), needed("rich.markup").escape
     for layer in (Layer("input", session.data.shape), *session.network.layers):
         shapes = [f"{p.name} {lengths(p.get_value(borrow=True).shape)}" if p.ndim > 1 else p.name for p in layer.params]
-        table.add_row(
-            layer.what, lengths(layer.shape), f"{size(layer.params):,}" if layer.params else "", ", ".join(shapes)
-        )
+        count = f"{size(layer.params):,}" if layer.params else ""
+        table.add_row(*map(plain, (layer.what, lengths(layer.shape), count, ", ".join(shapes))))
     table.add_section()
     table.add_row("in all", "", f"{size(session.network.params):,}", "")
     return table

@@ -82,7 +82,9 @@ def run(options: argparse.Namespace) -> int:
     try:
         history = session.train([progress(err)])
     except KeyboardInterrupt:
-        err.print(f"stopped; this goes on: weft train {options.model} --resume --out {folder}", soft_wrap=True)
+        err.print(
+            f"stopped; this goes on: weft train {options.model} --resume --out {folder}", soft_wrap=True, markup=False
+        )
         raise
     result = session.finish()
     drawn = pictures.draw(session, result)
