@@ -34,7 +34,7 @@ package: $(VENV)/dev.stamp
 	rm -rf build
 
 demo: $(VENV)/demo.stamp
-	$(BIN)/python -m weft.models.digits
+	$(BIN)/python -m weft train relu
 
 bench: $(VENV)/bench.stamp
 	@mkdir -p build

@@ -191,7 +191,7 @@ class Function(CompiledFunction):
 
         names = [n or f"state {k}" for k, n in enumerate(self.names)]
         told.memory += memory_plan(s.program, names, self._sizes(args, kwargs))
-        seconds = {k: t for k, t in s.seconds.items() if not s.cached or k in ("look", "load")}
+        seconds = self._seconds()
         stages = ", ".join(f"{name} {t:.3f}" for name, t in seconds.items()) + ", from the cache" * s.cached
         told.seconds = f"{sum(seconds.values()):.3f} seconds: {stages}"
         return Report(told)
@@ -200,6 +200,24 @@ class Function(CompiledFunction):
         from .show.displays import function_html
 
         return function_html(self)
+
+    def summary(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The figures of the report as plain data, for a call with these arguments: operations "declared" and
+        "rewritten", "kernels" and "calls" of them, bytes "moved" (those that kernels read and write) and "saved" by
+        fusion, "seconds" of compiling and whether the program was "cached"."""
+        self._generated()  # says so where there is none
+        s = self.stages
+        seconds = sum(self._seconds().values())
+        return {
+            "declared": count(s.source), "rewritten": count(s.simplified), "kernels": len(s.generated.kernels),
+            "calls": len(s.generated.calls), "moved": self.traffic(*args, **kwargs)[0],
+            "saved": self.saved(*args, **kwargs), "seconds": seconds, "cached": s.cached,
+        }  # fmt: skip
+
+    def _seconds(self) -> dict[str, float]:
+        """Of the stages that ran to compile it: not of those that ran again for somebody to look at them."""
+        s = self.stages
+        return {k: t for k, t in s.seconds.items() if not s.cached or k in ("look", "load")}
 
     def saved(self, *args: Any, **kwargs: Any) -> int:
         """Bytes that a call with these arguments neither writes nor reads because values are computed where they are

@@ -1,1 +1,53 @@
-"""Example models on the public API, one file a model, each readable as a tutorial; and what `weft.estimators` gives."""
+"""Models on the public API, one file a model, each a tutorial; docs/models.md says how to write one.
+
+`common/` is what they share: data sets, the run, its pictures and files.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import pkgutil
+from pathlib import Path
+
+import weft
+from weft.models.common.model import Layer, Model, Network
+
+__all__ = ["Layer", "Model", "Network", "every", "find"]
+
+
+def every() -> list[Model]:
+    """The models of this folder, the simplest first."""
+    found = [
+        importlib.import_module(f"weft.models.{m.name}").MODEL for m in pkgutil.iter_modules(__path__) if not m.ispkg
+    ]
+    return sorted(found, key=lambda m: m.order)
+
+
+def find(name: str) -> Model:
+    """The model of this name, or MODEL of the Python file at this path. Raises ArgumentError."""
+    if name.endswith(".py") or "/" in name:
+        return _from_file(Path(name))
+    names = [m.name for m in pkgutil.iter_modules(__path__) if not m.ispkg]
+    if name in names:
+        return importlib.import_module(f"weft.models.{name}").MODEL
+    near = difflib.get_close_matches(name, names, 2, 0.5)
+    said = f"did you mean {' or '.join(near)}? " if near else ""
+    raise weft.ArgumentError(f"there is no model {name!r}: {said}The models are {', '.join(names)}; or give a .py file")
+
+
+def _from_file(path: Path) -> Model:
+    if not path.is_file():
+        raise weft.ArgumentError(f"there is no file {path}")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise weft.ArgumentError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    model = getattr(module, "MODEL", None)
+    if not isinstance(model, Model):
+        raise weft.ArgumentError(f"{path} has no MODEL = weft.models.Model(...): docs/models.md shows one")
+    if Path(model.name).name != model.name:
+        raise weft.ArgumentError(f"{path}: the name {model.name!r} of its MODEL cannot be that of a folder")
+    return model

@@ -6,8 +6,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .models.estimators import Classifier as Classifier
-    from .models.estimators import Regressor as Regressor
+    from .models.common.estimators import Classifier as Classifier
+    from .models.common.estimators import Regressor as Regressor
 
 __all__ = ["Classifier", "Regressor"]
 NEEDED = "weft.estimators needs scikit-learn 1.6 or later: pip install scikit-learn"
@@ -22,7 +22,7 @@ if not TYPE_CHECKING:
             from sklearn.utils.validation import validate_data  # noqa: F401  (came with 1.6)
         except ImportError as e:
             raise ImportError(NEEDED) from e
-        value = getattr(importlib.import_module(".models.estimators", __package__), name)
+        value = getattr(importlib.import_module(".models.common.estimators", __package__), name)
         globals()[name] = value
         return value
 

@@ -11,6 +11,7 @@ import atexit
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import stat
 import sys
@@ -29,6 +30,9 @@ DIGITS = 32  # of the digest in a name
 DAY = 24 * 3600.0
 NOTE = "sizes"  # the file that says what the entries take
 MANY = 2000  # lines of it
+ENTRIES = re.compile(r"[0-9a-f]{2}")  # names of folders, the first two digits of keys
+ENTRY = re.compile(r"[0-9a-f]{32,}\.[a-z]+")
+LEFT = "failed"
 
 
 def default_directory() -> Path:
@@ -183,6 +187,42 @@ class Cache:
         reads half-written only makes that look through the entries."""
         with contextlib.suppress(OSError):
             (self.directory / NOTE).write_text(f"{time.time()}\n{total}\n")
+
+    def contents(self) -> dict[str, tuple[int, int]]:
+        """Files and their bytes by kind, the suffix of their names; what crashes and refusals left as "failed"."""
+        kinds: dict[str, tuple[int, int]] = {}
+        for kind, path in self._kept():
+            files, size = kinds.get(kind, (0, 0))
+            kinds[kind] = files + 1, size + _bytes(path)
+        return kinds
+
+    def clear(self) -> tuple[int, int]:
+        """Removes all that it holds, and nothing else that somebody may keep in the folder; files and bytes of it."""
+        files = total = 0
+        for kind, path in list(self._kept()):
+            size = _bytes(path)
+            with contextlib.suppress(OSError):
+                if kind == LEFT:
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+                files, total = files + 1, total + size
+        return files, total
+
+    def _kept(self) -> Iterator[tuple[str, Path]]:
+        """Its entries as (kind, path)."""
+        with contextlib.suppress(OSError):
+            for folder in sorted(self.directory.iterdir()):
+                if folder.name.startswith(("tmp-", "failed-")) and folder.is_dir():
+                    yield LEFT, folder
+                elif ENTRIES.fullmatch(folder.name):
+                    yield from ((p.suffix, p) for p in self._entries(folder) if ENTRY.fullmatch(p.name))
+
+
+def _bytes(path: Path) -> int:
+    with contextlib.suppress(OSError):
+        return sum(p.stat().st_size for p in path.rglob("*")) if path.is_dir() else path.stat().st_size
+    return 0
 
 
 def _digest(path: Path) -> str:

@@ -1,0 +1,113 @@
+"""What the compiler made of a function of a script: its report, on standard output.
+
+example:
+  weft explain script.py:step
+  weft explain 'script.py:T.tanh(x).sum()'
+  weft explain script.py
+
+The script is run as `python script.py` would run it; what it prints goes to
+standard error. Behind the colon stands the name of a compiled function, or
+Python that gives one, or an expression, which is then compiled with what it
+needs as inputs. Without it, the names that can stand there are listed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import runpy
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from ..compiler.graph.function import function
+from ..compiler.graph.shared import SharedVariable
+from ..compiler.graph.variable import Constant, Variable, ancestors
+from ..compiler.inspect import Function
+from ..runtime.errors import ArgumentError, InternalError, WeftError
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", metavar="SCRIPT.py:NAME", help="a script, and a name or an expression of it")
+    parser.add_argument("--json", action="store_true", help="the report's figures as JSON")
+
+
+def run(options: argparse.Namespace) -> int:
+    path, colon, name = options.what.partition(".py:")
+    script = Path(path + ".py" if colon else path)
+    if not script.is_file():
+        raise ArgumentError(f"there is no script {script}; it is written weft explain script.py:name")
+    names = executed(script)
+    known = {k: v for k, v in names.items() if explainable(v) and not k.startswith("_")}
+    if not name:
+        if not known:
+            raise ArgumentError(
+                f"{script} leaves no compiled function and no expression behind: give one, {script}:name"
+            )
+        print("\n".join(f"{k}  {describe(v)}" for k, v in known.items()))
+        return 0
+    found = value_of(name, names, script, known)
+    f = found if isinstance(found, Function) else compiled(found)
+    if options.json:
+        s = f.stages
+        arguments = not f.arguments  # lengths are known where there are none
+        figures = f.summary() if arguments else {"kernels": len(s.generated.kernels), "calls": len(s.generated.calls)}
+        print(json.dumps({"name": str(f), **figures, "report": str(f.report())}))
+        return 0
+    print(f.report())
+    return 0
+
+
+def executed(script: Path) -> dict[str, Any]:
+    """The names that a script leaves behind."""
+    argv, path = sys.argv, sys.path[:]
+    sys.argv, sys.path = [str(script)], [str(script.resolve().parent), *sys.path]
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            return runpy.run_path(str(script), run_name="__main__")
+    except SystemExit as e:
+        raise WeftError(f"{script} ended itself (exit {e.code}) before its names could be looked at") from None
+    except (InternalError, KeyboardInterrupt):
+        raise
+    except BaseException as e:
+        raise WeftError(f"{script} failed:\n{own_traceback(e, script)}") from None
+    finally:
+        sys.argv, sys.path = argv, path
+
+
+def own_traceback(error: BaseException, script: Path) -> str:
+    """From the first line of the script on."""
+    frames = traceback.extract_tb(error.__traceback__)
+    start = next((k for k, f in enumerate(frames) if f.filename == str(script)), len(frames))
+    text = "".join(traceback.format_list(frames[start:]))
+    return text + "".join(traceback.format_exception_only(error)).rstrip()
+
+
+def value_of(name: str, names: dict[str, Any], script: Path, known: dict[str, Any]) -> Any:
+    try:
+        found = eval(name, names)
+    except Exception as e:
+        there = f" It has {', '.join(known)}." if known else ""
+        raise ArgumentError(f"{script} has no {name!r}: {type(e).__name__}: {e}.{there}") from None
+    if not explainable(found):
+        raise ArgumentError(f"{name} is {type(found).__name__}; a compiled function or an expression can be explained")
+    return found
+
+
+def explainable(v: Any) -> bool:
+    if isinstance(v, (list, tuple)):
+        return bool(v) and all(isinstance(i, Variable) for i in v)
+    return isinstance(v, Function) or (isinstance(v, Variable) and v.owner is not None)
+
+
+def describe(v: Any) -> str:
+    return "a compiled function" if isinstance(v, Function) else "an expression"
+
+
+def compiled(v: Any) -> Function:
+    """A function of the leaves without a value that an expression, or several, depend on."""
+    outputs = list(v) if isinstance(v, (list, tuple)) else [v]
+    leaves = [a for a in ancestors(outputs) if a.owner is None and not isinstance(a, (Constant, SharedVariable))]
+    return function(leaves, outputs, name="expression")
