@@ -25,7 +25,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 from weft.estimators import Classifier, Regressor
-from weft.models import network
+from weft.models.common import estimator_network as network
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(120, 5))

@@ -7,4 +7,5 @@ options.py      what a run is asked for, and what was wrong with it
 run.py          training: the loop, the best epoch, the test, the files of a run
 tables.py       what the terminal shows
 pictures.py     what a run draws
+estimators.py   what weft.estimators gives; estimator_network.py: their compiled networks
 """

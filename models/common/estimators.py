@@ -18,7 +18,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 import weft
 from weft.training import Batches, Callback, EarlyStopping, Evaluation, Trainer
 
-from .network import ACTIVATIONS, OPTIMIZERS, RECTIFIED, Network, Structure, borrowed
+from .estimator_network import ACTIVATIONS, OPTIMIZERS, RECTIFIED, Network, Structure, borrowed
 
 FLOATS = (np.float64, np.float32)
 SHUFFLE, DROPOUT = 1, 2  # what the numbers of a seed are drawn for
