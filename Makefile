@@ -6,7 +6,7 @@ PIP := python -m pip --disable-pip-version-check --quiet
 # The wheel is checked as users get it: in a virtual environment of its own, away from the source tree.
 WHEEL := $(VENV)/wheel
 
-.PHONY: test test-all check demo bench accuracy clean
+.PHONY: test test-all check package demo bench accuracy clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -27,6 +27,11 @@ check: $(VENV)/check.stamp $(WHEEL)/bin/python
 	cd $(WHEEL) && ../bin/python -m mypy --config-file '$(CURDIR)/pyproject.toml' --python-executable bin/python -p weft
 	cd $(WHEEL) && ../bin/python -m mypy --config-file '$(CURDIR)/pyproject.toml' --python-executable bin/python \
 		'$(CURDIR)/tests/typed_program.py' '$(CURDIR)'/examples/*.py
+
+# Wheel and source distribution, each alone in a fresh environment of every Python that is at hand.
+package: $(VENV)/dev.stamp
+	$(BIN)/python tests/check_package.py
+	rm -rf build
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/python -m weft train relu

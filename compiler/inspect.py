@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..runtime.callable import CompiledFunction
 from ..runtime.errors import ArgumentError, InternalError
+from ..runtime.locks import Held
+from .graph.modes import MODES
 from .ir import lengths, text
 from .ir.interp import evaluate
 from .ir.node import Node, Region, substitute, topological
@@ -18,15 +21,62 @@ if TYPE_CHECKING:
     from .ir.origins import Origins
     from .pipeline import Stages
     from .schedule.steps import Member, Step
+    from .show.profile import Profile
 
 ORDINARY = ("param", "const", "dim", "length", "item")
 
 
 class Shown(str):
-    """Text that shows itself as it is, in a session and in print."""
+    """Text that shows itself as it is, in a session, in print and in notebooks."""
 
     def __repr__(self) -> str:
         return str(self)
+
+    def _repr_html_(self) -> str:
+        from .show.html import block, pre
+
+        return block(pre(str(self)))
+
+
+@dataclass
+class Told:
+    """The parts of a report."""
+
+    head: str
+    calls: str = ""
+    kernels: list[tuple[str, str, int, str, list[str]]] = field(default_factory=list)  # name, mode, calls, ops, lines
+    notes: list[str] = field(default_factory=list)
+    refused: list[tuple[str, str]] = field(default_factory=list)  # operations, why they are not fused
+    traffic: str = ""
+    memory: list[str] = field(default_factory=list)
+    seconds: str = ""
+
+    def lines(self) -> list[str]:
+        out = [self.head, *[f"  {self.calls}"] * bool(self.calls)]
+        for name, mode, calls, ops, user in self.kernels:
+            times = f", {calls} calls" if calls > 1 else ""
+            out.append(f"  {name} ({mode}{times}): {ops}")
+            out += [f"      {t}" for t in user]
+        out += [f"  {n}" for n in self.notes]
+        out += [f"  not fused: {ops}: {why}" for ops, why in self.refused]
+        out += [f"  {line}" for line in (self.traffic, *self.memory, self.seconds) if line]
+        return out
+
+
+class Report(Shown):
+    """What `f.report()` returns: text, and a table in notebooks."""
+
+    told: Told
+
+    def __new__(cls, told: Told) -> Report:
+        made = super().__new__(cls, "\n".join(told.lines()))
+        made.told = told
+        return made
+
+    def _repr_html_(self) -> str:
+        from .show.displays import report_html
+
+        return report_html(self.told)
 
 
 class Function(CompiledFunction):
@@ -81,57 +131,75 @@ class Function(CompiledFunction):
         kernels = self._generated().kernels
         return Shown("\n".join((HEADER, *(cuda_source(nest, name).source for name, nest in kernels.items()))))
 
+    @property
+    def profile(self) -> Profile | None:
+        """The time that calls spent in each step, of a function that was compiled with `profile=True`; else None."""
+        if not self.stages.profiled or self.mode == "interpret":
+            return None
+        from .show.profile import Profile
+
+        return Profile(self)
+
+    def forget(self) -> None:
+        """Empties the profile, between two calls."""
+        with Held(self._group):
+            self.executor.forget()  # type: ignore[attr-defined]
+
     def _generated(self) -> Generated:
-        if self.mode == "interpret":
-            raise ArgumentError(f"{self} runs in mode 'interpret': it has no kernels and no source")
+        if not MODES[self.mode].compiled:
+            raise ArgumentError(f"{self} runs in mode {self.mode!r}: it has no kernels and no source")
         return self.stages.generated
 
-    def report(self, *args: Any, **kwargs: Any) -> Shown:
+    def report(self, *args: Any, **kwargs: Any) -> Report:
         """What the compiler did: nodes, kernels and what each fuses, refusals, bytes saved, memory, seconds.
 
         Bytes are a formula in the lengths; with the arguments of a call they are those of that call. Memory: the slots
         of the arena, each for buffers whose lives do not overlap; how each shared variable is updated; the outputs.
         """
         s = self.stages
-        out = [f"{self}: {plural(count(s.source), 'operation')} declared"]
-        if self.mode == "interpret":
-            return Shown(out[0] + ", interpreted")
+        head = f"{self}: {plural(count(s.source), 'operation')} declared"
+        if not MODES[self.mode].compiled:
+            return Report(Told(head + ", interpreted"))
         generated = self._generated()
-        out[0] += f", {count(s.simplified)} after rewriting"
-        out.append(f"  {plural(len(generated.calls), 'call')} of {plural(len(generated.kernels), 'kernel')}")
+        head += f", {count(s.simplified)} after rewriting"
+        told = Told(head, f"{plural(len(generated.calls), 'call')} of {plural(len(generated.kernels), 'kernel')}")
         by_name: dict[str, list[list[Member]]] = {}
         for name, step in generated.calls:
             by_name.setdefault(name, []).append(step.members)
         for name, members in by_name.items():
-            times = f", {len(members)} calls" if len(members) > 1 else ""
-            out.append(f"  {name} ({generated.kernels[name].mode}{times}): {tally(m.node.op for m in members[0])}")
             places = [p for ms in members for m in ms for p in self.origins.of(m.region)[m.node][:4]]
             traces = self.origins.traces(places)
-            out += [f"      {t}" for t in _few(traces)]
+            ops = tally(m.node.op for m in members[0])
+            told.kernels.append((name, generated.kernels[name].mode, len(members), ops, _few(traces)))
         steps = steps_of(s.program.block)
         routines = [t.node.op for t in steps if t.node.family in ("procedural", "control")]
         if routines:
-            out.append(f"  routines: {tally(routines)}")
+            told.notes.append(f"routines: {tally(routines)}")
         library = [f"{t.node.op} ({t.library})" for t in steps if t.library]
         if library:
-            out.append(f"  library operations, outside the contract of equal bits: {tally(library)}")
+            told.notes.append(f"library operations, outside the contract of equal bits: {tally(library)}")
         hosts = [h.name for h in generated.hosts]
         if hosts:
-            out.append(f"  Python operations, called back from C: {', '.join(hosts)}")
+            told.notes.append(f"Python operations, called back from C: {', '.join(hosts)}")
         refused: dict[str, list[str]] = {}
         for d in s.program.decisions:
             if not d.fused:
                 refused.setdefault(d.reason, []).append(d.node.op)
-        out += [f"  not fused: {tally(ops)}: {reason}" for reason, ops in refused.items()]
-        out.append(f"  memory traffic: {self._traffic_text(args, kwargs)}")
+        told.refused += [(tally(ops), reason) for reason, ops in refused.items()]
+        told.traffic = f"memory traffic: {self._traffic_text(args, kwargs)}"
         from .schedule.text import memory_plan
 
         names = [n or f"state {k}" for k, n in enumerate(self.names)]
-        out += [f"  {line}" for line in memory_plan(s.program, names, self._sizes(args, kwargs))]
+        told.memory += memory_plan(s.program, names, self._sizes(args, kwargs))
         seconds = self._seconds()
         stages = ", ".join(f"{name} {t:.3f}" for name, t in seconds.items()) + ", from the cache" * s.cached
-        out.append(f"  {sum(seconds.values()):.3f} seconds: {stages}")
-        return Shown("\n".join(out))
+        told.seconds = f"{sum(seconds.values()):.3f} seconds: {stages}"
+        return Report(told)
+
+    def _repr_html_(self) -> str:
+        from .show.displays import function_html
+
+        return function_html(self)
 
     def summary(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The figures of the report as plain data, for a call with these arguments: operations "declared" and
@@ -209,8 +277,8 @@ class Function(CompiledFunction):
         return show
 
     def _simplified(self) -> Region:
-        if self.mode == "interpret":
-            raise ArgumentError(f"{self} runs in mode 'interpret': nothing was fused")
+        if not MODES[self.mode].compiled:
+            raise ArgumentError(f"{self} runs in mode {self.mode!r}: nothing was fused")
         return self.stages.simplified
 
 

@@ -39,6 +39,7 @@ def template(source: Source, stages: Stages) -> dict[str, Any]:
         "checks": [_check(e["kind"], c, origins) for e, c in zip(generated.checks, generated.causes, strict=True)],
         "hosts": [_host(h) for h in generated.host_calls],
         "library": generated.library,
+        **({"profile": len(generated.profiled)} if source.profile else {}),
     }
 
 
@@ -97,4 +98,6 @@ def _places(members: Sequence[tuple[Region, Node]], origins: Origins) -> list[An
 
 
 def _lines(places: Sequence[Place], origins: Origins) -> str:
-    return "".join(f"\n  at {t}" for t in origins.traces(places)[:3])
+    """What stands at places: operations that may fail, or mere lines."""
+    found = origins.failing(places) or [f"\n  {t.at}" for t in origins.traces(places)]  # type: ignore[attr-defined]
+    return "".join(found[:3])

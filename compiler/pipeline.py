@@ -19,63 +19,28 @@ imported where they run, so that it does not wait for them.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..runtime import pool
-from ..runtime.errors import InternalError, WeftError
+from ..runtime.errors import InternalError
 from ..runtime.program import Program
-from ..runtime.state import Storage
 from .build import programs, toolchain
 from .build.cache import open_cache
 from .build.library import compile_program, process_library
 from .graph.config import config
 from .graph.function import Source
+from .graph.modes import NanGuardMode, mode_name
 from .inspect import Function
 from .ir.node import Region
-from .messages import locate, manifest_of, template, text_of
+from .messages import manifest_of, template, text_of
 
 if TYPE_CHECKING:
     from .codegen.host import Generated, Kernels
     from .ir.origins import Origins
     from .ir.rewrite import Stats
     from .schedule.steps import HostProgram
-
-
-class Interpreted:
-    """Runs a region with NumPy: `mode="interpret"`."""
-
-    committed = False
-
-    def __init__(self, region: Region, source: Source):
-        self.region, self.origins = region, source.lowered.origins
-        self.results, self.updates = source.results, source.updates
-
-    def execute(self, arguments: Sequence[np.ndarray], storages: Sequence[Storage]) -> list[np.ndarray]:
-        from .ir.interp import evaluate
-
-        try:
-            values = evaluate(self.region, [*arguments, *(s.array() for s in storages)])
-        except WeftError as e:
-            locate(e, self.origins)
-            raise
-        results, new = values[: self.results], values[self.results :]
-        restore = [storages[k].restore() for k in self.updates]
-        try:
-            for k, value in zip(self.updates, new, strict=True):
-                storages[k].replace(value)
-        except BaseException:  # an interrupt
-            for undo in restore:
-                undo()
-            raise
-        self.committed = True
-        return results
-
-    def set_limit(self, threads: int) -> None:
-        """NumPy has threads of its own: there is nothing to limit."""
 
 
 class Stages:
@@ -86,6 +51,7 @@ class Stages:
     def __init__(self, source: Source):
         self._source, self._blas = source, config.blas
         self.seconds: dict[str, float] = {}
+        self.profiled = source.profile
         self.cached = False  # whether the program came from the cache
 
     def run(self, name: str, stage: Callable[[], Any]) -> Any:
@@ -119,7 +85,8 @@ class Stages:
     def sunk(self) -> Region:
         from .simplify.lazy import sink
 
-        return self.run("sink", lambda: sink(self.source, self.origins))
+        source, origins = self.source, self.origins
+        return self.run("sink", lambda: sink(source, origins))
 
     @cached_property
     def simplified(self) -> Region:
@@ -128,8 +95,8 @@ class Stages:
         from .simplify.loops import tidy_loops
         from .simplify.motion import move
 
-        origins = self.origins
-        marked, marks = mark(self.sunk, origins)
+        sunk, origins = self.sunk, self.origins
+        marked, marks = mark(sunk, origins)
         joined = self.run("loops", lambda: tidy_loops(marked, origins))
         plain = self.run("simplify", lambda: simplify(joined, origins, self.visits))
         moved = self.run("motion", lambda: move(plain, origins))
@@ -159,18 +126,35 @@ class Stages:
         from .codegen.host import HostPrinter
 
         program = self.program
-        return self.run("print", lambda: HostPrinter(program, self.kernels).generate())
+        return self.run("print", lambda: HostPrinter(program, self.kernels, self._source.profile).generate())
 
 
-def compile_function(source: Source, mode: str) -> Any:
-    """The callable of a declared function, in mode "compile" or "interpret"."""
+def compile_function(source: Source, mode: str | NanGuardMode) -> Any:
+    """The callable of a declared function, in a mode of graph/modes.py."""
     stages = Stages(source)
     storages = [s.container for s in source.states]
-    executor: Any = Interpreted(stages.sunk, source) if mode == "interpret" else _compiled(source, stages)
     return Function(
-        source.arguments, storages, executor, source.outputs, source.name, source.kinds,
-        names=[s.name for s in source.states], stages=stages, mode=mode,
+        source.arguments, storages, _executor(source, stages, mode), source.outputs, source.name, source.kinds,
+        names=[s.name for s in source.states], stages=stages, mode=mode_name(mode),
     )  # fmt: skip
+
+
+def _executor(source: Source, stages: Stages, mode: str | NanGuardMode) -> Any:
+    name = mode_name(mode)
+    if name == "interpret":
+        from .executors.interpreted import Interpreted
+
+        return Interpreted(stages.sunk, source)
+    if name == "nanguard":
+        from .executors.nanguard import Guarded
+
+        return Guarded(stages.simplified, source, mode)
+    program = _compiled(source, stages)
+    if name == "check":
+        from .executors.checked import Checked
+
+        return Checked(program, stages.sunk, source)
+    return program
 
 
 def _compiled(source: Source, stages: Stages) -> Program:
@@ -182,7 +166,8 @@ def _compiled(source: Source, stages: Stages) -> Program:
     def look() -> tuple[str, programs.Entry | None]:
         roles = (len(source.states), source.results, source.updates)
         chain = toolchain.find(config.cc, open_cache(config.cache_dir))
-        key = programs.key_of(name, roles, [f"blas {config.blas}"], chain)
+        options = [f"blas {config.blas}", *["profile"] * source.profile]
+        key = programs.key_of(name, roles, options, chain)
         return key, programs.find(key, config.cache_dir) if config.reuse and not config.verify else None
 
     key, entry = stages.run("look", look)

@@ -36,6 +36,11 @@ typedef int32_t (*weft_host_fn)(void *user, int32_t id, const weft_array *ins, w
 /* A block of at least `bytes`, 64-byte aligned, freed with free; its size in *size. NULL: there is no memory. */
 typedef void *(*weft_memory_fn)(int64_t bytes, int64_t *size);
 
+/* What a program that profiles itself counts: runs, the calling thread's time, bytes moved, floating-point operations. */
+typedef struct {
+    int64_t runs, ns, bytes, flops;
+} weft_spent;
+
 typedef struct {
     weft_array *inputs;
     /* data NULL, or `capacity` bytes there too few: the function takes a block from `memory` and says how large it is; what
@@ -52,6 +57,9 @@ typedef struct {
     int32_t check;      /* WEFT_CHECK: which obligation failed */
     int64_t values[4];  /* and the values it failed with */
     weft_memory_fn memory; /* NULL: the C library's */
+    /* Of a program that profiles itself: calls that ended well, calls that failed, a row for each step of the call that
+     * runs (all 0 between calls), then one for each step of all calls that ended well. Others do not look. */
+    weft_spent *profile;
 } weft_call;
 
 enum { WEFT_OK = 0, WEFT_CHECK = 1, WEFT_NO_MEMORY = 2, WEFT_STOPPED = 3, WEFT_HOST_RAISED = 4 };

@@ -5,6 +5,8 @@
 #include "weft_library.h"
 #include "weft_memory.h"
 
+#include <time.h>
+
 /* ---- memory ----------------------------------------------------------------------------------------------- */
 
 void *weft_lib_grow(weft_segment *s, int64_t bytes) {
@@ -50,6 +52,33 @@ void weft_lib_fp_leave(const uint32_t *saved) { __asm__ volatile("msr fpcr, %0" 
 void weft_lib_fp_enter(uint32_t *saved) { *saved = 0; }
 void weft_lib_fp_leave(const uint32_t *saved) { (void)saved; }
 #endif
+
+/* ---- profiles ------------------------------------------------------------------------------------------------- */
+
+int64_t weft_lib_clock(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+void weft_lib_spent(weft_spent *row, int64_t since, int64_t bytes, int64_t flops) {
+  row->ns += weft_lib_clock() - since;
+  row->runs++;
+  row->bytes += bytes;
+  row->flops += flops;
+}
+
+void weft_lib_called(weft_spent *profile, int64_t steps, int32_t code, int64_t since) {
+  weft_spent *now = profile + 2, *all = now + steps;
+  for (int64_t k = 0; k < steps && code == WEFT_OK; k++) {
+    all[k].runs += now[k].runs;
+    all[k].ns += now[k].ns;
+    all[k].bytes += now[k].bytes;
+    all[k].flops += now[k].flops;
+  }
+  memset(now, 0, (size_t)steps * sizeof *now);
+  weft_lib_spent(&profile[code != WEFT_OK], since, 0, 0);
+}
 
 /* ---- faults --------------------------------------------------------------------------------------------------- */
 

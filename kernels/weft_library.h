@@ -43,6 +43,16 @@ void *weft_lib_output(weft_array *slot, int64_t bytes, weft_memory_fn memory);
 void weft_lib_fp_enter(uint32_t *saved);
 void weft_lib_fp_leave(const uint32_t *saved);
 
+/* ---- profiles: call->profile (weft_abi.h) --------------------------------------------------------------------- */
+
+int64_t weft_lib_clock(void); /* nanoseconds */
+
+/* A step has run that began at `since`. */
+void weft_lib_spent(weft_spent *row, int64_t since, int64_t bytes, int64_t flops);
+
+/* A call of so many steps has ended with `code`. What one that failed has counted is dropped. */
+void weft_lib_called(weft_spent *profile, int64_t steps, int32_t code, int64_t since);
+
 /* ---- faults: what routines report with -----------------------------------------------------------------------
 
  * The fault becomes that of an index; whether index[0..count-1] are all within an axis of n, negative ones counted from

@@ -15,6 +15,7 @@ import numpy as np
 
 from . import pool
 from .errors import ArgumentError, BoundsError, DTypeError, InternalError, OutOfMemoryError, ShapeError, WeftError
+from .exchange import as_array, is_exporter
 from .locks import Held, join
 from .state import Storage
 
@@ -36,19 +37,23 @@ class Argument:
     storage: Storage | None = None  # what holds it between calls: then the program takes it as a state
     key: Any = None  # another name for it in `f[key]`
     borrow: bool = False  # a value given for the state is read where it lies
+    where: Any = None  # the line that declares it, as messages say it
+
+    @property
+    def declared(self) -> str:
+        return f"\n  {self.label} is declared {self.where}" if self.where is not None else ""
 
     def convert(self, value: Any) -> np.ndarray:
         """The value as an aligned, native, C-contiguous array of the argument's type, without loss unless allowed."""
         if type(value) is np.ndarray and value.dtype == self.dtype:
             array = value
-        elif self.strict:
-            raise DTypeError(f"{self.label} is strict: it takes an array of {self.dtype}, not {_describe(value)}")
         else:
             array = self._cast(value)
         if array.ndim != len(self.shape):
+            of = "" if isinstance(value, np.ndarray) else f" (shape {array.shape})"
             raise ShapeError(
                 f"{self.label} takes {_dimensions(len(self.shape))}, but was given {_describe(value)}, which has "
-                f"{array.ndim}"
+                f"{array.ndim}{of}; give it another shape, or declare the input with {_dimensions(array.ndim)}"
             )
         for a, (n, want) in enumerate(zip(array.shape, self.shape, strict=True)):
             if want is not None and n != want:
@@ -65,15 +70,16 @@ class Argument:
         return [self.convert(value)]
 
     def _cast(self, value: Any) -> np.ndarray:
-        # A tensor of another library: DLPack or __array__ may spare the copy.
-        given = value if isinstance(value, np.ndarray) else None
-        array = as_numbers(value, f"{self.label} takes {self.dtype}")
+        exported = is_exporter(value)
+        array = as_numbers(value, self)
+        if self.strict and (array.dtype != self.dtype or not exported):
+            raise DTypeError(f"{self.label} is strict: it takes an array of {self.dtype}, not {_describe(value)}")
         if array.dtype == self.dtype:
             return array
         if self.allow_downcast:
             with np.errstate(all="ignore"):
                 return array.astype(self.dtype)
-        if given is not None or isinstance(value, np.generic):
+        if exported:
             if _fits(array.dtype, self.dtype):
                 return array.astype(self.dtype)
         else:
@@ -88,15 +94,23 @@ class Argument:
         )
 
 
-def as_numbers(value: Any, what: str) -> np.ndarray:
-    """The value as an array of numbers; DTypeError where it is none (`what` says who asks)."""
+def as_numbers(value: Any, who: str | Argument) -> np.ndarray:
+    """The value as an array of numbers; DTypeError where it is none (`who` asks: an argument, or words for it)."""
     try:
-        array = np.asarray(value)
-    except (TypeError, ValueError) as e:
-        raise DTypeError(f"{what}; {_describe(value)} is not an array of numbers: {e}") from None
+        array = as_array(value)
+    except ArgumentError as e:
+        raise ArgumentError(f"{_asks(who)}; {e}") from None
+    except ValueError:
+        raise DTypeError(f"{_asks(who)}; {_describe(value)} is not an array: its parts differ in length") from None
+    except (TypeError, RuntimeError, BufferError) as e:  # PyTorch's own refusals are RuntimeErrors
+        raise DTypeError(f"{_asks(who)}; {_describe(value)} is not an array of numbers: {e}") from None
     if array.dtype.kind in "OSUMm" or array.dtype.names:
-        raise DTypeError(f"{what}; {_describe(value)} is not an array of numbers")
+        raise DTypeError(f"{_asks(who)}; {_describe(value)} is not an array of numbers")
     return array
+
+
+def _asks(who: str | Argument) -> str:
+    return who if isinstance(who, str) else f"{who.label} takes {who.dtype}"
 
 
 def _fits(a: np.dtype, b: np.dtype) -> bool:
@@ -113,8 +127,18 @@ def _dimensions(n: int) -> str:
 def _describe(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return f"an array of {value.dtype} with shape {value.shape}"
+    if is_exporter(value):
+        with contextlib.suppress(Exception):
+            array = as_array(value)
+            return f"{type(value).__name__} of {array.dtype} with shape {array.shape}"
     text = repr(value)
     return f"{type(value).__name__} {text if len(text) < 60 else text[:57] + '...'}"
+
+
+def _shown(value: Any) -> str:
+    """An argument of a failed call: a number as it is, of an array the shape."""
+    shape = np.shape(value)
+    return f"of shape {shape}" if shape else f"= {np.asarray(value)[()]}"
 
 
 Given = tuple[Storage, np.ndarray, bool]  # a value for a state, and whether it is borrowed
@@ -288,11 +312,11 @@ class CompiledFunction:
     def _lengths(self, values: Sequence[np.ndarray]) -> str:
         """The shapes of a call that failed, by name, for its message."""
         arguments = [a for a in self.arguments if a.storage is None]
-        named = [(a.label, v.shape) for a, v in zip(arguments, values, strict=False)]
+        named = [(a.label, v) for a, v in zip(arguments, values, strict=False)]
         if len(values) != len(arguments):  # a sparse argument is several arrays
             named = []
-        named += [(name, s.array().shape) for name, s in zip(self.names, self.storages, strict=False) if name]
-        return "\n  called with " + ", ".join(f"{name} of shape {s}" for name, s in named) if named else ""
+        named += [(name, s.array()) for name, s in zip(self.names, self.storages, strict=False) if name]
+        return "\n  called with " + ", ".join(f"{name} {_shown(v)}" for name, v in named) if named else ""
 
     def _bind(
         self, args: tuple, kwargs: dict[str, Any]
@@ -300,7 +324,9 @@ class CompiledFunction:
         """The arrays that the executor takes, and the values given for states."""
         count = len(self._explicit)
         if len(args) > count:
-            raise ArgumentError(f"{self} takes {count} argument{'s' * (count != 1)} but was given {len(args)}")
+            names = ", ".join(self.arguments[k].label for k in self._explicit)
+            takes = f"{count} argument{'s' * (count != 1)}" + f" ({names})" * bool(names)
+            raise ArgumentError(f"{self} takes {takes} but was given {len(args)}")
         values: dict[int, Any] = dict(zip(self._explicit, args, strict=False))
         for key, v in kwargs.items():
             k = self._positions.get(key)
@@ -319,6 +345,7 @@ class CompiledFunction:
                 if not a.has_default:
                     raise ArgumentError(
                         f"{self} is missing argument {k}, {a.label} ({a.dtype}, {_dimensions(len(a.shape))})"
+                        f"{a.declared}"
                     )
                 values[k] = a.default
             try:
@@ -328,7 +355,7 @@ class CompiledFunction:
                     value = a.convert(values[k])
                     given.append((a.storage, value if a.borrow else np.array(value, order="C"), a.borrow))
             except WeftError as e:
-                raise type(e)(f"{self}, argument {k}: {e}") from None
+                raise type(e)(f"{self}, argument {k}: {e}{a.declared}") from None
         return out, given
 
     def __reduce__(self):

@@ -21,6 +21,8 @@ MORE = """
     void weft_parallel_for(int64_t n, int64_t grain, int max_threads, weft_body_fn body, void *arg);
     typedef struct { int64_t loops, taken, woken, slept; } weft_pool_counts;
     void weft_pool_count(weft_pool_counts *out);
+    int32_t weft_limits(weft_parallel_for_fn parallel_for, int32_t threads, double *found);
+    int64_t weft_limits_cache(void);
     void free(void *);
 """
 

@@ -49,6 +49,10 @@ class NumericalError(WeftError, ArithmeticError):
     """A library operation that failed on its values (a matrix that is not positive definite, say)."""
 
 
+class NanError(NumericalError):
+    """A NaN, an infinity or a number too large that mode="nanguard" found."""
+
+
 class OutOfMemoryError(WeftError, MemoryError):
     """Arrays that the memory of the machine does not hold."""
 
@@ -59,6 +63,8 @@ class CheckpointError(WeftError, OSError):
 
 class CompileError(WeftError, RuntimeError):
     """The C compiler is missing or refused a program."""
+
+    explained = True  # no line of the user's program is at fault
 
 
 def unfit_result(k: int, name: str, array: Any, dtype: Any, ndim: int) -> WeftError | None:
@@ -72,3 +78,7 @@ def unfit_result(k: int, name: str, array: Any, dtype: Any, ndim: int) -> WeftEr
 
 class InternalError(Exception):
     """A defect of weft itself: an ill-typed node, a broken invariant. Please report it."""
+
+
+class CheckError(InternalError):
+    """A compiled call that differs from the interpreted one, in mode="check"."""

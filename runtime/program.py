@@ -4,6 +4,7 @@ The manifest is plain data: {"abi": 1, "inputs": [{"dtype", "ndim"}], "constants
 "states": [...], "updates": [state], "in_place": [state], "segments": int, "checks": [{"kind", "message", "error"}],
 "hosts": [{"name", "inputs": [...], "outputs": [...]}], "library": [routine]}, and optionally "name". An output may have
 "borrow": the function keeps its memory. Updated states are swapped, or written over `in_place` after the commit. A
+"profile" is the number of steps that a program times, where it does (weft_call.profile of kernels/weft_abi.h). A
 check's message holds {0} to {3} where values of the failed call go; its error is the name of a class in errors.py.
 Constants are arrays that every call takes. What the hosts call are the Python functions given beside it: a list of
 arrays in, a list of arrays out. A function given as `told` says what a failed check says in place of its message.
@@ -107,6 +108,9 @@ class _Frame:
         ]
         self._keep = ffi.new("void *[]", [ffi.cast("void *", a) for a in program.routines])
         c.call.library = self._keep
+        if program.steps:
+            c.call.profile = self._spent = ffi.new("weft_spent[]", 2 + 2 * program.steps)
+            program.spent.append(self._spent)
         if program.hosts:
             self._handle = ffi.new_handle(self)
             c.call.user, c.call.host = self._handle, _host_entry()
@@ -196,6 +200,8 @@ class Program:
         in_place = set(manifest.get("in_place", states))
         self.updates = list(manifest.get("updates", states))
         self.writes = [(k, k in in_place) for k in self.updates]
+        self.steps = int(manifest.get("profile", 0))
+        self.spent: list[Any] = []  # what each frame has counted
         self._told = told
         self._checks = [(c["message"], _error_class(c["error"])) for c in manifest["checks"]]
         self._frames = [_Frame(self)]
@@ -322,6 +328,18 @@ class Program:
         self.limit = threads
         for frame in self._frames:
             frame.c.limit = threads
+
+    def counted(self) -> list[tuple[int, int, int, int]]:
+        """Runs, nanoseconds, bytes and floating-point operations: of the calls that ended well, of those that failed,
+        of each step of the former. Empty where the program does not profile itself."""
+        rows = [0, 1, *range(2 + self.steps, 2 + 2 * self.steps)] if self.steps else []
+        found = [[(r.runs, r.ns, r.bytes, r.flops) for r in (spent[k] for k in rows)] for spent in list(self.spent)]
+        return [tuple(map(sum, zip(*same, strict=True))) for same in zip(*found, strict=True)]  # type: ignore[misc]
+
+    def forget(self) -> None:
+        """Begins to count anew; the caller sees to it that no call runs."""
+        for spent in self.spent:
+            ffi.memmove(spent, bytes(ffi.sizeof(spent)), ffi.sizeof(spent))
 
     def _hold(self, frame: _Frame, storages: Sequence[Storage]) -> None:
         for s in storages:

@@ -113,8 +113,11 @@ _CALLED = {
 
 
 def points(function: ast.AST) -> Iterator[tuple[ast.AST, str, Callable[[ast.AST], None]]]:
-    """What may be changed in a function: the node, a description, the change."""
+    """What may be changed in a function: the node, a description, the change. Whether `zip` is strict is not."""
+    strict = {k.value for n in ast.walk(function) if isinstance(n, ast.Call) for k in n.keywords if k.arg == "strict"}
     for n in ast.walk(function):
+        if n in strict:
+            continue
         if isinstance(n, ast.Compare) and type(n.ops[0]) in _COMPARED:
             new = _COMPARED[type(n.ops[0])]
             yield n, f"{type(n.ops[0]).__name__} is {new.__name__}", lambda m, new=new: m.ops.__setitem__(0, new())  # type: ignore[attr-defined]

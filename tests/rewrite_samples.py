@@ -9,9 +9,10 @@ import numpy as np
 
 from weft.compiler.ir.interp import evaluate
 from weft.compiler.ir.lengths import const
-from weft.compiler.ir.node import Node, Region, build, region, topological
+from weft.compiler.ir.node import Node, Region, build, constant, make, region, topological
 from weft.compiler.ir.pattern import instantiate, parse
 from weft.compiler.ir.rewrite import Pass, Rule, apply
+from weft.runtime.errors import DTypeError
 
 N, M = 3, 4
 
@@ -75,6 +76,22 @@ def closed(*outputs: Node) -> Region:
 
 def values(r: Region, seed: int = 0) -> list[np.ndarray]:
     return evaluate(r, arguments(seed))
+
+
+def retyped(n: Node, dtype: str) -> Node | None:
+    """An expression of float64 params and constants with others of a dtype in their place; None where there is none."""
+    made: dict[Node, Node] = {}
+    for m in topological([n]):
+        if m.op == "param" and m.type.dtype == "float64":
+            made[m] = build("param", *m.type.axes, token=m.attr("token"), dtype=dtype, kind="dense")
+        elif m.op == "const" and m.type.dtype == "float64":
+            made[m] = constant(m.attr("value").array.astype(dtype), dtype)
+        else:
+            try:
+                made[m] = make(m.op, [made[i] for i in m.inputs], m.attrs)
+            except DTypeError:
+                return None
+    return made[n]
 
 
 def alone(rule: Rule, of: Pass) -> Pass:

@@ -33,7 +33,7 @@ class Maker:
 
 
 def files(folder):
-    return sorted(p for p in Path(folder).rglob("*") if p.is_file())
+    return sorted(p for p in Path(folder).rglob("*") if p.is_file() and p.name != cache_module.NOTE)
 
 
 def test_an_entry_is_made_once(tmp_path):
@@ -89,7 +89,30 @@ def test_what_crashes_left_goes_after_a_day(tmp_path):
         then = time.time() - age * cache_module.DAY
         os.utime(tmp_path / name, (then, then))
     c.fetch(A, Maker())
-    assert {p.name for p in tmp_path.iterdir()} == {"tmp-new", A[:2]}
+    assert {p.name for p in tmp_path.iterdir()} == {"tmp-new", A[:2], cache_module.NOTE}
+
+
+def test_entries_are_looked_through_when_they_may_be_too_many(tmp_path, monkeypatch):
+    """Not at each that is added: that takes longer the more there are."""
+    looked = []
+    real = Cache.shrink
+    monkeypatch.setattr(Cache, "shrink", lambda self, keep=None: (looked.append(keep), real(self, keep)))
+    c = Cache(tmp_path, cap=1050)
+
+    def add(n, size=100):
+        looked.clear()
+        c.fetch(hashlib.sha256(b"%d" % n).hexdigest(), Maker(b"." * size))
+        return len(looked)
+
+    assert [add(n) for n in range(10)] == [1] + [0] * 9  # 1,000 bytes
+    assert add(10) == 1 and sum(p.stat().st_size for p in files(tmp_path)) <= 787
+    assert add(11) == 0
+    note = tmp_path / cache_module.NOTE
+    note.write_text("half a li")  # as a crash, or another process just now, may leave it
+    assert add(12) == 1 and add(13) == 0
+    old = note.read_text().split()
+    note.write_text("\n".join([str(float(old[0]) - cache_module.DAY), *old[1:], ""]))
+    assert add(14) == 1
 
 
 @pytest.mark.parametrize("why", ["a file", "another's"])

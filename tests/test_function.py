@@ -124,7 +124,7 @@ def test_a_wrong_argument_is_described_once() -> None:
     f = weft.function([m], m, mode="interpret", name="f")
     with pytest.raises(DTypeError, match=r"m takes float32; an array of float64 with shape \(2, 2\) would lose"):
         f(np.ones((2, 2)))
-    with pytest.raises(ShapeError, match=r"m takes 2 dimensions, but was given .* with shape \(2,\), which has 1$"):
+    with pytest.raises(ShapeError, match=r"m takes 2 dimensions, but was given .* with shape \(2,\), which has 1;"):
         f(np.ones(2, "f4"))
 
 

@@ -39,6 +39,22 @@ def test_numbers_beside_arrays(mode: str, at: tuple) -> None:
 
 
 @each_mode
+def test_a_number_beside_a_tensor_has_its_dtype_and_rank(mode: str) -> None:
+    for dtype, number, want in [
+        ("float32", 1, "float32"), ("float32", 0.1, "float64"), ("int16", -3, "int16"), ("int8", 300, "int16"),
+        ("int32", 0.5, "float64"), ("complex64", 2, "complex64"), ("bool", True, "bool"), ("float64", 1j, "complex128"),
+    ]:  # fmt: skip
+        x = T.TensorType(dtype, (False, False))("x")
+        for y in (x + number, number + x):
+            one = next(i for i in y.owner.inputs if i.type.broadcastable == (True, True))
+            assert y.dtype == want == one.dtype and y.ndim == 2
+            assert number in (1j, True) or one.owner is None
+        ones = np.ones((2, 3), dtype)
+        found = run(mode, lambda x, n=number: x + n, ones)
+        np.testing.assert_array_equal(found, ones.astype(want) + np.dtype(want).type(number), strict=True)
+
+
+@each_mode
 def test_a_mask_has_the_lengths_of_what_it_selects_from(mode: str) -> None:
     m3, m4 = np.array([True, False, True]), np.array([True, False, True, True])
     for f, mask in ((lambda x, m: x[m], m3), (lambda x, m: x[:, m], m4), (lambda x, m: x[0, ..., m, 1], m4),
@@ -47,7 +63,7 @@ def test_a_mask_has_the_lengths_of_what_it_selects_from(mode: str) -> None:
     for f, mask in ((lambda x, m: x[m], m4), (lambda x, m: x[m], m3[:1]), (lambda x, m: x[:, m], m3),
                     (lambda x, m: x[..., m], m4), (lambda x, m: T.set_subtensor(x[m], 0.0), m3[:2]),
                     (lambda x, m: x[[True]] * m.sum(), m3)):  # fmt: skip
-        with pytest.raises(ShapeError, match="a mask and what it selects from"):
+        with pytest.raises(ShapeError, match="subscript by a mask"):
             run(mode, f, X, mask)
     row, mask = T.drow("row"), T.vector("mask", dtype="bool")
     f = weft.function([row, mask], row[mask], mode=mode)

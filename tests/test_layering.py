@@ -16,7 +16,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 COMPILER = (
-    "ir", "graph", "grad", "simplify", "schedule", "lower", "codegen", "build", "messages", "inspect", "pipeline",
+    "ir", "graph", "grad", "simplify", "schedule", "lower", "codegen", "build", "messages", "inspect", "show",
+    "executors",
+    "pipeline",
 )  # fmt: skip
 
 # folder -> what its files may import of weft, beside the folder itself
@@ -32,16 +34,18 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "codegen": ("ir", "lower", "schedule", "runtime.errors"),
     "build": ("ir", "runtime"),
     "messages": ("ir", "graph"),
+    "executors": ("ir", "graph", "messages", "runtime"),
     "inspect": ("ir", "graph", "schedule", "codegen", "runtime"),
+    "show": ("ir", "graph", "schedule", "codegen", "build", "inspect", "runtime"),
     "pipeline": (*COMPILER, "runtime"),
     "compiler": (),  # compiler/__init__.py: a docstring
     "weft": (*COMPILER, "runtime"),
     "models": ("weft",),
 }
 LAZY: dict[str, tuple[str, ...]] = {
-    "graph": ("grad", "pipeline"),
+    "graph": ("grad", "pipeline", "show"),
     "messages": ("pipeline", "schedule.steps"),
-    "inspect": ("pipeline", "schedule.steps", "codegen.cuda_kernel"),
+    "inspect": ("pipeline", "schedule.steps", "codegen.cuda_kernel", "show"),
     "weft": ("models",),
 }
 

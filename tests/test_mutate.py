@@ -80,3 +80,33 @@ def test_a_reshape_of_equal_lengths():
     a = np.arange(6.0).reshape(3, 2) / 4
     for got, want in zip(*(weft.function([x], outs, mode=m)(a) for m in ("compile", "interpret")), strict=True):
         np.testing.assert_allclose(got, want)
+
+
+ELSEWHERE = {
+    "backwards": lambda w, x: w[::-1] * 2 + x,
+    "turned": lambda w, x: w.T + x,
+    "a step on": lambda w, x: T.concatenate([w[1:], w[:1]]) - x,
+    "through an index": lambda w, x: w[T.argsort(w[:, 0])] + x,
+    "its first row": lambda w, x: w * w[0] + x,
+    "its sum": lambda w, x: w - w.sum(0) * x,
+    "backwards, of what is added up": lambda w, x: w[::-1] + T.dot(x, x),
+    "another's": None,
+}
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_updates_that_read_the_old_value_elsewhere(name):
+    """What an element is computed of must not have been overwritten by another."""
+    start = np.random.default_rng(0).standard_normal((24, 24))
+    w, v, x = weft.shared(start, name="w"), weft.shared(start * 2, name="v"), T.dmatrix("x")
+    updates = [(w, v[::-1] + x), (v, w * x)] if name == "another's" else [(w, ELSEWHERE[name](w, x))]
+    ends = []
+    for mode in (None, "interpret"):
+        w.set_value(start)
+        v.set_value(start * 2)
+        f = weft.function([x], [], updates=updates, mode=mode)
+        for _ in range(2):
+            f(start / 3)
+        ends.append([w.get_value(), v.get_value()])
+    for got, want in zip(*ends, strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)

@@ -485,3 +485,22 @@ def test_given_updates_are_left_alone() -> None:
     before = dict(updates)
     opt.polyak(opt.weight_decay(updates, params, 0.1), params)
     assert updates == before
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
+def test_accumulated_gradients(dtype: str) -> None:
+    """Their mean by weight; float16 is added up in float32; two of one program have names."""
+    p = weft.shared(np.zeros(2, dtype), name="W")
+    g, n = T.vector("g", dtype=dtype), T.lscalar("n")
+    collect, (mean,), clear = opt.accumulate([g], [p], weight=n)
+    assert mean.dtype == dtype
+    assert [s.name for s in collect] == ["accumulate.weight", "accumulate.total[W]"] and set(collect) == set(clear)
+    add, take = weft.function([g, n], updates=collect), weft.function([], mean, updates=clear)
+    for _ in range(2):
+        for k, weight in ((1, 3), (2, 1), (4, 4)):
+            add(np.array([k, -0.1], dtype), weight)
+        np.testing.assert_allclose(take(), [21 / 8, -0.1], rtol=1e-12 if dtype == "float64" else 1e-3)
+    plain, _, _ = opt.accumulate([g], [p], name="other")
+    assert next(iter(plain)).name == "other.weight"
+    with pytest.raises(weft.ShapeError, match="accumulate: weight is a scalar"):
+        opt.accumulate([g], [p], weight=g)

@@ -81,7 +81,7 @@ def test_what_is_refused(add: Any) -> None:
         add(np.ones(3), np.ones(3, complex))
     with pytest.raises(weft.WeftError, match="missing argument 1"):
         add(np.ones(3))
-    with pytest.raises(weft.WeftError, match="takes 2 arguments but was given 3"):
+    with pytest.raises(weft.WeftError, match=r"takes 2 arguments .* but was given 3"):
         add(np.ones(3), np.ones(3), np.ones(3))
     assert (add(np.ones(3), y=np.ones(3)) == 2).all()
     assert (add(np.ones(3), np.ones(3)) == 2).all()

@@ -13,7 +13,7 @@ from weft.compiler.ir import lengths
 from weft.compiler.ir.interp import evaluate
 from weft.compiler.ir.node import Check, build, constant, region
 from weft.compiler.ir.origins import Lines, Origins
-from weft.compiler.ir.pattern import Bindings, matcher, parse, uniform
+from weft.compiler.ir.pattern import Bindings, matcher, may_match, parse, uniform
 from weft.compiler.ir.rewrite import Pass, Rule, Stats, apply, assume, weigh
 from weft.compiler.ir.verify import verify
 from weft.compiler.simplify import PASSES, simplify
@@ -65,7 +65,18 @@ def test_numbers_match_uniform_constants():
     assert uniform(build("cast", constant(1e30, "float64"), dtype="int8")) == 127
 
 
-@pytest.mark.parametrize("text", ["add(x", "add(x, y))", "nothing(x)", "add(*a, x)", "add(x; = 1)", "add(x, $)"])
+def test_some_names_match_numbers_only():
+    two = build("dimshuffle", constant(2.0, "float64"), order=("x", "x"))
+    n = build("mul", two, X)
+    found: list[Bindings] = []
+    matcher(parse("mul(x, #c)"))(n, lambda b, *_: found.append(b), None)
+    assert found == [{"x": X, "c": two}] and not matches("mul(x, #c)", "mul(x, y)")
+    assert not may_match(parse("mul(x, #c)"), ("exp", "param")) and may_match(parse("mul(x, #c)"), ("const", "param"))
+
+
+@pytest.mark.parametrize(
+    "text", ["add(x", "add(x, y))", "nothing(x)", "add(*a, x)", "add(x; = 1)", "add(x, $)", "add(x, #)"]
+)
 def test_mistakes_in_rules_are_found_at_once(text):
     with pytest.raises(InternalError):
         parse(text)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rewrite_samples import LENGTHS, M_, N_, PARAMS, alone, closed, node, rewritten, values
+from rewrite_samples import LENGTHS, M_, N_, PARAMS, alone, closed, node, retyped, rewritten, values
 
 from weft.compiler.ir import lengths
 from weft.compiler.ir.node import build, constant, region
@@ -382,6 +382,22 @@ def test_rule(name, before, after):
 def test_every_rule_has_a_line():
     assert {c[0] for c in CASES} == set(RULES)
     assert sum(len(p.rules) for p in PASSES) == len(RULES)
+
+
+BY_DTYPE = Path(__file__).parent / "golden" / "rules_by_dtype.txt"
+
+
+def test_which_rules_leave_which_dtypes_alone(request):
+    """The expression of each rule's line in other dtypes: those that its condition keeps it from, in a file to read."""
+    lines = []
+    for dtype in ("complex128", "float16", "int32", "bool"):
+        given = [(RULES[name][0], retyped(node(before), dtype)) for name, before, _ in CASES]
+        left = {r.name for r, n in given if n is not None and not r.contextual and r.fire(n) is None}
+        lines += [f"{dtype}:", *(f"    {name}" for name in sorted(left))]
+    text = "\n".join(lines) + "\n"
+    if request.config.getoption("--update-golden"):
+        BY_DTYPE.write_text(text)
+    assert text == BY_DTYPE.read_text(), "if it is meant to: pytest test_rewrite_rules.py --update-golden"
 
 
 # What looks like a rule and is none.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 # Type checkers cannot see through `__getattr__`: each name of the tables below stands here too (a test compares them).
 if TYPE_CHECKING:
     from . import compile as compile
+    from . import estimators as estimators
     from . import gradient as gradient
     from . import ifelse as ifelse
     from . import init as init
@@ -39,12 +40,14 @@ if TYPE_CHECKING:
     from .compiler.graph.variable import Variable as Variable
     from .runtime.errors import ArgumentError as ArgumentError
     from .runtime.errors import BoundsError as BoundsError
+    from .runtime.errors import CheckError as CheckError
     from .runtime.errors import CheckpointError as CheckpointError
     from .runtime.errors import CompileError as CompileError
     from .runtime.errors import DisconnectedInputError as DisconnectedInputError
     from .runtime.errors import DTypeError as DTypeError
     from .runtime.errors import InternalError as InternalError
     from .runtime.errors import MissingInputError as MissingInputError
+    from .runtime.errors import NanError as NanError
     from .runtime.errors import NullGradientError as NullGradientError
     from .runtime.errors import NumericalError as NumericalError
     from .runtime.errors import OutOfMemoryError as OutOfMemoryError
@@ -53,6 +56,8 @@ if TYPE_CHECKING:
     from .runtime.errors import WeftError as WeftError
     from .runtime.pool import limit_threads as limit_threads
     from .runtime.pool import set_threads as set_threads
+    from .runtime.training.parameters import load_parameters as load_parameters
+    from .runtime.training.parameters import save_parameters as save_parameters
 
 __version__ = "0.1.0"
 
@@ -64,8 +69,8 @@ del _root
 
 # Public modules of this folder.
 _MODULES = (
-    "compile", "gradient", "ifelse", "init", "optimizers", "printing", "scan_module", "sparse", "tensor",
-    "training",
+    "compile", "estimators", "gradient", "ifelse", "init", "optimizers", "printing", "scan_module", "sparse",
+    "tensor", "training",
 )  # fmt: skip
 
 # Public name -> the module that defines it, relative to weft; for example "function": ".compiler.graph.function".
@@ -89,11 +94,13 @@ _NAMES: dict[str, str] = {
     "ArgumentError": ".runtime.errors",
     "BoundsError": ".runtime.errors",
     "CheckpointError": ".runtime.errors",
+    "CheckError": ".runtime.errors",
     "CompileError": ".runtime.errors",
     "DTypeError": ".runtime.errors",
     "DisconnectedInputError": ".runtime.errors",
     "InternalError": ".runtime.errors",
     "MissingInputError": ".runtime.errors",
+    "NanError": ".runtime.errors",
     "NullGradientError": ".runtime.errors",
     "NumericalError": ".runtime.errors",
     "OutOfMemoryError": ".runtime.errors",
@@ -101,6 +108,8 @@ _NAMES: dict[str, str] = {
     "UnusedInputError": ".runtime.errors",
     "WeftError": ".runtime.errors",
     "limit_threads": ".runtime.pool",
+    "load_parameters": ".runtime.training.parameters",
+    "save_parameters": ".runtime.training.parameters",
     "set_threads": ".runtime.pool",
 }
 

@@ -13,7 +13,10 @@ from .compiler.grad.extras import (
 )
 from .compiler.grad.forward import Lop, Rop
 from .compiler.grad.reverse import DisconnectedType, grad
+from .compiler.graph.told import tell_names as _tell_names
 from .runtime.errors import DisconnectedInputError, GradientError, NullGradientError
+
+_tell_names(globals(), __name__)
 
 __all__ = [
     "DisconnectedInputError", "DisconnectedType", "GradientError", "Lop", "NullGradientError", "Rop",

@@ -11,6 +11,7 @@ by name.
 
 from .compiler.graph import operators as _operators  # noqa: F401  (gives variables their operators)
 from .compiler.graph.gradient_transforms import (
+    accumulate,
     clip_by_global_norm,
     clip_by_norm,
     clip_by_value,
@@ -36,7 +37,7 @@ from .compiler.graph.optimizers import (
 from .compiler.graph.parameters import state
 
 __all__ = [
-    "adadelta", "adagrad", "adam", "adamax", "adamw", "clip_by_global_norm", "clip_by_norm", "clip_by_value",
-    "global_norm", "l1", "l2", "lion", "momentum", "nadam", "nesterov", "polyak", "rmsprop", "sgd", "state",
-    "weight_decay",
+    "accumulate", "adadelta", "adagrad", "adam", "adamax", "adamw", "clip_by_global_norm", "clip_by_norm",
+    "clip_by_value", "global_norm", "l1", "l2", "lion", "momentum", "nadam", "nesterov", "polyak", "rmsprop", "sgd",
+    "state", "weight_decay",
 ]  # fmt: skip

@@ -31,6 +31,8 @@ DAY = 24 * 3600.0
 ENTRIES = re.compile(r"[0-9a-f]{2}")  # names of folders, the first two digits of keys
 ENTRY = re.compile(r"[0-9a-f]{32,}\.[a-z]+")
 LEFT = "failed"
+NOTE = "sizes"  # the file that says what the entries take
+MANY = 2000  # lines of it
 
 
 def default_directory() -> Path:
@@ -131,9 +133,24 @@ class Cache:
             make(made)
             target = self.directory / key[:2] / (key[2:] + _digest(made) + suffix)
             target.parent.mkdir(exist_ok=True, mode=0o700)
+            size = made.stat().st_size
             os.replace(made, target)
-        self.shrink(keep=target)
+        if self._is_due(size):
+            self.shrink(keep=target)
         return target
+
+    def _is_due(self, size: int) -> bool:
+        """Notes that so many bytes were added; whether the entries have to be looked through: where they may have
+        passed the cap since that was done, or a day later. To look at thousands takes as long as to compile one."""
+        note = self.directory / NOTE
+        try:
+            with open(note, "a") as f:
+                f.write(f"{size}\n")
+            counted, *added = map(float, note.read_text().split())
+        except (OSError, ValueError):
+            return True
+        age = time.time() - counted
+        return sum(added) > self.cap or not 0 <= age < DAY or len(added) > MANY
 
     @staticmethod
     def _entries(folder: Path, prefix: str = "", suffix: str = "") -> Iterator[Path]:
@@ -156,15 +173,20 @@ class Cache:
                         info = path.stat()
                         entries.append((info.st_mtime_ns, info.st_size, path))
         total = sum(size for _, size, _ in entries)
-        if total <= self.cap:
-            return
-        for _, size, path in sorted(entries):
+        for _, size, path in sorted(entries) if total > self.cap else ():
             if total <= self.cap * 3 // 4:
                 break
             if path != keep:
                 with contextlib.suppress(OSError):
                     path.unlink()
                 total -= size
+        self._note(total)
+
+    def _note(self, total: int) -> None:
+        """Begins the note anew: the time, then what there is and what is added, a line each. One that another process
+        reads half-written only makes that look through the entries."""
+        with contextlib.suppress(OSError):
+            (self.directory / NOTE).write_text(f"{time.time()}\n{total}\n")
 
     def contents(self) -> dict[str, tuple[int, int]]:
         """Files and their bytes by kind, the suffix of their names; what crashes and refusals left as "failed"."""
@@ -185,6 +207,8 @@ class Cache:
                 else:
                     path.unlink()
                 files, total = files + 1, total + size
+        with contextlib.suppress(OSError):
+            (self.directory / NOTE).unlink()
         return files, total
 
     def _kept(self) -> Iterator[tuple[str, Path]]:

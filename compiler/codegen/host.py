@@ -20,6 +20,7 @@ from . import scalar
 from .c_kernel import KernelPrinter
 from .expressions import Scope, Text, strip
 from .products import declare, multiply
+from .profiled import Profiled
 from .routines import ROUTINES
 
 UNIT_LIMIT = 32_000  # characters of one translation unit; more are compiled side by side
@@ -42,6 +43,12 @@ class Generated(NamedTuple):
     library: list[str]
     kernels: dict[str, Nest]
     calls: list[tuple[str, Step]]  # kernel name and step of every call, in order
+    profiled: list[tuple[Step, int]]  # of a program that profiles itself: its steps and in which of them each stands
+
+
+def _key(n: Node) -> tuple:
+    """What a kernel's text follows from."""
+    return (n.attr("body"), n.attr("layout"), n.attr("outer"), within(n))
 
 
 class Kernels:
@@ -57,7 +64,7 @@ class Kernels:
     ) -> tuple[str, KernelPrinter]:
         """Name and printer of a kernel; `in_place` is the form that may write over what it reads; for `tile` and
         `after` see KernelPrinter."""
-        key = (n.attr("body"), n.attr("layout"), n.attr("outer"), within(n))
+        key = _key(n)
         full = (*key, in_place, tile, after)
         if full not in self.by_key:
             name = f"k{len(self.by_key)}"
@@ -68,14 +75,14 @@ class Kernels:
 
     def tile(self, n: Node) -> Nest | None:
         """The nest of a kernel that can run by rectangles of rows and columns; None where it is no such kernel."""
-        key = (n.attr("body"), n.attr("layout"), n.attr("outer"), within(n))
+        key = _key(n)
         if key not in self.tiles:
             nest = lower_kernel(n, collapse=False) if n.attr("outer") >= 2 else None
             self.tiles[key] = nest if nest is not None and by_rows(nest) else None
         return self.tiles[key]
 
     def nest(self, n: Node) -> Nest:
-        key = (n.attr("body"), n.attr("layout"), n.attr("outer"), within(n))
+        key = _key(n)
         if key not in self.nests:
             self.nests[key] = lower_kernel(n)
         return self.nests[key]
@@ -166,8 +173,9 @@ def saturating(op: str, values: list[str]) -> str:
 
 
 class HostPrinter:
-    def __init__(self, program: HostProgram, kernels: Kernels):
+    def __init__(self, program: HostProgram, kernels: Kernels, profile: bool = False):
         self.p, self.kernels = program, kernels
+        self.profiled = Profiled(profile, kernels)
         self.checks: list[dict[str, Any]] = []
         self.causes: list[Check | Step] = []
         self.hosts: list[Any] = []
@@ -195,17 +203,20 @@ class HostPrinter:
         if len(out.lines) - start > LONG_HOST:
             out.lines[start] = "WEFT_PLAIN " + out.lines[start]
         out()
-        out.open("__attribute__((visibility(\"default\"))) int32_t weft_main(weft_call *call)")
+        out.open('__attribute__((visibility("default"))) int32_t weft_main(weft_call *call)')
         out("uint32_t mode;")
+        self.profiled.enter(out)
         out("weft_lib_fp_enter(&mode);")
         out("const int32_t code = run(call);")
         out("weft_lib_fp_leave(&mode);")
+        self.profiled.leave(out)
         out("return code;")
         out.close()
         return Generated(
             self.units(str(out)), self.checks, self.causes, self.p.constants, self.p.segments,
             self.hosts, self.host_calls, self.library,
             {name: printer.nest for name, printer in self.kernels.by_key.values()}, self.calls,
+            self.profiled.steps,
         )  # fmt: skip
 
     def units(self, host: str) -> list[tuple[str, str]]:
@@ -340,7 +351,8 @@ class HostPrinter:
         for s in block.steps:
             for c in s.checks:
                 self.check(out, scope, c)
-            getattr(self, "step_" + s.kind)(out, scope, s)
+            with self.profiled.step(out, scope, s):
+                getattr(self, "step_" + s.kind)(out, scope, s)
         for c in block.final_checks:
             self.check(out, scope, c)
 
@@ -551,8 +563,9 @@ class HostPrinter:
                 f"const weft_array old = s->now; s->now = s->spare; s->spare = old; }}"
             )
         for k, s in enumerate(self.p.after_commit):
-            if k not in products:
-                self.step_kernel(out, scope, s, after_commit=True)
-                continue
-            out(f"{products[k]}.work = call->segments[1].base;")  # it has grown since
-            multiply(self, out, scope, s, products[k])
+            with self.profiled.step(out, scope, s):
+                if k not in products:
+                    self.step_kernel(out, scope, s, after_commit=True)
+                    continue
+                out(f"{products[k]}.work = call->segments[1].base;")  # it has grown since
+                multiply(self, out, scope, s, products[k])

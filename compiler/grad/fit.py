@@ -7,14 +7,14 @@ from typing import Any
 
 from ...runtime.errors import ShapeError
 from ..graph import math, shaping
-from ..graph.tensor import cast, constant, pad_left
+from ..graph.tensor import cast, constant
 from ..graph.variable import Variable, op1
 from ..ir.dtypes import COMPLEX
 
 
 def times(g: Variable, number: float) -> Variable:
     """g times a number in g's dtype (a literal's own dtype would widen float16 and float32)."""
-    return math.mul(g, constant(number, dtype=g.dtype))
+    return math.mul(g, constant(number, dtype=g.dtype, ndim=g.ndim))
 
 
 def add(*parts: Variable | None) -> Variable | None:
@@ -52,7 +52,7 @@ def fit_gradient(g: Variable, like: Variable) -> Variable:
     have, want = g.ir_type, like.ir_type
     if have is want or have.kind != "dense" or want.kind != "dense":
         return g
-    if have.dtype == want.dtype and have.axes == want.axes:
+    if have.dtype == want.dtype and (have.axes == want.axes or have.broadcastable == want.broadcastable):
         return g
     return stretch(convert(unbroadcast(g, like), like.dtype), like)
 
@@ -67,7 +67,7 @@ def fit_tangent(t: Variable, like: Variable) -> Variable:
 
 def zero(like: Variable) -> Variable:
     """0 in the dtype and the rank of `like`, every length 1."""
-    return pad_left(constant(0, dtype=like.dtype), like.ndim)
+    return constant(0, dtype=like.dtype, ndim=like.ndim)
 
 
 def zeros(like: Variable, dtype: str | None = None) -> Variable:
@@ -100,4 +100,4 @@ def number_of(v: Variable) -> Any:
     n = v.node
     while n.op in ("dimshuffle", "alloc", "rebroadcast"):
         n = n.inputs[0]
-    return n.value if n.op == "const" and not n.type.axes else None
+    return n.value if n.op == "const" and n.attr("value").array.size == 1 else None

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from ...runtime.errors import ArgumentError, NullGradientError, ShapeError
+from ..graph.arguments import symbolic
 from ..graph.config import config
 from ..graph.tensor import as_tensor_variable
 from ..graph.trace import on_behalf
@@ -25,7 +26,7 @@ def Rop(f: Any, wrt: Any, eval_points: Any, disconnected_outputs: str = "raise")
         raise ArgumentError(f"disconnected_outputs is 'raise', 'warn' or 'ignore', not {disconnected_outputs!r}")
     one = not isinstance(f, (list, tuple))
     outs = [f] if one else list(f)
-    ins = list(wrt) if isinstance(wrt, (list, tuple)) else [wrt]
+    ins = [symbolic(w, "Rop with respect to") for w in (wrt if isinstance(wrt, (list, tuple)) else [wrt])]
     points = list(eval_points) if isinstance(eval_points, (list, tuple)) else [eval_points]
     if len(ins) != len(points):
         raise ArgumentError(f"Rop with respect to {len(ins)} variables and {len(points)} directions")

@@ -8,8 +8,10 @@ from typing import Any
 
 from ...runtime.errors import ArgumentError, DisconnectedInputError, DTypeError, NullGradientError, ShapeError
 from ..graph import shaping
+from ..graph.arguments import listed, symbolic
 from ..graph.config import config
 from ..graph.tensor import as_tensor_variable
+from ..graph.told import told
 from ..graph.trace import on_behalf
 from ..graph.variable import Apply, Primitive, Variable, ancestors
 from ..ir.collector import paused
@@ -39,6 +41,7 @@ class NullGradient:
         return f"NullGradient({self.why!r})"
 
 
+@told
 @paused
 def grad(
     cost: Variable | None,
@@ -67,7 +70,9 @@ def grad(
         raise ArgumentError(f"return_disconnected is 'zero', 'None' or 'Disconnected', not {return_disconnected!r}")
     if null_gradients not in ("raise", "return"):
         raise ArgumentError(f"null_gradients is 'raise' or 'return', not {null_gradients!r}")
-    start = {v: start_gradient(v, g) for v, g in known_grads.items()} if known_grads else {}
+    known = dict(known_grads or {})
+    start = {symbolic(v, "known_grads gives a gradient of"): start_gradient(v, g) for v, g in known.items()}
+    constant = [symbolic(v, "consider_constant holds") for v in listed(consider_constant or (), "the entries of it")]
     if cost is None:
         if not start:
             raise ArgumentError("grad needs a cost or known_grads")
@@ -81,7 +86,7 @@ def grad(
         if cost.dtype in COMPLEX:
             raise DTypeError(f"the cost of grad is {cost.dtype}; it has to be real: take abs, real or imag of {which}")
         start.setdefault(cost, shaping.ones_like(cost))
-    grads, connected = propagate(start, targets, consider_constant or (), null_gradients, given=start)
+    grads, connected = propagate(start, targets, constant, null_gradients, given=start)
     out: list[Any] = []
     for w in targets:
         g = grads.get(w)
@@ -106,8 +111,9 @@ def _absent(w: Variable, connected: bool, cost: Variable | None, policy: str, fo
     """What stands for a gradient that does not exist: zeros if the path is there but flat, otherwise as asked."""
     if not connected:
         whole = f"the cost {cost.describe()}" if cost is not None else "what known_grads names"
+        twice = "" if w.owner is None else ", which is a variable of its own each time that the expression is written"
         refuse(
-            f"{whole} does not depend on {w.describe()} : {w.type} (declared at {w.trace}); pass "
+            f"{whole} does not depend on {w.describe()} : {w.type} (declared {w.trace.at}){twice}; pass "
             "disconnected_inputs='ignore' for a gradient of zeros",
             policy,
         )
@@ -122,7 +128,7 @@ def refuse(text: str, policy: str) -> None:
     if policy == "raise":
         raise DisconnectedInputError(text)
     if policy == "warn":
-        warnings.warn(text, stacklevel=5)
+        warnings.warn(text, stacklevel=6)
 
 
 def propagate(
@@ -147,7 +153,8 @@ def propagate(
             waiting[v.owner] = waiting.get(v.owner, 0) + 1
     for v in reversed(order):
         if v in parts:
-            grads[v] = _sum(parts.pop(v))
+            found = parts.pop(v)
+            grads[v] = found[0] if len(found) == 1 else _sum(found)
         owner = v.owner
         if owner is None or v in halt:
             continue

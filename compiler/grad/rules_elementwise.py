@@ -113,7 +113,7 @@ ROWS: dict[str, tuple[Any, ...]] = {
 def pull_row(node: Apply, grads: Gradients) -> Gradients:
     (g,), (y,) = grads, node.outputs
     args = (*node.inputs, y)
-    if any(v.ir_type.dtype in COMPLEX for v in args):
+    if not COMPLEX.isdisjoint([v.ir_type.dtype for v in args]):
         args = tuple(map(m.conj, args))
     return [row(g, *args) for row in ROWS[node.op.name]]
 

@@ -140,7 +140,7 @@ def pull_csr(node: Apply, grads: Gradients) -> Gradients:
     if g.ir_type.kind != "csr":
         raise NullGradientError(
             f"the gradient of a sparse matrix (made at {node.trace}) with respect to its data needs a sparse output "
-            f"gradient with the same places, not {g.ir_type}"
+            f"gradient with the same places, not {g.type}"
         )
     return [fit.csr_part(g, 0), None, None, None]
 

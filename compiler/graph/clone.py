@@ -8,10 +8,12 @@ from typing import Any
 from ...runtime.errors import ArgumentError, DTypeError, ShapeError
 from .shared import SharedVariable
 from .tensor import as_tensor_variable
+from .told import told
 from .trace import on_behalf
 from .variable import Apply, Constant, Op, Variable, ancestors, apply_op
 
 
+@told
 def clone(output: Any, replace: Any = None, strict: bool = True, share_inputs: bool = True) -> Any:
     """A copy of the graph of a Variable or a list of them.
 

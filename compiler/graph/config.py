@@ -2,10 +2,11 @@
 
 | name            | variable            | default   | meaning                                                        |
 | floatX          | WEFT_FLOATX         | float64   | dtype of int / int, of float constants, of shared randoms      |
-| mode            | WEFT_MODE           | compile   | what `function(mode=None)` means: "compile" or "interpret"     |
+| mode            | WEFT_MODE           | compile   | what `function(mode=None)` means: a row of MODES (modes.py)    |
 | on_unused_input | WEFT_ON_UNUSED_INPUT| raise     | "raise", "warn" or "ignore"                                    |
 | verify          | WEFT_VERIFY         | False     | check the output of every stage of the pipeline                |
 | blas            | WEFT_BLAS           | own       | whose products of float matrices: "own" or "openblas"          |
+| profile         | WEFT_PROFILE        | False     | what `function(profile=None)` means: `f.profile` of its steps  |
 | cc              | WEFT_CC             | (found)   | the C compiler's command                                       |
 | cache_dir       | WEFT_CACHE_DIR      | (platform)| where compiled programs are kept                               |
 | reuse           | WEFT_REUSE          | True      | take a program that the cache knows without compiling it again |
@@ -17,13 +18,15 @@ import os
 from typing import Any
 
 from ...runtime.errors import ArgumentError
+from .modes import MODES
 
 _FLAGS: dict[str, tuple[str, Any, tuple | None]] = {
     "floatX": ("WEFT_FLOATX", "float64", ("float16", "float32", "float64")),
-    "mode": ("WEFT_MODE", "compile", ("compile", "interpret")),
+    "mode": ("WEFT_MODE", "compile", tuple(MODES)),
     "on_unused_input": ("WEFT_ON_UNUSED_INPUT", "raise", ("raise", "warn", "ignore")),
     "verify": ("WEFT_VERIFY", False, (False, True)),
     "blas": ("WEFT_BLAS", "own", ("own", "openblas")),
+    "profile": ("WEFT_PROFILE", False, (False, True)),
     "cc": ("WEFT_CC", "", None),
     "cache_dir": ("WEFT_CACHE_DIR", "", None),
     "reuse": ("WEFT_REUSE", True, (False, True)),
@@ -38,6 +41,7 @@ class Config:
     on_unused_input: str
     verify: bool
     blas: str
+    profile: bool
     cc: str
     cache_dir: str
     reuse: bool

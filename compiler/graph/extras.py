@@ -11,6 +11,7 @@ from ...runtime.errors import ArgumentError, DTypeError, ShapeError
 from ..ir import lengths
 from ..ir.dtypes import DTYPES, promote
 from . import math, shaping
+from .arguments import integer, integers, listed
 from .config import config
 from .indexing import inc_subtensor, set_subtensor
 from .tensor import as_tensor_variable, cast, constant
@@ -224,7 +225,7 @@ def diff(x: Any, n: int = 1, axis: int = -1) -> TensorVariable:
     x = as_tensor_variable(x)
     (a,) = math.normal_axes(x, axis, "diff")
     lead = (slice(None),) * a
-    for _ in range(n):
+    for _ in range(integer(n, "n of diff")):
         x = math.sub(x[(*lead, slice(1, None))], x[(*lead, slice(None, -1))])  # type: ignore[index]
     return x
 
@@ -249,7 +250,9 @@ def _tensordot(name: str, a: Variable, b: Variable, axes: Any, batch: int) -> Te
             raise ShapeError(f"{name} over {axes} axes of tensors with {a.ndim} and {b.ndim} dimensions")
         left, right = list(range(a.ndim - int(axes), a.ndim)), list(range(batch, batch + int(axes)))
     else:
-        left, right = ([int(s)] if isinstance(s, (int, np.integer)) else [int(k) for k in s] for s in axes)
+        if len(listed(axes, f"the axes of {name}")) != 2:
+            raise ArgumentError(f"the axes of {name} are a number or two lists, not {axes!r}")
+        left, right = (integers(s, f"an axis of {name}") for s in axes)
         if len(left) != len(right):
             raise ShapeError(f"{name} over {len(left)} axes of one and {len(right)} of the other tensor")
         left, right = ([math.normal_axes(v, k, name)[0] for k in s] for v, s in ((a, left), (b, right)))

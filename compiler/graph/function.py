@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,12 +16,15 @@ from ...runtime.sparse import SparseArgument
 from ..ir.collector import paused
 from ..ir.dtypes import numpy_dtype
 from . import sparse
+from .arguments import listed, symbolic
 from .config import config
 from .lowering import Declared, Lowered
+from .modes import chosen_mode
 from .shaping import with_lengths
 from .shared import SharedVariable, shared
 from .tensor import as_tensor_variable, cast
-from .trace import here
+from .told import told
+from .trace import Declaration, here
 from .variable import Constant, Variable, ancestors
 
 
@@ -49,7 +53,7 @@ class In:
         implicit: bool | None = None,
         autoname: bool = True,
     ):
-        self.variable, self.value, self.update = variable, value, update
+        self.variable, self.value, self.update = symbolic(variable, "In takes a variable; given was"), value, update
         self.name = name if name is not None else (variable.name if autoname else None)
         self.strict, self.allow_downcast = strict, allow_downcast
         self.mutable, self.borrow = mutable, borrow
@@ -81,12 +85,14 @@ class Source(NamedTuple):
     name: str | None
     kinds: list[str] | None = None  # of each output, "dense" or "csr" (four results); None when all are dense
     borrowed: Sequence[bool] = ()  # which results the function keeps the memory of
+    profile: bool = False  # whether it counts and times its steps
 
     @property
     def lowered(self) -> Lowered:
         return self.declared.lowered
 
 
+@partial(told, name="")
 @paused
 def function(
     inputs: Iterable[Any],
@@ -106,10 +112,12 @@ def function(
     """Compiles `outputs` (and `updates` of shared variables) as a function of `inputs`.
 
     inputs: Variables or `In`s. outputs: None, a Variable, a list, or a dict. updates: (shared, new value) pairs or a
-    dict; all new values are computed from the old ones. givens: replacements of Variables. mode: None or "compile",
-    "interpret" (NumPy, the definition of meaning). threads: the most that calls use, later `f.threads`; for calls in a
-    `with` statement there is `weft.limit_threads`, for the process `weft.set_threads`. Raises UnusedInputError,
-    MissingInputError, ShapeError, DTypeError, ArgumentError.
+    dict; all new values are computed from the old ones. givens: replacements of Variables. mode: None, "compile",
+    "interpret" (NumPy, the definition of meaning), "nanguard" (by NumPy until something makes a NaN or an infinity),
+    "check" (both at each call, compared); docs/debugging.md says what they are for. profile: count and time the steps
+    of every call, for `f.profile`; None: as `weft.config.profile` says. threads: the most that calls use, later
+    `f.threads`; for calls in a `with` statement there is `weft.limit_threads`, for the process `weft.set_threads`.
+    Raises UnusedInputError, MissingInputError, ShapeError, DTypeError, ArgumentError.
     """
     inputs = _inputs(inputs, allow_input_downcast)
     updates, givens = (_pairs(p, what) for p, what in ((updates, "updates"), (givens, "givens")))
@@ -123,32 +131,20 @@ def function(
         rebuild_strict,
         allow_input_downcast,
         on_unused_input,
-    )
+    )._replace(profile=bool(config.profile if profile is None else profile))
     from ..pipeline import compile_function
     from .pickling import Recipe
 
-    made = compile_function(source, mode_name(mode))
+    mode = chosen_mode(mode, config.mode)
+    made = compile_function(source, mode)
     made.threads = threads
     made.recipe = Recipe({
-        "inputs": inputs, "outputs": outputs, "mode": mode_name(mode), "updates": updates, "givens": givens,
+        "inputs": inputs, "outputs": outputs, "mode": mode, "updates": updates, "givens": givens,
         "no_default_updates": no_default_updates, "name": name, "rebuild_strict": rebuild_strict,
         "allow_input_downcast": allow_input_downcast, "on_unused_input": "ignore", "threads": threads,
+        "profile": source.profile,
     })  # fmt: skip
     return made
-
-
-def mode_name(mode: Any) -> str:
-    """ "compile" or "interpret"; Theano's mode names mean "compile"."""
-    if mode is None:
-        return config.mode
-    text = mode if isinstance(mode, str) else type(mode).__name__
-    if text in ("FAST_RUN", "FAST_COMPILE", "Mode", "compile"):
-        return "compile"
-    if text == "interpret":
-        return text
-    raise ArgumentError(
-        f"mode {mode!r} is not known: None, 'compile' or 'interpret' (Theano's 'FAST_RUN' and 'FAST_COMPILE' compile)"
-    )
 
 
 def declare(
@@ -180,11 +176,13 @@ def declare(
     changes = _updates(updates, ins)
     given = len(changes)
     order = ancestors([*outs, *changes.values(), *replace.values()], stop=params)
-    _default_updates(order, changes, no_default_updates, params)
+    in_use = [v for v in order if isinstance(v, SharedVariable)]
+    _default_updates(in_use, changes, no_default_updates, params)
     wanted = [*outs, *changes.values()]
     if replace or len(changes) > given:  # otherwise these walks are that one
         order = ancestors([*(replace.get(w, w) for w in wanted), *replace.values()], stop=params)
-    states = _states(order, replace, changes)
+        in_use = [v for v in order if isinstance(v, SharedVariable)]
+    states = list(dict.fromkeys([*(s for s in in_use if s not in replace), *changes]))
     if replace:
         order = ancestors(wanted, params, replace)
     _check_unused(ins, order, on_unused_input)
@@ -200,7 +198,7 @@ def _inputs(inputs: Iterable[Any], allow: bool | None) -> list[In]:
         raise ArgumentError("the inputs of a function are a list; put the one input in brackets")
     out: list[In] = []
     seen: dict[Variable, int] = {}
-    for k, entry in enumerate(inputs):
+    for k, entry in enumerate(listed(inputs, "the inputs of a function")):
         if isinstance(entry, (list, tuple)) and len(entry) == 2 and isinstance(entry[0], Variable):
             entry = In(entry[0], value=entry[1])
         i = entry if isinstance(entry, In) else In(entry) if isinstance(entry, Variable) else None
@@ -275,7 +273,7 @@ def _borrowed(outputs: Any) -> list[bool]:
 def _pairs(given: Any, what: str) -> list[tuple[Any, Any]]:
     if given is None:
         return []
-    items = list(given.items()) if hasattr(given, "items") else list(given)
+    items = list(given.items()) if hasattr(given, "items") else listed(given, what)
     for item in items:
         if not (isinstance(item, (list, tuple)) and len(item) == 2):
             raise ArgumentError(f"{what} are pairs (variable, expression) or a dict, not {item!r}")
@@ -356,7 +354,9 @@ def _updates(updates: Any, ins: Sequence[In]) -> dict[SharedVariable, Variable]:
     return out
 
 
-def _default_updates(used: Sequence[Variable], changes: dict, excluded: Any, params: Sequence[Variable]) -> None:
+def _default_updates(
+    in_use: Sequence[SharedVariable], changes: dict, excluded: Any, params: Sequence[Variable]
+) -> None:
     """Adds the default updates of the shared variables in use (random streams advance by them)."""
     if not isinstance(excluded, (bool, list, tuple, set)):
         raise ArgumentError(f"no_default_updates is a bool or a list of shared variables, not {excluded!r}")
@@ -364,7 +364,7 @@ def _default_updates(used: Sequence[Variable], changes: dict, excluded: Any, par
         return
     skip = set() if excluded is False else set(excluded)
     # In the order of the graph: that of a set would be another one in each process, and so the program.
-    known = dict.fromkeys(v for v in used if isinstance(v, SharedVariable))
+    known = dict.fromkeys(in_use)
     todo = list(known)
     while todo:
         s = todo.pop()
@@ -375,11 +375,6 @@ def _default_updates(used: Sequence[Variable], changes: dict, excluded: Any, par
             if isinstance(v, SharedVariable) and v not in known:
                 known[v] = None
                 todo.append(v)
-
-
-def _states(used: Sequence[Variable], replace: dict, changes: dict) -> list[SharedVariable]:
-    found = [v for v in used if isinstance(v, SharedVariable) and v not in replace]
-    return list(dict.fromkeys([*found, *changes]))
 
 
 def _check_unused(ins: Sequence[In], needed: Sequence[Variable], policy: str | None) -> None:
@@ -397,7 +392,7 @@ def _check_unused(ins: Sequence[In], needed: Sequence[Variable], policy: str | N
             )
             if policy == "raise":
                 raise UnusedInputError(text)
-            warnings.warn(text, stacklevel=5)
+            warnings.warn(text, stacklevel=6)
 
 
 def _argument(i: In) -> Argument:
@@ -406,6 +401,7 @@ def _argument(i: In) -> Argument:
     arg = (SparseArgument if sparse.is_sparse(i.variable) else Argument)(
         i.name, label, numpy_dtype(t.dtype), t.shape, allow_downcast=i.allow_downcast, strict=i.strict,
         python_float=t.dtype == config.floatX, implicit=i.implicit, key=i.variable, borrow=bool(i.borrow),
+        where=Declaration(i.variable.trace),
     )  # fmt: skip
     if i.state is not None:
         arg.storage = i.state.container

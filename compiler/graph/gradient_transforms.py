@@ -21,6 +21,7 @@ from . import math
 from .parameters import (
     Parameter,
     Updates,
+    check_gradients,
     check_params,
     count,
     labels,
@@ -31,7 +32,8 @@ from .parameters import (
     scalar,
     working_dtype,
 )
-from .shared import SharedVariable
+from .shaping import zeros_like
+from .shared import SharedVariable, shared
 from .tensor import cast, constant
 from .variable import Variable
 
@@ -147,6 +149,37 @@ def polyak(
     return changed, averages
 
 
+def accumulate(
+    cost_or_grads: Any, params: Any, weight: Any = 1, name: str | None = None
+) -> tuple[Updates, list[TensorVariable], Updates]:
+    """Gradients of several minibatches for one update: `(collect, gradients, clear)`.
+
+        collect, grads, clear = accumulate(cost, params, weight=x.shape[0])
+        step = weft.function([x, t], cost, updates=collect)
+        apply = weft.function([], [], updates=adam(grads, params, rate) | clear)
+
+    `collect` adds the gradients, each minibatch's times its `weight` (a scalar: the number of its examples, where
+    the cost is their mean); `gradients` are what was added over the sum of the weights; `clear` begins anew. The sums
+    are shared variables of the parameters' shapes (`accumulate.total[W]`; float32 for float16 and bfloat16).
+    weft.training.Trainer takes both functions: `Trainer(step, data, apply=apply, every=4)`.
+    """
+    checked = check_params(params, "accumulate")
+    first = prefix(name, "accumulate")
+    each = scalar(weight, "accumulate: weight")
+    weights = shared(np.float64(0), f"{first}.weight")
+    collect: Updates = {weights: weights + each}
+    clear: Updates = {weights: constant(0, dtype="float64")}
+    means: list[TensorVariable] = []
+    gradients = check_gradients(cost_or_grads, checked, "accumulate")
+    for v, g, label in zip(checked, gradients, labels(checked), strict=True):
+        p = Parameter(v, label, g, None, first)
+        total = p.state("total")
+        collect[total] = total + p.number(each) * p.gradient
+        clear[total] = zeros_like(total)
+        means.append(cast(total / p.number(weights), v.dtype))
+    return collect, means, clear
+
+
 def _changed(updates: Any, params: Any, what: str) -> tuple[Updates, list[Any]]:
     checked = check_params(params, what)
     changed: Updates = dict(updates)
@@ -185,5 +218,6 @@ def _scaled(g: TensorVariable, norm: TensorVariable, limit: TensorVariable) -> T
 
 
 __all__ = [
-    "clip_by_global_norm", "clip_by_norm", "clip_by_value", "global_norm", "l1", "l2", "polyak", "weight_decay",
+    "accumulate", "clip_by_global_norm", "clip_by_norm", "clip_by_value", "global_norm", "l1", "l2", "polyak",
+    "weight_decay",
 ]  # fmt: skip

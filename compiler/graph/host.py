@@ -17,7 +17,7 @@ from ..ir.node import Node, build
 from ..ir.ops.procedural import HostFunction
 from .tensor import as_tensor_variable
 from .types import TensorType
-from .variable import Apply, Op
+from .variable import Apply, Op, where
 
 
 def run_perform(owner: Apply, args: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -28,14 +28,24 @@ def run_perform(owner: Apply, args: Sequence[np.ndarray]) -> list[np.ndarray]:
     for k, (cell, out) in enumerate(zip(storage, owner.outputs, strict=True)):
         t = out.type
         if cell[0] is None:
-            raise ArgumentError(f"perform of {owner.op} left output {k} empty")
+            raise ArgumentError(f"perform of {owner.op} left output {k} empty; set outputs[{k}][0]{_at(owner)}")
         value = np.asarray(cell[0])
         if value.dtype != numpy_dtype(t.dtype):
-            raise DTypeError(f"perform of {owner.op} gave {value.dtype} for output {k}, which is declared {t.dtype}")
+            raise DTypeError(
+                f"perform of {owner.op} gave {value.dtype} for output {k}, which is declared {t.dtype}; "
+                f"convert it there, or declare the other type{_at(owner)}"
+            )
         if value.ndim != t.ndim:
-            raise ShapeError(f"perform of {owner.op} gave {value.ndim} dimensions for output {k}, declared {t.ndim}")
+            raise ShapeError(
+                f"perform of {owner.op} gave shape {value.shape} for output {k}, which is declared with {t.ndim} "
+                f"dimensions{_at(owner)}"
+            )
         outs.append(np.ascontiguousarray(value).reshape(value.shape))
     return outs
+
+
+def _at(owner: Apply) -> str:
+    return where(owner.op.title, owner.inputs, owner.trace)
 
 
 def defined(op: Op) -> str:

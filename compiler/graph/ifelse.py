@@ -16,6 +16,7 @@ from ..ir.node import Node, build, region
 from ..ir.regions import params_for
 from . import math
 from .tensor import as_tensor_variable, cast, constant
+from .told import told
 from .variable import Apply, Constant, Op, Variable, apply_op
 
 
@@ -80,6 +81,7 @@ class IfElse(Op):
         return f"ifelse{{{self.name}}}" if self.name else "ifelse"
 
 
+@told
 def ifelse(condition: Any, then_branch: Any, else_branch: Any, name: str | None = None) -> Any:
     """The value of one branch, or a list of values; the other branch is not computed.
 

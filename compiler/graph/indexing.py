@@ -11,6 +11,7 @@ from ..ir import lengths
 from ..ir.dtypes import DTYPES
 from ..ir.node import build
 from ..ir.node import constant as ir_constant
+from .arguments import integer
 from .shaping import addbroadcast, length_argument
 from .tensor import as_tensor_variable, cast, pad_left
 from .variable import Op, Variable, apply_op, op1, primitive
@@ -96,7 +97,7 @@ class MaskOf(Op):
         return [[False], [False]]
 
     def __str__(self) -> str:
-        return "a mask and what it selects from"
+        return "subscript by a mask"
 
 
 def parse(x: Variable, args: Any) -> Plan:
@@ -164,7 +165,7 @@ def _range(e: slice, bounds: list[Variable]) -> tuple:
         step = known
     step = 1 if step is None else int(step)
     if step == 0:
-        raise ArgumentError("a slice with step 0")
+        raise ArgumentError("a slice with step 0, which never comes to its end")
     if e.start is None and e.stop is None and step == 1:
         return ("all",)
     for b in (e.start, e.stop):
@@ -322,7 +323,9 @@ def take(a: Any, indices: Any, axis: int | None = None) -> TensorVariable:
     a = as_tensor_variable(a)
     if axis is None:
         a, axis = a.flatten(), 0
-    axis %= a.ndim
+    from .math import normal_axes
+
+    (axis,) = normal_axes(a, integer(axis, "the axis of take"), "take")
     return subtensor(
         a, (slice(None),) * axis + (indices if isinstance(indices, (list, Variable, int)) else np.asarray(indices),)
     )

@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 from ...runtime.errors import MissingInputError, WeftError
 from ..ir.digest import digest
-from ..ir.node import OPS, Check, Node, Region, region
+from ..ir.node import Check, Node, Region, region
 from ..ir.origins import Lines, Origins
 from .trace import Trace
 from .types import param
-from .variable import Constant, Op, Primitive, Variable, ancestors, explain
+from .variable import Constant, Op, Primitive, Variable, ancestors, explain, where
 
 
 class Lowered(NamedTuple):
@@ -51,19 +51,26 @@ class Declared:
         replace = self.replace
         at = {p: k for k, p in enumerate(self.params)}
         kinds: dict[bytes, int] = {}  # operations and constants by their digests
+        met: dict[int, int] = {}  # operations of the order, by identity: which of the kinds each is
         text = [len(at)]
         for v in self.order:
             if v in at:
                 continue
             owner = v.owner
-            if owner is not None:
-                kind = owner.op.identity()
+            which = met.get(id(owner.op)) if owner is not None else None
+            if which is None:
+                kind = owner.op.identity() if owner is not None else _digest_of_leaf(v)
+                if kind is None:
+                    return None
+                which = kinds.setdefault(kind, len(kinds))
+                if owner is not None:
+                    met[id(owner.op)] = which
+            if owner is None:
+                text += (which, v.index, 0)
             else:
-                kind = digest(v.node) if isinstance(v, Constant) and v.node.op == "const" else None
-            if kind is None:
-                return None
-            inputs = [at[replace.get(i, i) if replace else i] for i in owner.inputs] if owner is not None else []
-            text += (kinds.setdefault(kind, len(kinds)), v.index, len(inputs), *inputs)
+                inputs = owner.inputs
+                text += (which, v.index, len(inputs))
+                text += [at[replace.get(i, i)] for i in inputs] if replace else [at[i] for i in inputs]
             at[v] = len(at)
         text += [at[replace.get(o, o)] for o in self.outputs]
         types = [(p.type.kind, p.type.dtype, p.type.shape) for p in self.params]
@@ -71,6 +78,10 @@ class Declared:
         for part in (array("q", text).tobytes(), *kinds):
             h.update(len(part).to_bytes(8, "little") + part)
         return h.digest()
+
+
+def _digest_of_leaf(v: Variable) -> bytes | None:
+    return digest(v.node) if isinstance(v, Constant) and v.node.op == "const" else None
 
 
 def lower(
@@ -90,6 +101,7 @@ def lower(
     origins, lines = Origins(), Lines()
     checks: dict[Check, None] = {}
     said: dict[tuple, _Said] = {}  # of an obligation: the first Variable that it came from
+    failing: dict[Node, _Located] = {}  # of an operation that may find its values unfit: the same
     for k, p in enumerate(params):
         nodes[p] = param(p.type, k)
         lines.add(nodes[p], (p.trace,))
@@ -113,13 +125,22 @@ def lower(
             nodes[o] = n
             lines.add(n, (owner.trace,))
         for n in made:
-            _collect(n, v, checks, said, lines)
+            _collect(n, v, checks, said, failing, lines)
 
     for v in ancestors(outputs, params, replace) if order is None else order:
         visit(v)
     outs = [nodes[replace.get(o, o)] for o in outputs]
     whole = region([nodes[p] for p in params], outs, checks)
-    return Lowered(origins.declare(whole, lines, said), origins)
+    return Lowered(origins.declare(whole, lines, said, failing), origins)
+
+
+class _Located(NamedTuple):
+    """What a message says of an operation that failed."""
+
+    variable: Variable
+
+    def __str__(self) -> str:
+        return located(self.variable)
 
 
 class _Said(NamedTuple):
@@ -132,11 +153,16 @@ class _Said(NamedTuple):
         return located(self.variable) + _advice(self.check, self.variable)
 
 
-def _collect(n: Node, v: Variable, checks: dict[Check, None], said: dict[tuple, _Said], lines: Lines) -> None:
-    """The checks of the nodes that one Variable stands for (ops may lower to a few)."""
+def _collect(
+    n: Node, v: Variable, checks: dict[Check, None], said: dict[tuple, _Said], failing: dict[Node, _Located],
+    lines: Lines,
+) -> None:  # fmt: skip
+    """The checks of the nodes that one Variable stands for (ops may lower to a few), and those that may fail."""
     stack = [n]
     while stack:
         m = stack.pop()
+        if m.definition.may_fail:
+            failing.setdefault(m, _Located(v))
         for c in m.checks:
             if c not in checks:
                 checks[c] = None
@@ -152,19 +178,35 @@ def located(v: Variable) -> str:
     owner = v.owner
     if owner is None:
         return ""
-    args = "".join(f"\n    {i.describe()} : {i.type}" for i in owner.inputs[:6])
-    return f"\n  in {owner.op} of{args}\n  at {owner.trace}"
+    return where(owner.op.title, owner.inputs, owner.trace)
+
+
+_STRETCH = (
+    "a length of 1 stretches only where the axis is declared broadcastable: by row, col, broadcastable=, keepdims=, or "
+    "weft.tensor.addbroadcast"
+)
+# What to know where an obligation of an operation, or of elementwise ones, is broken.
+_ADVICE = {
+    ("elementwise", "eq"): _STRETCH,
+    ("reshape", "eq"): "reshape keeps the number of elements; -1 stands for one length, which has to come out whole",
+    ("dot", "eq"): "the last axis of the first and the first axis of the second have one length; x.T is x transposed",
+    ("concatenate", "eq"): "tensors that are joined have equal lengths along every other axis",
+    ("slice", "bounds"): "an axis of length n has the indices -n to n - 1",
+    ("set_slice", "bounds"): "an axis of length n has the indices -n to n - 1",
+    ("set_slice", "eq"): _STRETCH,
+    ("iota", "size"): "a range needs a step other than 0, and an end",
+    ("scan", "le"): "a loop has at most as many steps as its sequences have elements",
+    ("scan", "eq"): "a state has one shape in all steps",
+}
 
 
 def _advice(c: Check, v: Variable) -> str:
-    """What to do where lengths of an elementwise operation differ: most often one of them is 1."""
     op = v.owner.op if v.owner is not None else None
-    if c.kind != "eq" or not isinstance(op, Primitive) or OPS[op.name].family != "elementwise":
-        return ""
-    return (
-        "\n  (a length of 1 stretches only where the axis is declared broadcastable: by row, col, broadcastable=, "
-        "keepdims=, or weft.tensor.addbroadcast)"
-    )
+    kind = str(op)
+    if isinstance(op, Primitive):
+        kind = "elementwise" if op.definition.family == "elementwise" else op.name
+    found = _ADVICE.get((kind, c.kind))
+    return f"\n  ({found})" if found else ""
 
 
 def _lower_op(owner, inputs: list[Node]) -> list[Node]:
@@ -175,7 +217,7 @@ def _lower_op(owner, inputs: list[Node]) -> list[Node]:
 
         return lower_host(owner, inputs)
     except WeftError as e:
-        raise explain(e, str(owner.op), owner.inputs, owner.trace) from None
+        raise explain(e, owner.op.title, owner.inputs, owner.trace) from None
 
 
 def _missing(leaf: Variable, outputs: Sequence[Variable], what: str) -> str:

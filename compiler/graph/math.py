@@ -7,12 +7,14 @@ import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ...runtime.errors import ArgumentError, DTypeError, ShapeError
+from ...runtime.errors import ArgumentError, DTypeError, ShapeError, WeftError
 from ..ir import lengths
 from ..ir.dtypes import DTYPES, check_dtype, promote, promote_all
 from .config import config
-from .tensor import as_tensor_variable, cast, constant, is_literal, literal, literal_dtype, pad_left
-from .variable import Variable, apply_op, op1, primitive
+from .tensor import as_tensor_variable, beside, cast, constant, is_literal, literal, literal_dtype, pad_left
+from .told import already_told
+from .trace import here
+from .variable import Variable, apply_op, op1, primitive, tell
 
 if TYPE_CHECKING:
     from .operators import TensorVariable
@@ -34,12 +36,19 @@ def common(*xs: Any) -> list[TensorVariable]:
     """Cast to the common dtype, and aligned. In this order, since the cast of a constant is a constant."""
     if _alike(xs):
         return list(xs)
-    out = [as_tensor_variable(x) if isinstance(x, Variable) or not is_literal(x) else x for x in xs]
+    for x, other in (xs, xs[::-1]) if len(xs) == 2 else ():
+        if type(x) in (int, float) and isinstance(other, Variable) and other.ir_type.kind == "dense":
+            number: Any = beside(x, other)
+            if number is not None:
+                pair: list[Any] = [number, other]
+                return pair if other is xs[1] else pair[::-1]
+    out: list[Any] = [as_tensor_variable(x) if isinstance(x, Variable) or not is_literal(x) else x for x in xs]
     dtypes = [v.ir_type.dtype if isinstance(v, Variable) else literal_dtype(v) for v in out]
     dtype = promote_all(dtypes)
+    ndim = builtins.max([len(v.ir_type.axes) if isinstance(v, Variable) else 0 for v in out])
     for k, v in enumerate(out):
         if not isinstance(v, Variable):
-            out[k] = literal(v, dtype)
+            out[k] = literal(v, dtype, ndim)
         elif dtypes[k] != dtype:
             out[k] = cast(v, dtype)
     return _padded(out)
@@ -79,20 +88,28 @@ def float_unary(name: str, x: Any) -> TensorVariable:
 
 def _make_float_unary(name: str, op: str | None = None) -> Callable:
     def f(x: Any) -> TensorVariable:
-        return float_unary(op or name, x)
+        try:
+            return float_unary(op or name, x)
+        except WeftError as e:
+            tell(e, name, (x,), here())
+            raise
 
     f.__name__ = f.__qualname__ = name
     f.__doc__ = f"Elementwise {name}; integers become floats first."
-    return f
+    return already_told(f)
 
 
 def _make_binary(name: str, op: str | None = None) -> Callable:
     def f(a: Any, b: Any) -> TensorVariable:
-        return binary(op or name, a, b)
+        try:
+            return binary(op or name, a, b)
+        except WeftError as e:
+            tell(e, name, (a, b), here())
+            raise
 
     f.__name__ = f.__qualname__ = name
     f.__doc__ = f"Elementwise {name} of two tensors, broadcast, in their common dtype."
-    return f
+    return already_told(f)
 
 
 exp, log, log1p, expm1, sqrt = (_make_float_unary(n) for n in ("exp", "log", "log1p", "expm1", "sqrt"))
@@ -128,6 +145,7 @@ def mul(a: Any, *rest: Any) -> TensorVariable:
 
 
 def sub(a: Any, b: Any) -> TensorVariable:
+    """a - b, broadcast, in their common dtype."""
     return binary("sub", a, b)
 
 
@@ -164,6 +182,7 @@ def arctan2(a: Any, b: Any) -> TensorVariable:
 
 
 def pow(a: Any, b: Any) -> TensorVariable:
+    """a to the power b, broadcast, in their common dtype; integers wrap, negative powers of them are cut off."""
     a, b = common(a, b)
     if a.dtype == "bool":
         a, b = cast(a, "int8"), cast(b, "int8")
@@ -171,10 +190,12 @@ def pow(a: Any, b: Any) -> TensorVariable:
 
 
 def neg(x: Any) -> TensorVariable:
+    """-x; not for bools."""
     return op1("neg", as_tensor_variable(x))
 
 
 def abs_(x: Any) -> TensorVariable:
+    """The absolute value; of a complex number its modulus, a real."""
     return op1("abs", as_tensor_variable(x))
 
 
@@ -184,6 +205,7 @@ def sgn(x: Any) -> TensorVariable:
 
 
 def sqr(x: Any) -> TensorVariable:
+    """x * x."""
     return op1("sqr", as_tensor_variable(x))
 
 
@@ -192,7 +214,8 @@ def _keeps_integers(name: str) -> Callable:
         x = as_tensor_variable(x)
         return x if DTYPES[x.dtype].kind in "biu" else op1(name, x)
 
-    f.__name__ = name
+    f.__name__ = f.__qualname__ = name
+    f.__doc__ = f"Elementwise {name}; integers stay as they are."
     return f
 
 
@@ -200,19 +223,23 @@ floor, ceil, trunc, round_half_to_even = (_keeps_integers(n) for n in ("floor", 
 
 
 def inv(x: Any) -> TensorVariable:
+    """1 / x; integers become floats first."""
     return float_unary("reciprocal", x)
 
 
 def invert(x: Any) -> TensorVariable:
+    """Each bit turned over; of a bool the other truth value."""
     return op1("invert", as_tensor_variable(x))
 
 
 def isnan(x: Any) -> TensorVariable:
+    """Where x is NaN: a bool for each element."""
     x = as_tensor_variable(x)
     return op1("isnan", x) if DTYPES[x.dtype].kind == "f" else ne_self(x)
 
 
 def isinf(x: Any) -> TensorVariable:
+    """Where x is infinite, of either sign: a bool for each element."""
     x = as_tensor_variable(x)
     if DTYPES[x.dtype].kind == "c":
         return or_(op1("isinf", real(x)), op1("isinf", imag(x)))
@@ -224,11 +251,13 @@ def ne_self(x: Variable) -> TensorVariable:
 
 
 def real(x: Any) -> TensorVariable:
+    """The real part; of a real tensor the tensor itself."""
     x = as_tensor_variable(x)
     return op1("real", x) if DTYPES[x.dtype].kind == "c" else x
 
 
 def imag(x: Any) -> TensorVariable:
+    """The imaginary part; of a real tensor zeros."""
     from .shaping import zeros_like
 
     x = as_tensor_variable(x)
@@ -236,6 +265,7 @@ def imag(x: Any) -> TensorVariable:
 
 
 def conj(x: Any) -> TensorVariable:
+    """The complex conjugate; of a real tensor the tensor itself."""
     x = as_tensor_variable(x)
     return op1("conj", x) if DTYPES[x.dtype].kind == "c" else x
 
@@ -256,6 +286,7 @@ def switch(condition: Any, a: Any, b: Any) -> TensorVariable:
 
 
 def where(condition: Any, a: Any, b: Any) -> TensorVariable:
+    """`switch` under NumPy's name: a where the condition is nonzero, else b."""
     return switch(condition, a, b)
 
 
@@ -390,6 +421,7 @@ def _devsq(x: Variable, axes: tuple[int, ...], keepdims: bool) -> TensorVariable
 
 
 def std(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> TensorVariable:
+    """The standard deviation, the square root of `var`; `ddof` is subtracted from the number of elements."""
     return sqrt(var(x, axis, ddof, keepdims))
 
 
@@ -409,6 +441,7 @@ def argmax(x: Any, axis: Any = None, keepdims: bool = False) -> TensorVariable:
 
 
 def argmin(x: Any, axis: Any = None, keepdims: bool = False) -> TensorVariable:
+    """The index of the first smallest element (of the flattened tensor when axis is None), int64."""
     x = as_tensor_variable(x)
     return argmax(invert(x) if DTYPES[x.dtype].kind in "biu" else neg(x), axis, keepdims)
 
@@ -427,10 +460,12 @@ def _boolean(x: Any) -> TensorVariable:
 
 
 def any(x: Any, axis: Any = None, keepdims: bool = False) -> TensorVariable:
+    """Whether any element is nonzero: bool."""
     return _reduce("any", _boolean(x), axis, keepdims)
 
 
 def all(x: Any, axis: Any = None, keepdims: bool = False) -> TensorVariable:
+    """Whether all elements are nonzero: bool."""
     return _reduce("all", _boolean(x), axis, keepdims)
 
 

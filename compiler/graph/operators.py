@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...runtime.errors import ArgumentError
+from ...runtime.errors import ArgumentError, WeftError
 from ..ir import lengths
 from . import indexing, math, shaping
 from .tensor import cast
-from .variable import Constant, Variable, op1, register_class
+from .told import already_told, tell_methods
+from .trace import here
+from .variable import Constant, Variable, op1, register_class, tell
 
 
 def _compare(name: str):
@@ -22,6 +25,14 @@ def _compare(name: str):
     return f
 
 
+# What NumPy calls of an array on the left of an operator -> the method of the variable on the right.
+_REFLECTED = {
+    "add": "__radd__", "subtract": "__rsub__", "multiply": "__rmul__", "divide": "__rtruediv__",
+    "true_divide": "__rtruediv__", "floor_divide": "__rfloordiv__", "remainder": "__rmod__", "power": "__rpow__",
+    "bitwise_and": "__rand__", "bitwise_or": "__ror__", "bitwise_xor": "__rxor__", "matmul": "__rmatmul__",
+    "less": "__gt__", "less_equal": "__ge__", "greater": "__lt__", "greater_equal": "__le__",
+}  # fmt: skip
+
 # For type checkers the operators belong to variables; at run time they are mixed into the classes below.
 _Mixed: Any = Variable if TYPE_CHECKING else object
 
@@ -31,7 +42,6 @@ class TensorOperators(_Mixed):
 
     __slots__ = ()
     __array_priority__ = 1000  # NumPy arrays on the left leave the operator to us
-    __array_ufunc__ = None
 
     __lt__, __le__, __gt__, __ge__ = (_compare(n) for n in ("lt", "le", "gt", "ge"))
     __hash__ = object.__hash__
@@ -59,7 +69,9 @@ class TensorOperators(_Mixed):
         return out
 
     def __iter__(self):
-        n = lengths.static(self.ir_type.axes[0]) if self.ndim else None
+        if not self.ndim:
+            raise ArgumentError(f"cannot iterate over {self.describe()}: it is a scalar, which has no elements")
+        n = lengths.static(self.ir_type.axes[0])
         if n is None:
             raise ArgumentError(
                 f"cannot iterate over {self.describe()}: its length is not known; weft.scan loops over it"
@@ -69,8 +81,35 @@ class TensorOperators(_Mixed):
     def __len__(self):
         raise ArgumentError(f"len({self.describe()}) is not known while the graph is built; use .shape[0]")
 
+    def __contains__(self, element):
+        raise ArgumentError(
+            f"whether {self.describe()} holds a value is not known while the graph is built; write any(eq(x, value))"
+        )
+
+    def __setitem__(self, args, value):
+        raise ArgumentError(
+            f"{self.describe()} is an expression and does not change; y = weft.tensor.set_subtensor(x[...], value) "
+            "makes another one"
+        )
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        """Operators with an array on the left; other functions of NumPy compute with arrays alone."""
+        if method == "__call__" and not kwargs and len(inputs) == 2 and isinstance(inputs[1], TensorOperators):
+            swapped = _REFLECTED.get(ufunc.__name__)
+            if swapped is not None and not isinstance(inputs[0], Variable):
+                return getattr(inputs[1], swapped)(inputs[0])
+        if ufunc.__name__ in ("equal", "not_equal"):  # as `==` of any two objects that know nothing of each other
+            return ufunc.__name__ == "not_equal"
+        raise ArgumentError(
+            f"numpy.{ufunc.__name__} computes with arrays, and {self.describe()} is symbolic; "
+            "use the function of that name in weft.tensor"
+        )
+
     def __index__(self):
-        raise ArgumentError(f"{self.describe()} is symbolic and has no value yet; Python cannot use it as an index")
+        raise ArgumentError(
+            f"{self.describe()} is symbolic and has no value yet; Python cannot use it as an index or a count "
+            "(weft.scan loops over symbolic numbers of steps, weft.tensor.arange counts)"
+        )
 
     def __float__(self):
         raise ArgumentError(f"{self.describe()} is symbolic and has no value yet; call .eval() or compile a function")
@@ -210,12 +249,13 @@ def _of_tag(v: Any, name: str) -> Any:
 
 def _install_binary() -> None:
     table = {
-        "add": math.add, "sub": math.sub, "mul": math.mul, "truediv": math.true_div, "floordiv": math.int_div,
-        "mod": math.mod, "pow": math.pow, "and": math.and_, "or": math.or_, "xor": math.xor, "matmul": math.matmul,
+        **{name: partial(math.binary, name) for name in ("add", "sub", "mul")},
+        "truediv": math.true_div, "floordiv": math.int_div, "mod": math.mod, "pow": math.pow,
+        "and": math.and_, "or": math.or_, "xor": math.xor, "matmul": math.matmul,
     }  # fmt: skip
     for name, f in table.items():
-        setattr(TensorOperators, f"__{name}__", _forward(f))
-        setattr(TensorOperators, f"__r{name}__", _backward(f))
+        setattr(TensorOperators, f"__{name}__", _forward(f, name))
+        setattr(TensorOperators, f"__r{name}__", _backward(f, name))
 
 
 def _acceptable(x: Any) -> bool:
@@ -224,23 +264,32 @@ def _acceptable(x: Any) -> bool:
     )
 
 
-def _forward(f):
+def _forward(f, name):
     def method(self, other):
-        return f(self, other) if _acceptable(other) else NotImplemented
+        try:
+            return f(self, other) if _acceptable(other) else NotImplemented
+        except WeftError as e:
+            tell(e, name, (self, other), here())
+            raise
 
-    return method
+    return already_told(method)
 
 
-def _backward(f):
+def _backward(f, name):
     def method(self, other):
-        return f(other, self) if _acceptable(other) else NotImplemented
+        try:
+            return f(other, self) if _acceptable(other) else NotImplemented
+        except WeftError as e:
+            tell(e, name, (other, self), here())
+            raise
 
-    return method
+    return already_told(method)
 
 
 _install_binary()
 for _name in ("exp", "log", "log1p", "expm1", "sqrt", "sin", "cos", "tan", "tanh", "floor", "ceil", "trunc"):
     setattr(TensorOperators, _name, (lambda f: lambda self: f(self))(getattr(math, _name)))
+tell_methods(TensorOperators)
 
 
 class TensorVariable(TensorOperators, Variable):

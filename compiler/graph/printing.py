@@ -7,6 +7,7 @@ of the operation that it belongs to: the text stays linear in the size of the gr
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from .tensor import as_tensor_variable
 from .variable import Apply, Constant, Op, Primitive, Variable, ancestors
 
 LEVELS = 50
+NEAR = 100  # operations of a formula
 FORMULA = 500  # characters of a subexpression; a longer one is shown as its operation and dots
 
 
@@ -76,72 +78,112 @@ def debugprint(
     print_type: bool = False,
     file: Any = None,
     ids: str = "CHAR",
-    done: dict | None = None,
     stop_on_name: bool = False,
+    done: dict | None = None,
 ) -> Any:
     """Prints a graph as a tree: an operation with its id and name, below it its inputs.
 
-    An operation met again is one line, with the id of its first. depth: levels to print (-1: all). file: where to, or
-    "str" for a string returned. ids: "CHAR", "int", "id" or "". done: ids of what was printed before, continued.
-    stop_on_name: nothing below a named Variable.
+    obj: a Variable, an Apply, a compiled function (as it was declared), or a list of these. An operation met again is
+    one line, with the id of its first. Loops print their step below the tree, each line marked with ">", with `->` from
+    what the step is given to what the loop is. depth: levels to print (-1: all). print_type: types too. file: where to,
+    or "str" for a string returned. ids: "CHAR", "int", "id" or "". stop_on_name: nothing below a named Variable. done:
+    ids of what was printed before, continued.
     """
     names = _Ids(ids, done)
-    lines: list[str] = []
-    later: list[tuple[Variable, int]] = []
+    printer = _Printer(names, print_type, stop_on_name)
     for root in roots(obj):
-        _tree(root, depth, print_type, names, stop_on_name, lines, later, follow=True)
-        while later:
-            v, left = later.pop(0)
-            lines.append(f"{v.owner.op if v.owner is not None else v}{names.of(v.owner)}, continued")
-            _tree(v, left, print_type, names, stop_on_name, lines, later, follow=False)
-    text = "".join(line + "\n" for line in lines)
+        printer.graph(root, depth)
+    if printer.loops:
+        printer.lines += ["", "Inner graphs:"]
+    for n in printer.loops:  # grows by the loops inside
+        printer.step(n, depth)
+    text = "".join(line + "\n" for line in printer.lines)
     if file == "str":
         return text
     (sys.stdout if file is None else file).write(text)
     return file
 
 
-def _tree(
-    root: Variable, depth: int, types: bool, names: _Ids, stop: bool, lines: list[str], later: list, follow: bool
-) -> None:
-    """One tree; what lies too deep goes into `later`. With follow False the line of the root itself stands already."""
-    stack: list[tuple[Variable, str, str, int, int]] = [(root, "", "", depth, 0)]
-    while stack:
-        v, prefix, below, left, level = stack.pop()
-        if left == 0:
-            continue
-        kind = f" <{v.type}>" if types else ""
-        if v.owner is None:
-            lines.append(f"{prefix}{_leaf(v)}{names.of(v)}{kind}")
-            continue
-        fresh = v.owner not in names.given or (v is root and not follow)
-        if v is not root or follow:
-            number = f".{v.index}" if len(v.owner.outputs) > 1 else ""
-            lines.append(f"{prefix}{v.owner.op}{number}{names.of(v.owner)}{kind} '{v.name or ''}'")
-        if not fresh or (stop and v.name is not None):
-            continue
-        if level == LEVELS:
-            lines[-1] += " ..."
-            later.append((v, left))
-            continue
-        last = len(v.owner.inputs) - 1
-        entries = [
-            (i, below + " |", below + ("  " if k == last else " |"), left - 1, level + 1)
-            for k, i in enumerate(v.owner.inputs)
-        ]
-        stack.extend(reversed(entries))
+class _Printer:
+    """The lines of a debugprint so far, and the loops in them."""
+
+    def __init__(self, names: _Ids, types: bool, stop: bool):
+        self.names, self.types, self.stop = names, types, stop
+        self.lines: list[str] = []
+        self.loops: list[Apply] = []
+        self.given: dict[Variable, Variable] = {}  # what the step being printed is given -> what the loop is
+        self.mark = ""
+
+    def graph(self, root: Variable, depth: int) -> None:
+        later: deque[tuple[Variable, int]] = deque()
+        self.tree(root, depth, later, follow=True)
+        while later:
+            v, left = later.popleft()
+            what = v.owner.op if v.owner is not None else v
+            self.lines.append(f"{self.mark}{what}{self.names.of(v.owner)}, continued")
+            self.tree(v, left, later, follow=False)
+
+    def step(self, n: Apply, depth: int) -> None:
+        """The graph of one step of a loop."""
+        loop = n.op.loop(n)
+        self.given = dict([*loop.sequences, *((i, s.initial) for s in loop.states for i in s.inner), *loop.constants])
+        self.lines += ["", f"{n.op}{self.names.of(n)}"]
+        self.mark = " >"
+        for v in loop.inner_outputs:
+            self.graph(v, depth)
+        self.given, self.mark = {}, ""
+
+    def tree(self, root: Variable, depth: int, later: deque, follow: bool) -> None:
+        """One tree; what lies too deep goes into `later`. Without `follow` the line of the root stands already."""
+        names, lines = self.names, self.lines
+        stack: list[tuple[Variable, str, str, int, int]] = [(root, self.mark, self.mark, depth, 0)]
+        while stack:
+            v, prefix, below, left, level = stack.pop()
+            if left == 0:
+                continue
+            kind = f" <{v.type}>" if self.types else ""
+            outer = self.given.get(v)
+            if v.owner is None or outer is not None:
+                arrow = f" ->{names.of(outer.owner or outer)}" if outer not in (None, v) and names.form else ""
+                lines.append(f"{prefix}{_leaf(v)}{names.of(v)}{kind}{arrow}")
+                continue
+            fresh = v.owner not in names.given or (v is root and not follow)
+            if v is not root or follow:
+                number = f".{v.index}" if len(v.owner.outputs) > 1 else ""
+                lines.append(f"{prefix}{v.owner.op}{number}{names.of(v.owner)}{kind} '{v.name or ''}'")
+            if not fresh or (self.stop and v.name is not None):
+                continue
+            if level == LEVELS:
+                lines[-1] += " ..."
+                later.append((v, left))
+                continue
+            if hasattr(v.owner.op, "inner_outputs"):
+                self.loops.append(v.owner)
+            last = len(v.owner.inputs) - 1
+            entries = [
+                (i, below + " |", below + ("  " if k == last else " |"), left - 1, level + 1)
+                for k, i in enumerate(v.owner.inputs)
+            ]
+            stack.extend(reversed(entries))
 
 
 def _leaf(v: Variable) -> str:
     if isinstance(v, Constant) and not v.name:
-        return f"{type(v).__name__}{{{_number(v)}}}"
+        return f"{type(v).__name__}{{{_number(v.data)}}}"
     return v.name or f"<{v.type}>"
 
 
-def _number(v: Constant) -> str:
-    if v.data.ndim == 0:
-        return str(v.data[()])
-    return np.array2string(v.data, threshold=6, edgeitems=2, max_line_width=10**6).replace("\n", "")
+def as_text(v: Variable) -> str:
+    """The number of a constant, the name of any other leaf."""
+    if isinstance(v, Constant) and not v.name:
+        return _number(v.data.reshape(()) if all(v.broadcastable) else v.data)
+    return v.describe()
+
+
+def _number(data: np.ndarray) -> str:
+    if data.ndim == 0:
+        return str(data[()])
+    return np.array2string(data, threshold=6, edgeitems=2, max_line_width=10**6).replace("\n", "")
 
 
 _INFIX = {
@@ -154,18 +196,33 @@ _ATOM = 9
 
 
 def pp(x: Any) -> str:
-    """The formula of a Variable. Broadcasts and conversions of type are left out; long subexpressions are shortened."""
+    """The formula of a Variable. Broadcasts and conversions of type are left out. Of a long one the operations nearest
+    to the result are shown, and dots for the rest."""
     x = as_tensor_variable(x) if not isinstance(x, Variable) else x
-    text: dict[Variable, tuple[str, int]] = {}
-    for v in ancestors([x]):
-        text[v] = _formula(v, text)
+    near = {x}
+    queue = deque([x])
+    far: dict[Variable, None] = {}
+    while queue:
+        v = queue.popleft()
+        for i in v.owner.inputs if v.owner is not None else ():
+            if i in near:
+                continue
+            if len(near) >= NEAR and i.owner is not None:
+                far[i] = None
+            else:
+                near.add(i)
+                queue.append(i)
+    text: dict[Variable, tuple[str, int]] = {v: ("...", _ATOM) for v in far}
+    for v in ancestors([x], stop=far):
+        if v not in far:
+            text[v] = _formula(v, text)
     return text[x][0]
 
 
 def _formula(v: Variable, text: dict[Variable, tuple[str, int]]) -> tuple[str, int]:
     """The text of v and how strongly it binds."""
     if v.owner is None:
-        return (_number(v) if isinstance(v, Constant) and not v.name else v.name or f"<{v.type}>"), _ATOM
+        return as_text(v) if isinstance(v, Constant) and not v.name else v.name or f"<{v.type}>", _ATOM
     op, inputs = v.owner.op, v.owner.inputs
     name = op.name if isinstance(op, Primitive) else str(op)
     parts = [text[i] for i in inputs]
@@ -218,11 +275,11 @@ def _slice(spec: Sequence[tuple], bounds: list[str]) -> str:
 pprint = pp
 
 
-def min_informative_str(obj: Any) -> str:
+def min_informative_str(obj: Any, indent_level: int = 0) -> str:
     """A tree of letters, cut at named Variables: what was met before is `<letter>`."""
     tags: dict[Variable, str] = {}
     lines: list[str] = []
-    stack = [(v, 0) for v in reversed(roots(obj))]
+    stack = [(v, indent_level) for v in reversed(roots(obj))]
     while stack:
         v, level = stack.pop()
         if v in tags:
@@ -232,7 +289,7 @@ def min_informative_str(obj: Any) -> str:
         named = v.name is not None or v.owner is None
         lines.append(f"{' ' * level}{tags[v]}. {v.name or (_leaf(v) if v.owner is None else v.owner.op)}")
         if not named and v.owner is not None:
-            if level == LEVELS:
+            if level == indent_level + LEVELS:
                 lines[-1] += " ..."
             else:
                 stack.extend((i, level + 1) for i in reversed(v.owner.inputs))

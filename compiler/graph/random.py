@@ -17,9 +17,11 @@ from ...runtime.errors import ArgumentError, ShapeError
 from ..ir import lengths
 from ..ir.dtypes import DISCRETE, DTYPES, check_dtype
 from . import math, shaping
+from .arguments import integers
 from .config import config
 from .shared import SharedVariable
 from .tensor import as_tensor_variable, cast, constant
+from .told import tell_methods
 from .types import RandomStateType
 from .variable import Variable, op1
 
@@ -39,7 +41,7 @@ def splitmix64(z: int) -> int:
 
 def stream_key(seed: int | Iterable[int], call: int) -> int:
     """The key of the call with this number in a stream with this seed."""
-    words = [int(seed)] if isinstance(seed, (int, np.integer)) else [int(s) for s in seed]
+    words = integers(seed if isinstance(seed, (int, np.integer, str)) else list(seed), "a seed")
     h = len(words)
     for w in words:
         negative = w < 0
@@ -277,6 +279,9 @@ class RandomStreams:
             which = _bucket(u, p.dimshuffle(*range(p.ndim - 1), "x", p.ndim - 1))  # type: ignore[attr-defined]
         hot = math.eq(shaping.shape_padright(which), shaping.arange(shaping.shape_i(p, p.ndim - 1)))
         return self._mark(cast(hot if trials == 1 else math.sum(hot, axis=-2), dtype), state)
+
+
+tell_methods(RandomStreams)
 
 
 def _bucket(u: Variable, p: Variable) -> Variable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -10,11 +11,13 @@ import numpy as np
 from ...runtime.errors import ArgumentError, DTypeError, MissingInputError, ShapeError
 from ..ir import lengths
 from . import math, shaping
+from .arguments import integers
 from .indexing import subtensor
 from .lowering import trace_of
 from .scan_op import Loop, State, inner_leaf, make_scan
 from .shared import SharedVariable
 from .tensor import as_tensor_variable, constant
+from .told import told
 from .trace import here
 from .variable import Constant, Variable, ancestors, serials
 
@@ -68,6 +71,7 @@ class Output(NamedTuple):
     returned: int | None  # only so many last steps
 
 
+@told
 def scan(
     fn: Callable,
     sequences: Any = None,
@@ -108,7 +112,11 @@ def scan(
     infos = [_output(o, k, label) for k, o in enumerate(_listed(outputs_info))]
 
     mark = next(serials)
-    result = fn(*(e.inner for e in entries), *(i for o in infos for i in o.inner), *given)
+    arguments = [*(e.inner for e in entries), *(i for o in infos for i in o.inner), *given]
+    _check_arity(fn, arguments, label)
+    result = fn(*arguments)
+    if result is None:
+        raise ArgumentError(f"{label}: the step returned None; it returns its outputs, its updates, or both")
     condition, outputs, updates = parse_result(result, label)
     if not infos:
         infos = [Output(None, (), (), None)] * len(outputs)
@@ -131,6 +139,24 @@ def scan(
         truncate_gradient,
         return_list,
     )
+
+
+def _check_arity(fn: Any, arguments: Sequence[Variable], label: str) -> None:
+    """A step that does not take what it is given fails with the names of that."""
+    if not callable(fn):
+        raise ArgumentError(f"{label}: the step is a function, not {fn!r}")
+    try:
+        signature = inspect.signature(fn)
+    except (TypeError, ValueError):  # of a builtin, say
+        return
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        given = ", ".join(v.describe() for v in arguments) or "nothing"
+        raise ArgumentError(
+            f"{label}: the step takes {signature}, and is given {len(arguments)} arguments: {given}; they are "
+            "elements of the sequences, earlier outputs (outputs_info), then the non_sequences"
+        ) from None
 
 
 def _listed(x: Any) -> list:
@@ -160,7 +186,7 @@ def _sequences(sequences: Any, backwards: bool, label: str) -> list[Entry]:
             if entry.get("input") is None:
                 raise ArgumentError(f"{label}: sequence {k} is a dict without 'input'")
             taps = entry.get("taps", [0])
-            taps = [int(t) for t in _listed(taps)] if taps is not None else [0]
+            taps = integers(_listed(taps), f"a tap of {label}") if taps is not None else [0]
             entry = entry["input"]
         x = as_tensor_variable(entry)
         if x.ndim == 0:
@@ -199,7 +225,7 @@ def _output(info: Any, k: int, label: str) -> Output:
                 raise ArgumentError(f"{label}: output {k} has taps {given} and no initial state; give 'initial'")
             info = None
         else:
-            taps = [-1] if given is None else [int(t) for t in _listed(given)]
+            taps = [-1] if given is None else integers(_listed(given), f"a tap of {label}")
             info = info["initial"]
     if returned is not None and (not isinstance(returned, (int, np.integer)) or returned < 1):
         raise ArgumentError(f"{label}: return_steps of output {k} is a positive number, not {returned!r}")
@@ -420,12 +446,13 @@ def _depending(roots: list[Variable], halt: set[Variable], on: set[SharedVariabl
 def _check_strict(constants: list[Variable], allowed: list[Variable], label: str) -> None:
     missing = [c for c in constants if c not in allowed]
     if missing:
-        names = ", ".join(f"{c.describe()} : {c.ir_type}" for c in missing)
+        names = ", ".join(f"{c.describe()} : {c.type}" for c in missing)
         raise MissingInputError(
             f"{label}: with strict=True everything that the step uses is passed to it; non_sequences lack {names}"
         )
 
 
+@told
 def map(
     fn: Callable, sequences: Any, non_sequences: Any = None, truncate_gradient: int = -1, go_backwards: bool = False,
     mode: Any = None, name: str | None = None,
@@ -443,6 +470,7 @@ def map(
     )
 
 
+@told
 def reduce(
     fn: Callable, sequences: Any, outputs_info: Any, non_sequences: Any = None, go_backwards: bool = False,
     mode: Any = None, name: str | None = None,
@@ -454,6 +482,7 @@ def reduce(
     return scan(fn, sequences, infos, non_sequences, go_backwards=go_backwards, mode=mode, name=name)
 
 
+@told
 def foldl(
     fn: Callable,
     sequences: Any,
@@ -466,6 +495,7 @@ def foldl(
     return reduce(fn, sequences, outputs_info, non_sequences, False, mode, name)
 
 
+@told
 def foldr(
     fn: Callable,
     sequences: Any,

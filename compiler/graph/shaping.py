@@ -10,6 +10,7 @@ import numpy as np
 from ...runtime.errors import ArgumentError, DTypeError, ShapeError
 from ..ir import lengths
 from ..ir.dtypes import DTYPES, check_dtype, promote_all
+from .arguments import integer, listed
 from .config import config
 from .tensor import as_tensor_variable, cast, constant, pad_left
 from .variable import Constant, Op, Variable, apply_op, op1
@@ -76,8 +77,10 @@ def length_argument(n: Any, what: str) -> TensorVariable:
     """An int64 scalar of a length or bound given as a number or a symbolic integer."""
     v = as_tensor_variable(n)
     if v.ndim or DTYPES[v.dtype].kind not in "iub":
-        error = ShapeError if v.ndim else DTypeError
-        raise error(f"{what} takes integer scalars, not {v.describe()} : {v.type}")
+        shown = f"{what} takes integer scalars, not {v.describe()} : {v.type}"
+        if v.ndim:
+            raise ShapeError(shown)
+        raise DTypeError(f"{shown}; weft.tensor.cast(..., 'int64') makes one, and // divides lengths")
     return cast(v, "int64")
 
 
@@ -119,7 +122,7 @@ def dimshuffle(x: Any, *order: Any) -> TensorVariable:
         if o == "x":
             new.append("x")
             continue
-        o = int(o)
+        o = integer(o, "an entry of dimshuffle that is not 'x'")
         if not -x.ndim <= o < x.ndim:
             raise ShapeError(f"dimshuffle{tuple(order)} of {x.describe()}, which has {x.ndim} dimensions")
         new.append(o % x.ndim)
@@ -197,7 +200,10 @@ def flatten(x: Any, outdim: int = 1, ndim: int | None = None) -> TensorVariable:
 
 def concatenate(tensor_list: Any, axis: int = 0) -> TensorVariable:
     """Tensors joined along an axis, in their common dtype."""
-    xs = [as_tensor_variable(x) for x in tensor_list]
+    if isinstance(tensor_list, Variable):
+        raise ArgumentError("concatenate takes one list of tensors: concatenate([a, b], axis)")
+    xs = [as_tensor_variable(x) for x in listed(tensor_list, "the tensors that concatenate joins")]
+    axis = integer(axis, "the axis of concatenate")
     if not xs:
         raise ArgumentError("concatenate of nothing")
     if xs[0].ndim == 0:
@@ -209,6 +215,7 @@ def concatenate(tensor_list: Any, axis: int = 0) -> TensorVariable:
 
 
 def join(axis: int, *tensors: Any) -> TensorVariable:
+    """`concatenate` with the axis in front, as in Theano: `join(0, a, b)`."""
     return concatenate(tensors, axis)
 
 
@@ -240,17 +247,19 @@ def alloc(value: Any, *shape: Any) -> TensorVariable:
     return op1("alloc", as_tensor_variable(value), *new)
 
 
-def _filled(number: int) -> Any:
+def _filled(number: int, name: str) -> Any:
     def make(shape: Any, dtype: Any = None) -> TensorVariable:
         chosen = config.floatX if dtype is None else check_dtype(dtype)
         return op1(
-            "alloc", constant(number, dtype=chosen), *length_arguments(shape, "zeros" if number == 0 else "ones")
+            "alloc", constant(number, dtype=chosen), *length_arguments(shape, name)
         )
 
+    make.__name__ = make.__qualname__ = name
+    make.__doc__ = f"A tensor of {name} of this shape (numbers or integer scalars), in floatX unless a dtype is given."
     return make
 
 
-zeros, ones = _filled(0), _filled(1)
+zeros, ones = _filled(0, "zeros"), _filled(1, "ones")
 
 
 def fill(a: Any, b: Any) -> TensorVariable:
@@ -266,15 +275,18 @@ def _alloc_like(x: Any, value: Any) -> Any:
 
 
 def full_like(x: Any, number: Any, dtype: Any = None) -> TensorVariable:
+    """A tensor of the shape of x, and of its dtype unless one is given, filled with a number."""
     x = as_tensor_variable(x)
     return _alloc_like(x, constant(number, dtype=x.dtype if dtype is None else dtype))
 
 
 def zeros_like(model: Any, dtype: Any = None, opt: bool = False) -> TensorVariable:
+    """Zeros in the shape of the model, and in its dtype unless one is given."""
     return full_like(model, 0, dtype)
 
 
 def ones_like(model: Any, dtype: Any = None, opt: bool = False) -> TensorVariable:
+    """Ones in the shape of the model, and in its dtype unless one is given."""
     return full_like(model, 1, dtype)
 
 
@@ -303,6 +315,8 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Te
         if unit is None:
             count = switch(eq(step, none), endless, count)
     else:
+        if isinstance(step, Constant) and step.ndim == 0 and step.data == 0:
+            raise ArgumentError("arange with step 0")
         count = maximum(cast(ceil(true_div(sub(stop, start), step)), "int64"), constant(0, dtype="int64"))
     base = op1("iota", count, dtype=chosen if DTYPES[joint].kind in "iub" and DTYPES[chosen].kind in "iu" else "int64")
     if lengths.static(start.node) == 0 and lengths.static(step.node) == 1:
@@ -319,11 +333,13 @@ def ceil_div(span: Variable, step: Variable) -> TensorVariable:
 
 
 def shape_padleft(t: Any, n_ones: int = 1) -> TensorVariable:
+    """The tensor with `n_ones` axes of length 1 in front."""
     t = as_tensor_variable(t)
-    return pad_left(t, t.ndim + n_ones)
+    return pad_left(t, t.ndim + integer(n_ones, "the number of axes that are added"))
 
 
 def shape_padright(t: Any, n_ones: int = 1) -> TensorVariable:
+    """The tensor with `n_ones` axes of length 1 behind."""
     t = as_tensor_variable(t)
     return op1("dimshuffle", t, order=(*range(t.ndim), *("x",) * n_ones))
 
@@ -331,6 +347,9 @@ def shape_padright(t: Any, n_ones: int = 1) -> TensorVariable:
 def addbroadcast(x: Any, *axes: int) -> TensorVariable:
     """Declares axes to have length 1, so that they broadcast; checked at the call."""
     x = as_tensor_variable(x)
+    for a in axes:
+        if not -x.ndim <= integer(a, "an axis") < x.ndim:
+            raise ShapeError(f"axis {a} of addbroadcast of {x.describe()}, which has {x.ndim} dimensions")
     todo = tuple(sorted(a % x.ndim for a in axes if not x.broadcastable[a]))
     return op1("rebroadcast", x, axes=todo) if todo else x
 
@@ -345,4 +364,5 @@ def with_lengths(x: Any, known: Sequence[int | None]) -> TensorVariable:
 
 
 def patternbroadcast(x: Any, broadcastable: Any) -> TensorVariable:
+    """Declares the axes to have length 1 for which `broadcastable` says so; checked at the call."""
     return addbroadcast(x, *[a for a, b in enumerate(broadcastable) if b])

@@ -11,6 +11,7 @@ from ...runtime.errors import ArgumentError, DTypeError, ShapeError
 from ...runtime.state import Storage
 from ..ir.dtypes import check_dtype, numpy_dtype
 from .operators import TensorOperators
+from .told import tell_methods, told
 from .types import TensorType, fresh_token, param
 from .variable import Variable
 
@@ -56,17 +57,40 @@ class SharedVariable(Variable):
             lossless = isinstance(value, (int, float, bool, list, tuple)) and np.array_equal(array.astype(want), array)
             if self.strict or not (self.allow_downcast or lossless or np.promote_types(array.dtype, want) == want):
                 raise DTypeError(
-                    f"{self.describe()} holds {t.dtype}; an array of {array.dtype} does not fit without loss"
+                    f"{self.describe()} holds {t.dtype}; an array of {array.dtype} does not fit without loss: convert "
+                    f"it (`.astype({t.dtype!r})`), or make the variable with allow_downcast=True"
                 )
             array = array.astype(want)
         if array.ndim != t.ndim:
-            raise ShapeError(f"{self.describe()} has {t.ndim} dimensions; the new value has shape {array.shape}")
+            raise ShapeError(
+                f"{self.describe()} has {t.ndim} dimensions; the new value has shape {array.shape} "
+                f"(now it has {self.container.array().shape}; {self.describe()} was made {self.trace.at})"
+            )
         for a, (n, fixed) in enumerate(zip(array.shape, t.shape, strict=True)):
             if fixed is not None and n != fixed:
                 raise ShapeError(
                     f"axis {a} of {self.describe()} has length {fixed}; the new value has shape {array.shape}"
                 )
         return array
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """The current value as `get_value(borrow=True)` gives it, but read-only; a copy where one is asked for."""
+        other = dtype is not None and np.dtype(dtype) != self.container.dtype
+        if copy is False and other:
+            raise ValueError(f"{self.describe()} is {self.dtype}: as {np.dtype(dtype)} it has to be copied")
+        if copy or other:
+            return self.container.copy().astype(dtype or self.container.dtype, copy=False)
+        value = self.container.lend()
+        value.flags.writeable = False
+        return value
+
+    def __dlpack__(self, **options: Any) -> Any:
+        """The current value for other libraries, as `get_value(borrow=True)`: they see it for as long as they hold it,
+        and no update writes to it."""
+        return self.container.lend().__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.container.lend().__dlpack_device__()
 
     def zero(self, borrow: bool = False) -> None:
         """Fills the value with zeros."""
@@ -79,11 +103,15 @@ class SharedVariable(Variable):
         raise ArgumentError("a shared variable is not cloned: make another with weft.shared")
 
 
+tell_methods(SharedVariable)
+
+
 class TensorSharedVariable(TensorOperators, SharedVariable):
     __slots__ = ()
     __hash__ = object.__hash__
 
 
+@told
 def shared(
     value: Any,
     name: str | None = None,

@@ -28,6 +28,7 @@ DATA, INDICES, INDPTR, COLUMNS = range(4)
 
 
 def is_sparse(x: Any) -> bool:
+    """Whether x is a sparse Variable."""
     return isinstance(x, Variable) and x.ir_type.kind == "csr"
 
 
@@ -313,7 +314,7 @@ def as_sparse_variable(x: Any, name: str | None = None) -> SparseVariable:
     if is_sparse(x):
         return x
     if isinstance(x, Variable):
-        raise DTypeError(f"{x.describe()} is {x.ir_type}, not a sparse matrix; csr_from_dense makes one")
+        raise DTypeError(f"{x.describe()} is {x.type}, not a sparse matrix; csr_from_dense makes one")
     if not is_scipy(x):
         raise DTypeError(f"{x!r} is not a sparse matrix")
     data, indices, indptr, columns = convert(x, "the constant", numpy_dtype(check_dtype(x.dtype)), (None, None))

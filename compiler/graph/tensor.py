@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...runtime.callable import as_numbers
 from ...runtime.errors import ArgumentError, DTypeError, ShapeError
-from ..ir.dtypes import DTYPES, check_dtype, numpy_dtype, promote_all, smallest_int
+from ..ir.dtypes import DTYPES, check_dtype, numpy_dtype, promote, promote_all, smallest_int
 from ..ir.node import Node
 from ..ir.node import constant as ir_constant
 from .config import config
@@ -46,9 +47,9 @@ def _fits_float32(value: float) -> bool:
 
 
 @lru_cache(256)
-def _number(kind: str, x: Any, text: str, dtype: str) -> Node:
+def _number(kind: str, x: Any, text: str, dtype: str, ndim: int) -> Node:
     """The node of a Python number (the text tells -0.0 from 0.0): rules of derivatives write few of them very often."""
-    return ir_constant(np.asarray(x, numpy_dtype(dtype)), dtype)
+    return ir_constant(np.asarray(x, numpy_dtype(dtype)).reshape((1,) * ndim), dtype)
 
 
 @lru_cache(256)
@@ -57,30 +58,46 @@ def _cast_number(number: Node, dtype: str) -> Node:
         return ir_constant(number.attr("value").array.astype(numpy_dtype(dtype)), dtype)
 
 
-def _literal(x: Any, dtype: str) -> Node:
-    return _number(type(x).__name__, x, str(x), dtype)
+def _literal(x: Any, dtype: str, ndim: int = 0) -> Node:
+    return _number(type(x).__name__, x, str(x), dtype, ndim)
 
 
-def literal(x: Any, dtype: str) -> TensorVariable:
-    """A Python number in another dtype than its own: as `cast` of the constant, in one step."""
+def literal(x: Any, dtype: str, ndim: int) -> TensorVariable:
+    """A Python number in a dtype that its own promotes to, and of a rank: a cast and padded constant, in one step."""
+    if isinstance(x, complex):
+        return pad_left(cast(constant(x), dtype), ndim)
     own = literal_dtype(x)
-    if own == dtype or isinstance(x, complex) or DTYPES[dtype].kind not in "fc":
-        return cast(constant(x), dtype)
-    node = _cast_number(_literal(x, own), dtype)
-    return constant_class(node)(node)
+    node = _literal(x, own, ndim)
+    return constant_class(node)(node if own == dtype else _cast_number(node, dtype))
+
+
+def beside(x: int | float, tensor: Variable) -> TensorVariable | None:
+    """A Python number in the dtype and rank of the tensor that it stands beside; None where that dtype is not their
+    common one."""
+    t = tensor.ir_type
+    node = _number_beside(type(x).__name__, x, str(x), t.dtype, len(t.axes), config.floatX)
+    return constant_class(node)(node) if node is not None else None
+
+
+@lru_cache(256)
+def _number_beside(kind: str, x: Any, text: str, dtype: str, ndim: int, floatX: str) -> Node | None:
+    return literal(x, dtype, ndim).node if promote(literal_dtype(x), dtype) == dtype else None
+
+
+_MADE_OF = "an expression is made of numbers and symbolic variables"
 
 
 def constant(x: Any, name: str | None = None, ndim: int | None = None, dtype: Any = None) -> TensorVariable:
     """A constant tensor; a Python number gets the dtype of `literal_dtype` unless one is given."""
-    if is_literal(x) and not isinstance(x, complex) and not ndim:
-        node = _literal(x, literal_dtype(x) if dtype is None else check_dtype(dtype))
+    if is_literal(x) and not isinstance(x, complex):
+        node = _literal(x, literal_dtype(x) if dtype is None else check_dtype(dtype), ndim or 0)
         return constant_class(node)(node, name=name)
     if isinstance(x, Variable):
         raise DTypeError(f"constant takes values, not the symbolic variable {x!r}")
     if dtype is not None:
         chosen = check_dtype(dtype)
         array = (
-            np.asarray(x).astype(numpy_dtype(chosen))
+            as_numbers(x, _MADE_OF).astype(numpy_dtype(chosen))
             if not is_literal(x) or isinstance(x, complex)
             else np.asarray(x, numpy_dtype(chosen))
         )
@@ -88,11 +105,7 @@ def constant(x: Any, name: str | None = None, ndim: int | None = None, dtype: An
         chosen = literal_dtype(x)
         array = np.asarray(x, numpy_dtype(chosen))
     else:
-        array = np.asarray(x)
-        if array.dtype == object:
-            raise DTypeError(
-                f"cannot make a constant of {x!r}: it holds objects; weft.tensor.stack joins symbolic variables"
-            )
+        array = as_numbers(x, _MADE_OF)
         if (
             isinstance(x, (list, tuple))
             and array.dtype.kind in "if"
@@ -118,7 +131,7 @@ def as_tensor_variable(x: Any, name: str | None = None, ndim: int | None = None)
     """
     if isinstance(x, Variable):
         if x.ir_type.kind != "dense":
-            raise DTypeError(f"{x.describe()} is {x.ir_type}, not a dense tensor")
+            raise DTypeError(f"{x.describe()} is {x.type}, not a dense tensor")
         return x if ndim is None else pad_left(x, ndim)  # type: ignore[return-value]
     made = getattr(x, "_as_variable", None)
     if made is not None:
@@ -146,7 +159,7 @@ def pad_left(x: Any, ndim: int | None) -> TensorVariable:
     if ndim is None or x.ndim == ndim:
         return x
     if x.ndim > ndim:
-        raise ShapeError(f"{x.describe()} has {x.ndim} dimensions, more than {ndim}")
+        raise ShapeError(f"{x.describe()} has {x.ndim} dimensions where at most {ndim} fit")
     return apply_op(_padding(x.ndim, ndim), [x])[0]
 
 
@@ -220,6 +233,6 @@ def tensor(dtype: Any, broadcastable: Any = None, name: str | None = None, *, sh
 
 
 __all__ = [
-    "CONSTRUCTORS", "as_tensor_variable", "cast", "constant", "is_literal", "literal", "literal_dtype", "pad_left",
-    "tensor",
+    "CONSTRUCTORS", "as_tensor_variable", "beside", "cast", "constant", "is_literal", "literal", "literal_dtype",
+    "pad_left", "tensor",
 ]  # fmt: skip

@@ -22,9 +22,26 @@ class Trace(NamedTuple):
 
     def __str__(self) -> str:
         source = linecache.getline(self.file, self.line).strip()
-        where = f"{os.path.basename(self.file)}:{self.line}"
+        folder, name = os.path.split(self.file)
+        if os.path.basename(folder).startswith("ipykernel_"):
+            name = "cell"  # of a notebook; the file's name is a number
+        where = f"{name}:{self.line}"
         where = f"in {self.via} {where}" if self.via else where
         return f"{where}: {source}" if source else where
+
+    @property
+    def at(self) -> str:
+        """As the last line of a message: "at program.py:12: ..." or "in the gradient of program.py:12: ..."."""
+        return str(self) if self.via else f"at {self}"
+
+
+class Declaration(NamedTuple):
+    """A line as `Trace.at`, whose text is made when somebody reads it."""
+
+    trace: Trace
+
+    def __str__(self) -> str:
+        return self.trace.at
 
 
 _state = threading.local()
@@ -35,7 +52,7 @@ def here() -> Trace:
     override = getattr(_state, "override", None)
     if override is not None:
         return override
-    frame = sys._getframe(1)
+    frame = sys._getframe(2)  # the first is weft's: it made a Variable or an Apply
     while (file := frame.f_code.co_filename) in _ours or _is_ours(file):
         if frame.f_back is None:
             break

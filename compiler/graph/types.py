@@ -12,6 +12,7 @@ from ..ir import lengths
 from ..ir import types as ir
 from ..ir.dtypes import check_dtype, numpy_dtype
 from ..ir.node import Node, build
+from .arguments import integer, listed
 
 _tokens = itertools.count()
 
@@ -30,11 +31,13 @@ class TensorType:
         if (broadcastable is None) == (shape is None):
             raise ArgumentError("TensorType takes broadcastable or shape, one of the two")
         if shape is not None:
-            self.shape = tuple(None if n is None else int(n) for n in shape)
+            known = listed(shape, "the lengths of a type")
+            self.shape = tuple(None if n is None else integer(n, "a length in a type") for n in known)
         else:
             # A tuple of ints in this place is a static shape, as in Theano's successors.
             self.shape = tuple(
-                (1 if b else None) if b is None or isinstance(b, (bool, np.bool_)) else int(b) for b in broadcastable
+                (1 if b else None) if b is None or isinstance(b, (bool, np.bool_)) else integer(b, "a length in a type")
+                for b in listed(broadcastable, "the entries of broadcastable")
             )
 
     @property
@@ -64,6 +67,8 @@ class TensorType:
     def make_variable(self, name: str | None = None):
         from .variable import leaf
 
+        if name is not None and not isinstance(name, str):
+            raise ArgumentError(f"the name of a variable is a string, not {name!r}")
         return leaf(self, name)
 
     def clone(self, dtype: Any = None, broadcastable: Any = None):

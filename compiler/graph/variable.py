@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -27,6 +28,9 @@ class Tag:
 
 
 class Variable:
+    """A symbolic value: what an operation gives, or a leaf. `type`, `name`, `owner` (the Apply that it is a result of,
+    None for a leaf), `index` among its results, `tag` for whatever the user keeps, `trace`: the line that wrote it."""
+
     __slots__ = (
         "__weakref__", "_compared", "_node", "_subscript", "_tag", "_type", "index", "ir_type", "name", "owner",
         "serial", "trace",
@@ -86,14 +90,17 @@ class Variable:
         """The name for messages: the user's, else what made it."""
         if self.name:
             return self.name
-        if self.owner is None:
-            return f"<{self.type}>"
-        return f"<{self.owner.op}>"
+        return f"<{self.type}>" if self.owner is None else _expression(self)
 
     def __repr__(self) -> str:
         if self.name is not None:
             return self.name
         return f"{self.owner.op}.{self.index}" if self.owner is not None else f"<{self.type}>"
+
+    def _repr_html_(self) -> str:
+        from ..show.displays import variable_html
+
+        return variable_html(self)
 
     def __bool__(self) -> bool:
         if self._compared:
@@ -115,6 +122,8 @@ class Variable:
         from .function import function
 
         given = inputs_to_values or {}
+        if not isinstance(given, dict):
+            raise ArgumentError(f"eval takes a dict of variables and their values, not {given!r}")
         return function(list(given), self, on_unused_input="ignore")(*given.values())
 
     def __reduce_ex__(self, protocol):
@@ -145,7 +154,9 @@ class Constant(Variable):
         return self.data
 
     def describe(self) -> str:
-        return self.name or (repr(self.data[()]) if self.data.ndim == 0 else f"<constant {self.type}>")
+        """A number, be it of higher rank, as it is written."""
+        alone = self.data.size == 1 and all(self.broadcastable)
+        return self.name or (str(self.data.reshape(())[()]) if alone else f"<constant {self.type}>")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}{{{self.data!r}}}"
@@ -169,8 +180,13 @@ class Op:
 
     def __call__(self, *inputs: Any, **kwargs: Any) -> Any:
         return_list = kwargs.pop("return_list", False)
-        with on_behalf(here()):  # the line that applies the operation, not one inside the user's make_node
-            node = self.make_node(*inputs, **kwargs)
+        trace = here()
+        try:
+            with on_behalf(trace):  # the line that applies the operation, not one inside the user's make_node
+                node = self.make_node(*inputs, **kwargs)
+        except WeftError as e:
+            tell(e, self.title, inputs, trace)
+            raise
         return list(node.outputs) if return_list or len(node.outputs) > 1 else node.outputs[0]
 
     def lower(self, inputs: Sequence[Node]) -> list[Node]:
@@ -194,6 +210,16 @@ class Op:
     def __hash__(self) -> int:
         return id(self) if self._key() is None else hash(self._key())
 
+    @property
+    def said(self) -> str:
+        """What messages call it."""
+        return getattr(self, "__name__", type(self).__name__)
+
+    @property
+    def title(self) -> str:
+        """The same with what tells it from others of its class."""
+        return str(self)
+
     def __str__(self) -> str:
         props = ", ".join(f"{p}={getattr(self, p)!r}" for p in self.__props__ or ())
         return f"{type(self).__name__}{{{props}}}" if props else type(self).__name__
@@ -202,14 +228,29 @@ class Op:
 class Primitive(Op):
     """An operation of the IR's table with its attributes."""
 
-    __slots__ = ("_identity", "attrs", "definition", "name")
+    __slots__ = ("_identity", "_last", "attrs", "definition", "name")
 
     def __init__(self, name: str, attrs: tuple[tuple[str, Any], ...]):
         self.name, self.attrs, self.definition = name, attrs, OPS[name]
         self._identity: bytes | None = None
+        self._last: tuple[weakref.ref[ir.TensorType], ...] | None = None  # two types, and that of their result
 
     def attr(self, name: str) -> Any:
         return dict(self.attrs)[name]
+
+    def type_of(self, types: list[Any]) -> Any:
+        """The type of the one result, where it follows from those of the arguments. Two that differ are remembered:
+        the next ones are often the same."""
+        if len(types) != 2 or types[0] is types[1]:
+            return typed(self.definition, types, self.attrs)[0]
+        a, b = types
+        last = self._last
+        known = last[2]() if last is not None and last[0]() is a and last[1]() is b else None
+        if known is not None:
+            return known
+        made: Any = typed(self.definition, types, self.attrs)[0]
+        self._last = weakref.ref(a), weakref.ref(b), weakref.ref(made)
+        return made
 
     def lower(self, inputs: Sequence[Node]) -> list[Node]:
         if self.name == "csr_part" and inputs[0].op == "csr":
@@ -218,6 +259,18 @@ class Primitive(Op):
         if type(node.type) is ir.TupleType:
             return [build("item", node, index=k) for k in range(len(node.type.items))]
         return [node]
+
+    @property
+    def said(self) -> str:
+        """What users call it."""
+        return self.definition.said or self.name
+
+    @property
+    def title(self) -> str:
+        """The same with those of its attributes that say something to users."""
+        plain = [(k, v) for k, v in self.attrs if type(v) is not tuple or not any(type(e) is tuple for e in v)]
+        shown = ", ".join(f"{k}={v}" for k, v in plain)
+        return f"{self.said}{{{shown}}}" if shown else self.said
 
     def identity(self) -> bytes | None:
         if self._identity is None:
@@ -317,7 +370,7 @@ def apply_op(op: Op, inputs: Sequence[Variable]) -> list[Any]:
     try:
         owner.outputs = outputs_of(owner)
     except WeftError as e:
-        raise explain(e, str(op), inputs, owner.trace) from None
+        raise explain(e, op.title, inputs, owner.trace) from None
     return owner.outputs
 
 
@@ -325,7 +378,7 @@ def outputs_of(owner: Apply) -> list[Any]:
     """New outputs for an Apply of an operation of weft's."""
     op = owner.op
     if type(op) is Primitive and op.definition.by_types:
-        t: Any = typed(op.definition, [v.ir_type for v in owner.inputs], op.attrs)[0]
+        t = op.type_of([v.ir_type for v in owner.inputs])
         return [_classes.get(t.kind, Variable)(t, owner)]
     made = op.lower([v.node if op.hands_on is None else v.ir_type for v in owner.inputs])
     return [_classes.get(n.type.kind, Variable)(n, owner, k) for k, n in enumerate(made)]
@@ -352,10 +405,58 @@ def explain(e: WeftError, op: str, inputs: Sequence[Variable], trace: Trace) -> 
     """The same error with the arguments' names and types and the user's line."""
     if getattr(e, "explained", False):
         return e
-    args = "".join(f"\n    {v.describe()} : {v.type}" for v in inputs)
-    new = type(e)(f"{e}\n  in {op} of{args}\n  at {trace}")
+    new = type(e)(f"{e}{where(op, inputs, trace)}")
     new.explained = True  # type: ignore[attr-defined]
     return new
+
+
+def tell(e: WeftError, op: str, args: Iterable[Any], trace: Trace) -> None:
+    """Adds to an error, in place, what `explain` adds; of the arguments those that are symbolic, or lists of such."""
+    if not getattr(e, "explained", False):
+        symbolic = [v for a in args for v in (a if isinstance(a, (list, tuple)) else [a]) if isinstance(v, Variable)]
+        e.args = explain(e, op, symbolic, trace).args
+        e.explained = True  # type: ignore[attr-defined]
+
+
+def where(op: str, inputs: Sequence[Variable], trace: Trace) -> str:
+    """The lines that a message about an operation ends with: what it is, of which arguments, where."""
+    args = "".join(f"\n    {v.describe()} : {v.type}" for v in inputs[:SHOWN])
+    args += f"\n    and {len(inputs) - SHOWN} more" * (len(inputs) > SHOWN)
+    return (f"\n  in {op}{' of' * bool(args)}{args}" if op else "") + f"\n  {trace.at}"
+
+
+def _expression(v: Variable, limit: int = 60) -> str:
+    """An unnamed variable as what it is computed by, as deep as there is room: "add(x, mul(y, 2))"."""
+
+    def show(v: Variable, depth: int) -> str:
+        while not v.name and v.owner is not None and _same_number(v.owner):
+            v = v.owner.inputs[0]
+        owner = v.owner
+        if v.name or owner is None:
+            return v.describe()
+        name = owner.op.said
+        parts = [show(i, depth - 1) if depth else "..." for i in owner.inputs[:3]]
+        parts = ["..."] if not depth else [*parts, "..."] if len(owner.inputs) > 3 else parts
+        return f"{name}({', '.join(parts)})"
+
+    for depth in (3, 2, 1, 0):
+        text = show(v, depth)
+        if len(text) <= limit:
+            break
+    return text
+
+
+def _same_number(owner: Apply) -> bool:
+    """Whether an operation changes only how its argument is held: its dtype, or axes of length 1 in front."""
+    name = getattr(owner.op, "name", "")
+    if name == "dimshuffle":
+        order = owner.op.attr("order")
+        front = order.count("x")
+        return order == ("x",) * front + tuple(range(len(order) - front))
+    return name == "cast"
+
+
+SHOWN = 6  # arguments that a message lists
 
 
 _classes: dict[str, type[Variable]] = {}
@@ -397,32 +498,25 @@ def ancestors(
     halt = set(stop)
     seen: set[Variable] = set()
     order: list[Variable] = []
-    stack: list[tuple[Variable, Iterator[Variable]]] = []
-
-    def inputs_of(v: Variable) -> Iterator[Variable]:
-        inputs = v.owner.inputs if v.owner is not None and v not in halt else ()
-        return iter([replace.get(i, i) for i in inputs] if replace else inputs)
-
-    for root in outputs:
-        if replace:
-            root = replace.get(root, root)
-        if root in seen:
-            continue
-        if not isinstance(root, Variable):
-            raise DTypeError(f"{root!r} is not a symbolic variable")
-        seen.add(root)
-        stack.append((root, inputs_of(root)))
-        while stack:
-            v, rest = stack[-1]
-            for i in rest:
-                if i not in seen:
-                    seen.add(i)
-                    if i.owner is None:
-                        order.append(i)
-                        continue
-                    stack.append((i, inputs_of(i)))
-                    break
-            else:
-                stack.pop()
+    wanted = [replace.get(o, o) for o in outputs] if replace else list(outputs)
+    for o in wanted:
+        if not isinstance(o, Variable):
+            raise DTypeError(f"{o!r} is not a symbolic variable")
+    stack: list[tuple[Variable | None, Iterator[Variable]]] = [(None, iter(wanted))]
+    while stack:
+        v, rest = stack[-1]
+        for i in rest:
+            if i not in seen:
+                seen.add(i)
+                owner = i.owner
+                if owner is None or i in halt:
+                    order.append(i)
+                    continue
+                inputs = owner.inputs
+                stack.append((i, iter([replace.get(k, k) for k in inputs] if replace else inputs)))
+                break
+        else:
+            stack.pop()
+            if v is not None:
                 order.append(v)
     return order

@@ -11,6 +11,7 @@ from ...runtime.errors import ArgumentError, ShapeError
 from ..ir import lengths
 from ..ir.dtypes import DTYPES, numpy_dtype, promote
 from . import math, shaping
+from .arguments import listed
 from .indexing import set_subtensor
 from .tensor import as_tensor_variable, cast, constant
 from .variable import Variable, op1
@@ -115,7 +116,7 @@ def pool(
     as zeros) or "average_exc_pad" (it does not count). A maximum never sees the padding.
     """
     x = as_tensor_variable(x)
-    sizes = [_positive(s, "the size of a pooled window") for s in size]
+    sizes = [_positive(s, "the size of a pooled window") for s in listed(size, "the sizes of a pooled window")]
     strides = sizes if stride is None else [_positive(s, "the stride of pooling") for s in stride]
     pads = [0] * len(sizes) if padding is None else [int(p) for p in padding]
     k = len(sizes)

@@ -73,6 +73,8 @@ class OpDef(NamedTuple):
     indices_from: int = 0  # operands from this one on index axes of the first; out of range is an error
     library: str = ""  # whose routine computes it, outside the contract of equal bits
     by_types: bool = False  # one tensor, whose type follows from the types of the arguments alone
+    may_fail: bool = False  # it may find its values unfit (interp/checks.py, FAULTS)
+    said: str = ""  # what users call it, where that is not its name
     binds: bool = False  # by running it may give lengths that nothing else tells: `length` nodes name it
 
 
@@ -181,43 +183,54 @@ class _Interned(weakref.ref):
     key: tuple
 
 
-_table: dict[tuple, _Interned] = {}
+_tables: dict[str, tuple[dict[tuple, _Interned], Callable[[_Interned], None]]] = {}  # by operation
 _regions: weakref.WeakValueDictionary[tuple, Region] = weakref.WeakValueDictionary()
 _lock = threading.RLock()  # taken again where a collection of garbage comes in between: nodes die in it
 _uids = itertools.count()
 
 
-def _forget(entry: _Interned, table: dict[tuple, _Interned] = _table, lock: Any = _lock) -> None:
-    with lock:
-        if table.get(entry.key) is entry:
-            del table[entry.key]
+def _new_table() -> tuple[dict[tuple, _Interned], Callable[[_Interned], None]]:
+    """The table of one operation's nodes, and what takes out of it the entry of one that has gone."""
+    table: dict[tuple, _Interned] = {}
+
+    def forget(entry: _Interned, lock: Any = _lock) -> None:
+        with lock:
+            if table.get(entry.key) is entry:
+                del table[entry.key]
+
+    return table, forget
 
 
 def make(op: str, inputs: Sequence[Node] = (), attrs: Attrs = ()) -> Node:
     """The node `op(inputs; attrs)`; `attrs` sorted by name. Raises the typing rule's error when it is ill-typed."""
-    key = (op, tuple(inputs), attrs)
-    entry = _table.get(key)
+    held = _tables.get(op)
+    if held is None:
+        if op not in OPS:
+            raise InternalError(f"no operation {op}")
+        held = _tables.setdefault(op, _new_table())
+    table, forget = held
+    inputs = tuple(inputs)
+    key = (inputs, attrs) if attrs else inputs  # that of most is what the node holds anyway
+    entry = table.get(key)
     if entry is not None:
         found = entry()
         if found is not None:
             return found
-    definition = OPS.get(op)
-    if definition is None:
-        raise InternalError(f"no operation {op}")
+    definition = OPS[op]
     node = Node()
-    node.type, node.checks = typed(definition, key[1], attrs)
-    node.op, node.inputs, node.attrs = key
+    node.type, node.checks = typed(definition, inputs, attrs)
+    node.op, node.inputs, node.attrs = op, inputs, attrs
     node.definition = definition
     node.digest = node.terms = node.normal = node.uniform = None
-    made = _Interned(node, _forget)
+    made = _Interned(node, forget)
     made.key = key
     with _lock:
-        entry = _table.get(key)
+        entry = table.get(key)
         found = entry() if entry is not None else None
         if found is not None:  # by another thread meanwhile
             return found
         node.uid = next(_uids)
-        _table[key] = made
+        table[key] = made
     return node
 
 
@@ -333,19 +346,20 @@ def remake(node: Node, inputs: Sequence[Node], attrs: Attrs) -> Node:
 def executable(roots: Iterable[Node], known_as: dict[Node, Node] | None = None) -> list[Node]:
     """As `topological`, and whatever binds a run-time length runs before the length is read: by an operation that
     has it as an input, or by one whose result has it as an axis. `known_as` maps lengths to those bound for them."""
-    atoms: dict[Node, tuple[Node, ...]] = {}
+    atoms: dict[tuple[Node, ...], list[Node]] = {}
 
-    def lengths_in(axis: Node) -> tuple[Node, ...]:
-        if axis not in atoms:
-            found = (m for m in topological([axis]) if m.op == "length")
-            atoms[axis] = tuple(known_as.get(m, m) if known_as else m for m in found)
-        return atoms[axis]
+    def lengths_in(axes: tuple[Node, ...]) -> list[Node]:
+        found = atoms.get(axes)
+        if found is None:
+            named = [m for a in axes for m in topological([a]) if m.op == "length"]
+            found = atoms[axes] = [known_as.get(m, m) for m in named] if known_as else named
+        return found
 
     def before(n: Node) -> Sequence[Node]:
         if n.op == "length" and is_bound(n):
             return depends(n)
         types = n.type.items if type(n.type) is TupleType else (n.type,)
-        within = [m for t in types for a in t.axes for m in atoms.get(a) or lengths_in(a)]
+        within = [m for t in types for m in lengths_in(t.axes)]
         return (*n.inputs, *(m for m in within if n not in depends(m))) if within else n.inputs
 
     return topological(roots, before)

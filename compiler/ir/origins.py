@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
-from .digest import digest_region
+from .digest import name_region
 from .node import Node, Place, Region, region
 
 KEPT = 16
@@ -67,7 +67,8 @@ class Origins:
     def __init__(self) -> None:
         self._tables: weakref.WeakKeyDictionary[Region, Lines] = weakref.WeakKeyDictionary()
         self._traces: dict[Place, tuple[Hashable, ...]] = {}
-        self._said: dict[Place, object] = {}  # what `str` makes texts of
+        self._said: dict[Place, object] = {}  # of obligations: what `str` makes texts of
+        self._failing: dict[Place, object] = {}  # of operations that may fail: the same
 
     def of(self, r: Region) -> Lines:
         """The table of a region, to read or to copy."""
@@ -88,11 +89,14 @@ class Origins:
         for place, traces in other._traces.items():
             self.trace(place, traces)
         self._said = other._said | self._said
+        self._failing = other._failing | self._failing
 
-    def declare(self, r: Region, traces: Lines, said: Mapping[tuple, object]) -> Region:
+    def declare(
+        self, r: Region, traces: Lines, said: Mapping[tuple, object], failing: Mapping[Node, object]
+    ) -> Region:
         """The region as a part of the program that the user declared: its nodes, and its obligations by (kind,
-        operands), get places, which stand for these lines and texts from here on."""
-        name = digest_region(r).hex()[:16]
+        operands), get places, which stand for these lines and texts from here on. So do operations that may fail."""
+        name = name_region(r)
         checks = [c._replace(at=(Place(name, k),)) for k, c in enumerate(r.checks)]
         for c in checks:
             self._said.setdefault(c.at[0], said.get((c.kind, c.operands), ""))
@@ -104,6 +108,8 @@ class Origins:
                 place = Place(name, k)
                 self.trace(place, found)
                 lines.add(n, (place,))
+            if n in failing:
+                self._failing.setdefault(place, failing[n])
         self.enter(placed, lines)
         return placed
 
@@ -114,6 +120,10 @@ class Origins:
     def traces(self, places: Iterable[Any]) -> list[Hashable]:
         """The distinct lines at places, in their order."""
         return list(dict.fromkeys(t for p in places for t in self._traces.get(p, ())))
+
+    def failing(self, places: Iterable[Place]) -> list[str]:
+        """The same of operations that may fail, those of them that are at these places, and their lines."""
+        return list(dict.fromkeys(str(self._failing[p]) for p in places if p in self._failing))
 
     def said(self, places: Iterable[Place]) -> str:
         """What the user's program says of an obligation: where it stands, on which arguments."""

@@ -1,14 +1,15 @@
 """The small language that rewrite rules are written in, parsed once, and matching.
 
-    term    ::= number | name | op "(" term, ... [, "*" name] [; attr, ...] ")"
+    term    ::= number | name | "#" name | op "(" term, ... [, "*" name] [; attr, ...] ")"
     attr    ::= name "=" (name | literal)
     literal ::= number | "string" | (literal, ...) | True | False
 
 In a pattern a name matches any node, and the same node wherever it stands again; a number matches a tensor that holds
-it in every place; `*name` matches the inputs that are left; `name=name` binds an attribute, attributes not named are
-free. An op may be a family (elementwise, reduce, ...), which matches any of its operations. Arguments of commutative
-operations match in either order. In a replacement names stand for what they matched, and a number becomes a constant
-with the dtype and rank of its sibling (at the top: of the node replaced).
+it in every place, `#name` one that holds some number in every place; `*name` matches the inputs that are left;
+`name=name` binds an attribute, attributes not named are free. An op may be a family (elementwise, reduce, ...), which
+matches any of its operations. Arguments of commutative operations match in either order. In a replacement names stand
+for what they matched, and a number becomes a constant with the dtype and rank of its sibling (at the top: of the node
+replaced).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +32,7 @@ Bindings = dict[str, Any]
 
 class Var(NamedTuple):
     name: str
+    number: bool = False  # whether it is to hold one number
 
 
 class Rest(NamedTuple):
@@ -49,7 +51,7 @@ class Term(NamedTuple):
 
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<name>[a-z_][a-z0-9_]*)|(?P<number>-?\d+(?:\.\d+)?(?:e-?\d+)?)|(?P<text>\"[^\"]*\"|True|False)|(?P<mark>[(),;=*]))"
+    r"\s*(?:(?P<name>[a-z_][a-z0-9_]*)|(?P<number>-?\d+(?:\.\d+)?(?:e-?\d+)?)|(?P<text>\"[^\"]*\"|True|False)|(?P<mark>[(),;=*#]))"
 )
 
 
@@ -88,6 +90,8 @@ class _Parser:
             return Number(ast.literal_eval(text))
         if text == "*":
             return Rest(self.take()[1])
+        if text == "#":
+            return Var(self.take()[1], True)
         if kind != "name":
             raise InternalError(f"rule {self.text!r}: unexpected {text!r}")
         if self.peek() != "(":
@@ -174,8 +178,19 @@ def _held(node: Node) -> Any:
 
 def number(value: Any, dtype: str, ndim: int) -> Node:
     """A constant of one element and a given rank."""
-    array = cast(np.asarray(value), dtype) if isinstance(value, (bool, np.ndarray, np.generic)) else value
-    return make("const", (), (("value", Constant(np.full((1,) * ndim, array, numpy_dtype(dtype)), dtype)),))
+    if isinstance(value, (bool, np.ndarray, np.generic)):
+        return _full(cast(np.asarray(value), dtype), dtype, ndim)
+    return _number(value, str(value), dtype, ndim)
+
+
+@lru_cache(256)
+def _number(value: Any, text: str, dtype: str, ndim: int) -> Node:
+    """Rules write few numbers very often; the text tells -0.0 from 0.0."""
+    return _full(value, dtype, ndim)
+
+
+def _full(value: Any, dtype: str, ndim: int) -> Node:
+    return make("const", (), (("value", Constant(np.full((1,) * ndim, value, numpy_dtype(dtype)), dtype)),))
 
 
 # ---- matching and building ------------------------------------------------------------------------------------------
@@ -205,7 +220,7 @@ class _MatcherPrinter:
         self.pattern = pattern
         self.lines = ["def match(n, take, context):"]
         self.values: dict[str, Any] = {
-            "uniform": uniform, "kinds": _KINDS, "orders": _orders, "turned": _turned, "attribute": _attribute,
+            "uniform": uniform, "kinds": _KINDS, "orders": _orders, "attribute": _attribute,
             "ABSENT": _ABSENT,
         }  # fmt: skip
         self.names = 0
@@ -236,6 +251,9 @@ class _MatcherPrinter:
             return
         (pattern, v), *rest = work
         if isinstance(pattern, (Var, Rest)):
+            if isinstance(pattern, Var) and pattern.number:
+                self.line(depth, f"if {v}.op in kinds and uniform({v}) is not None:")
+                depth += 1
             depth, bound = self.bind(pattern.name, v, "is" if isinstance(pattern, Var) else "==", bound, depth)
             self.emit(rest, bound, depth)
         elif isinstance(pattern, Number):
@@ -273,7 +291,7 @@ class _MatcherPrinter:
             self.line(depth, f"{more} = {v}.inputs[{len(fixed)}:]")
             work.append((t.args[-1], more))
         if len(t.args) == 2 and any(OPS[op].commutative for op in t.ops):
-            orders = f"turned({v}.inputs)" if len(t.ops) == 1 else f"orders({v})"
+            orders = f"({v}.inputs, {v}.inputs[::-1])" if len(t.ops) == 1 else f"orders({v})"
             self.line(depth, f"for {', '.join(found)} in {orders}:")
             depth += 1
         elif found:
@@ -286,12 +304,7 @@ _ABSENT = object()
 
 def _orders(node: Node) -> tuple[tuple[Node, ...], ...]:
     """The inputs of a node of two, in the orders in which they may stand."""
-    return _turned(node.inputs) if node.definition.commutative else (node.inputs,)
-
-
-def _turned(inputs: tuple[Node, ...]) -> tuple[tuple[Node, ...], ...]:
-    a, b = inputs
-    return (inputs, (b, a)) if a is not b else (inputs,)
+    return (node.inputs, node.inputs[::-1]) if node.definition.commutative else (node.inputs,)
 
 
 def _attribute(node: Node, name: str) -> Any:
@@ -315,7 +328,7 @@ def may_match(pattern: Term, ops: Sequence[str]) -> bool:
 
 def _may_be(pattern: Any, op: str) -> bool:
     if isinstance(pattern, Var):
-        return True
+        return not pattern.number or op in _KINDS
     return op in (_KINDS if isinstance(pattern, Number) else pattern.ops)
 
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ...runtime.errors import InternalError, WeftError
@@ -102,7 +102,7 @@ class Pass:
     What `context` makes of a region before the pass is handed to replacements with a third parameter.
     """
 
-    __slots__ = ("by_inputs", "context", "measure", "name", "rules")
+    __slots__ = ("by_inputs", "context", "measure", "name", "ops", "rules")
 
     def __init__(
         self,
@@ -112,6 +112,7 @@ class Pass:
         context: Callable[[Region], Any] | None = None,
     ):
         self.name, self.rules, self.measure, self.context = name, tuple(rules), measure, context
+        self.ops = frozenset(op for r in self.rules for op in r.pattern.ops)  # of the nodes that some rule is for
         self.by_inputs: dict[tuple[str, ...], tuple[Rule, ...]] = {}
         if len({r.name for r in self.rules}) != len(self.rules):
             raise InternalError(f"pass {name} has two rules of one name")
@@ -133,10 +134,23 @@ class Pass:
                 self.by_inputs[key] = found
         return found
 
-    def leaves(self, nodes: Iterable[Node], settled: Collection[Node] = ()) -> bool:
-        """Whether no rule may fire on any of the nodes, and none is arithmetic; on those `settled` nothing does."""
-        rules_for, is_arithmetic = self.rules_for, lengths.is_arithmetic
-        return not any(n not in settled and (rules_for(n) or is_arithmetic(n)) for n in nodes)
+    def leaves(self, nodes: Iterable[Node], settled: set[Node], context: Any = None) -> bool:
+        """Whether no rule fires on any of the nodes, inputs first, and all arithmetic has its normal form. Adds to
+        `settled`, on which nothing fires, those in front of the first on which something does."""
+        ops, rules_for, is_arithmetic = self.ops, self.rules_for, lengths.is_arithmetic
+        for n in nodes:
+            if n in settled:
+                continue
+            if is_arithmetic(n):
+                if lengths.normal_step(n) is not n:
+                    return False
+            elif n.op in ops:
+                for rule in rules_for(n):
+                    new = rule.match(n, rule.take, context)
+                    if new is not None and fitted(new, n, rule) is not n:
+                        return False
+                settled.add(n)
+        return True
 
     def __repr__(self) -> str:
         return f"<pass {self.name}: {len(self.rules)} rules>"
@@ -170,13 +184,15 @@ def apply(
     changed = False
     table = origins or Origins()
     for inner, order in nested_nodes(r):
-        if not changed and pass_.leaves(order, settled if settled is not None and pass_.context is None else ()):
+        context = pass_.context(inner) if pass_.context is not None else None
+        # A context is of one region: what a node is there says nothing of it elsewhere.
+        known = set() if settled is None or context is not None else settled
+        if not changed and pass_.leaves(order, known, context):
             done[inner] = inner
             if stats is not None:
                 stats.visits += len(order)
             continue
-        context = pass_.context(inner) if pass_.context is not None else None
-        done[inner] = _Engine(inner, order, done, pass_, table, stats, context=context, settled=settled).region()
+        done[inner] = _Engine(inner, order, done, pass_, table, stats, context=context, settled=known).region()
         changed = changed or done[inner] is not inner
     return done[r]
 
@@ -222,8 +238,7 @@ class _Engine:
     ):
         self.context, self.order = context, order
         self.source, self.done, self.pass_, self.origins = r, done, pass_, origins
-        # A context is of one region: what a node is there says nothing of it elsewhere.
-        self.settled = set() if settled is None or context is not None else settled
+        self.settled: set[Node] = set() if settled is None else settled
         self.lines: Lines = origins.of(r).copy()
         self.stats = stats if stats is not None else Stats()
         self.memo: dict[Node, Node] = {}  # node -> its final form
@@ -252,6 +267,9 @@ class _Engine:
                 new = self.visit(n) if n not in memo else n
                 if new is n:
                     memo.setdefault(n, n)
+                    continue
+                if new in memo:
+                    memo[n] = memo[new]
                     continue
                 forward[n] = new
             self.final(n)
@@ -329,7 +347,7 @@ class _Engine:
 
     def is_final(self, nodes: tuple[Node, ...]) -> bool:
         memo = self.memo
-        return all(memo.get(i) is i for i in nodes)
+        return all([memo.get(i) is i for i in nodes])
 
     def rebuilt(self, n: Node) -> Node:
         memo = self.memo
@@ -366,7 +384,11 @@ class _Engine:
     def inherit(self, new: Node, old: Node) -> None:
         """Gives the lines of `old` to `new` and to what was made with it."""
         memo, lines = self.memo, self.lines
-        made, seen = [new], {new}
+        lines.inherit(new, old)
+        made = [i for i in new.inputs if i not in memo and i.op not in _GIVEN]
+        if not made:
+            return
+        seen = {new, *made}
         for n in made:
             lines.inherit(n, old)
             for i in n.inputs:
@@ -428,6 +450,7 @@ def assume(r: Region, origins: Origins | None = None, stats: Stats | None = None
 
 
 _LEAVES = ("const", "dim")
+_NORMAL = Pass("normal forms of lengths", (), lambda r: 0)
 
 
 def _assumed(
@@ -435,6 +458,10 @@ def _assumed(
 ) -> Region:
     pairs = [c.operands for c in r.checks if c.kind == "eq" and all(o.op in (*_LEAVES, "length") for o in c.operands)]
     known = _representatives(pairs) if pairs else {}
+    if not known and all(a is b for a, b in done.items()) and _NORMAL.leaves(order, set()):
+        if stats is not None:
+            stats.visits += len(order)
+        return r
     engine = _Engine(r, order, done, None, origins, stats, known)
     engine.run()
     memo = engine.memo

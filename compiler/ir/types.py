@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .node import Node
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class TensorType:
     dtype: str
     axes: tuple[Node, ...] = ()

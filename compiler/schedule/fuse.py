@@ -80,7 +80,7 @@ class Decision(NamedTuple):
         return lengths.scale(lengths.product(t.axes), DTYPES[t.dtype].itemsize)
 
 
-@dataclass
+@dataclass(eq=False)
 class Cluster:
     """A kernel in the making."""
 
@@ -180,6 +180,8 @@ class _Fuser:
 
     def _read_scalar(self, n: Node, kernel: int) -> None:
         """A reader that needs the value of a 0-d node on the host: lengths, bounds, conditions."""
+        if n.op in ("const", "dim"):
+            return
         stack = [n]
         while stack:
             m = stack.pop()
@@ -205,11 +207,12 @@ class _Fuser:
             self.reads.setdefault(use.kernel, []).append(n)
 
     def _read_operands(self, n: Node, labels: Labels, kernel: int, fresh: Labels = ()) -> None:
+        same = Use(kernel, labels)
         for x, own in operand_labels(n, labels, fresh):
             if own == "scalar":
                 self._read_scalar(x, kernel)
             else:
-                self._record(x, Use(kernel, own))  # type: ignore[arg-type]
+                self._record(x, same if own is labels else Use(kernel, own))  # type: ignore[arg-type]
 
     # Placement, readers before what they read
 
@@ -267,8 +270,8 @@ class _Fuser:
         return stored[1] or is_stored(base) or (not stored[0] and takes_most(x, base))
 
     def _place_pointwise(self, n: Node, uses: list[Use]) -> None:
-        readers = [u for u in uses if u.labels is not None]
         whole = [u for u in uses if u.labels is None]
+        readers = [u for u in uses if u.labels is not None] if whole else uses
         if n in self.by_value and not whole:  # the host passes it: what it is computed of is there before the kernel
             for u in readers:
                 self._read_scalar(n, u.kernel)
@@ -307,7 +310,7 @@ class _Fuser:
 
     def _recomputed(self, n: Node, readers: list[Use]) -> bool:
         """Cheap, from one tensor in memory, read by several kernels: computing it again costs less than storing it."""
-        if not is_cheap(n) or len({u.kernel for u in readers}) < 2:
+        if len(readers) < 2 or not is_cheap(n) or len({u.kernel for u in readers}) < 2:
             return False
         big = [x for x in n.inputs if any(not is_one(a) for a in x.type.axes)]
         return len(big) == 1 and in_memory(big[0])
@@ -316,7 +319,7 @@ class _Fuser:
         """Puts n into the kernel of its earliest reader if the loops agree."""
         if not readers:
             return False
-        number = max(u.kernel for u in readers)
+        number = max([u.kernel for u in readers])
         cluster = self.steps[number] if number >= 0 else None
         if not isinstance(cluster, Cluster):
             return False
@@ -324,10 +327,10 @@ class _Fuser:
             self._place_pointwise(n, self.uses[n])
             return True
         inside = [u for u in readers if u.kernel == number]
-        stored = any(u.kernel != number for u in readers) or bool(whole)
-        if any(u.kernel >= number for u in whole):
+        stored = bool(whole) or len(inside) < len(readers)
+        if whole and any(u.kernel >= number for u in whole):
             return self._refuse(n, "another step needs it in memory before its reader runs")
-        patterns = dict.fromkeys(u.labels for u in inside)  # in order: the hash of None differs from run to run
+        patterns = dict.fromkeys([u.labels for u in inside])  # in order: the hash of None differs from run to run
         aligned = [p for p in patterns if p is not None and is_aligned(p, n)]
         if cluster.cost + cost_of(n) > MAX_COST and n.family != "reduce":
             return self._refuse(n, f"the kernel is full ({MAX_COST:g} transcendental operations)")
@@ -338,9 +341,10 @@ class _Fuser:
             labels = next(iter(patterns))
         else:
             labels = aligned[0]
-            others = [p for p in patterns if p != labels]
-            if len(aligned) > 1 or not all(self._may_recompute(p, n) for p in others):
-                return self._refuse(n, "read with several index maps")
+            if len(patterns) > 1:
+                others = [p for p in patterns if p != labels]
+                if len(aligned) > 1 or not all(self._may_recompute(p, n) for p in others):
+                    return self._refuse(n, "read with several index maps")
             problem = self._misfit(cluster, n, labels, stored)
             if problem:
                 return self._refuse(n, problem)
@@ -394,7 +398,7 @@ class _Fuser:
 
     def _misfit(self, cluster: Cluster, n: Node, labels: Labels, stored: bool) -> str | None:
         """Why n, read with these labels, does not fit the kernel's loops; None if it does."""
-        if n in self.finals:
+        if n in self.finals or (cluster.outer is None and not stored and n.family != "reduce"):
             return None
         have = frozenset(lab for lab in labels if lab is not None and lab >= 0)
         if stored and len(cluster.stores) >= MAX_STORES:
@@ -421,8 +425,10 @@ class _Fuser:
         latest = max(u.kernel for u in uses)
         axes = n.type.axes if not isinstance(n.type, TupleType) else n.type.items[0].axes
         domain = tuple(self.equal.get(a, a) for a in axes)
-        for c in reversed(self.siblings.get(domain, ())):
-            if c.number > latest and c.cost + cost_of(n) <= MAX_COST and self._same_loops(c, n):
+        for c in reversed(self.siblings.get(domain, ())):  # numbers go down
+            if c.number <= latest:
+                break
+            if c.cost + cost_of(n) <= MAX_COST and self._same_loops(c, n):
                 self._enter(c, n, c.labels[c.stores[0]], True)
                 return
         for c in self.siblings.get(domain, ())[-EARLIER:]:

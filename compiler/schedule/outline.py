@@ -117,16 +117,15 @@ def _collect(
     assembled: set[Node],
 ) -> tuple[list[Node], list[Node]]:
     """Nodes of the body in order, and the nodes it is cut at: values in memory and host scalars."""
-    seen: set[Node] = set()
-    inside: list[Node] = []
-    cuts: list[Node] = []
+    cuts: dict[Node, None] = {}
 
     def is_cut(n: Node) -> bool:
         if n.op == "const":
             return uniform(n) is None
         if n in assembled:
             return True
-        if n.op in ("param", "dim", "length") or n.family in ("procedural", "control", "kernel"):
+        family = n.family
+        if n.op in ("param", "dim", "length") or family in ("procedural", "control", "kernel"):
             return True
         if n.op == "item":
             return n.inputs[0].family != "reduce" or home.get(n.inputs[0]) is not cluster
@@ -135,22 +134,13 @@ def _collect(
             return True
         if place is not None and place is not cluster and n in place.stores:
             return True
-        return n in new and n.family not in ("elementwise", "view", "reduce", "leaf")
+        return n in new and family not in ("elementwise", "view", "reduce", "leaf")
 
-    for root in roots:
-        stack: list[tuple[Node, bool]] = [(root, False)]
-        while stack:
-            n, ready = stack.pop()
-            if ready:
-                inside.append(n)
-                continue
-            if n in seen:
-                continue
-            seen.add(n)
-            if is_cut(n):
-                cuts.append(n)
-                stack.extend((a, False) for a in reversed(n.type.axes))
-                continue
-            stack.append((n, True))
-            stack.extend((i, False) for i in reversed(n.inputs))
-    return inside, cuts
+    def before(n: Node) -> tuple[Node, ...]:
+        if not is_cut(n):
+            return n.inputs
+        cuts[n] = None
+        return n.type.axes
+
+    order = topological(roots, before)
+    return [n for n in order if n not in cuts], list(cuts)

@@ -306,7 +306,8 @@ class Builder:
                 x = view.base
             args.append(self.memory(x))
         outputs = self.outputs(n, items, wanted)
-        step = Step("scan" if n.op == "scan" else "ifelse", n, [first, *args], outputs, views=views)
+        members = self.members.get(n, [])
+        step = Step("scan" if n.op == "scan" else "ifelse", n, [first, *args], outputs, views=views, members=members)
         before = len(self.buffers)
         if n.op == "ifelse":
             for name in ("then", "orelse"):
@@ -497,9 +498,13 @@ def plan_memory(buffers: list[Buffer]) -> tuple[list[list[Node]], int]:
     expiring: dict[int, list[tuple[Node, int]]] = {}
     todo = sorted((b for b in buffers if b.place == "arena"), key=lambda b: (b.start, b.number))
     now = -1
+    sizes: dict[tuple, tuple[Node, bool]] = {}  # many buffers are of few types
     for b in todo:
-        size = b.nbytes()
-        if not b.is_early():
+        like = (b.dtype, b.type.axes, b.extra)
+        if like not in sizes:
+            sizes[like] = b.nbytes(), b.is_early()
+        size, early = sizes[like]
+        if not early:
             b.place, b.index = "late", segments
             segments += 1
             continue

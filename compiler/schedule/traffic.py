@@ -31,7 +31,8 @@ def moved(program: HostProgram) -> Node:
             if is_early(steps):
                 todo += [(b, lengths.mul(times, steps)) for b in item.blocks]
             continue
-        total = lengths.add(total, *(lengths.mul(times, b.nbytes()) for b in _touched(item)))
+        read, written = touched(item)
+        total = lengths.add(total, *(lengths.mul(times, b.nbytes()) for b in _counted((*read, *written))))
     return total
 
 
@@ -39,14 +40,14 @@ def _counted(buffers: Iterable[Buffer]) -> list[Buffer]:
     return [b for b in buffers if b.place != "piece" and is_early(b.nbytes())]
 
 
-def _touched(step: Step) -> list[Buffer]:
-    """What a step reads, then what it writes; one buffer may be both."""
+def touched(step: Step) -> tuple[list[Buffer], list[Buffer]]:
+    """What a step reads and what it writes; one buffer may be both."""
     steps = [step, *step.inside()]
     read = dict.fromkeys(x for s in steps for x in s.inputs if isinstance(x, Buffer))
     written = dict.fromkeys(x for s in steps for x in s.outputs)
     # A kernel that runs on pieces of a stored product takes them while they are in the cache.
     between = {x for s in steps for x in s.outputs} & set(read)
-    return _counted((*(b for b in read if b not in between), *written))
+    return [b for b in read if b not in between], list(written)
 
 
 def least(program: HostProgram) -> Node:
@@ -68,4 +69,4 @@ def least(program: HostProgram) -> Node:
     return lengths.add(lengths.const(0), *(b.nbytes() for b in _counted((*ends, *results))))
 
 
-__all__ = ["least", "moved"]
+__all__ = ["least", "moved", "touched"]

@@ -22,16 +22,13 @@ def operand_labels(n: Node, labels: Labels, fresh: Labels) -> list[tuple[Node, L
     bounds among the inputs. `fresh` holds the labels of the axes that a reduction folds."""
     op = n.op
     if n.family == "elementwise":
-        return [
-            (x, tuple(ONE if is_one(a) else lab for a, lab in zip(x.type.axes, labels, strict=True))) for x in n.inputs
-        ]
+        return [(x, _stretched(x, labels)) for x in n.inputs]
     x = n.inputs[0]
     if op == "dimshuffle":
         place = {o: labels[k] for k, o in enumerate(n.attr("order")) if o != "x"}
         return [(x, tuple(place.get(a, ONE) for a in range(x.ndim)))]
     if op == "alloc":
-        own = labels[len(labels) - x.ndim :]
-        return [(x, tuple(ONE if is_one(a) else lab for a, lab in zip(x.type.axes, own, strict=True))), *_scalars(n, 1)]
+        return [(x, _stretched(x, labels[len(labels) - x.ndim :])), *_scalars(n, 1)]
     if op == "state_words":
         return [(x, labels)]
     if op == "rebroadcast":
@@ -86,6 +83,14 @@ def operand_labels(n: Node, labels: Labels, fresh: Labels) -> list[tuple[Node, L
     if op == "iota":
         return list(_scalars(n, 0))
     raise InternalError(f"{op} says nothing of how it reads its operands")
+
+
+def _stretched(x: Node, labels: Labels) -> Labels:
+    """The labels of x where axes of length 1 are stretched along loops."""
+    axes = x.type.axes
+    if lengths.const(1) not in axes:
+        return labels
+    return tuple(ONE if is_one(a) else lab for a, lab in zip(axes, labels, strict=True))
 
 
 def _scalars(n: Node, first: int) -> list[tuple[Node, str]]:

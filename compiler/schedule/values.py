@@ -77,6 +77,8 @@ def in_memory(x: Node) -> bool:
 
 def is_aligned(labels: Labels, n: Node) -> bool:
     """Whether every axis is read at a loop variable, each axis at another."""
+    if ONE not in labels:
+        return OPAQUE not in labels and len(set(labels)) == len(labels)
     loops = [lab for lab in labels if lab != ONE]
     axes = n.type.items[0].axes if isinstance(n.type, TupleType) else n.type.axes
     if any(lab == ONE and not is_one(a) for lab, a in zip(labels, axes, strict=True)):

@@ -49,13 +49,6 @@ def _not_bool(b: Bindings, node: Node) -> bool:
     return node.inputs[0].dtype != "bool"
 
 
-def _constant(*names: str):
-    def where(b: Bindings, node: Node) -> bool:
-        return all(is_const(b[n]) for n in names)
-
-    return where
-
-
 SUMS = [
     R("add-zero", "add(x, 0)", "x", licence=SIGN),
     R("sub-zero", "sub(x, 0)", "x", licence=SIGN),
@@ -121,7 +114,7 @@ def _div_by_power(b: Bindings, node: Node) -> Node | None:
     return build("mul", b["x"], number(1 / c, node.dtype, b["c"].ndim))
 
 
-PRODUCTS.append(R("div-power-of-two", "truediv(x, c)", _div_by_power, _constant("c")))
+PRODUCTS.append(R("div-power-of-two", "truediv(x, #c)", _div_by_power))
 
 
 # ---- constants that meet --------------------------------------------------------------------------------------------
@@ -142,37 +135,33 @@ def _merge(outer: str, combine: str, first: str, second: str, constant_first: bo
 
 
 _MERGES = (
-    ("add(add(x, a), b)", _merge("add", "add", "a", "b")),
-    ("add(sub(x, a), b)", _merge("add", "sub", "b", "a")),
-    ("add(sub(a, x), b)", _merge("sub", "add", "a", "b", True)),
-    ("sub(add(x, a), b)", _merge("add", "sub", "a", "b")),
-    ("sub(sub(x, a), b)", _merge("sub", "add", "a", "b")),
-    ("sub(sub(a, x), b)", _merge("sub", "sub", "a", "b", True)),
-    ("sub(a, add(x, b))", _merge("sub", "sub", "a", "b", True)),
-    ("sub(a, sub(x, b))", _merge("sub", "add", "a", "b", True)),
-    ("sub(a, sub(b, x))", _merge("add", "sub", "a", "b")),
-    ("mul(mul(x, a), b)", _merge("mul", "mul", "a", "b")),
-    ("mul(truediv(x, a), b)", _merge("mul", "truediv", "b", "a")),
-    ("mul(truediv(a, x), b)", _merge("truediv", "mul", "a", "b", True)),
-    ("truediv(mul(x, a), b)", _merge("mul", "truediv", "a", "b")),
-    ("truediv(truediv(x, a), b)", _merge("truediv", "mul", "a", "b")),
-    ("truediv(truediv(a, x), b)", _merge("truediv", "truediv", "a", "b", True)),
-    ("truediv(a, mul(x, b))", _merge("truediv", "truediv", "a", "b", True)),
-    ("truediv(a, truediv(x, b))", _merge("truediv", "mul", "a", "b", True)),
-    ("truediv(a, truediv(b, x))", _merge("mul", "truediv", "a", "b")),
+    ("add(add(x, #a), #b)", _merge("add", "add", "a", "b")),
+    ("add(sub(x, #a), #b)", _merge("add", "sub", "b", "a")),
+    ("add(sub(#a, x), #b)", _merge("sub", "add", "a", "b", True)),
+    ("sub(add(x, #a), #b)", _merge("add", "sub", "a", "b")),
+    ("sub(sub(x, #a), #b)", _merge("sub", "add", "a", "b")),
+    ("sub(sub(#a, x), #b)", _merge("sub", "sub", "a", "b", True)),
+    ("sub(#a, add(x, #b))", _merge("sub", "sub", "a", "b", True)),
+    ("sub(#a, sub(x, #b))", _merge("sub", "add", "a", "b", True)),
+    ("sub(#a, sub(#b, x))", _merge("add", "sub", "a", "b")),
+    ("mul(mul(x, #a), #b)", _merge("mul", "mul", "a", "b")),
+    ("mul(truediv(x, #a), #b)", _merge("mul", "truediv", "b", "a")),
+    ("mul(truediv(#a, x), #b)", _merge("truediv", "mul", "a", "b", True)),
+    ("truediv(mul(x, #a), #b)", _merge("mul", "truediv", "a", "b")),
+    ("truediv(truediv(x, #a), #b)", _merge("truediv", "mul", "a", "b")),
+    ("truediv(truediv(#a, x), #b)", _merge("truediv", "truediv", "a", "b", True)),
+    ("truediv(#a, mul(x, #b))", _merge("truediv", "truediv", "a", "b", True)),
+    ("truediv(#a, truediv(x, #b))", _merge("truediv", "mul", "a", "b", True)),
+    ("truediv(#a, truediv(#b, x))", _merge("mul", "truediv", "a", "b")),
 )
 _EXACT_MERGES = (
-    ("maximum(maximum(x, a), b)", _merge("maximum", "maximum", "a", "b")),
-    ("minimum(minimum(x, a), b)", _merge("minimum", "minimum", "a", "b")),
+    ("maximum(maximum(x, #a), #b)", _merge("maximum", "maximum", "a", "b")),
+    ("minimum(minimum(x, #a), #b)", _merge("minimum", "minimum", "a", "b")),
 )
-
-
-def _bound(names: str):
-    return _constant(*names)
 
 
 def _merge_name(pattern: str) -> str:
-    return "merge " + pattern.replace("truediv", "div")
+    return "merge " + pattern.replace("truediv", "div").replace("#", "")
 
 
 def _negated(outer: str, constant_first: bool = False):
@@ -197,16 +186,16 @@ def _collect(first: str | None):
 
 
 CONSTANTS = [
-    *(R(_merge_name(p), p, r, _bound("ab"), ROUNDING) for p, r in _MERGES),
-    *(R(_merge_name(p), p, r, _bound("ab")) for p, r in _EXACT_MERGES),
-    R("neg-mul-constant", "neg(mul(x, c))", _negated("mul"), _constant("c")),
-    R("mul-neg-constant", "mul(neg(x), c)", _negated("mul"), _constant("c")),
-    R("neg-div-constant", "neg(truediv(x, c))", _negated("truediv"), _constant("c")),
-    R("neg-constant-div", "neg(truediv(c, x))", _negated("truediv", True), _constant("c")),
-    R("div-neg-constant", "truediv(neg(x), c)", _negated("truediv"), _constant("c")),
-    R("constant-div-neg", "truediv(c, neg(x))", _negated("truediv", True), _constant("c")),
-    R("collect", "add(mul(x, a), mul(x, b))", _collect("a"), _constant("a", "b"), ROUNDING),
-    R("collect-one", "add(x, mul(x, b))", _collect(None), _constant("b"), ROUNDING),
+    *(R(_merge_name(p), p, r, licence=ROUNDING) for p, r in _MERGES),
+    *(R(_merge_name(p), p, r) for p, r in _EXACT_MERGES),
+    R("neg-mul-constant", "neg(mul(x, #c))", _negated("mul")),
+    R("mul-neg-constant", "mul(neg(x), #c)", _negated("mul")),
+    R("neg-div-constant", "neg(truediv(x, #c))", _negated("truediv")),
+    R("neg-constant-div", "neg(truediv(#c, x))", _negated("truediv", True)),
+    R("div-neg-constant", "truediv(neg(x), #c)", _negated("truediv")),
+    R("constant-div-neg", "truediv(#c, neg(x))", _negated("truediv", True)),
+    R("collect", "add(mul(x, #a), mul(x, #b))", _collect("a"), licence=ROUNDING),
+    R("collect-one", "add(x, mul(x, #b))", _collect(None), licence=ROUNDING),
 ]
 
 

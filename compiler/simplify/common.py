@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -52,10 +53,13 @@ def same_extent(a: Node, b: Node) -> bool:
 
 def computed(op: str, *args: Node) -> Node:
     """The constant that an elementwise operation makes of uniform constants."""
-    plain = [number(uniform(a), a.dtype, a.ndim) for a in args]
-    node = build(op, *plain)
+    return _value(build(op, *[number(uniform(a), a.dtype, a.ndim) for a in args]))
+
+
+@lru_cache(256)
+def _value(node: Node) -> Node:
     with np.errstate(all="ignore"):
-        return constant(MEANING[op](node, [p.attr("value").array for p in plain], None), node.dtype)
+        return constant(MEANING[node.op](node, [i.attr("value").array for i in node.inputs], None), node.dtype)
 
 
 def sound(op: str, *args: Node) -> Node | None:

@@ -24,12 +24,13 @@ FORMAT = 1
 COMPLEX = {"complex64": "float32", "complex128": "float64"}
 
 
-def _library() -> Any:
+def library(what: str = "checkpoints") -> Any:
+    """The package safetensors."""
     try:
         import safetensors.numpy
     except ImportError:
         raise ArgumentError(
-            "checkpoints are safetensors files; the package is missing here: pip install safetensors"
+            f"{what} are safetensors files; the package is missing here: pip install safetensors"
         ) from None
     return safetensors
 
@@ -40,27 +41,34 @@ def write(path: str | os.PathLike, arrays: Mapping[str, np.ndarray], document: d
     After any failure the file is what it was. Raises CheckpointError where the system does not take it (a full disk, a
     folder that cannot be written to).
     """
-    library = _library()
-    target = Path(path)
     complexes = {name: str(a.dtype) for name, a in arrays.items() if a.dtype.kind == "c"}
     described = {"format": FORMAT, "digest": digest(arrays), "complex": complexes, **document}
     tensors = {name: _plain(a) for name, a in arrays.items()}
+    place(Path(path), tensors, {KEY: json.dumps(described)}, "the checkpoint", keep=True)
+
+
+def place(target: Path, tensors: Mapping[str, np.ndarray], said: dict[str, str] | None, what: str, keep: bool) -> None:
+    """Puts a safetensors file where `target` says, as a whole or not at all; `keep`: the one before has a name still.
+
+    tensors: contiguous arrays. what: how messages call the file.
+    """
+    numpy_files = library()
     new = target.with_name(f".{target.name}.new")  # one a process that was killed left there is written over
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        library.numpy.save_file(tensors, new, {KEY: json.dumps(described)})
+        numpy_files.numpy.save_file(dict(tensors), new, said)
         _to_disk(new)
-        if target.exists():
+        if keep and target.exists():
             _keep(target, previous(target))
         os.replace(new, target)
         _to_disk(target.parent)
     except Exception as e:
         with contextlib.suppress(OSError):
             new.unlink(missing_ok=True)
-        if not isinstance(e, (OSError, library.SafetensorError)):
+        if not isinstance(e, (OSError, numpy_files.SafetensorError)):
             raise
         kept = f"; the last one is {target} still" if target.exists() else ""
-        raise CheckpointError(f"the checkpoint {target} could not be written: {e}{kept}") from e
+        raise CheckpointError(f"{what} {target} could not be written: {e}{kept}") from e
 
 
 def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -68,16 +76,16 @@ def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]
 
     Raises CheckpointError where the file is missing, cut off, damaged, or no checkpoint of a run.
     """
-    library = _library()
+    numpy_files = library()
     target = Path(path)
     try:
-        with library.safe_open(target, framework="numpy") as f:
+        with numpy_files.safe_open(target, framework="numpy") as f:
             said = (f.metadata() or {}).get(KEY)
             arrays = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118  (not a dict)
         described = None if said is None else json.loads(said)
     except FileNotFoundError:
         raise CheckpointError(f"there is no checkpoint {target}") from None
-    except (OSError, ValueError, library.SafetensorError) as e:
+    except (OSError, ValueError, numpy_files.SafetensorError) as e:
         raise CheckpointError(f"{target} is no whole checkpoint: {e}{_other(target)}") from e
     if described is None:
         raise CheckpointError(f"{target} is a safetensors file, but no checkpoint of a run")

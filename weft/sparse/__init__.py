@@ -27,9 +27,12 @@ from ..compiler.graph.sparse import (
     structured_sigmoid,
     structured_sqr,
 )
+from ..compiler.graph.told import tell_names as _tell_names
 from ..compiler.graph.types import SparseType
 
 as_sparse = as_sparse_variable
+
+_tell_names(globals(), __name__)
 
 __all__ = [
     "CSR", "SparseType", "SparseVariable", "as_sparse", "as_sparse_variable", "csm_data", "csm_indices", "csm_indptr",

@@ -140,6 +140,7 @@ from ..compiler.graph.shaping import (
 from ..compiler.graph.shared import TensorSharedVariable
 from ..compiler.graph.tensor import CONSTRUCTORS as _CONSTRUCTORS
 from ..compiler.graph.tensor import as_tensor_variable, cast, constant, tensor
+from ..compiler.graph.told import tell_names as _tell_names
 from ..compiler.graph.types import TensorType
 from ..compiler.graph.windows import pad, spread, window
 from . import nnet
@@ -150,6 +151,7 @@ as_tensor = as_tensor_variable
 
 # scalar, fvector, imatrix, dtensor3s, ...: every rank with every dtype prefix, and the plurals.
 globals().update(_CONSTRUCTORS)
+_tell_names(globals(), __name__)
 
 
 def __getattr__(name: str) -> Any:

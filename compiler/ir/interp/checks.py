@@ -18,18 +18,18 @@ class Kind(NamedTuple):
     arity: int  # 0: of any number
     holds: Callable[..., bool]
     error: type[Exception]
-    message: str  # after "<what>: "
+    message: str  # says {what} it is about and, with {}, the values
 
 
 CHECKS: dict[str, Kind] = {
-    "eq": Kind(2, lambda a, b: a == b, ShapeError, "{} and {} differ"),
-    "le": Kind(2, lambda a, b: a <= b, ShapeError, "{} is more than {}"),
-    "nonneg": Kind(1, lambda a: a >= 0, ShapeError, "{} is negative"),
-    "positive": Kind(1, lambda a: a > 0, ShapeError, "{} is not positive"),
-    "size": Kind(0, lambda *n: abs(math.prod(n)) <= LIMIT, ShapeError, "{} is more than any array has"),
-    "bounds": Kind(2, lambda i, n: -n <= i < n, BoundsError, "{} is out of range for an axis of length {}"),
-    "indices": Kind(2, lambda i, n: -n <= i < n, BoundsError, "{} is out of range for an axis of length {}"),
-    "true": Kind(1, lambda c: c, ArgumentError, "does not hold"),
+    "eq": Kind(2, lambda a, b: a == b, ShapeError, "{what}: {} and {} differ"),
+    "le": Kind(2, lambda a, b: a <= b, ShapeError, "{what}: {} is more than {}"),
+    "nonneg": Kind(1, lambda a: a >= 0, ShapeError, "{what}: {} is negative"),
+    "positive": Kind(1, lambda a: a > 0, ShapeError, "{what}: {} is not positive"),
+    "size": Kind(0, lambda *n: abs(math.prod(n)) <= LIMIT, ShapeError, "{what}: {} is more than any array has"),
+    "bounds": Kind(2, lambda i, n: -n <= i < n, BoundsError, "{what} {} is out of range for an axis of length {}"),
+    "indices": Kind(2, lambda i, n: -n <= i < n, BoundsError, "{what} {} is out of range for an axis of length {}"),
+    "true": Kind(1, lambda c: c, ArgumentError, "{what}: does not hold"),
 }
 
 
@@ -39,7 +39,7 @@ def message(check: Check) -> str:
     values = [f"{{{k}}}" for k in range(kind.arity or min(n, SHOWN))]
     if not kind.arity:
         values = [" * ".join(values + ["..."] * (n > SHOWN))]
-    return f"{check.what}: " + kind.message.format(*values)
+    return kind.message.format(*values, what=check.what)
 
 
 class Fault(NamedTuple):

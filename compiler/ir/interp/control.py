@@ -47,7 +47,7 @@ def _(node, values, run):
 @meaning("ifelse")
 def _(node, values, run):
     condition, *args = values
-    return tuple(run.nested(node.attr("then" if condition else "orelse"), args))
+    return tuple(run.nested(node.attr("then" if condition else "orelse"), args, node))
 
 
 @meaning("scan")
@@ -62,7 +62,7 @@ def _(node, values, run):
     for t in range(n):
         args = [s[t] for s in sequences]
         args += [h[tap] for h, offsets in zip(histories, taps, strict=True) for tap in offsets]
-        outs = run.nested(step, args + constants)
+        outs = run.nested(step, args + constants, node, t)
         ran += 1
         for h, keep, new in zip(histories, node.attr("keep"), outs, strict=False):
             h.append(new)
@@ -84,7 +84,7 @@ def _(node, values, run):
 
 @meaning("kernel")
 def _(node, values, run):
-    return tuple(run.nested(node.attr("body"), values))
+    return tuple(run.nested(node.attr("body"), values, node))
 
 
 @meaning("host_call")

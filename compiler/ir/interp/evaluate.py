@@ -24,22 +24,37 @@ from .values import MEANING, Value
 
 Report = Callable[[Node, Value], None]
 After = Callable[[Node, Sequence[Value], Value], Value]
+Watch = Callable[["Run", Node, Sequence[Value], Value], None]
 
 ADDRESSES = 1 << 57  # bytes: more than a machine can tell apart
 
 
+class Hooks(NamedTuple):
+    """What is called after every node, those of nested regions included (see `evaluate`)."""
+
+    report: Report | None = None
+    after: After | None = None
+    watch: Watch | None = None
+
+
 def evaluate(
-    region: Region, args: Sequence[Any], *, report: Report | None = None, after: After | None = None
+    region: Region,
+    args: Sequence[Any],
+    *,
+    report: Report | None = None,
+    after: After | None = None,
+    watch: Watch | None = None,
 ) -> list[Any]:
     """The region's outputs for the arguments, as fresh arrays.
 
     Raises the error of the first obligation that does not hold: ShapeError, BoundsError, ... `report(node, value)` is
     called after every node, those of nested regions included; `after(node, inputs, value)` gives what takes the place
-    of a node's value, an array of its dtype and lengths (a test perturbs values with it).
+    of a node's value, an array of its dtype and lengths (to see what rounding errors do, say); `watch(run, node,
+    inputs, value)` sees in which run of which region it is, and may raise.
     """
     given = _bind(region, args)
     with np.errstate(all="ignore"):
-        values = Run(region, given, report, after).outputs()
+        values = Run(region, given, Hooks(report, after, watch)).outputs()
         try:
             return [_fresh(v) for v in values]
         except MemoryError as e:
@@ -169,11 +184,19 @@ def _plan(region: Region) -> tuple[Step, ...]:
     )
 
 
+class Within(NamedTuple):
+    """Where a run of a nested region stands."""
+
+    run: Run
+    node: Node
+    step: int | None
+
+
 class Run:
     """One evaluation of one region. The meanings of leaves and of operations with regions ask it for what they need."""
 
-    def __init__(self, region: Region, args: Sequence[Value], report: Report | None, after: After | None = None):
-        self.region, self.args, self.report, self.after = region, args, report, after
+    def __init__(self, region: Region, args: Sequence[Value], hooks: Hooks, within: Within | None = None):
+        self.region, self.args, self.hooks, self.within = region, args, hooks, within
         self.values: dict[Node, Value] = {}
         self.bound: dict[Node, Value] = {}  # what operations that bind lengths gave: each runs only once
         self.steps: dict[Node, int] = {}  # steps that each scan ran
@@ -207,11 +230,14 @@ class Run:
             value = self._conform(node, node.type, value)
         else:
             value = tuple(self._conform(node, t, v) for t, v in zip(node.type.items, value, strict=True))
-        if self.after is not None:
-            value = self.after(node, inputs, value)
+        report, after, watch = self.hooks
+        if after is not None:
+            value = after(node, inputs, value)
         self.values[node] = value
-        if self.report is not None:
-            self.report(node, value)
+        if report is not None:
+            report(node, value)
+        if watch is not None:
+            watch(self, node, inputs, value)
 
     def _room(self, node: Node) -> None:
         """No machine has ADDRESSES bytes; NumPy counts an empty axis as one of length 1. A loop is not to run first."""
@@ -243,9 +269,9 @@ class Run:
             self.bound[node] = MEANING[node.op](node, inputs, self)
         return self.bound[node]
 
-    def nested(self, region: Region, args: Sequence[Value]) -> list[Value]:
-        """The outputs of a region of a node."""
-        return Run(region, args, self.report, self.after).outputs()
+    def nested(self, region: Region, args: Sequence[Value], node: Node, step: int | None = None) -> list[Value]:
+        """The outputs of a region of a node, in a step of it if it is a loop."""
+        return Run(region, args, self.hooks, Within(self, node, step)).outputs()
 
     def length(self, node: Node) -> int:
         return int(self.values[node])

@@ -12,7 +12,7 @@ def dense(op: str, *nodes: Node) -> None:
     for n in nodes:
         t = n.type
         if type(t) is not TensorType or t.kind != "dense":
-            raise DTypeError(f"{op} takes dense tensors, not {t}")
+            raise DTypeError(f"{op} takes dense tensors, not what is {getattr(t, 'kind', 'a tuple')}")
 
 
 def same_dtype(op: str, nodes: tuple[Node, ...]) -> str:

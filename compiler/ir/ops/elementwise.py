@@ -58,8 +58,12 @@ def _enter(name: str, row: Row) -> None:
         if len(inputs) != arity:
             raise DTypeError(f"{name} takes {arity} arguments, not {len(inputs)}")
         first, last = inputs[0].type, inputs[-1].type
-        dense(name, *((first,) if first is last else (first, last)))
-        dtype = first.dtype if first is last else same_dtype(name, (first, last))
+        for t in (first,) if first is last else (first, last):
+            if type(t) is not TensorType or t.kind != "dense":
+                dense(name, t)  # says what is wrong
+        dtype = first.dtype
+        if dtype != last.dtype:
+            same_dtype(name, (first, last))
         out = results.get(dtype)
         if out is None:
             raise DTypeError(f"{name} is not defined for {dtype}")

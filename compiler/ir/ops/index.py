@@ -14,7 +14,7 @@ def index_axes(op: str, indices: tuple[Node, ...]) -> tuple[tuple[Node, ...], tu
     return joined(op, indices)
 
 
-@define("gather", "view", virtual=False, indices_from=1)
+@define("gather", "view", virtual=False, indices_from=1, may_fail=True, said="subscript")
 def gather(inputs, attrs):
     """gather(x, index, ...): x[index, ...] with integer arrays of one rank for the leading axes; the rest stay.
 
@@ -28,7 +28,7 @@ def gather(inputs, attrs):
     return Typed(TensorType(x.type.dtype, axes + x.type.axes[len(indices) :]), checks)
 
 
-@define("scatter", "procedural", indices_from=2)
+@define("scatter", "procedural", indices_from=2, may_fail=True, said="set_subtensor")
 def scatter(inputs, attrs):
     """scatter(x, y, index, ...; mode): x with x[index, ...] set to y ("set": the last of equal indices wins) or
     increased by y ("inc": repeated indices add up, in ascending order)."""

@@ -46,7 +46,7 @@ def _square(op: str, a) -> tuple[Check, ...]:
     return equal(a.type.axes[0], a.type.axes[1], f"rows and columns of the argument of {op}")
 
 
-@define("cholesky", "procedural", library="LAPACK")
+@define("cholesky", "procedural", library="LAPACK", may_fail=True)
 def cholesky(inputs, attrs):
     """The lower L with L L' = a; reads the lower triangle; an error of the call if a is not positive definite."""
     (a,) = inputs
@@ -108,7 +108,7 @@ def _csr_places(op: str, indices, indptr) -> None:
         raise DTypeError(f"{op} takes int32 or int64 indices, not {indices.type.dtype}")
 
 
-@define("csr_dot", "procedural")
+@define("csr_dot", "procedural", may_fail=True)
 def csr_dot(inputs, attrs):
     """csr_dot(data, indices, indptr, b): the sparse matrix times the dense b, each row's terms in stored order."""
     data, indices, indptr, b = inputs
@@ -119,7 +119,7 @@ def csr_dot(inputs, attrs):
     return Typed(TensorType(b.type.dtype, (rows, b.type.axes[1])), checks)
 
 
-@define("csr_dot_t", "procedural", host_inputs=(4,))
+@define("csr_dot_t", "procedural", host_inputs=(4,), may_fail=True)
 def csr_dot_t(inputs, attrs):
     """csr_dot_t(data, indices, indptr, g, columns): the transpose of the sparse matrix times the dense g."""
     data, indices, indptr, g, columns = inputs
@@ -134,7 +134,7 @@ def csr_dot_t(inputs, attrs):
     return Typed(TensorType(g.type.dtype, (n, g.type.axes[1])), checks)
 
 
-@define("csr_sample", "procedural")
+@define("csr_sample", "procedural", may_fail=True)
 def csr_sample(inputs, attrs):
     """csr_sample(indices, indptr, g, b): for each stored place (r, c), the dot product of g[r] and b[c]."""
     indices, indptr, g, b = inputs

@@ -24,7 +24,7 @@ class HostFunction:
         return f"host:{self.name}"
 
 
-@define("host_call", "procedural", binds=True)
+@define("host_call", "procedural", binds=True, may_fail=True)
 def host_call(inputs, attrs):
     """host_call(x, ...; callee, dtypes, ndims, like): the only operation that enters Python.
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import cache
 
-from ....runtime.errors import DTypeError, InternalError, ShapeError
+from ....runtime.errors import BoundsError, DTypeError, InternalError, ShapeError
 from .. import lengths
 from ..dtypes import DTYPES
 from ..node import Check, Node, Typed, build, define
 from ..types import TensorType
-from .common import axis_of, dense, equal, fits, one_of, scalars, sizes
+from .common import axis_of, dense, equal, fits, one_of, same_dtype, scalars, sizes
 
 
 @define("dimshuffle", "view", virtual=True, covers=True, by_types=True)
@@ -99,7 +99,7 @@ def walk_spec(x: Node, bounds: tuple[Node, ...], spec) -> list[tuple[Node, Node,
                 first = i if lengths.nonneg(i) else build("switch", below, lengths.add(n, i), i)
             size = lengths.static(n)
             if v is not None and size is not None and not -size <= v < size:
-                raise ShapeError(f"index {v} is out of range for an axis of length {size}")
+                raise BoundsError(f"index {v} is out of range for an axis of length {size}")
             known = v is not None and size is not None
             out.append((first, lengths.const(1), 1, () if known else (Check("bounds", (i, n), "index"),)))
         elif entry[0] != "range":
@@ -116,7 +116,7 @@ def walk_spec(x: Node, bounds: tuple[Node, ...], spec) -> list[tuple[Node, Node,
     return out
 
 
-@define("slice", "view", virtual=True)
+@define("slice", "view", virtual=True, said="subscript")
 def slice_(inputs, attrs):
     """slice(x, bound, ...; spec): Python's basic slicing per axis; a point keeps its axis, with length 1."""
     x, *bounds = inputs
@@ -126,7 +126,7 @@ def slice_(inputs, attrs):
     return Typed(TensorType(x.type.dtype, tuple(w[1] for w in walked)), sum((w[3] for w in walked), ()))
 
 
-@define("set_slice", "view", virtual=False)
+@define("set_slice", "view", virtual=False, said="set_subtensor")
 def set_slice(inputs, attrs):
     """set_slice(x, y, bound, ...; spec, mode): x with the slice replaced by y (mode "set") or increased by it ("inc").
 
@@ -157,8 +157,9 @@ def concatenate(inputs, attrs):
     checks: tuple[Check, ...] = ()
     axes = list(first.type.axes)
     for x in inputs[1:]:
-        if x.type.dtype != first.type.dtype or x.type.ndim != first.type.ndim:
-            raise ShapeError(f"concatenate of {x.type} with {first.type}")
+        if x.type.ndim != first.type.ndim:
+            raise ShapeError(f"concatenate of tensors with {first.type.ndim} and {x.type.ndim} dimensions")
+        same_dtype("concatenate", (first, x))
         for k in range(first.type.ndim):
             if k != axis:
                 checks += equal(axes[k], x.type.axes[k], f"axis {k} of the arguments of concatenate")
@@ -168,7 +169,7 @@ def concatenate(inputs, attrs):
     return Typed(TensorType(first.type.dtype, tuple(axes)), checks)
 
 
-@define("iota", "view", virtual=True, covers=True)
+@define("iota", "view", virtual=True, covers=True, said="arange")
 def iota(inputs, attrs):
     """iota(length; dtype): 0, 1, 2, ..."""
     (n,) = inputs

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from ...compiler.graph.told import told
 from ...compiler.graph.variable import Variable
 from .pool import pool_2d
 
 
+@told
 def max_pool_2d(
     input: Any, ds: Any, ignore_border: bool | None = None, st: Any = None, padding: Any = (0, 0), mode: str = "max"
 ) -> Variable:

@@ -4,13 +4,15 @@ from typing import Any
 
 from ...compiler.graph import operators as _operators  # noqa: F401  (gives variables their operators)
 from ...compiler.graph import windows
+from ...compiler.graph.told import told
 from ...compiler.graph.variable import Variable
 
 
 def _several(n: Any, count: int) -> Any:
-    return None if n is None else (n,) * count if isinstance(n, int) else tuple(n)
+    return None if n is None else (n,) * count if isinstance(n, (int, float)) else n
 
 
+@told
 def pool_2d(
     input: Any,
     ws: Any = None,
@@ -34,6 +36,7 @@ def pool_2d(
     return windows.pool(input, _several(ws, 2), _several(stride, 2), _several(pad, 2), bool(ignore_border), mode)
 
 
+@told
 def pool_1d(
     input: Any, ws: int, ignore_border: bool = True, stride: int | None = None, pad: int = 0, mode: str = "max"
 ) -> Variable:
@@ -41,6 +44,7 @@ def pool_1d(
     return windows.pool(input, _several(ws, 1), _several(stride, 1), _several(pad, 1), ignore_border, mode)
 
 
+@told
 def max_pool(input: Any, ws: int, stride: int | None = None, pad: int = 0, ignore_border: bool = True) -> Variable:
     """The maximum of windows along the last axis."""
     return pool_1d(input, ws, ignore_border, stride, pad)

@@ -1,0 +1,1 @@
+"""What Variables, functions and profiles show of themselves: tables, pictures, HTML."""
