@@ -114,5 +114,4 @@ MODEL = Model(
     ranges={"hidden": (1, inf), "drop": (0, 0.99), "drop_input": (0, 0.99)},
     epochs=60,
     reached="1.33 %",
-    order=4,
 )

@@ -71,5 +71,4 @@ MODEL = Model(
     learning_rate=0.003,
     epochs=120,
     reached="23.36 %",
-    order=6,
 )

@@ -84,5 +84,4 @@ MODEL = Model(
         "max_norm": (1e-3, inf),
     },
     reached="1.50 %",
-    order=3,
 )

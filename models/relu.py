@@ -89,5 +89,4 @@ MODEL = Model(
     settings={"hidden": (225, 144), "noise": 0.15, "decay": 1e-4},
     ranges={"hidden": (1, inf), "noise": (0, inf), "decay": (0, inf)},
     reached="1.94 %",
-    order=2,
 )

@@ -58,5 +58,4 @@ MODEL = Model(
     epochs=60,
     learning_rate=0.1,
     reached="3.89 %",
-    order=1,
 )

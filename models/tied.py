@@ -72,5 +72,4 @@ MODEL = Model(
     learning_rate=0.03,
     epochs=200,
     reached="6.97 %",
-    order=5,
 )

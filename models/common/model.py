@@ -71,7 +71,6 @@ class Model:
     learning_rate: float = 0.05
     optimizer: str = "momentum"
     schedule: str = "cosine"
-    order: int = 99  # its place in `weft models`
 
 
 def needed(module: str) -> Any:

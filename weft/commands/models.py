@@ -21,7 +21,7 @@ def run(options: argparse.Namespace) -> int:
 
     found = every()
     if options.json:
-        shown = [f.name for f in fields(found[0]) if f.name not in ("build", "order")]
+        shown = [f.name for f in fields(found[0]) if f.name != "build"]
         print(json.dumps([{name: getattr(m, name) for name in shown} for m in found], indent=2))
         return 0
     rows = [(m.name, m.title, m.paper, m.data, m.reached) for m in found]
