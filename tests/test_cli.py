@@ -17,7 +17,7 @@ import weft
 from weft.cli import COMMANDS, main
 from weft.commands import bench, doctor
 from weft.compiler.build import toolchain
-from weft.compiler.build.cache import Cache
+from weft.compiler.build.cache import NOTE, Cache
 from weft.models.common import options
 
 Capture = pytest.CaptureFixture[str]
@@ -349,7 +349,7 @@ def test_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture)
     _, out, _ = said(["cache", "clear"], capsys)
     assert out == f"5 files, 0.0 MB removed from {folder}\n"
     assert all(p.exists() for p in strangers) and cache.contents() == {}
-    assert not (folder / "failed-1234").exists()
+    assert not (folder / "failed-1234").exists() and not (folder / NOTE).exists()
 
 
 def test_bench(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:

@@ -208,7 +208,7 @@ class Cache:
                     path.unlink()
                 files, total = files + 1, total + size
         with contextlib.suppress(OSError):
-            (self.directory / NOTE).unlink()
+            (self.directory / NOTE).unlink()  # it counts what is gone
         return files, total
 
     def _kept(self) -> Iterator[tuple[str, Path]]:

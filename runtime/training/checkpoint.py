@@ -111,7 +111,7 @@ def digest(arrays: Mapping[str, np.ndarray]) -> str:
     for name in sorted(arrays):
         a = arrays[name]
         found.update(json.dumps([name, str(a.dtype), list(a.shape)]).encode())
-        found.update(np.ascontiguousarray(a).reshape(-1).view(np.uint8))
+        found.update(np.ascontiguousarray(a).reshape(-1).view(np.uint8))  # type: ignore[arg-type]
     return found.hexdigest()
 
 

@@ -148,10 +148,11 @@ class Trainer:
         self.epoch += 1
         self.in_epoch, self._seconds, self._means = 0, 0.0, Means(self.metrics)
         for s in self.rates.values():
+            watched: Any = s
             if hasattr(s, "observe"):
-                if s.metric not in record:
-                    raise ArgumentError(f"a schedule watches {s.metric!r}; the metrics are {', '.join(metrics)}")
-                s.observe(record[s.metric])
+                if watched.metric not in record:
+                    raise ArgumentError(f"a schedule watches {watched.metric!r}; the metrics are {', '.join(metrics)}")
+                watched.observe(record[watched.metric])
         for c in self.callbacks:
             c.epoch(self, record)
 
