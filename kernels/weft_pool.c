@@ -67,7 +67,6 @@ static weft_pool_counts counts;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t done = PTHREAD_COND_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static __thread int inside;
 
 static void relax(void) {
 #if defined(__x86_64__) || defined(__i386__)
@@ -255,7 +254,6 @@ static int wait_for_work(worker_t *me) {
 static void *work(void *p) {
   worker_t *me = p;
   int w = (int)(me - workers);
-  inside = 1;
   default_float_mode();
   while (wait_for_work(me) != QUIT) {
     atomic_store_explicit(&me->cpu, processor(), memory_order_relaxed);
@@ -306,7 +304,7 @@ static int grow(int t) {
 /* A library that is unloaded under its threads leaves them running in whatever is mapped there next: when this one
  * goes (dlclose or exit), its workers go first. A pool in use at exit is left alone. */
 __attribute__((destructor)) static void stop_workers(void) {
-  if (inside || started <= 1 || atomic_flag_test_and_set(&busy)) return;
+  if (started <= 1 || atomic_flag_test_and_set(&busy)) return;
   for (int w = 1; w < started; w++) {
     atomic_store(&workers[w].todo, QUIT);
     wake(&workers[w]);
@@ -366,12 +364,11 @@ void weft_parallel_for(int64_t n, int64_t grain, int max_threads, weft_body body
   int t = weft_pool_threads();
   if (max_threads > 0 && max_threads < t) t = max_threads;
   if (n / grain < t) t = n / grain < 1 ? 1 : (int)(n / grain);
-  if (t == 1 || inside || atomic_flag_test_and_set(&busy)) {
+  if (t == 1 || atomic_flag_test_and_set(&busy)) { /* a loop in a loop finds the pool busy, too */
     body(arg, 0, n, 0);
     return;
   }
   t = grow(t);
-  inside = 1;
   if (t > 1) {
     job.body = body;
     job.arg = arg;
@@ -393,7 +390,6 @@ void weft_parallel_for(int64_t n, int64_t grain, int max_threads, weft_body body
   } else {
     body(arg, 0, n, 0);
   }
-  inside = 0;
   atomic_flag_clear(&busy);
 }
 
