@@ -210,7 +210,7 @@ def test_strict(function):
     x = T.dvector("x")
     s = weft.shared(2.0, "s")
     with pytest.raises(
-        weft.MissingInputError, match=r"scan 'loop': with strict=True .* non_sequences lack s : float64"
+        weft.MissingInputError, match=r"scan 'loop': with strict=True .* non_sequences lack s : TensorType\(float64, shape=\(\)\)"
     ):
         scan(lambda t: t * s, sequences=x, strict=True, name="loop")
     out, _ = scan(lambda t, s: t * s, sequences=x, non_sequences=s, strict=True)
