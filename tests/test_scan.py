@@ -209,9 +209,8 @@ def weft_ancestors(v):
 def test_strict(function):
     x = T.dvector("x")
     s = weft.shared(2.0, "s")
-    with pytest.raises(
-        weft.MissingInputError, match=r"scan 'loop': with strict=True .* non_sequences lack s : TensorType\(float64, shape=\(\)\)"
-    ):
+    said = r"scan 'loop': with strict=True .* non_sequences lack s : TensorType\(float64, shape=\(\)\)"
+    with pytest.raises(weft.MissingInputError, match=said):
         scan(lambda t: t * s, sequences=x, strict=True, name="loop")
     out, _ = scan(lambda t, s: t * s, sequences=x, non_sequences=s, strict=True)
     np.testing.assert_array_equal(function([x], out)([1.0, 2.0]), [2, 4])
