@@ -109,7 +109,7 @@ def test_right_product() -> None:
         gradient.Rop(x, x, 1.0)
     with pytest.raises(weft.ArgumentError):
         gradient.Rop(x, [x, y], [x])
-    with pytest.raises(weft.DisconnectedInputError, match=r"mul.* .*test_grad_modes.* does not depend on x"):
+    with pytest.raises(weft.DisconnectedInputError, match=r"mul\(.*\) .*test_grad_modes.* does not depend on x"):
         gradient.Rop(x.shape * 1.0, x, x)
     with pytest.warns(UserWarning, match="does not depend on x"):
         gradient.Rop(x.shape * 1.0, x, x, disconnected_outputs="warn")

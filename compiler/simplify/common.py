@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from functools import lru_cache
 from typing import Any
 
@@ -120,6 +121,14 @@ def pad(x: Node, ndim: int) -> Node:
     return build("dimshuffle", x, order=("x",) * missing + tuple(range(x.ndim))) if missing else x
 
 
+def uncovered(y: Node, views: Collection[str]) -> list[Node]:
+    """From y through views to what it shows, all of them."""
+    path = [y]
+    while path[-1].op in views:
+        path.append(path[-1].inputs[0])
+    return path
+
+
 def ones(x: Node) -> tuple[int, ...]:
     """The axes whose length is known to be 1."""
     return tuple(a for a, one in enumerate(x.type.broadcastable) if one)
@@ -165,5 +174,5 @@ def static_size(node: Node) -> int | None:
 
 __all__ = [
     "computed", "extent", "is_const", "is_float", "is_integer", "is_real", "length_number", "ones", "pad",
-    "real_rule", "rule", "same_extent", "sound", "static_size", "weight",
+    "real_rule", "rule", "same_extent", "sound", "static_size", "uncovered", "weight",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ from ..ir.node import Node, Region, build, make
 from ..ir.pattern import Bindings, number, uniform
 from ..ir.regions import nested_nodes
 from ..ir.rewrite import Pass, Rule, weigh
-from .common import INVERSE, STABLE, is_float, real_rule, rule, weight
+from .common import INVERSE, STABLE, is_float, real_rule, rule, uncovered, weight
 
 
 def stable(name: str, pattern: str, replacement, where=None) -> Rule:
@@ -43,27 +43,19 @@ def _real(b: Bindings, node: Node) -> bool:
 _VIEWS = ("dimshuffle", "alloc", "neg")
 
 
-def _to_total(y: Node) -> list[Node]:
-    """From y through views to what it shows, all of them."""
-    path = [y]
-    while path[-1].op in _VIEWS:
-        path.append(path[-1].inputs[0])
-    return path
-
-
 def _overflow(node: Node) -> list[Node] | None:
     """Where the node needs sum(exp(x)) but not its size: log of it, or exp(x) divided by it. The way there, from an
     argument of the node to the sum; None for any other node, and where x was made small by an extreme of it already."""
     e: Node | None = None
     if node.op == "log":
-        path = _to_total(node.inputs[0])
+        path = uncovered(node.inputs[0], _VIEWS)
     elif node.op == "truediv" and node.inputs[0].op == "exp":
-        e, path = node.inputs[0], _to_total(node.inputs[1])
+        e, path = node.inputs[0], uncovered(node.inputs[1], _VIEWS)
     elif node.op == "mul":
         for e, y in (node.inputs, node.inputs[::-1]):
-            path = _to_total(y)
+            path = uncovered(y, _VIEWS)
             if e.op == "exp" and path[-1].op in ("truediv", "reciprocal"):
-                path += _to_total(path[-1].inputs[-1])
+                path += uncovered(path[-1].inputs[-1], _VIEWS)
                 break
     else:
         return None
