@@ -7,6 +7,7 @@ Fresh: the results are kept, so that each call needs new memory.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib
 import importlib.util
@@ -20,9 +21,7 @@ from typing import Any
 from cases import Case, Run, case, flat
 
 BATCH = 2e-4  # seconds; calls that are shorter are timed several at once
-KEPT = (
-    1 << 30
-)  # bytes of results kept where memory is to be fresh; the first two thirds, which may be recycled, untimed
+KEPT = 1 << 30  # bytes of results kept where memory is to be fresh; the first two thirds, which may be recycled, untimed
 
 
 def load(name: str) -> ModuleType:
@@ -81,10 +80,13 @@ def measure(run: Run, seconds: float) -> list[float]:
 
 
 def measure_fresh(run: Run, result_bytes: int, seconds: float) -> list[float]:
-    """The results of all calls are kept to the end of the turn."""
+    """The results of all calls are kept to the end of the turn; what earlier ones left free goes back to the system."""
     call, clock = run.call, time.perf_counter
     count = max(6, min(KEPT // max(result_bytes, 1), 600))
     gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
+    if trim:
+        trim(0)
     gc.disable()
     samples, kept = [], []
     end = clock() + 10 * seconds

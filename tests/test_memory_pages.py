@@ -7,8 +7,11 @@ changes.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -66,18 +69,64 @@ def wished(at: int) -> None:
         assert "hg" in flags(at + HUGE // 2)
 
 
-def test_large_outputs_and_arenas_wish_for_huge_pages(large: np.ndarray) -> None:
+def test_large_updates_and_arenas_wish_for_huge_pages(large: np.ndarray) -> None:
     y = T.sort(x)
     w = weft.shared(np.zeros(1, np.float32))
     f = weft.function([x], [y, T.cumsum(y) / y.max()], updates=[(w, T.sqrt(y))])
     a, b = f(large)
-    wished(address(a))
-    wished(address(b))
+    assert address(a) % HUGE == address(b) % HUGE == 0
     frame = f.executor._frames[0].c.call
     sizes = {k: frame.segments[k].capacity for k in range(2)}
     assert sizes[0] > HUGE
     wished(int(ffi.cast("uintptr_t", frame.segments[0].base)))
     wished(address(w.container.array()))
+
+
+class Memory:
+    """The allocator of outputs, for itself: a process has one, whose state is what went before."""
+
+    def __init__(self, folder: Path, dear: int):
+        self.c = ctypes.CDLL(str(folder / f"{dear}.so"))
+        self.c.weft_memory.restype = ctypes.c_void_p
+        self.c.weft_memory.argtypes = (ctypes.c_int64, ctypes.c_void_p)
+        self.c.weft_recycle.argtypes = (ctypes.c_void_p,)
+
+    def new(self, count: int, used: int = 0) -> list[str]:
+        """Of `count` blocks, all of them kept, whether each is to lie on huge pages or on small ones; in front of them
+        one that is used again `used` times."""
+        size = ctypes.c_int64()
+        for _ in range(used + 1 if used else 0):
+            self.c.weft_recycle(self.c.weft_memory(16 * HUGE, ctypes.byref(size)))
+        held = [self.c.weft_memory(3 * HUGE, ctypes.byref(size)) for _ in range(count)]
+        assert all(held) and len(set(held)) == count and size.value == 3 * HUGE
+        return ["huge" if "hg" in (f := flags(h + 2 * HUGE)) else "small" if "nh" in f else "neither" for h in held]
+
+
+@pytest.fixture(scope="module")
+def builds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where huge pages are always dear, and never."""
+    if not os.path.exists("/sys/kernel/mm/transparent_hugepage"):
+        pytest.skip("the system has no huge pages")
+    folder = tmp_path_factory.mktemp("memory")
+    kernels = Path(weft.runtime.pool.__file__).parents[1] / "kernels"
+    for dear in (0, 2**62):
+        command = [os.environ.get("CC", "cc"), "-std=gnu11", "-O1", "-shared", "-fPIC", f"-DWEFT_DEAR={dear}"]
+        sources = [str(kernels / name) for name in ("weft_run.c", "weft_pool.c")]
+        subprocess.run([*command, *sources, "-o", str(folder / f"{dear}.so"), "-lpthread", "-lm"], check=True)
+    return folder
+
+
+def test_cheap_huge_pages_are_always_wished_for(builds: Path) -> None:
+    assert Memory(builds, 2**62).new(50) == 50 * ["huge"]
+
+
+def test_dear_huge_pages_are_for_blocks_that_are_used_again(builds: Path) -> None:
+    memory = Memory(builds, 0)
+    assert memory.new(20) == 4 * ["huge"] + 16 * ["small"]
+    # A trial now and then: only the page that it touches is a huge one.
+    assert memory.new(30) == 30 * ["small"]
+    # A function whose results are dropped gets huge pages again.
+    assert memory.new(3, used=100) == 3 * ["huge"]
 
 
 def test_memory_that_is_used_again_takes_no_faults(large: np.ndarray) -> None:
