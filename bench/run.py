@@ -110,8 +110,8 @@ def environment(threads: int, cache: Path | None) -> dict[str, str]:
 
 
 def touch_memory() -> None:
-    """Another process takes and leaves as much memory as a fresh turn does: on a virtual machine some of it may have gone
-    back to the host, and whoever is the first to need it again waits for that, not for what is timed."""
+    """Another process takes and leaves as much memory as a fresh turn does: on a virtual machine some of it may have
+    gone back to the host, and who needs it first waits for that, not for what is timed."""
     subprocess.run([sys.executable, "-c", f"b'1' * {KEPT + (KEPT >> 2)}"], check=True)
 
 

@@ -21,7 +21,7 @@ from typing import Any
 from cases import Case, Run, case, flat
 
 BATCH = 2e-4  # seconds; calls that are shorter are timed several at once
-KEPT = 1 << 30  # bytes of results kept where memory is to be fresh; the first two thirds, which may be recycled, untimed
+KEPT = 1 << 30  # bytes of results kept where memory is to be fresh; two thirds, which may be recycled, untimed
 
 
 def load(name: str) -> ModuleType:

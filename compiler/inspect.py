@@ -226,13 +226,26 @@ class Function(CompiledFunction):
 
     def traffic(self, *args: Any, **kwargs: Any) -> tuple[int, int]:
         """Bytes that the kernels of a call with these arguments read and write, each operand and each result once; and
-        the least possible: those of the arguments, the shared variables in use, the outputs and the new values."""
-        from .schedule.traffic import least, moved
+        the least possible: what is read of the arguments and shared variables, the outputs and the new values. Tensors
+        whose lengths only running tells (`nonzero`) are in neither."""
+        return self._traffic(args, kwargs)[:2]
 
-        self._simplified()
-        program = self.stages.program
-        most, best = self._evaluated([moved(program), least(program)], args, kwargs)
-        return most, best
+    def _traffic(self, args: tuple, kwargs: dict[str, Any]) -> tuple[int, int, int]:
+        from .codegen.counted import traffic
+        from .codegen.host import Kernels
+
+        params = {p for p in self._simplified().params if not p.type.axes}
+
+        def known(size: Node) -> bool:
+            """Whether arguments' lengths and the values of integer arguments tell it."""
+            return all(
+                n in params or n.op in ("const", "dim") or (n.inputs and n.family == "elementwise")
+                for n in topological([size])
+            )
+
+        t = traffic(self.stages.program, Kernels(), known)
+        moved, least = self._evaluated([t.moved, t.least], args, kwargs)
+        return moved, least, t.left_out
 
     def _evaluated(self, formulas: list[Node], args: tuple, kwargs: dict[str, Any]) -> list[int]:
         """What formulas in the lengths are in a call with these arguments."""
@@ -248,14 +261,18 @@ class Function(CompiledFunction):
 
     def _traffic_text(self, args: tuple, kwargs: dict[str, Any]) -> str:
         if args or kwargs or not self.arguments:
-            m, b = self.traffic(*args, **kwargs)
+            m, b, out = self._traffic(args, kwargs)
             saves = self.saved(*args, **kwargs)
-            return f"{m:,} bytes a call, {m / max(b, 1):.2f} times its arguments and results; fusion saves {saves:,}"
-        from .schedule.traffic import least, moved
+            text = f"{m:,} bytes a call, {m / max(b, 1):.2f} times its arguments and results; fusion saves {saves:,}"
+        else:
+            from .codegen.counted import traffic
+            from .codegen.host import Kernels
+            from .schedule.steps import is_early
 
-        program = self.stages.program
-        most, best, saved = (lengths.show(n) for n in (moved(program), least(program), self._saved_length()))
-        return f"{most} bytes a call; its arguments and results are {best}; fusion saves {saved}"
+            t = traffic(self.stages.program, Kernels(), is_early)
+            most, best, saved = (lengths.show(n) for n in (t.moved, t.least, self._saved_length()))
+            text, out = f"{most} bytes a call; its arguments and results are {best}; fusion saves {saved}", t.left_out
+        return text + f"; without {out} tensors whose lengths only a call tells" * bool(out)
 
     def _sizes(self, args: tuple, kwargs: dict[str, Any]) -> Callable[[Node], str]:
         """How sizes are said: as formulas; with the arguments of a call in bytes, where known when it starts."""

@@ -153,6 +153,25 @@ def test_bytes_moved_and_the_least_possible() -> None:
     assert least == 2 * a.nbytes and moved >= 10 * a.nbytes
 
 
+def test_bytes_of_parts_of_a_data_set() -> None:
+    """What is read of it counts, by a slice that depends on an argument, by numbers of rows, by a product."""
+    data, order = weft.shared(np.ones((1000, 8)), "data"), weft.shared(np.arange(1000), "order")
+    k = T.lscalar("k")
+    rows = slice(k * 10, k * 10 + 10)
+    f = weft.function([k], T.exp(data[rows]))
+    assert f.traffic(3) == (2 * 640, 2 * 640)
+    assert f.traffic(100) == (0, 0), "beyond the last row there is none"
+    g = weft.function([k], T.exp(data[order[rows]]))
+    assert g.traffic(3)[0] - f.traffic(3)[0] == 80
+    w = weft.shared(np.ones((8, 2)))
+    h = weft.function([k], T.dot(data[rows], w))
+    assert h.traffic(3) == (640 + 128 + 160, 640 + 128 + 160)
+    x = T.dvector("x")
+    masked = weft.function([x], T.exp(x[x.nonzero()]))
+    assert masked.report(np.ones(9)).count("tensors whose lengths only a call tells") == 1
+    assert "only a call tells" not in g.report(3) + h.report(3)
+
+
 @pytest.mark.parametrize("mode", ["compile", "interpret"])
 def test_an_update_that_the_host_passes_is_there_before_the_kernel(mode: str) -> None:
     """A count that is updated too is not left until after the commit, where it could be written in place."""

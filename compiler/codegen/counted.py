@@ -1,21 +1,25 @@
-"""What a step reads, writes and computes, as formulas in the lengths: for profiles.
+"""What steps and programs read, write and compute, as formulas in the lengths: for profiles and reports.
 
-Bytes are those of compiler/schedule/traffic.py: each operand once, each result once; of an operand of which a step can
-read only a few elements (rows of a table, by index), those. Floating-point operations are counted in the loops of
-kernels: one for each operation of `FLOPS`, as often as the loop that it stands in runs. Integers, comparisons and
-choices are none. What is made again for each rectangle of a product counts once.
+A step reads each of its operands once and writes each of its results once; an update in place does both. Of an operand
+of which a step can read only a few elements (rows of a table, by index), those count. What a product and the kernels
+inside it hand to each other piece by piece costs nothing, nor do the workspaces of single kernels, which are per worker
+or a thousandth of what they read.
+
+Floating-point operations are counted in the loops of kernels: one for each operation of `FLOPS`, as often as the loop
+that it stands in runs. Integers, comparisons and choices are none. What is made again for each rectangle of a product
+counts once.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..ir import lengths
 from ..ir.dtypes import DTYPES, REAL_FLOAT
 from ..ir.node import Node, substitute, topological
 from ..lower.kernel import Nest
-from ..schedule.steps import Buffer, Step
-from ..schedule.traffic import touched
+from ..schedule.steps import Block, Buffer, HostProgram, Step
 
 if TYPE_CHECKING:
     from .host import Kernels
@@ -57,8 +61,14 @@ def bytes_of(s: Step, kernels: Kernels) -> Node:
     """The bytes that a step moves, without those of its blocks."""
     if s.blocks:
         return lengths.const(0)
+    return lengths.add(lengths.const(0), *(n for moves in _moves(s, kernels) for _, n in moves))
+
+
+def _moves(s: Step, kernels: Kernels) -> tuple[list[tuple[Buffer, Node]], list[tuple[Buffer, Node]]]:
+    """What a step reads and what it writes, in bytes; one buffer may be both."""
     most: dict[Buffer, Node | None] = {}  # elements that may be read of a buffer; None: all
-    for k in (s, *s.inside()):
+    steps = [s, *s.inside()]
+    for k in steps:
         buffers = [x for x in k.inputs if isinstance(x, Buffer)]
         if k.kind == "kernel":
             loads = _kernel(k, kernels)[1]
@@ -71,14 +81,70 @@ def bytes_of(s: Step, kernels: Kernels) -> Node:
         for b in buffers:
             n, before = found.get(b), most.get(b, lengths.const(0))
             most[b] = None if n is None or before is None else lengths.add(before, n)
-    read, written = touched(s)
-    total = [b.nbytes() for b in written if b.place != "piece"]
-    for b in read:
-        n = most.get(b)
-        if b.place != "piece":
+    written = dict.fromkeys(x for k in steps for x in k.outputs)
+    writes = [(b, b.nbytes()) for b in written if b.place != "piece"]
+    # A kernel that runs on pieces of a stored product takes them while they are in the cache.
+    between = set(written) & set(most)
+    reads = []
+    for b, n in most.items():
+        if b.place != "piece" and b not in between:
             few = None if n is None else lengths.scale(n, DTYPES[b.dtype].itemsize)
-            total.append(b.nbytes() if few is None else lengths.minimum(b.nbytes(), few))
-    return lengths.add(lengths.const(0), *total)
+            reads.append((b, b.nbytes() if few is None else lengths.minimum(b.nbytes(), few)))
+    return reads, writes
+
+
+class Traffic(NamedTuple):
+    """Bytes of a call: those that its steps move, the least possible, and how many buffers are counted in neither."""
+
+    moved: Node
+    least: Node
+    left_out: int
+
+
+def traffic(program: HostProgram, kernels: Kernels, known: Callable[[Node], bool]) -> Traffic:
+    """Of all steps of a program: every step of a loop, both branches of an ifelse. The least is what is read of its
+    arguments and values, once, and its results and new values, once. Sizes that are not `known` are left out."""
+    total = lengths.const(0)
+    read: dict[tuple[str, int], Node] = {}  # of arguments and values; a state written in place has a second buffer
+    unknown: set[Buffer] = set()
+
+    def size(b: Buffer, n: Node) -> Node:
+        if known(n):
+            return n
+        unknown.add(b)
+        return lengths.const(0)
+
+    def end(b: Buffer, n: Node) -> None:
+        if b.place in ("input", "constant", "state"):
+            key = (b.place, b.index)
+            read[key] = lengths.maximum(read[key], size(b, n)) if key in read else size(b, n)
+
+    todo: list[tuple[Block | Step, Node]] = [(program.block, lengths.const(1))]
+    todo += [(s, lengths.const(1)) for s in program.after_commit]
+    while todo:
+        item, times = todo.pop()
+        if isinstance(item, Block):
+            todo += [(s, times) for s in item.steps]
+            for r in item.results:
+                if isinstance(r, Buffer):
+                    end(r, r.nbytes())
+        elif item.kind in ("scan", "ifelse"):
+            steps = item.inputs[0] if item.kind == "scan" else lengths.const(1)
+            assert isinstance(steps, Node)
+            for x in item.inputs:
+                if isinstance(x, Buffer):
+                    end(x, x.nbytes())
+            if known(steps):
+                todo += [(b, lengths.mul(times, steps)) for b in item.blocks]
+            else:
+                unknown.update(b for block in item.blocks for s in block.steps for b in s.outputs)
+        else:
+            reads, writes = _moves(item, kernels)
+            total = lengths.add(total, *(lengths.mul(times, size(b, n)) for b, n in (*reads, *writes)))
+            for b, n in reads:
+                end(b, n)
+    results = [size(b, b.nbytes()) for b in program.block.results if isinstance(b, Buffer)]
+    return Traffic(total, lengths.add(lengths.const(0), *read.values(), *results), len(unknown))
 
 
 def _routine(n: Node) -> Node:
@@ -162,4 +228,4 @@ def count(nest: Nest) -> tuple[Node, dict[int, Node]]:
     return lengths.add(lengths.const(0), *total), {b: lengths.add(lengths.const(0), *t) for b, t in loads.items()}
 
 
-__all__ = ["FLOPS", "bytes_of", "count", "flops", "flops_of"]
+__all__ = ["FLOPS", "Traffic", "bytes_of", "count", "flops", "flops_of", "traffic"]
