@@ -17,6 +17,7 @@ import weft.tensor as T
 from weft.compiler.build import toolchain
 from weft.compiler.build.library import compile_program
 from weft.compiler.graph.config import config
+from weft.tensor.shared_randomstreams import RandomStreams
 
 pytestmark = [
     pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="reads the instructions of x86-64"),
@@ -32,6 +33,7 @@ v, w = T.fvector("v"), T.fvector("w")
 d = T.dvector("d")
 h = T.TensorType("float16", [False])("h")
 i, j = T.lmatrix("i"), T.ivector("j")
+STREAMS = RandomStreams(1)
 # What is computed, by which instructions at least how often: a few less than its loops need.
 CASES: dict[str, tuple[list[Any], Callable[[], Any], str, int]] = {
     "chain": ([v, w], lambda: T.tanh(v + w) * T.nnet.sigmoid(v) + T.exp(-w * w), FLOAT, 30),
@@ -53,6 +55,11 @@ CASES: dict[str, tuple[list[Any], Callable[[], Any], str, int]] = {
     "softmax": ([x], lambda: T.nnet.softmax(x), FLOAT, 12),
     "after a product": ([x, y, b], lambda: T.tanh(T.dot(x, y) + b), FLOAT, 12),
     "sine after a product": ([x, y], lambda: T.sin(T.dot(x, y)), FLOAT, 10),
+    "comparison as a number": ([v, w], lambda: T.cast(v < w, "float32") * 3, r"vcmp\w*ps .*%[yz]mm", 1),
+    "share of equal": ([j], lambda: T.eq(j, 3).mean(), r"vpcmp\w* .*%[yz]mm", 1),
+    "uniform draws": ([], lambda: STREAMS.uniform((1000,), dtype="float32"), r"vpmuludq .*%[yz]mm", 20),
+    "normal draws": ([], lambda: STREAMS.normal((1000,)), FLOAT, 40),
+    "coins": ([], lambda: STREAMS.binomial((1000,), p=0.3, dtype="float32"), r"vpmuludq .*%[yz]mm", 20),
 }
 CASES["middle"] = (CASES["middle"][0], lambda: T.sum(CASES["middle"][0][0], axis=1), FLOAT, 1)
 
