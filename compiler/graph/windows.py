@@ -186,6 +186,9 @@ def convolve(
     input, for odd filters), a number or one number an axis of zeros on both sides. filter_flip: convolution; otherwise
     correlation. filter_shape: the lengths of filters, where its type does not have them: windows of a known length are
     views, those of an unknown one are gathered.
+
+    Memory: all windows, so the product of the filters' lengths but the first times the result's places (Chellapilla
+    and others 2006).
     """
     x, filters = as_tensor_variable(x), as_tensor_variable(filters)
     k = len(subsample)
@@ -203,10 +206,14 @@ def convolve(
         x = window(x, size, stride, axis=a) if size else _gathered(x, n, _positive(stride, "subsample"), a)
     if filter_flip:
         filters = filters[(slice(None),) * 2 + (slice(None, None, -1),) * k]  # type: ignore[index]
-    # patches[batch, 1, channel, *place, *k] * filters[1, out, channel, *1, *k], summed over channel and k.
-    patches = x.dimshuffle(0, "x", *range(1, 2 * k + 2))  # type: ignore[attr-defined]
-    weights = filters.dimshuffle("x", 0, 1, *("x",) * k, *range(2, k + 2))  # type: ignore[attr-defined]
-    return math.sum(math.mul(patches, weights), axis=(2, *range(3 + k, 3 + 2 * k)), dtype=dtype)
+    # One product: filters[out, channel * k] with patches[channel * k, batch * place]. The patches are in memory meanwhile.
+    order = (1, *range(k + 2, 2 * k + 2), 0, *range(2, k + 2))
+    patches = x.dimshuffle(*order)  # type: ignore[attr-defined]
+    ends = [shaping.shape_i(patches, a) for a in range(k + 1, 2 * k + 2)]
+    inner, outer = math.mul(*(shaping.shape_i(patches, a) for a in range(k + 1))), math.mul(*ends)
+    out, rest = shaping.shape_i(filters, 0), math.mul(*(shaping.shape_i(filters, a) for a in range(1, k + 2)))
+    made = math.dot(shaping.reshape(filters, (out, rest)), shaping.reshape(patches, (inner, outer)))
+    return shaping.reshape(made, (out, *ends)).dimshuffle(1, 0, *range(2, k + 2))
 
 
 def _borders(mode: Any, sizes: Sequence[Variable]) -> list[Any]:

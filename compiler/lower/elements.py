@@ -14,7 +14,7 @@ from ..ir import lengths
 from ..ir.dtypes import numpy_dtype
 from ..ir.node import Node, build, constant, make
 from ..ir.ops.view import walk_spec
-from ..schedule.affine import contiguous_strides
+from ..schedule.affine import contiguous_strides, strided
 from ..schedule.outline import uniform
 from ..schedule.uses import is_one
 
@@ -196,20 +196,16 @@ class Elements:
 
     def _reshape(self, n: Node, idx: Index, guard: Node | None) -> Rule:
         x = n.inputs[0]
+        view = strided(n)
+        if view is not None and view.base in self.tensors:
+            parts = (lengths.mul(i, s) for i, s in zip(idx, view.strides, strict=True) if i is not ZERO)
+            return self._load(view.base, lengths.add(view.offset, *parts), guard)
         same = 0
         while same < min(n.ndim, x.ndim) and n.type.axes[same] is x.type.axes[same]:
             same += 1
         strides = contiguous_strides(n.type.axes[same:])
         flat = lengths.add(ZERO, *(lengths.mul(i, s) for i, s in zip(idx[same:], strides, strict=True)))
         inner = x.type.axes[same:]
-        base = x
-        while base.op == "reshape":
-            base = base.inputs[0]
-        if base in self.tensors:
-            whole = lengths.product(inner)
-            lead = contiguous_strides((*n.type.axes[:same], whole))
-            offset = lengths.add(flat, *(lengths.mul(i, s) for i, s in zip(idx[:same], lead[:-1], strict=True)))
-            return self._load(base, offset, guard)
         out: list[Node] = []
         for s, a in zip(contiguous_strides(inner), inner, strict=True):
             i = lengths.floordiv(flat, s)

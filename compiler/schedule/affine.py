@@ -8,6 +8,7 @@ from ...runtime.errors import InternalError
 from ..ir import lengths
 from ..ir.node import Node, make, rebuild
 from ..ir.ops.view import walk_spec
+from .values import in_memory
 
 FEW = 8  # rows that a value may be computed in vain for
 
@@ -71,6 +72,24 @@ def _most(taken: Node, n: Node) -> bool:
     parts = taken.inputs if taken.op == "maximum" else (taken,)
     rest = [lengths.static(lengths.sub(n, p)) for p in parts]
     return any(k is not None and 0 <= k <= FEW for k in rest)
+
+
+def takes_quotients(n: Node) -> bool:
+    """Whether an element of a reshape lies at quotients and remainders of its indices: it joins axes of a tensor that is
+    not contiguous in memory."""
+    x = n.inputs[0]
+    same = 0
+    while same < min(n.ndim, x.ndim) and n.type.axes[same] is x.type.axes[same]:
+        same += 1
+    if sum(not lengths.is_one(a) for a in x.type.axes[same:]) < 2:
+        return False
+    view = strided(n)
+    base = x if view is None else view.base
+    if view is not None and in_memory(base):
+        return False
+    while base.definition.virtual and base.inputs:
+        base = base.inputs[0]
+    return any(not lengths.is_one(a) for a in base.type.axes)
 
 
 def contiguous_strides(axes: tuple[Node, ...]) -> tuple[Node, ...]:

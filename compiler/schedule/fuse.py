@@ -33,7 +33,7 @@ from ..ir.node import (
     topological,
 )
 from ..ir.types import TensorType, TupleType
-from .affine import operand, takes_most, view_of
+from .affine import operand, takes_most, takes_quotients, view_of
 from .outline import outline
 from .uses import ONE, OPAQUE, Labels, is_one, operand_labels
 from .values import (
@@ -276,6 +276,9 @@ class _Fuser:
             for u in readers:
                 self._read_scalar(n, u.kernel)
             return
+        if n.op == "reshape" and self._is_its_operand(n, whole, readers):
+            self._place_operand(n, uses)
+            return
         virtual = n.definition.virtual or (is_cheap(n) and n.ndim == 0)
         if not whole and (virtual or self._recomputed(n, readers)):
             for u in readers:
@@ -289,6 +292,23 @@ class _Fuser:
             self._assemble(n)
         else:
             self._start(n, uses)
+
+    def _is_its_operand(self, n: Node, whole: list[Use], readers: list[Use]) -> bool:
+        """Whether what is reshaped has to be in memory, where the reshaped tensor is the same: a step made it, or it would
+        be computed at quotients of indices."""
+        x = n.inputs[0]
+        if whole and not readers and (x.family == "procedural" or (x.op == "item" and x.inputs[0].family != "reduce")):
+            return True
+        return bool(whole or any(is_aligned(u.labels, n) for u in readers)) and takes_quotients(n)  # type: ignore[arg-type]
+
+    def _place_operand(self, n: Node, uses: list[Use]) -> None:
+        """Stores what is reshaped, by its own loops."""
+        for kernel in dict.fromkeys(u.kernel for u in uses):
+            self._read_whole(n.inputs[0], kernel)
+            for a in (*n.inputs[1:], *n.type.axes):
+                self._read_scalar(a, kernel)
+        if not is_stored(n.inputs[0]):
+            self._note(n, False, "its operand is stored instead: indices would be quotients")
 
     def _assemble(self, n: Node) -> None:
         """A concatenation in memory: each part is computed where it lies there, with whatever shares its domain."""

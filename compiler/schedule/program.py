@@ -90,7 +90,9 @@ class Builder:
     def use(self, n: Node) -> Buffer:
         """The buffer of a node in memory, used now."""
         b = self.value.get(n)
-        if b is None:
+        if b is None and n.op == "reshape":
+            b = self.value[n] = self.use(n.inputs[0])
+        elif b is None:
             if n.op != "const":
                 raise InternalError(f"{n!r} is not in memory")
             b = self.value[n] = self.buffer(n.type, "constant", len(self.constants))
@@ -100,7 +102,7 @@ class Builder:
 
     def memory(self, x: Node) -> Buffer:
         """The buffer of a value; a host scalar is written to one first."""
-        if x in self.value or x.op == "const":
+        if x in self.value or x.op in ("const", "reshape"):
             return self.use(x)
         if x.ndim or x.family not in ("elementwise", "leaf"):
             raise InternalError(f"{x!r} is not in memory")
@@ -129,6 +131,8 @@ class Builder:
                 self.parts |= {x: (n, first) for x, first in zip(n.inputs, _firsts(n), strict=True)}
         wanted: dict[Node, Buffer] = {}
         for o, t in zip(outputs, targets, strict=True):
+            if o.op == "reshape" and all(map(is_early, self.known(o.type).axes)):
+                o = _stored(o)
             if t is not None and o not in wanted and _produced(o) and o not in self.value and _direct(o):
                 wanted[o] = t
         ready: dict[int, list[Check]] = {}
@@ -189,6 +193,8 @@ class Builder:
             target.end = self.time
             return target
         have = self.use(o)
+        if target is None and o.op == "reshape":  # what reads it goes by the lengths of its buffer
+            target = self.temporary(o.type)
         if target is None or have is target:
             return have
         self.time += 1
@@ -391,6 +397,13 @@ def _row_axes(t: TensorType) -> tuple[Node, ...]:
 
 def _produced(o: Node) -> bool:
     return o.family == "procedural" or o.op in ("item", "concatenate")
+
+
+def _stored(o: Node) -> Node:
+    """What lies in memory where o does: a tensor and what it is reshaped to are the same there."""
+    while o.op == "reshape":
+        o = o.inputs[0]
+    return o
 
 
 def _firsts(n: Node) -> list[Node]:
