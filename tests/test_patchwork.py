@@ -154,3 +154,23 @@ def test_an_output_that_shares_with_a_part_is_computed_beside_it():
     joined = T.concatenate([both * 2, both + 1], axis=1)
     f = compared([X, Y], [T.dot(joined, joined.T), T.tanh(both)], array(4, 3), array(4, 3))
     assert len(kernels(f)) == 1 and len(kernels(f)[0].outputs) == 3
+
+
+def test_a_whole_whose_length_is_computed():
+    """Where the first part is written follows from the length of the whole, which another kernel has to compute before."""
+    n, m = T.tensor("uint8", shape=(None, None), name="n"), T.lvector("m")
+    last = T.arange(T.cast(T.max(n), "int64"))
+    v = T.dvector("v")
+    p = T.nnet.softmax(v, axis=0)
+    outs = [T.concatenate(a) for a in ([v, p, T.exp(v), last], [last * 2.0, v[m], v], [p, v[v.nonzero()]])]
+    f, g = (weft.function([n, v, m], outs, mode=mode) for mode in ("compile", "interpret"))
+    for k in (3, 0, 7):
+        given = np.array([[k]], "uint8"), np.array([0.5, 0, 2]), np.array([2, 0])
+        for have, want in zip(f(*given), g(*given), strict=True):
+            np.testing.assert_allclose(have, want, rtol=1e-14)
+
+
+def test_one_value_in_two_wholes():
+    """It is computed by the kernel that runs first, whose loops it has to fit."""
+    p = T.nnet.softmax(X[0], axis=0)
+    compared([X], [T.concatenate([X[0], p]), T.concatenate([p, X[0] * 2]), T.concatenate([p, p])], array(2, 5))

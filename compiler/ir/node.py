@@ -14,7 +14,7 @@ from __future__ import annotations
 import itertools
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -343,9 +343,14 @@ def remake(node: Node, inputs: Sequence[Node], attrs: Attrs) -> Node:
     return given_length(binder(new), new) if new.op == "length" and new.attr("of") == "ifelse" else new
 
 
-def executable(roots: Iterable[Node], known_as: dict[Node, Node] | None = None) -> list[Node]:
+def executable(
+    roots: Iterable[Node],
+    known_as: dict[Node, Node] | None = None,
+    after: Mapping[Node, Sequence[Node]] | None = None,
+) -> list[Node]:
     """As `topological`, and whatever binds a run-time length runs before the length is read: by an operation that
-    has it as an input, or by one whose result has it as an axis. `known_as` maps lengths to those bound for them."""
+    has it as an input, or by one whose result has it as an axis. `known_as` maps lengths to those bound for them;
+    `after` says what else has to come before a node."""
     atoms: dict[tuple[Node, ...], list[Node]] = {}
 
     def lengths_in(axes: tuple[Node, ...]) -> list[Node]:
@@ -360,6 +365,8 @@ def executable(roots: Iterable[Node], known_as: dict[Node, Node] | None = None) 
             return depends(n)
         types = n.type.items if type(n.type) is TupleType else (n.type,)
         within = [m for t in types for m in lengths_in(t.axes)]
+        if after and n in after:
+            within += [*after[n], *lengths_in(tuple(after[n]))]
         return (*n.inputs, *(m for m in within if n not in depends(m))) if within else n.inputs
 
     return topological(roots, before)

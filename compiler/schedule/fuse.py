@@ -320,13 +320,16 @@ class _Fuser:
         for x in n.inputs:
             # A value of its own, whoever else reads x or is made of it. Rewriting leaves no such views.
             part = build("rebroadcast", x, axes=())
+            apart: list[Node] = []
             while part in self.part_of:
                 x = build("dimshuffle", x, order=tuple(range(x.ndim)))
+                apart.append(x)
                 part = build("rebroadcast", x, axes=())
             self.part_of[part] = n
             parts.append(part)
             self._read_whole(part, number)
-            self._place(part)
+            for made in (part, *reversed(apart)):
+                self._place(made)
 
     def _recomputed(self, n: Node, readers: list[Use]) -> bool:
         """Cheap, from one tensor in memory, read by several kernels: computing it again costs less than storing it."""
@@ -391,7 +394,7 @@ class _Fuser:
             loops = frozenset(range(len(rows)))
             if [other.lengths[k] for k in loops] != rows or other.outer not in (None, loops):
                 continue
-            if any(u.kernel >= other.number for m in cluster.stores for u in self.uses[m]):
+            if any(self._now(u.kernel) >= other.number for m in cluster.stores for u in self.uses[m]):
                 continue
             if any(u.kernel >= other.number and u.kernel != cluster.number for u in self.uses[n]):
                 continue

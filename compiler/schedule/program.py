@@ -124,11 +124,16 @@ class Builder:
         outside = self.value, self.lengths, self.members
         self.value, self.lengths, self.members = dict(self.value), self.lengths | body.lengths, body.members
         needed = [a for o in outputs for a in self.known(o.type).axes]
-        order = executable([*outputs, *(o for c in checks for o in c.operands), *needed], self.lengths)
-        position = {n: k for k, n in enumerate(order)}
-        for n in order:
+        roots = [*outputs, *(o for c in checks for o in c.operands), *needed]
+        sizes: dict[Node, tuple[Node, ...]] = {}  # what makes a part of a concatenation -> the lengths of the whole
+        for n in topological(roots):
             if n.op == "concatenate":
                 self.parts |= {x: (n, first) for x, first in zip(n.inputs, _firsts(n), strict=True)}
+                axes = self.known(n.type).axes
+                for maker in (x.inputs[0] if x.op == "item" else x for x in n.inputs):
+                    sizes[maker] = (*sizes.get(maker, ()), *axes)
+        order = executable(roots, self.lengths, sizes)
+        position = {n: k for k, n in enumerate(order)}
         wanted: dict[Node, Buffer] = {}
         for o, t in zip(outputs, targets, strict=True):
             if o.op == "reshape" and all(map(is_early, self.known(o.type).axes)):
