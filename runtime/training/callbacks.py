@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError
+from . import checkpoint
 
 if TYPE_CHECKING:
     from .loop import Record, Trainer
@@ -65,6 +66,8 @@ class EarlyStopping(Callback):
     ):  # fmt: skip
         if mode not in ("min", "max"):
             raise ArgumentError(f"mode={mode!r}: a metric is better when smaller, 'min', or when larger, 'max'")
+        if patience < 1:
+            raise ArgumentError(f"patience={patience}: at least one epoch is waited")
         self.metric, self.patience, self.mode, self.least = metric, patience, mode, least
         self.restore_best = restore_best
         self.best, self.best_epoch, self.waited = math.inf if mode == "min" else -math.inf, 0, 0
@@ -107,8 +110,19 @@ class Checkpoints(Callback):
         self, path: str | os.PathLike, *, epochs: int | None = 1, steps: int | None = None,
         seconds: float | None = None, settings: Mapping[str, Any] | None = None,
     ):  # fmt: skip
+        for what, n in (("epochs", epochs), ("steps", steps)):
+            if n is not None and n < 1:
+                raise ArgumentError(f"{what}={n}: a checkpoint after every so many, at least 1, or None")
+        if not Path(path).name:
+            raise ArgumentError(f"a checkpoint is a file, and {os.fspath(path)!r} names a folder")
         self.path, self.epochs, self.steps, self.seconds = Path(path), epochs, steps, seconds
         self.settings = dict(settings or {})
+        try:
+            json.dumps(self.settings, default=checkpoint.plain)
+        except (TypeError, ValueError) as e:
+            raise ArgumentError(
+                f"settings={self.settings!r:.200}: a checkpoint keeps plain data, as JSON does: {e}"
+            ) from e
         self._last = time.monotonic()
 
     def start(self, trainer: Trainer) -> None:
@@ -137,9 +151,15 @@ class JsonLines(Callback):
     def start(self, trainer: Trainer) -> None:
         """Lines of epochs that the run has not come to (it goes on from a checkpoint) are taken away."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        lines = "".join(json.dumps(r) + "\n" for r in trainer.history)
+        lines = "".join(map(as_line, trainer.history))
         self.path.write_text(lines)
 
     def epoch(self, trainer: Trainer, record: Record) -> None:
         with self.path.open("a") as f:
-            f.write(json.dumps(record) + "\n")
+            f.write(as_line(record))
+
+
+def as_line(record: Mapping[str, Any]) -> str:
+    """A record as a line of JSON, which has no numbers that are not finite: null stands for them."""
+    finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}
+    return json.dumps(finite, default=checkpoint.plain) + "\n"

@@ -44,7 +44,7 @@ def write(path: str | os.PathLike, arrays: Mapping[str, np.ndarray], document: d
     complexes = {name: str(a.dtype) for name, a in arrays.items() if a.dtype.kind == "c"}
     described = {"format": FORMAT, "digest": digest(arrays), "complex": complexes, **document}
     tensors = {name: _plain(a) for name, a in arrays.items()}
-    place(Path(path), tensors, {KEY: json.dumps(described)}, "the checkpoint", keep=True)
+    place(Path(path), tensors, {KEY: json.dumps(described, default=plain)}, "the checkpoint", keep=True)
 
 
 def place(target: Path, tensors: Mapping[str, np.ndarray], said: dict[str, str] | None, what: str, keep: bool) -> None:
@@ -113,6 +113,13 @@ def digest(arrays: Mapping[str, np.ndarray]) -> str:
         found.update(json.dumps([name, str(a.dtype), list(a.shape)]).encode())
         found.update(np.ascontiguousarray(a).reshape(-1).view(np.uint8))  # type: ignore[arg-type]
     return found.hexdigest()
+
+
+def plain(value: Any) -> Any:
+    """NumPy's numbers and arrays as JSON has them."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is no plain data")
 
 
 def _other(target: Path) -> str:
