@@ -57,6 +57,7 @@ def test_the_list_of_commands(capsys: Capture) -> None:
     (["dance"], "invalid choice: 'dance'"),
     (["models", "--loud"], "unrecognized arguments: --loud"),
     (["train"], "required: MODEL"),
+    (["train", "relu", "--eposh", "3"], "usage: weft train "),
     (["train", "relu", "--epochs", "many"], "invalid int value: 'many'"),
     (["train", "relo"], "there is no model 'relo': did you mean relu?"),
     (["train", "transformer"], "The models are"),
@@ -103,6 +104,13 @@ def test_a_missing_package_names_the_extra(
     monkeypatch.setitem(sys.modules, package, None)
     status, _, err = said(["train", "softmax"], capsys)
     assert status == 1 and err == f"weft: {name} is missing here: pip install 'weft[demo]'\n"
+
+
+def test_what_needs_more_memory_than_there_is(capsys: Capture) -> None:
+    for package in ("sklearn", "rich", "safetensors", "matplotlib"):
+        pytest.importorskip(package)
+    status, _, err = said(["train", "relu", "--set", "hidden=100000000,100000000"], capsys)
+    assert status == 1 and err.startswith("weft: out of memory: ") and len(err.splitlines()) == 1
 
 
 def test_models_one_a_line(capsys: Capture) -> None:
@@ -155,6 +163,20 @@ def test_a_run_is_gone_on_with_as_it_was(given: dict[str, Any], sets: list[str],
     Path("there", options.SETTINGS).write_text('{"weft": "1", "model": ')
     with pytest.raises(weft.WeftError, match="is damaged"):
         options.resumed(Path("there"), model, {})
+
+
+def test_an_optimizer_that_is_asked_for_has_a_rate_of_its_own() -> None:
+    """That of the model's own optimizer would be fifty times too large for some, too small for others."""
+
+    def rate(model: str, **given: Any) -> float:
+        return options.new_run(weft.models.find(model), given).learning_rate
+
+    assert rate("relu") == rate("relu", optimizer="momentum") == rate("relu", optimizer="sgd") == 0.05
+    assert rate("relu", optimizer="adam") == 0.001 and rate("relu", optimizer="lion") == 0.0001
+    assert rate("relu", optimizer="adadelta") == 1.0 and rate("tied", optimizer="sgd") == 0.05
+    assert rate("tied", optimizer="adam") == 0.03 and rate("relu", optimizer="adam", learning_rate=0.2) == 0.2
+    for name in options.OPTIMIZERS:
+        assert 0 < rate("relu", optimizer=name) <= 1
 
 
 def test_every_setting_of_a_number_has_a_range() -> None:

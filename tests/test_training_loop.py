@@ -310,6 +310,12 @@ def test_two_callbacks_of_one_class_have_a_state_each(tmp_path) -> None:
     assert (c.best, d.best) == (a.best, b.best) and a.best != b.best and c.kept.keys() == a.kept.keys()
 
 
+def test_a_log_that_cannot_be_written_is_named(tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(weft.CheckpointError, match="file/log could not be written"):
+        Model().trainer(callbacks=[JsonLines(tmp_path / "file" / "log")]).fit(1)
+
+
 def test_metrics_of_any_kind_of_number_are_written(tmp_path) -> None:
     """As compiled functions give them; what is not finite is no JSON."""
 

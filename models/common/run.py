@@ -7,7 +7,6 @@ is a step of training. The test examples are touched once, at the end.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ import weft.tensor as T
 from weft.models.common import datasets
 from weft.models.common.model import Model, Network, needed
 from weft.models.common.options import SCHEDULES, Run
+from weft.runtime.training.checkpoint import previous
 from weft.training import Callback, Checkpoints, EarlyStopping, Evaluation, JsonLines, Numbers, Trainer
 
 ERROR = "validation error"
@@ -89,8 +89,9 @@ class Session:
         """The records of the epochs. Goes on from the checkpoint in the folder, if there is one."""
         needed("safetensors.numpy")
         trainer = self.trainer(callbacks)
-        if (self.folder / CHECKPOINT).exists():
-            trainer.load(self.folder / CHECKPOINT)
+        path = self.folder / CHECKPOINT
+        if path.exists() or previous(path).exists():  # where only the one before is left, the error says so
+            trainer.load(path)
         self.history = trainer.fit(self.run.epochs)
         return self.history
 
@@ -105,10 +106,7 @@ class Session:
             "best epoch": best["epoch"], ERROR: best[ERROR], "test error": test,
             "parameters": sum(p.get_value().size for p in self.network.params),
         }  # fmt: skip
-        values = {p.name: p.get_value() for p in (*self.network.params, *self.network.running)}
-        new = self.folder / f".{PARAMETERS}"
-        needed("safetensors.numpy").save_file(values, new)
-        os.replace(new, self.folder / PARAMETERS)
+        weft.save_parameters(self.folder / PARAMETERS, [*self.network.params, *self.network.running])
         report = (self.step.report(0), self.error.report(*arrays))
         (self.folder / REPORT).write_text("\n\n".join(report) + "\n")
         with (self.folder / METRICS).open("a") as f:
@@ -125,7 +123,16 @@ class Session:
         """What the compiler made of the functions, in figures; bytes saved are those of a call on a minibatch, and on
         the validation examples."""
         arrays = [a for _, a in self._pairs(self.data.validation)]
-        return {"step": self.step.summary(0), "error": self.error.summary(*arrays)}
+        return {"step": figures(self.step, 0), "error": figures(self.error, *arrays)}
+
+
+def figures(f: Any, *arguments: Any) -> dict[str, Any]:
+    """Of a call with these arguments. Where they do not fit, the call itself says which line is wrong."""
+    try:
+        return f.summary(*arguments)
+    except weft.ShapeError:
+        f(*arguments)
+        raise
 
 
 def updates(net: Network, optimizer: str, rate: Any) -> dict[Any, Any]:

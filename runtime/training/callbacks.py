@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, CheckpointError
 from . import checkpoint
 
 if TYPE_CHECKING:
@@ -143,20 +143,27 @@ class Checkpoints(Callback):
 
 
 class JsonLines(Callback):
-    """Appends the record of each epoch to a file, as a line of JSON."""
+    """Appends the record of each epoch to a file, as a line of JSON; null stands for numbers that are not finite.
+
+    Raises CheckpointError where the file cannot be written."""
 
     def __init__(self, path: str | os.PathLike):
         self.path = Path(path)
 
     def start(self, trainer: Trainer) -> None:
         """Lines of epochs that the run has not come to (it goes on from a checkpoint) are taken away."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        lines = "".join(map(as_line, trainer.history))
-        self.path.write_text(lines)
+        self._write("w", "".join(map(as_line, trainer.history)))
 
     def epoch(self, trainer: Trainer, record: Record) -> None:
-        with self.path.open("a") as f:
-            f.write(as_line(record))
+        self._write("a", as_line(record))
+
+    def _write(self, how: str, text: str) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open(how) as f:
+                f.write(text)
+        except OSError as e:
+            raise CheckpointError(f"{self.path} could not be written: {e.strerror or e}") from e
 
 
 def as_line(record: Mapping[str, Any]) -> str:

@@ -80,7 +80,8 @@ def executed(script: Path) -> dict[str, Any]:
 def own_traceback(error: BaseException, script: Path) -> str:
     """From the first line of the script on."""
     frames = traceback.extract_tb(error.__traceback__)
-    start = next((k for k, f in enumerate(frames) if f.filename == str(script)), len(frames))
+    own = script.resolve()
+    start = next((k for k, f in enumerate(frames) if Path(f.filename).resolve() == own), len(frames))
     text = "".join(traceback.format_list(frames[start:]))
     return text + "".join(traceback.format_exception_only(error)).rstrip()
 
