@@ -324,7 +324,26 @@ def test_doctor_without_packages(monkeypatch: pytest.MonkeyPatch, capsys: Captur
 
     monkeypatch.setattr(doctor.importlib.metadata, "version", missing)
     status, out, _ = said(["doctor"], capsys)
-    assert status == 1 and "pip install 'weft[demo]'" in out and "not ready: numpy, cffi, networkx" in out
+    assert status == 1 and "pip install " in out and "[demo]" in out and "not ready: numpy, cffi, networkx" in out
+
+
+def test_doctor_names_the_pip_of_the_python_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`.venv/bin/weft doctor` without the environment activated: pip on PATH is another Python's."""
+    monkeypatch.setattr(doctor.sys, "executable", "/venv of mine/bin/python")
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert doctor.pip("numpy") == "'/venv of mine/bin/python' -m pip install numpy"
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: f"/venv of mine/bin/{name}")
+    assert doctor.pip("numpy") == "pip install numpy"
+    monkeypatch.setattr(doctor.importlib.metadata, "distributions", lambda name: [name])
+    assert doctor.pip("weft[demo]") == "pip install 'weft[demo]'"
+    monkeypatch.setattr(doctor.importlib.metadata, "distributions", lambda name: [])
+    assert doctor.pip("weft[demo]") == f"pip install '{Path(doctor.__file__).resolve().parents[2]}[demo]'"
+
+
+def test_doctor_with_a_wrong_name_of_a_compiler(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setattr(weft.config, "cc", "/no/such/cc")
+    status, out, _ = said(["doctor"], capsys)
+    assert status == 1 and "unset WEFT_CC   (" in out
 
 
 def test_doctor_fails_on_nothing(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:

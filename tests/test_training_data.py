@@ -147,13 +147,28 @@ def test_what_is_wrong_is_said(make, text: str) -> None:
 M = np.random.default_rng(0).normal(size=(23, 4))
 
 
-def test_lists_and_tables_are_taken_by_rows() -> None:
-    """A column of a table that was split keeps its old labels; [0] would look for the row called 0."""
-    pandas = pytest.importorskip("pandas")
-    table = pandas.DataFrame({"a": M[:, 0], "b": M[:, 1]}, index=range(100, 100 + len(M)))
-    for batch in Batches([table, table["b"], list(range(len(M)))], 5):
-        assert batch[0].shape == (len(batch[2]), 2)
-        assert np.array_equal(batch[0], M[batch[2], :2]) and np.array_equal(batch[1], M[batch[2], 1])
+class Table:
+    """What Batches sees of a table of pandas, whose [...] is by names of columns, or by labels of rows."""
+
+    iloc = None
+
+    def __init__(self, values: np.ndarray):
+        self.values, self.shape = values, values.shape
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        return self.values
+
+    def __getitem__(self, key):
+        raise KeyError(key)
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_tables_are_taken_by_rows(shuffle: bool) -> None:
+    for table, column, k in Batches([Table(M), Table(M[:, 0]), np.arange(len(M))], 5, shuffle=shuffle):
+        assert np.array_equal(table, M[k]) and np.array_equal(column, M[k, 0])
 
 
 def test_lists_are_arrays() -> None:

@@ -25,7 +25,7 @@ def headline(session: Session) -> str:
         f"[bold]{plain(m.name)}[/bold]: {plain(m.title)} ({plain(m.paper)})\n"
         f"[bold]{plain(d.name)}[/bold]: {what}, {targets(d)}; {len(d.training):,} training, "
         f"{len(d.validation):,} validation, {len(d.test):,} test\n"
-        f"{r.optimizer}, learning rate {r.learning_rate:g} ({r.schedule}); {r.epochs:,} epochs, "
+        f"{r.optimizer}, learning rate {r.learning_rate:g} ({r.schedule}); {r.epochs:,} epoch{'s' * (r.epochs > 1)}, "
         f"minibatches of {r.batch_size:,}, seed {r.seed}"
     )
 

@@ -106,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps({**result, "compiled": figures, "folder": str(folder), "files": list(files)}))
         return 0
     show(
-        f"{len(history)} epochs, {result['steps']:,} steps in {result['seconds']:.1f} s; "
+        f"{len(history):,} epoch{'s' * (len(history) > 1)}, {result['steps']:,} steps in {result['seconds']:.1f} s; "
         f"validation error {100 * result['validation error']:.2f} % in epoch {result['best epoch']}"
     )
     print(f"test error: {100 * result['test error']:.2f} %", flush=True)
