@@ -284,8 +284,9 @@ def test_explain(capsys: Capture) -> None:
 
 @pytest.mark.parametrize("text, name, status, expected", [
     (SCRIPT, "stop", 2, "has no 'stop': NameError: name 'stop' is not defined. It has y, step, free"),
-    (SCRIPT, "number", 2, "number is int; a compiled function or an expression"),
-    (SCRIPT, "x", 2, "x is TensorVariable"),
+    (SCRIPT, "number", 2, "number is of type int; a compiled function or an expression"),
+    (SCRIPT, "x", 2, "x is an input, of which nothing is computed"),
+    (SCRIPT, "T.tanh", 2, "can be explained, such as T.tanh() may give"),
     ("a = 1 / 0", "a", 1, "ZeroDivisionError: division by zero"),
     ("import sys; sys.exit(4)", "a", 1, "ended itself (exit 4)"),
     ("a = (", "a", 1, "SyntaxError"),
@@ -295,6 +296,31 @@ def test_explain_says_what_is_wrong(text: str, name: str, status: int, expected:
     Path("script.py").write_text(text)
     got, out, err = said(["explain", f"script.py:{name}"], capsys)
     assert got == status and expected in err and not out and "runpy" not in err
+
+
+def test_explain_a_script_that_works_in_functions_and_ends_itself(capsys: Capture) -> None:
+    """As programs are written: what is compiled lies in functions, and sys.exit(main()) is the last line."""
+    text = """
+import sys
+import weft, weft.tensor as T
+
+def make():
+    x = T.dvector("x")
+    return {"train": weft.function([x], T.exp(x).sum(), name="train")}
+
+def main():
+    print("nothing to see")
+    return 0
+
+if __name__ == "__main__":
+    sys.exit(main())
+"""
+    Path("script.py").write_text(text)
+    status, out, _ = said(["explain", 'script.py:make()["train"]'], capsys)
+    assert status == 0 and out.startswith("function train: ") and "script.py:7" in out
+    status, out, err = said(["explain", "script.py"], capsys)
+    assert status == 2 and "What a function of it gives can be explained: script.py:'make()'" in err
+    assert sys.modules["__main__"].__dict__.get("make") is None
 
 
 def test_doctor(capsys: Capture) -> None:

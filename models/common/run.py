@@ -20,7 +20,6 @@ import weft.tensor as T
 from weft.models.common import datasets
 from weft.models.common.model import Model, Network, needed
 from weft.models.common.options import SCHEDULES, Run
-from weft.runtime.training.checkpoint import previous
 from weft.training import Callback, Checkpoints, EarlyStopping, Evaluation, JsonLines, Numbers, Trainer
 
 ERROR = "validation error"
@@ -85,13 +84,16 @@ class Session:
             callbacks=[best, log, *callbacks, keep],
         )
 
+    def begun(self) -> bool:
+        """Whether there is a checkpoint; also where only the one before it is left: loading then says so."""
+        return any((self.folder / name).exists() for name in (CHECKPOINT, f"previous-{CHECKPOINT}"))
+
     def train(self, callbacks: Sequence[Callback] = ()) -> list[dict[str, Any]]:
         """The records of the epochs. Goes on from the checkpoint in the folder, if there is one."""
         needed("safetensors.numpy")
         trainer = self.trainer(callbacks)
-        path = self.folder / CHECKPOINT
-        if path.exists() or previous(path).exists():  # where only the one before is left, the error says so
-            trainer.load(path)
+        if self.begun():
+            trainer.load(self.folder / CHECKPOINT)
         self.history = trainer.fit(self.run.epochs)
         return self.history
 

@@ -183,7 +183,7 @@ class Iterated:
         self.epoch, self.position = self.epoch + 1, 0
 
     def examples(self, batch: tuple) -> int:
-        return len(batch[0]) if np.ndim(batch[0]) else 1
+        return int(np.shape(batch[0])[0]) if np.ndim(batch[0]) else 1
 
     def state(self) -> dict[str, Any]:
         return {"epoch": self.epoch, "position": self.position}

@@ -24,7 +24,6 @@ from typing import Any
 
 from ..runtime.errors import ArgumentError, InternalError, WeftError
 from ..runtime.pool import set_threads
-from ..runtime.training.checkpoint import previous
 from .explain import own_traceback
 
 
@@ -82,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
         if not options.json:
             out.print(*what)
 
-    if options.resume and not any(p.exists() for p in (folder / CHECKPOINT, previous(folder / CHECKPOINT))):
+    if options.resume and not session.begun():
         err.print(f"{folder} has no checkpoint yet: the run begins anew", soft_wrap=True, markup=False)
     show(tables.headline(session))
     show(tables.network(session))
