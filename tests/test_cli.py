@@ -165,6 +165,19 @@ def test_a_run_is_gone_on_with_as_it_was(given: dict[str, Any], sets: list[str],
         options.resumed(Path("there"), model, {})
 
 
+def test_a_folder_with_the_name_of_a_data_set_does_not_hide_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("digits").mkdir()
+    Path("mine").mkdir()
+    relu = weft.models.find("relu")
+    assert options.new_run(relu, {}).data == "digits"
+    assert options.new_run(relu, {"data": "./digits"}).data == str(Path("digits").resolve())
+    monkeypatch.setenv("HOME", str(Path.cwd()))
+    run = options.new_run(relu, {"data": "~/mine"})
+    assert run.data == str(Path("mine").resolve())
+    run.write(Path())
+    assert options.resumed(Path(), relu, {"data": "mine"}) == run
+
+
 def test_an_optimizer_that_is_asked_for_has_a_rate_of_its_own() -> None:
     """That of the model's own optimizer would be fifty times too large for some, too small for others."""
 

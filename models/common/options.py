@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import weft
+from weft.models.common.datasets import BUNDLED
 from weft.models.common.model import Model
 from weft.training import schedules
 
@@ -67,8 +68,7 @@ def new_run(model: Model, given: Mapping[str, Any], sets: Sequence[str] = ()) ->
         dict(model.settings),
     )  # fmt: skip
     run = replace(run, **chosen, settings={**run.settings, **changed(model, sets)})
-    if Path(run.data).exists():
-        run = replace(run, data=str(Path(run.data).resolve()))
+    run = replace(run, data=located(run.data))
     for what, value in (("epochs", run.epochs), ("batch-size", run.batch_size)):
         if value < 1:
             raise weft.ArgumentError(f"--{what} {value}: at least 1 is needed")
@@ -77,6 +77,12 @@ def new_run(model: Model, given: Mapping[str, Any], sets: Sequence[str] = ()) ->
     if run.seed < 0:
         raise weft.ArgumentError(f"--seed {run.seed}: a whole number from zero on is needed")
     return run
+
+
+def located(data: str) -> str:
+    """A data set's name as it is, also where a folder beside has that name; a path from the root."""
+    path = Path(data).expanduser()
+    return data if data in BUNDLED or not path.exists() else str(path.resolve())
 
 
 def own_rate(model: Model, optimizer: str) -> float:
@@ -103,8 +109,8 @@ def resumed(folder: Path, model: Model, given: Mapping[str, Any], sets: Sequence
         raise weft.ArgumentError(f"{folder} holds a run of the model {saved.model}, not of {model.name}")
     saved = replace(saved, settings={k: _like(v) for k, v in saved.settings.items()})
     wanted = {k: v for k, v in given.items() if v is not None}
-    if "data" in wanted and Path(wanted["data"]).exists():
-        wanted["data"] = str(Path(wanted["data"]).resolve())
+    if "data" in wanted:
+        wanted["data"] = located(wanted["data"])
     epochs = wanted.pop("epochs", saved.epochs)
     other = [f"{k.replace('_', '-')} {getattr(saved, k)}, not {v}" for k, v in wanted.items() if getattr(saved, k) != v]
     other += [
