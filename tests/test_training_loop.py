@@ -220,6 +220,7 @@ def test_names_of_variables() -> None:
     (lambda: EarlyStopping(patience=0), "patience=0"),
     (lambda: Model().trainer(rates={"rate": 0.1}), "rates is a mapping .shared variable"),
     (lambda: Model().trainer(rates=schedules.constant(0.1)), "rates is a mapping .shared variable"),
+    (lambda: Model().trainer(rates={weft.shared(1, name="rate"): 0.1}), "rate is int64: a shared variable of floats"),
     (lambda: Model().trainer(callbacks=[EarlyStopping]), "this is the class EarlyStopping"),
     (lambda: Model().trainer(callbacks=[print]), "derived from weft.training.Callback"),
     (lambda: Model().trainer(validate=("f", [X, Y])), "such as Evaluation"),

@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -121,21 +122,31 @@ def prepared(raw: Raw, seed: int) -> Data:
     if min(map(len, parts)) == 0:
         raise DataError(f"{raw.name} has too few examples to train, validate and test")
     x, t = raw.x.reshape(len(raw.x), -1), raw.t
+    rows: Callable[[np.ndarray], np.ndarray]
     training = parts[0]
     if raw.x.ndim > 2:
         if raw.x.dtype != np.uint8 and (raw.x.min() < 0 or raw.x.max() > 1):
             raise DataError(f"{raw.name}: pixels from {raw.x.min()} to {raw.x.max()}; bytes, or 0 to 1, are needed")
-        x = x.astype("float32") / np.float32(255 if raw.x.dtype == np.uint8 else 1)
+        rows = partial(pixels, x)
     else:
         if not x.shape[1]:
             raise DataError(f"{raw.name}: the examples hold no numbers")
         x = scaled(x.astype("float64"), training, f"{raw.name}: x")
+        rows = x.__getitem__
         if not x[training].any():
             raise DataError(f"{raw.name}: every column is the same in all training examples: there is nothing to learn")
     t = t.astype("int64") if raw.classes else scaled(t.astype("float64"), training, f"{raw.name}: target")
     if not raw.classes and not t[training].any():
         raise DataError(f"{raw.name}: the target is the same in all training examples: there is nothing to learn")
-    return Data(raw.name, raw.x.shape[1:], raw.classes, *(Part(np.ascontiguousarray(x[p]), t[p]) for p in parts))
+    return Data(raw.name, raw.x.shape[1:], raw.classes, *(Part(rows(p), t[p]) for p in parts))
+
+
+def pixels(x: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """These rows in [0, 1]. A part at a time: CIFAR-10 as float32 is 700 MB, and would be there three times."""
+    found = x[part].astype("float32")
+    if x.dtype == np.uint8:
+        found /= np.float32(255)
+    return found
 
 
 def scaled(values: np.ndarray, rows: np.ndarray, what: str = "x") -> np.ndarray:

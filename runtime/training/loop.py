@@ -303,6 +303,10 @@ def _schedules(rates: Any) -> dict[Any, Schedule]:
         raise ArgumentError(
             "rates is a mapping {shared variable: schedule or number}, as in rates={rate: cosine(0.1, 30)}"
         )
+    for v in rates:
+        if str(v.dtype).startswith(("int", "uint", "bool")):  # 0.1 would be 0
+            what = f"{v.name or 'a rate'} is {v.dtype}"
+            raise ArgumentError(f"{what}: a shared variable of floats is needed, weft.shared(0.1)")
     return {variable: as_schedule(s) for variable, s in rates.items()}
 
 
