@@ -43,9 +43,7 @@ def convert(value: Any, label: str, dtype: np.dtype, shape: Sequence[int | None]
         )
     count, room = int(indptr[-1]), min(len(data), len(indices))
     if indptr[0] != 0 or (indptr[1:] < indptr[:-1]).any() or count > room:
-        raise BoundsError(
-            f"{label}: indptr does not ascend from 0 to at most the number of stored elements, {room}"
-        )
+        raise BoundsError(f"{label}: indptr does not ascend from 0 to at most the number of stored elements, {room}")
     if max(count, rows, columns) > _LIMIT:
         raise ShapeError(
             f"{label}: {max(count, rows, columns)} rows, columns or stored elements; at most {_LIMIT} are supported"
