@@ -33,6 +33,13 @@ _REFLECTED = {
     "less": "__gt__", "less_equal": "__ge__", "greater": "__lt__", "greater_equal": "__le__",
 }  # fmt: skip
 
+# Functions of NumPy that look at a variable without computing; and those that read the value of a shared one.
+_ASKED = {"ndim", "shape", "size", "iscomplexobj", "isrealobj"}
+_READING = {
+    "allclose", "array2string", "array_equal", "array_equiv", "array_repr", "array_str", "copy", "isclose",
+    "may_share_memory", "save", "savetxt", "savez", "savez_compressed", "shares_memory",
+}  # fmt: skip
+
 # For type checkers the operators belong to variables; at run time they are mixed into the classes below.
 _Mixed: Any = Variable if TYPE_CHECKING else object
 
@@ -103,6 +110,20 @@ class TensorOperators(_Mixed):
         raise ArgumentError(
             f"numpy.{ufunc.__name__} computes with arrays, and {self.describe()} is symbolic; "
             "use the function of that name in weft.tensor"
+        )
+
+    def __array_function__(self, func, types, args, kwargs):
+        """Functions of NumPy compute with arrays: given a variable, they would make arrays of objects, or nonsense.
+
+        What asks for rank, shape and the like may, and what reads an array, of variables that have a value.
+        """
+        name = func.__name__
+        if name in _ASKED or (name in _READING and hasattr(self, "__array__")):
+            return func._implementation(*args, **kwargs)
+        value = "; np.asarray gives its present value" if hasattr(self, "__array__") else ""
+        raise ArgumentError(
+            f"numpy.{name} computes with arrays, and {self.describe()} is symbolic; weft.tensor has the functions for "
+            f"expressions{value}"
         )
 
     def __index__(self):

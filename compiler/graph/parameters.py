@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...runtime.errors import ArgumentError, DTypeError, ShapeError
+from ...runtime.errors import ArgumentError, DisconnectedInputError, DTypeError, ShapeError
 from ..ir.dtypes import COMPLEX, REAL_FLOAT, numpy_dtype
 from . import math
 from .shared import SharedVariable, TensorSharedVariable, shared
@@ -58,8 +58,11 @@ def labels(params: Sequence[Variable]) -> list[str]:
     return [n if n and counts[n] == 1 else f"{n or ''}#{k}" for k, n in enumerate(names)]
 
 
-def check_gradients(cost_or_grads: Any, params: Sequence[TensorSharedVariable], what: str) -> list[TensorVariable]:
-    """One gradient a parameter: those given, or the derivatives of the scalar cost."""
+def check_gradients(
+    cost_or_grads: Any, params: Sequence[TensorSharedVariable], what: str, gradients: bool = True
+) -> list[TensorVariable]:
+    """One gradient a parameter: those given, or the derivatives of the scalar cost. gradients: whether users of `what`
+    may give them, as its message says."""
     if isinstance(cost_or_grads, Variable):
         if cost_or_grads.ndim:
             raise ShapeError(
@@ -68,7 +71,16 @@ def check_gradients(cost_or_grads: Any, params: Sequence[TensorSharedVariable], 
             )
         from ..grad.reverse import grad
 
-        return grad(cost_or_grads, list(params))
+        found = grad(cost_or_grads, list(params), disconnected_inputs="ignore", return_disconnected="None")
+        apart = [p for p, g in zip(params, found, strict=True) if g is None]
+        if apart:
+            other = ", or give weft.grad(cost, params, disconnected_inputs='ignore') in place of the cost"
+            raise DisconnectedInputError(
+                f"{what}: the cost {cost_or_grads.describe()} (at {cost_or_grads.trace}) does not depend on "
+                f"{', '.join(f'{p.describe()} (declared {p.trace.at})' for p in apart)}; leave it out of the "
+                f"parameters{other * gradients}"
+            )
+        return found
     if not isinstance(cost_or_grads, (list, tuple)):
         raise ArgumentError(f"{what} takes a scalar cost or a list of gradients, not {_shown(cost_or_grads)}")
     if len(cost_or_grads) != len(params):

@@ -22,10 +22,7 @@ class Trace(NamedTuple):
 
     def __str__(self) -> str:
         source = linecache.getline(self.file, self.line).strip()
-        folder, name = os.path.split(self.file)
-        if os.path.basename(folder).startswith("ipykernel_"):
-            name = "cell"  # of a notebook; the file's name is a number
-        where = f"{name}:{self.line}"
+        where = f"{_cell(self.file) or os.path.basename(self.file)}:{self.line}"
         where = f"in {self.via} {where}" if self.via else where
         return f"{where}: {source}" if source else where
 
@@ -33,6 +30,16 @@ class Trace(NamedTuple):
     def at(self) -> str:
         """As the last line of a message: "at program.py:12: ..." or "in the gradient of program.py:12: ..."."""
         return str(self) if self.via else f"at {self}"
+
+
+def _cell(file: str) -> str | None:
+    """The cell of a notebook or of IPython that a file stands for, as IPython numbers it: "In[3]"."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    called = getattr(getattr(shell, "compile", None), "format_code_name", None)
+    found = called(file) if called is not None else None
+    if found is None and os.path.basename(os.path.dirname(file)).startswith("ipykernel_"):
+        return "cell"  # its file's name is a number
+    return found and found[1]
 
 
 class Declaration(NamedTuple):
