@@ -205,6 +205,11 @@ class Function(CompiledFunction):
 
         return function_html(self)
 
+    def _repr_svg_(self) -> str:
+        from .show.pictures import drawing
+
+        return str(drawing(self))
+
     def summary(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The figures of the report as plain data, for a call with these arguments: operations "declared" and
         "rewritten", "kernels" and "calls" of them, bytes "moved" (those that kernels read and write) and "saved" by

@@ -283,3 +283,9 @@ def test_a_value_given_for_a_state_is_undone_with_the_call(mode: str) -> None:
     with pytest.raises((weft.NanError, weft.CheckError)):
         f([1.0, 1.0], s=[0.0, 0.5])
     np.testing.assert_array_equal(f["s"], kept)
+
+
+def test_names_of_theano() -> None:
+    x = T.dvector("x")
+    for name, mode in {"DebugMode": "check", "NanGuardMode": "nanguard", "FAST_RUN": "compile"}.items():
+        assert weft.function([x], x * 2, mode=name).mode == mode

@@ -357,4 +357,4 @@ def test_without_scikit_learn_the_error_says_what_to_install() -> None:
     out = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True, cwd=Path(weft.__file__).parents[1]
     )
-    assert "pip install scikit-learn" in out.stdout
+    assert "pip install 'weft[demo]'" in out.stdout

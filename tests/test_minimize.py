@@ -211,7 +211,7 @@ def test_scipy_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> 
 
     cost, x = rosenbrock()
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(weft.WeftError, match="pip install scipy"):
+    with pytest.raises(weft.WeftError, match=r"pip install 'weft\[linalg\]'"):
         weft.minimize(cost, [x])
 
 

@@ -66,6 +66,7 @@ def test_what_is_displayed(notebook: Any, source: str) -> None:
     assert all(part in found.data["text/html"] for part in SHOWN[source])
     assert "text/plain" in found.data
     if source in ("p", "step"):
+        assert found.data["image/svg+xml"].startswith("<svg")
         assert "In[1]:" in found.data["text/html"] and "ipykernel" not in found.data["text/html"]
 
 

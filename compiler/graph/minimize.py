@@ -205,7 +205,8 @@ def _optimize() -> Any:
     try:
         from scipy.optimize import minimize as search
     except ImportError as e:
-        raise WeftError(f"weft.minimize runs methods of SciPy, which is not installed: pip install scipy ({e})") from e
+        wanted = "weft.minimize runs methods of SciPy, which is not installed: pip install 'weft[linalg]'"
+        raise WeftError(f"{wanted} ({e})") from e
     return search
 
 

@@ -54,18 +54,19 @@ class NanGuardMode:
 
 
 def chosen_mode(mode: Any, default: str) -> str | NanGuardMode:
-    """A row of MODES, or a NanGuardMode with its options; Theano's mode names mean "compile"."""
+    """A row of MODES, or a NanGuardMode with its options; Theano's mode names mean "compile", its DebugMode "check"."""
     mode = default if mode is None else mode
     if isinstance(mode, NanGuardMode) or (isinstance(mode, str) and mode in MODES):
         return mode
     text = mode if isinstance(mode, str) else type(mode).__name__
     if text in THEANO:
         return "compile"
-    if text == "NanGuardMode":
-        return "nanguard"
+    if text in ("NanGuardMode", "DebugMode"):
+        return "nanguard" if text == "NanGuardMode" else "check"
     known = ", ".join(map(repr, MODES))
     raise ArgumentError(
-        f"mode {mode!r} is not known: None, {known}, a NanGuardMode (Theano's 'FAST_RUN' and 'FAST_COMPILE' compile)"
+        f"mode {mode!r} is not known: None, {known}, a NanGuardMode (Theano's 'FAST_RUN' and 'FAST_COMPILE' compile, "
+        "its 'DebugMode' is 'check')"
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...runtime.errors import ArgumentError, WeftError
+from ...runtime.exchange import is_exporter
 from ..ir import lengths
 from . import indexing, math, shaping
 from .tensor import cast
@@ -280,8 +281,10 @@ def _install_binary() -> None:
 
 
 def _acceptable(x: Any) -> bool:
-    return isinstance(x, (Variable, int, float, complex, bool, np.ndarray, np.generic, list, tuple)) or hasattr(
-        x, "_as_variable"
+    return (
+        isinstance(x, (Variable, int, float, complex, bool, np.ndarray, np.generic, list, tuple))
+        or hasattr(x, "_as_variable")
+        or is_exporter(x)
     )
 
 

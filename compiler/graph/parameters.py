@@ -118,15 +118,15 @@ def scalar(x: Any, what: str, least: float = 0.0, below: float = numbers.inf) ->
         if v.dtype in COMPLEX or v.dtype == "bool":
             raise DTypeError(f"{what} is a real number; {v.describe()} is {v.dtype}")
         return cast(v, "float64")
-    return constant(number(x, what, least, below), dtype="float64")
+    return constant(number(x, what, least, below, "a number or a scalar variable"), dtype="float64")
 
 
-def number(x: Any, what: str, least: float = 0.0, below: float = numbers.inf) -> float:
+def number(x: Any, what: str, least: float = 0.0, below: float = numbers.inf, wanted: str = "a number") -> float:
     """A setting that is known when the graph is built."""
     if isinstance(x, Variable):
         raise ArgumentError(f"{what} is a number, not the variable {x.describe()}: it is part of the program")
     if isinstance(x, (bool, np.bool_)) or np.ndim(x) or not isinstance(x, (int, float, np.number, np.ndarray)):
-        raise ArgumentError(f"{what} is a number or a scalar variable, not {_shown(x)}")
+        raise ArgumentError(f"{what} is {wanted}, not {_shown(x)}")
     if np.iscomplexobj(x):
         raise DTypeError(f"{what} is a real number, not {x!r}")
     value = float(x)
