@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
@@ -47,7 +49,8 @@ class _Multilayer(BaseEstimator):
     early_stopping: keeps `validation_fraction` of the examples for validation, stops when its loss falls no more, and
         has the parameters of the best epoch.
     tol, patience: training stops after `patience` epochs in which the loss (of validation with early_stopping, of
-        training without) did not fall by more than tol. patience=None: it runs all epochs.
+        training without) did not fall by more than tol; a ConvergenceWarning says that `epochs` ended first.
+        patience=None: it runs all epochs.
     random_state: first values, order of the examples, dropout: the same number gives the same bits.
     warm_start: `fit` goes on from what the last one reached.
     verbose: prints the loss of each epoch.
@@ -198,6 +201,13 @@ class _Multilayer(BaseEstimator):
             self._take(network)
         self.n_iter_ = trainer.epoch
         self.loss_curve_ = [*self.loss_curve_, *(r["loss"] for r in history)]
+        if not alone and self.patience is not None and len(history) == epochs:
+            warnings.warn(
+                f"in the last {min(self.patience, epochs)} of {epochs} epochs the loss still fell: more epochs or another "
+                "learning_rate fit better (patience=None trains so many epochs without a warning)",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
         if held:
             self.validation_curve_ = [*self.validation_curve_, *(r["validation loss"] for r in history)]
         return self
