@@ -203,8 +203,8 @@ class _Multilayer(BaseEstimator):
         self.loss_curve_ = [*self.loss_curve_, *(r["loss"] for r in history)]
         if not alone and self.patience is not None and len(history) == epochs:
             warnings.warn(
-                f"in the last {min(self.patience, epochs)} of {epochs} epochs the loss still fell: more epochs or another "
-                "learning_rate fit better (patience=None trains so many epochs without a warning)",
+                f"in the last {min(self.patience, epochs)} of {epochs} epochs the loss still fell: more epochs or "
+                "another learning_rate fit better (patience=None trains so many epochs without a warning)",
                 ConvergenceWarning,
                 stacklevel=3,
             )
