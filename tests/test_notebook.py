@@ -17,6 +17,8 @@ nbclient = pytest.importorskip("nbclient")
 nbformat = pytest.importorskip("nbformat")
 pytest.importorskip("ipykernel")
 
+pytestmark = pytest.mark.skipif(not PAGE.is_file(), reason="reads the source tree")
+
 SHOWN = {
     "p": ["expression", "T.nnet.softmax(T.dot(x, W) + b)", "<svg"],
     "W": ["W, shared variable", "float32 (20, 10)"],

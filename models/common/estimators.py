@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 import warnings
 from collections.abc import Callable, Sequence
@@ -251,14 +252,19 @@ class _Multilayer(BaseEstimator):
             raise ValueError(f"patience={self.patience!r}: a number of epochs, or None")
 
 
+def _said(what: str, fitted: str) -> str:
+    """The docstring of an estimator, with the parameters of `_Multilayer`; without indentation, which compilers from
+    Python 3.13 on take away from one of the two."""
+    parameters = inspect.cleandoc(_Multilayer.__doc__ or "").partition("\n")[2].strip()
+    return "\n\n".join((what, parameters, inspect.cleandoc(fitted)))
+
+
 class Classifier(ClassifierMixin, _Multilayer):
-    __doc__ = f"""A multilayer network for classes: softmax of its last layer, trained on the cross entropy.
-
-    {(_Multilayer.__doc__ or "").partition(chr(10))[2].strip()}
-
-    Fitted: classes_, coefs_, intercepts_, n_iter_, loss_curve_, validation_curve_ (with early_stopping),
-    n_features_in_, feature_names_in_.
-    """
+    __doc__ = _said(
+        "A multilayer network for classes: softmax of its last layer, trained on the cross entropy.",
+        """Fitted: classes_, coefs_, intercepts_, n_iter_, loss_curve_, validation_curve_ (with early_stopping),
+        n_features_in_, feature_names_in_.""",
+    )
 
     _classes = True
 
@@ -300,13 +306,12 @@ class Classifier(ClassifierMixin, _Multilayer):
 
 
 class Regressor(RegressorMixin, _Multilayer):
-    __doc__ = f"""A multilayer network for numbers, one or several for each example, trained on the squared error.
-
-    {(_Multilayer.__doc__ or "").partition(chr(10))[2].strip()}
-
-    Fitted: coefs_, intercepts_, n_iter_, loss_curve_, validation_curve_ (with early_stopping), n_features_in_,
-    feature_names_in_. Targets are best scaled to a variance near 1 (sklearn.compose.TransformedTargetRegressor).
-    """
+    __doc__ = _said(
+        "A multilayer network for numbers, one or several for each example, trained on the squared error.",
+        """Fitted: coefs_, intercepts_, n_iter_, loss_curve_, validation_curve_ (with early_stopping),
+        n_features_in_, feature_names_in_. Targets are best scaled to a variance near 1
+        (sklearn.compose.TransformedTargetRegressor).""",
+    )
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Regressor:
         """Trains for one pass over these examples."""
