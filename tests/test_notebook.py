@@ -39,11 +39,14 @@ def notebook(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("notebook")
     source = str(Path(weft.__file__).parents[1])
     path = os.pathsep.join(p for p in (source, os.environ.get("PYTHONPATH")) if p)
-    env = {**os.environ, "PYTHONPATH": path, "IPYTHONDIR": str(folder)}
-    client = nbclient.NotebookClient(
-        made, timeout=300, kernel_name="python3", allow_errors=True, resources={"metadata": {"path": str(folder)}}
-    )
-    client.execute(env=env)
+    with pytest.MonkeyPatch.context() as patch:  # nothing of the user's: no kernels, settings and profiles
+        for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
+            patch.setenv(name, str(folder))
+        patch.setenv("PYTHONPATH", path)
+        client = nbclient.NotebookClient(
+            made, timeout=300, kernel_name="python3", allow_errors=True, resources={"metadata": {"path": str(folder)}}
+        )
+        client.execute()
     return made
 
 

@@ -51,6 +51,8 @@ def nonzero(x: Any, return_matrix: bool = False) -> Any:
 def _is_array(e: Any) -> bool:
     if isinstance(e, Variable):
         return e.ndim > 0
+    if isinstance(e, (int, slice)) or e is None or e is Ellipsis:
+        return False
     return isinstance(e, list) or (is_exporter(e) and as_array(e).ndim > 0)
 
 
