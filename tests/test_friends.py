@@ -136,6 +136,26 @@ def test_exporters_stand_in_expressions(kind: str) -> None:
         assert np.array_equal(weft.function([x], x[mask])(given), [4, 6])
 
 
+def test_functions_of_numpy_refuse_variables() -> None:
+    """On the line that calls NumPy, be it from inside one of its own; but for those that read a shared variable."""
+    x, w = T.dmatrix("x"), weft.shared(np.ones((2, 2)), "w")
+    for wrong in (
+        lambda v: np.sum(v), lambda v: np.dot(np.ones((2, 2)), v), lambda v: np.concatenate([v, v]), np.exp,
+        lambda v: np.where(True, v, 0), np.linalg.norm, lambda v: np.einsum("ij->i", v), np.zeros_like,
+    ):  # fmt: skip
+        for v in (x, w):
+            with pytest.raises(weft.ArgumentError, match="computes with arrays") as e:
+                wrong(v)
+            assert "at test_friends.py:" in str(e.value)
+            assert ("numpy.asarray(w) is its present value" in str(e.value)) == (v is w)
+    with pytest.raises(weft.ArgumentError, match="computes with arrays") as e:
+        np.testing.assert_allclose(x, 1)
+    assert "at test_friends.py:" in str(e.value)
+    assert np.ndim(x) == 2 and np.allclose(w, 1) and np.array_equal(w, np.ones((2, 2)))
+    np.testing.assert_allclose(w, np.ones((2, 2)))
+    assert isinstance(np.ones((2, 2)) @ x, weft.Variable) and isinstance(np.float32(2) * w, weft.Variable)
+
+
 def test_masked_arrays() -> None:
     """What is masked is no number; an array of which nothing is masked is one of numbers."""
     x = T.dvector("x")

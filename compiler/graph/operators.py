@@ -108,10 +108,7 @@ class TensorOperators(_Mixed):
                 return getattr(inputs[1], swapped)(inputs[0])
         if ufunc.__name__ in ("equal", "not_equal"):  # as `==` of any two objects that know nothing of each other
             return ufunc.__name__ == "not_equal"
-        raise ArgumentError(
-            f"numpy.{ufunc.__name__} computes with arrays, and {self.describe()} is symbolic; "
-            "use the function of that name in weft.tensor"
-        )
+        raise self._not_an_array(ufunc.__name__)
 
     def __array_function__(self, func, types, args, kwargs):
         """Functions of NumPy compute with arrays: given a variable, they would make arrays of objects, or nonsense.
@@ -121,10 +118,13 @@ class TensorOperators(_Mixed):
         name = func.__name__
         if name in _ASKED or (name in _READING and hasattr(self, "__array__")):
             return func._implementation(*args, **kwargs)
-        value = "; np.asarray gives its present value" if hasattr(self, "__array__") else ""
-        raise ArgumentError(
-            f"numpy.{name} computes with arrays, and {self.describe()} is symbolic; weft.tensor has the functions for "
-            f"expressions{value}"
+        raise self._not_an_array(name)
+
+    def _not_an_array(self, function: str) -> ArgumentError:
+        value = f"; numpy.asarray({self.name or 'v'}) is its present value" if hasattr(self, "__array__") else ""
+        return ArgumentError(
+            f"numpy.{function} computes with arrays, and {self.describe()} is symbolic; weft.tensor has the functions "
+            f"for expressions{value}"
         )
 
     def __index__(self):

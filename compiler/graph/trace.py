@@ -9,8 +9,12 @@ import sys
 import threading
 from typing import NamedTuple
 
+import numpy as np
+
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-_OURS = tuple(os.path.join(_ROOT, d) + os.sep for d in ("weft", "compiler", "runtime"))
+# NumPy's functions call operators of variables; the line is that which calls NumPy.
+_NUMPY = os.path.dirname(np.__file__) + os.sep
+_OURS = (*(os.path.join(_ROOT, d) + os.sep for d in ("weft", "compiler", "runtime")), _NUMPY)
 
 
 class Trace(NamedTuple):
