@@ -63,7 +63,7 @@ def assemble(parts: Sequence[np.ndarray]) -> Any:
         from scipy.sparse import csr_matrix
     except ImportError:
         raise ArgumentError(
-            "a sparse result comes as a matrix of scipy, which is not installed: pip install scipy"
+            "a sparse result comes as a matrix of scipy, which is not installed: pip install 'weft[linalg]'"
         ) from None
     data, indices, indptr, columns = parts
     return csr_matrix((data, indices, indptr), shape=(len(indptr) - 1, int(columns)), copy=False)

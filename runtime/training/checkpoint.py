@@ -30,7 +30,7 @@ def library(what: str = "checkpoints") -> Any:
         import safetensors.numpy
     except ImportError:
         raise ArgumentError(
-            f"{what} are safetensors files; the package is missing here: pip install safetensors"
+            f"{what} are safetensors files; the package is missing here: pip install 'weft[demo]'"
         ) from None
     return safetensors
 
