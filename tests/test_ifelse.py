@@ -246,12 +246,3 @@ def test_clone_and_givens(function):
     out = ifelse(c, x[5], x.sum())
     assert function([c, y], weft.clone(out, {x: y * 2}))(0, [1.0, 2]) == 6
     assert function([c, y], out, givens={x: y * 2})(0, [1.0, 2]) == 6
-
-
-def test_an_alloc_that_says_that_a_length_is_1():
-    """What is stretched to (1, 1) has these lengths, though what it is made of has unknown ones."""
-    y = T.dmatrix("y")
-    one = T.alloc(y, 1, 1)
-    f, g = (weft.function([y], [-one, T.exp(one) + T.zeros((3, 4))], mode=m) for m in ("compile", "interpret"))
-    for have, want in zip(f([[2.0]]), g([[2.0]]), strict=True):
-        np.testing.assert_array_equal(have, want)

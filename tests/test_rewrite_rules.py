@@ -452,6 +452,7 @@ def test_kept(text):
     lambda: build("mul", X, build("scatter", X, V, ROWS, AT, mode="inc")),  # not zeros
     lambda: build("slice", X, lengths.const(1), spec=spec(("range", True, False, 1), "all")),
     lambda: build("reshape", X, M_, N_),
+    lambda: build("neg", build("alloc", X, lengths.const(1), lengths.const(1))),  # it says that the lengths are 1
     lambda: shuffle(X, 1, 0),
     lambda: alloc(P["s"], N_),
 ])  # fmt: skip
