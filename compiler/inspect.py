@@ -153,8 +153,9 @@ class Function(CompiledFunction):
     def report(self, *args: Any, **kwargs: Any) -> Report:
         """What the compiler did: nodes, kernels and what each fuses, refusals, bytes saved, memory, seconds.
 
-        Bytes are a formula in the lengths; with the arguments of a call they are those of that call. Memory: the slots
-        of the arena, each for buffers whose lives do not overlap; how each shared variable is updated; the outputs.
+        Bytes are a formula in the lengths, x.0 that of axis 0 of x (d0.0 where argument 0 has no short name of its
+        own); with the arguments of a call they are those of that call. Memory: the slots of the arena, each for buffers
+        whose lives do not overlap; how each shared variable is updated; the outputs.
         """
         s = self.stages
         head = f"{self}: {plural(count(s.source), 'operation')} declared"
@@ -186,11 +187,14 @@ class Function(CompiledFunction):
             if not d.fused:
                 refused.setdefault(d.reason, []).append(d.node.op)
         told.refused += [(tally(ops), reason) for reason, ops in refused.items()]
-        told.traffic = f"memory traffic: {self._traffic_text(args, kwargs)}"
         from .schedule.text import memory_plan
+        from .show.names import Names
 
-        names = [n or f"state {k}" for k, n in enumerate(self.names)]
-        told.memory += memory_plan(s.program, names, self._sizes(args, kwargs))
+        names = Names(self)
+        told.traffic = f"memory traffic: {names.said(self._traffic_text(args, kwargs))}"
+        for line in memory_plan(s.program, names.states, self._sizes(args, kwargs)):
+            sizes = line.strip().startswith(("memory", "slot", "reserved", "output"))  # the others are names alone
+            told.memory.append(names.said(line) if sizes else line)
         seconds = self._seconds()
         stages = ", ".join(f"{name} {t:.3f}" for name, t in seconds.items()) + ", from the cache" * s.cached
         told.seconds = f"{sum(seconds.values()):.3f} seconds: {stages}"
@@ -200,6 +204,11 @@ class Function(CompiledFunction):
         from .show.displays import function_html
 
         return function_html(self)
+
+    def _repr_svg_(self) -> str:
+        from .show.pictures import drawing
+
+        return str(drawing(self))
 
     def summary(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The figures of the report as plain data, for a call with these arguments: operations "declared" and

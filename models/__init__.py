@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
+import sys
 from pathlib import Path
 
 import weft
@@ -37,10 +38,13 @@ def find(name: str) -> Model:
 def _from_file(path: Path) -> Model:
     if not path.is_file():
         raise weft.ArgumentError(f"there is no file {path}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    spec = importlib.util.spec_from_file_location(f"weft_model_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise weft.ArgumentError(f"{path} is no Python file")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    if (beside := str(path.resolve().parent)) not in sys.path:
+        sys.path.insert(0, beside)  # what lies beside it is imported as by `python path`
     spec.loader.exec_module(module)
     model = getattr(module, "MODEL", None)
     if not isinstance(model, Model):

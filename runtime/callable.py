@@ -318,9 +318,7 @@ class CompiledFunction:
         named += [(name, s.array()) for name, s in zip(self.names, self.storages, strict=False) if name]
         return "\n  called with " + ", ".join(f"{name} {_shown(v)}" for name, v in named) if named else ""
 
-    def _bind(
-        self, args: tuple, kwargs: dict[str, Any]
-    ) -> tuple[list[np.ndarray], list[Given]]:
+    def _bind(self, args: tuple, kwargs: dict[str, Any]) -> tuple[list[np.ndarray], list[Given]]:
         """The arrays that the executor takes, and the values given for states."""
         count = len(self._explicit)
         if len(args) > count:
@@ -371,5 +369,3 @@ class CompiledFunction:
     def __repr__(self) -> str:
         labels = ", ".join(a.label for a in self.arguments) or "no arguments"
         return f"<weft function{' ' + self.name if self.name else ''} of {labels}>"
-
-

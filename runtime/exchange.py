@@ -45,6 +45,8 @@ def as_array(value: Any) -> np.ndarray:
     """
     kind = type(value)
     if isinstance(value, (np.ndarray, *_PLAIN)) or not hasattr(kind, "__dlpack__"):
+        if isinstance(value, np.ndarray) and kind is not np.ndarray and np.any(getattr(value, "mask", False)):
+            raise ArgumentError("a masked array has no numbers where it is masked: .filled(value) puts some there")
         return np.asarray(value)
     if kind.__module__.startswith("torch"):  # it refuses by itself what it cannot share, and it is quick
         try:
@@ -81,7 +83,7 @@ def _bfloat16(tensor: Any) -> np.ndarray:
     try:
         import ml_dtypes
     except ImportError:
-        raise ArgumentError("bfloat16 tensors are read as arrays of ml_dtypes: pip install ml_dtypes") from None
+        raise ArgumentError("bfloat16 tensors are read as arrays of ml_dtypes: pip install 'weft[types]'") from None
     torch = sys.modules["torch"]
     return tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
 

@@ -14,7 +14,8 @@ def _capsules() -> dict[str, Any]:
     try:
         from scipy.linalg import cython_blas, cython_lapack
     except ImportError as e:
-        raise WeftError(f"this program calls LAPACK, which weft takes from SciPy: pip install scipy ({e})") from e
+        wanted = "this program calls LAPACK, which weft takes from SciPy: pip install 'weft[linalg]'"
+        raise WeftError(f"{wanted} ({e})") from e
     return {**cython_lapack.__pyx_capi__, **cython_blas.__pyx_capi__}
 
 

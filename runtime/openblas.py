@@ -16,7 +16,7 @@ def _library() -> ctypes.CDLL:
         import scipy_openblas32 as package
     except ImportError as e:
         raise WeftError(
-            f"weft.config.blas is 'openblas', which is the package scipy-openblas32: pip install scipy-openblas32 ({e})"
+            f"weft.config.blas is 'openblas', which is the package scipy-openblas32: pip install 'weft[openblas]' ({e})"
         ) from e
     path = f"{package.get_lib_dir()}/{package.get_library(fullname=True)}"
     library = ctypes.CDLL(path)

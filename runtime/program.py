@@ -41,7 +41,7 @@ def element_type(name: str) -> np.dtype:
     try:
         import ml_dtypes
     except ImportError as e:
-        raise WeftError(f"bfloat16 arrays are those of ml_dtypes: pip install ml_dtypes ({e})") from e
+        raise WeftError(f"bfloat16 arrays are those of ml_dtypes: pip install 'weft[types]' ({e})") from e
     return np.dtype(ml_dtypes.bfloat16)
 
 

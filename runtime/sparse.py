@@ -43,9 +43,7 @@ def convert(value: Any, label: str, dtype: np.dtype, shape: Sequence[int | None]
         )
     count, room = int(indptr[-1]), min(len(data), len(indices))
     if indptr[0] != 0 or (indptr[1:] < indptr[:-1]).any() or count > room:
-        raise BoundsError(
-            f"{label}: indptr does not ascend from 0 to at most the number of stored elements, {room}"
-        )
+        raise BoundsError(f"{label}: indptr does not ascend from 0 to at most the number of stored elements, {room}")
     if max(count, rows, columns) > _LIMIT:
         raise ShapeError(
             f"{label}: {max(count, rows, columns)} rows, columns or stored elements; at most {_LIMIT} are supported"
@@ -65,7 +63,7 @@ def assemble(parts: Sequence[np.ndarray]) -> Any:
         from scipy.sparse import csr_matrix
     except ImportError:
         raise ArgumentError(
-            "a sparse result comes as a matrix of scipy, which is not installed: pip install scipy"
+            "a sparse result comes as a matrix of scipy, which is not installed: pip install 'weft[linalg]'"
         ) from None
     data, indices, indptr, columns = parts
     return csr_matrix((data, indices, indptr), shape=(len(indptr) - 1, int(columns)), copy=False)

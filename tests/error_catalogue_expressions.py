@@ -178,6 +178,24 @@ def _():
     np.exp(x)
 
 
+@wrong("A reduction of NumPy on a variable", "declaring", "ArgumentError", TypeError)
+def _():
+    x = T.dmatrix("x")
+    np.sum(x, axis=0)
+
+
+@wrong("A product of NumPy with an array on the left", "declaring", "ArgumentError", TypeError)
+def _():
+    x = T.dvector("x")
+    np.dot(np.eye(3), x)
+
+
+@wrong("A product of NumPy with a shared variable", "declaring", "ArgumentError", TypeError)
+def _():
+    w = weft.shared(np.zeros(3), "w")
+    np.dot(np.eye(3), w)
+
+
 @wrong("A function of the math module on a variable", "declaring", "ArgumentError", TypeError)
 def _():
     import math

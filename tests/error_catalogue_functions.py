@@ -304,6 +304,65 @@ def _():
     f(2**30)
 
 
+section("Optimizers and initialisers")
+
+
+@wrong("A parameter that the cost does not depend on", "declaring", "DisconnectedInputError", ValueError)
+def _():
+    w, b = weft.shared(np.zeros(3), "w"), weft.shared(np.zeros(3), "b")
+    cost = T.sqr(w).sum()
+    weft.optimizers.adam(cost, [w, b])
+
+
+@wrong("An optimizer of a cost for each example", "declaring", "ShapeError", ValueError)
+def _():
+    w = weft.shared(np.zeros(3), "w")
+    weft.optimizers.adam(T.sqr(w), [w])
+
+
+@wrong("A parameter without brackets", "declaring", "ArgumentError", TypeError)
+def _():
+    w = weft.shared(np.zeros(3), "w")
+    weft.optimizers.sgd(T.sqr(w).sum(), w, learning_rate=0.1)
+
+
+@wrong("A parameter of integers", "declaring", "DTypeError", TypeError)
+def _():
+    w = weft.shared(np.arange(3), "w")
+    weft.optimizers.sgd(T.sqr(w * 0.5).sum(), [w], learning_rate=0.1)
+
+
+@wrong("A gradient of another shape", "declaring", "ShapeError", ValueError)
+def _():
+    w = weft.shared(np.zeros(3), "w")
+    cost = T.sqr(w).sum()
+    weft.optimizers.momentum([cost], [w], learning_rate=0.1)
+
+
+@wrong("A rate below zero", "declaring", "ArgumentError", TypeError)
+def _():
+    w = weft.shared(np.zeros(3), "w")
+    weft.optimizers.adam(T.sqr(w).sum(), [w], learning_rate=-0.1)
+
+
+@wrong("Rates by name", "declaring", "ArgumentError", TypeError)
+def _():
+    w, b = weft.shared(np.zeros(3), "w"), weft.shared(np.zeros(3), "b")
+    cost = T.sqr(w + b).sum()
+    weft.optimizers.adam(cost, [w, b], learning_rate={"w": 0.1, "b": 0.01})
+
+
+@wrong("A method that minimize does not have", "declaring", "ArgumentError", TypeError)
+def _():
+    w = weft.shared(np.zeros(3), "w")
+    weft.minimize(T.sqr(w).sum(), [w], "Nelder-Mead")
+
+
+@wrong("A vector for an initialiser with fans", "declaring", "ShapeError", ValueError)
+def _():
+    weft.shared(weft.init.glorot_uniform((100,), 0), "b")
+
+
 section("Shared variables")
 
 

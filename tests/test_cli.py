@@ -57,6 +57,7 @@ def test_the_list_of_commands(capsys: Capture) -> None:
     (["dance"], "invalid choice: 'dance'"),
     (["models", "--loud"], "unrecognized arguments: --loud"),
     (["train"], "required: MODEL"),
+    (["train", "relu", "--eposh", "3"], "usage: weft train "),
     (["train", "relu", "--epochs", "many"], "invalid int value: 'many'"),
     (["train", "relo"], "there is no model 'relo': did you mean relu?"),
     (["train", "transformer"], "The models are"),
@@ -103,6 +104,13 @@ def test_a_missing_package_names_the_extra(
     monkeypatch.setitem(sys.modules, package, None)
     status, _, err = said(["train", "softmax"], capsys)
     assert status == 1 and err == f"weft: {name} is missing here: pip install 'weft[demo]'\n"
+
+
+def test_what_needs_more_memory_than_there_is(capsys: Capture) -> None:
+    for package in ("sklearn", "rich", "safetensors", "matplotlib"):
+        pytest.importorskip(package)
+    status, _, err = said(["train", "relu", "--set", "hidden=100000000,100000000"], capsys)
+    assert status == 1 and err.startswith("weft: out of memory: ") and len(err.splitlines()) == 1
 
 
 def test_models_one_a_line(capsys: Capture) -> None:
@@ -155,6 +163,33 @@ def test_a_run_is_gone_on_with_as_it_was(given: dict[str, Any], sets: list[str],
     Path("there", options.SETTINGS).write_text('{"weft": "1", "model": ')
     with pytest.raises(weft.WeftError, match="is damaged"):
         options.resumed(Path("there"), model, {})
+
+
+def test_a_folder_with_the_name_of_a_data_set_does_not_hide_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("digits").mkdir()
+    Path("mine").mkdir()
+    relu = weft.models.find("relu")
+    assert options.new_run(relu, {}).data == "digits"
+    assert options.new_run(relu, {"data": "./digits"}).data == str(Path("digits").resolve())
+    monkeypatch.setenv("HOME", str(Path.cwd()))
+    run = options.new_run(relu, {"data": "~/mine"})
+    assert run.data == str(Path("mine").resolve())
+    run.write(Path())
+    assert options.resumed(Path(), relu, {"data": "mine"}) == run
+
+
+def test_an_optimizer_that_is_asked_for_has_a_rate_of_its_own() -> None:
+    """That of the model's own optimizer would be fifty times too large for some, too small for others."""
+
+    def rate(model: str, **given: Any) -> float:
+        return options.new_run(weft.models.find(model), given).learning_rate
+
+    assert rate("relu") == rate("relu", optimizer="momentum") == rate("relu", optimizer="sgd") == 0.05
+    assert rate("relu", optimizer="adam") == 0.001 and rate("relu", optimizer="lion") == 0.0001
+    assert rate("relu", optimizer="adadelta") == 1.0 and rate("tied", optimizer="sgd") == 0.05
+    assert rate("tied", optimizer="adam") == 0.03 and rate("relu", optimizer="adam", learning_rate=0.2) == 0.2
+    for name in options.OPTIMIZERS:
+        assert 0 < rate("relu", optimizer=name) <= 1
 
 
 def test_every_setting_of_a_number_has_a_range() -> None:
@@ -262,8 +297,9 @@ def test_explain(capsys: Capture) -> None:
 
 @pytest.mark.parametrize("text, name, status, expected", [
     (SCRIPT, "stop", 2, "has no 'stop': NameError: name 'stop' is not defined. It has y, step, free"),
-    (SCRIPT, "number", 2, "number is int; a compiled function or an expression"),
-    (SCRIPT, "x", 2, "x is TensorVariable"),
+    (SCRIPT, "number", 2, "number is of type int; a compiled function or an expression"),
+    (SCRIPT, "x", 2, "x is an input, of which nothing is computed"),
+    (SCRIPT, "T.tanh", 2, "can be explained, such as T.tanh() may give"),
     ("a = 1 / 0", "a", 1, "ZeroDivisionError: division by zero"),
     ("import sys; sys.exit(4)", "a", 1, "ended itself (exit 4)"),
     ("a = (", "a", 1, "SyntaxError"),
@@ -273,6 +309,31 @@ def test_explain_says_what_is_wrong(text: str, name: str, status: int, expected:
     Path("script.py").write_text(text)
     got, out, err = said(["explain", f"script.py:{name}"], capsys)
     assert got == status and expected in err and not out and "runpy" not in err
+
+
+def test_explain_a_script_that_works_in_functions_and_ends_itself(capsys: Capture) -> None:
+    """As programs are written: what is compiled lies in functions, and sys.exit(main()) is the last line."""
+    text = """
+import sys
+import weft, weft.tensor as T
+
+def make():
+    x = T.dvector("x")
+    return {"train": weft.function([x], T.exp(x).sum(), name="train")}
+
+def main():
+    print("nothing to see")
+    return 0
+
+if __name__ == "__main__":
+    sys.exit(main())
+"""
+    Path("script.py").write_text(text)
+    status, out, _ = said(["explain", 'script.py:make()["train"]'], capsys)
+    assert status == 0 and out.startswith("function train: ") and "script.py:7" in out
+    status, out, err = said(["explain", "script.py"], capsys)
+    assert status == 2 and "What a function of it gives can be explained: script.py:'make()'" in err
+    assert sys.modules["__main__"].__dict__.get("make") is None
 
 
 def test_doctor(capsys: Capture) -> None:
@@ -302,7 +363,26 @@ def test_doctor_without_packages(monkeypatch: pytest.MonkeyPatch, capsys: Captur
 
     monkeypatch.setattr(doctor.importlib.metadata, "version", missing)
     status, out, _ = said(["doctor"], capsys)
-    assert status == 1 and "pip install 'weft[demo]'" in out and "not ready: numpy, cffi, networkx" in out
+    assert status == 1 and "pip install " in out and "[demo]" in out and "not ready: numpy, cffi, networkx" in out
+
+
+def test_doctor_names_the_pip_of_the_python_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`.venv/bin/weft doctor` without the environment activated: pip on PATH is another Python's."""
+    monkeypatch.setattr(doctor.sys, "executable", "/venv of mine/bin/python")
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert doctor.pip("numpy") == "'/venv of mine/bin/python' -m pip install numpy"
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: f"/venv of mine/bin/{name}")
+    assert doctor.pip("numpy") == "pip install numpy"
+    monkeypatch.setattr(doctor.importlib.metadata, "distributions", lambda name: [name])
+    assert doctor.pip("weft[demo]") == "pip install 'weft[demo]'"
+    monkeypatch.setattr(doctor.importlib.metadata, "distributions", lambda name: [])
+    assert doctor.pip("weft[demo]") == f"pip install '{Path(doctor.__file__).resolve().parents[2]}[demo]'"
+
+
+def test_doctor_with_a_wrong_name_of_a_compiler(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setattr(weft.config, "cc", "/no/such/cc")
+    status, out, _ = said(["doctor"], capsys)
+    assert status == 1 and "unset WEFT_CC   (" in out
 
 
 def test_doctor_fails_on_nothing(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 import weft
 from weft.cli import main
-from weft.models.common import datasets
+from weft.models.common import datasets, readers
 from weft.models.common.readers import DataError
 
 RNG = np.random.default_rng(0)
@@ -143,6 +143,21 @@ def test_a_pickle_runs_nothing(tmp_path: Path) -> None:
         datasets.load(str(folder))
 
 
+def test_parts_of_mnist_that_do_not_fit(tmp_path: Path) -> None:
+    folder = mnist(tmp_path)
+    (folder / "t10k-images-idx3-ubyte").write_bytes(idx(np.zeros((12, 7, 9), np.uint8)))
+    with pytest.raises(DataError, match=r"images of train have the shape .*, those of t10k \(7, 9\)"):
+        datasets.load(str(folder))
+    (folder / "t10k-images-idx3-ubyte").write_bytes(idx(np.zeros((0, 5, 4), np.uint8)))
+    (folder / "t10k-labels-idx1-ubyte").write_bytes(idx(np.zeros(0, np.uint8)))
+    with pytest.raises(DataError, match="there are no images of t10k"):
+        datasets.load(str(folder))
+    empty = tmp_path / "data_batch_1"
+    empty.write_bytes(pickle.dumps({b"data": np.zeros((0, 3072), np.uint8), b"labels": []}))
+    with pytest.raises(DataError, match="holds no images"):
+        readers.read_cifar_python(empty)
+
+
 TABLE = "a,label,b\n" + "".join(f"{k},{'xy'[k % 2]},{k * k}\n" for k in range(30))
 
 
@@ -168,6 +183,14 @@ def test_csv_with_numbers_and_a_test_of_its_own(tmp_path: Path) -> None:
     np.testing.assert_allclose(d.training.t, d.training.x[:, 0], atol=1e-6)
 
 
+def test_csv_is_read_in_double_precision(tmp_path: Path) -> None:
+    """Seconds of this century differ by less than float32 has there; 1e39 is none at all."""
+    path = tmp_path / "t.csv"
+    path.write_text("time,big,target\n" + "".join(f"{1.7e9 + k},{k}e38,{k}\n" for k in range(30)))
+    d = datasets.load(str(path))
+    np.testing.assert_allclose(d.training.x, np.stack([d.training.t, d.training.t], axis=1), atol=1e-6)
+
+
 @pytest.mark.parametrize("text, said", [
     ("", "line 1: .* the file is empty"),
     ("a,b\n1,2\n", "line 1: the names of the columns are needed, with `label` .*; it is a, b"),
@@ -178,6 +201,7 @@ def test_csv_with_numbers_and_a_test_of_its_own(tmp_path: Path) -> None:
     ("a,label\n1,x\n2,y,z\n", "line 3: 3 values"),
     ("a,label\n1,x\n\nred,y\n", "line 4: column `a` holds 'red', which is no number"),
     ("a,label\n1,x\nnan,y\n", "line 3: column `a` holds nan; finite numbers are needed"),
+    ("a,b,label\n1e308,1e308,x\n1,-inf,y\n", "line 3: column `b` holds -inf"),
     ("a,target\n1,x\n", "line 2: column `target` holds 'x'"),
     ("a,label\n1,x\n2,y\n", "has 2 examples; at least 10"),
     ("a,label\n" + "".join(f"{k},{k}\n" for k in range(20)), "20 different labels among 20 examples; call numbers"),
@@ -222,6 +246,10 @@ def test_npz(tmp_path: Path) -> None:
     ({"x": np.full((20, 2), "a"), "label": np.zeros(20)}, "numbers are needed"),
     ({"x": np.full((20, 2), np.nan), "target": np.zeros(20)}, "not finite"),
     ({"x": np.full((20, 2, 2), 7.0), "label": np.arange(20) % 2}, "pixels from 7.0 to 7.0"),
+    ({"x": np.zeros((20, 0)), "label": np.arange(20) % 2}, "the examples hold no numbers"),
+    ({"x": np.full((20, 2), 0.1), "label": np.arange(20) % 2}, "every column is the same in all training examples"),
+    ({"x": np.arange(20.0)[:, None], "target": np.ones(20)}, "the target is the same in all training examples"),
+    ({"x": np.arange(20.0)[:, None] * 1e300, "target": np.arange(20)}, "x holds numbers up to 1.9e.301, too large"),
     ({"x": np.zeros((20, 2)), "target": np.zeros(20), "x_test": np.zeros((3, 2))}, "target_test missing"),
     ({"x": np.zeros((20, 2)), "target": np.zeros(20), "x_test": np.zeros((3, 4)), "target_test": np.zeros(3)},
      r"x have the shape \(2,\), those of x_test \(4,\)"),
@@ -262,6 +290,7 @@ def test_scaling_looks_at_the_training_part_alone() -> None:
     np.testing.assert_array_equal(a.training.x, b.training.x)
     constant = datasets.scaled(np.full((5, 1), 3.0), np.arange(5))
     assert (constant == 0).all()
+    assert (datasets.scaled(np.full((50, 1), 0.1), np.arange(49)) == 0).all(), "its rounded mean is not 0.1"
 
 
 @pytest.mark.parametrize("name", datasets.BUNDLED)

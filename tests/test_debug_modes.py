@@ -13,6 +13,7 @@ import weft
 import weft.tensor as T
 from weft.compile.nanguardmode import NanGuardMode
 from weft.compiler.executors.checked import compare
+from weft.compiler.graph.config import Config
 from weft.compiler.graph.modes import MODES
 from weft.ifelse import ifelse
 from weft.tensor.shared_randomstreams import RandomStreams
@@ -283,3 +284,25 @@ def test_a_value_given_for_a_state_is_undone_with_the_call(mode: str) -> None:
     with pytest.raises((weft.NanError, weft.CheckError)):
         f([1.0, 1.0], s=[0.0, 0.5])
     np.testing.assert_array_equal(f["s"], kept)
+
+
+def test_names_of_theano() -> None:
+    x = T.dvector("x")
+    for name, mode in {"DebugMode": "check", "NanGuardMode": "nanguard", "FAST_RUN": "compile"}.items():
+        assert weft.function([x], x * 2, mode=name).mode == mode
+
+
+def test_settings_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for text, value in {"1": True, "ON": True, "0": False, "no": False, "": False}.items():
+        monkeypatch.setenv("WEFT_PROFILE", text)
+        assert Config().profile is value
+    monkeypatch.setenv("WEFT_PROFILE", "ture")
+    with pytest.raises(weft.ArgumentError, match=r"the environment variable WEFT_PROFILE: .* not 'ture'"):
+        Config()
+    monkeypatch.delenv("WEFT_PROFILE")
+    for name, mode in {"FAST_RUN": "compile", "DebugMode": "check", "nanguard": "nanguard", "": "compile"}.items():
+        monkeypatch.setenv("WEFT_MODE", name)
+        assert Config().mode == mode
+    monkeypatch.setenv("WEFT_MODE", "fast")
+    with pytest.raises(weft.ArgumentError, match=r"WEFT_MODE: weft\.config\.mode is one of .* not 'fast'"):
+        Config()

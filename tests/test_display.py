@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
@@ -105,6 +106,26 @@ def test_variables() -> None:
     for _ in range(5000):
         z = T.tanh(z) + x
     assert len(z._repr_html_()) < 100_000
+
+
+def test_pictures_alone() -> None:
+    """What shows SVG and no HTML, of every kind of variable and function."""
+    x, s = T.dmatrix("x"), T.lscalar("s")
+    w = weft.shared(np.ones(3), "w")
+    draw = weft.tensor.shared_randomstreams.RandomStreams(1).normal((3,))
+    shown = [x, x * 2, w, T.constant(1.0), draw, T.max_and_argmax(x)[1]]
+    shown += [weft.function([x, s], x * s, mode=m) for m in ("compile", "interpret", "nanguard", "check")]
+    if importlib.util.find_spec("scipy"):
+        shown.append(weft.sparse.csr_matrix("a"))
+    for v in shown:
+        assert ET.fromstring(v._repr_svg_()).tag.endswith("svg") and str(svg(v)) == v._repr_svg_()
+
+
+def test_shared_variables_say_what_they_hold() -> None:
+    w = weft.shared(np.ones((30, 20), "f"), "w")
+    assert "float32 (30, 20)" in shown(w) and "[" not in shown(w)
+    assert "float64 (2,): [0.5 2. ]" in shown(weft.shared(np.array([0.5, 2.0])))
+    assert "int64 (): 3" in shown(weft.shared(3))
 
 
 def test_functions() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ pytest.importorskip("sklearn", minversion="1.6")
 from joblib import parallel_config
 from sklearn.base import clone
 from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -26,6 +28,8 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from weft.estimators import Classifier, Regressor
 from weft.models.common import estimator_network as network
+
+pytestmark = pytest.mark.filterwarnings("ignore:in the last .* epochs the loss still fell")
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(120, 5))
@@ -172,6 +176,19 @@ def test_partial_fit_learns() -> None:
         c.partial_fit(X, LABELS, classes=["low", "high"])
     one = Classifier(epochs=1).partial_fit(X[:1], LABELS[:1], classes=LABELS)  # the others come later
     assert one.predict_proba(X).shape == (120, 3)
+
+
+@pytest.mark.parametrize(("kind", "y"), BOTH)
+def test_epochs_that_end_before_training_does_are_said(kind: Any, y: np.ndarray) -> None:
+    with pytest.warns(ConvergenceWarning, match="in the last 3 of 3 epochs the loss still fell") as said:
+        kind(epochs=3, random_state=0).fit(X, y)
+    assert said[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        kind(epochs=3, random_state=0, patience=None).fit(X, y)
+        kind(epochs=50, random_state=0, patience=2, tol=1e3).fit(X, y)  # stops by itself
+        classes = [np.unique(y)] if kind is Classifier else []
+        kind(epochs=3, random_state=0).partial_fit(X, y, *classes)
 
 
 def test_partial_fits_of_everything_are_the_epochs_of_a_fit() -> None:
@@ -357,4 +374,4 @@ def test_without_scikit_learn_the_error_says_what_to_install() -> None:
     out = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True, cwd=Path(weft.__file__).parents[1]
     )
-    assert "pip install scikit-learn" in out.stdout
+    assert "pip install 'weft[demo]'" in out.stdout

@@ -118,6 +118,55 @@ def test_memory_of_a_gpu_is_refused() -> None:
             use(gpu)
 
 
+@pytest.mark.parametrize("kind", EXPORTERS)
+def test_exporters_stand_in_expressions(kind: str) -> None:
+    """On either side of an operator, as subscripts and as outputs, as arrays do."""
+    x = T.fvector("x")
+    a = EXPORTERS[kind](np.arange(3, dtype=np.float32))
+    given = np.array([4, 5, 6], np.float32)
+    for made, value in ((x - a, [4, 4, 4]), (a - x, [-4, -4, -4]), (x @ a, 17), (a * x, [0, 5, 12])):
+        assert np.array_equal(weft.function([x], made)(given), value)
+    assert np.array_equal(weft.function([], a)(), [0, 1, 2])
+    if kind in ("mmap", "array.array"):
+        return  # of floats, as they are made here
+    where = EXPORTERS[kind](np.array([2, 0]))
+    assert np.array_equal(weft.function([x], x[where])(given), [6, 4])
+    if kind != "dlpack":  # NumPy has no bools in it
+        mask = EXPORTERS[kind](np.array([True, False, True]))
+        assert np.array_equal(weft.function([x], x[mask])(given), [4, 6])
+
+
+def test_functions_of_numpy_refuse_variables() -> None:
+    """On the line that calls NumPy, be it from inside one of its own; but for those that read a shared variable."""
+    x, w = T.dmatrix("x"), weft.shared(np.ones((2, 2)), "w")
+    for wrong in (
+        lambda v: np.sum(v), lambda v: np.dot(np.ones((2, 2)), v), lambda v: np.concatenate([v, v]), np.exp,
+        lambda v: np.where(True, v, 0), np.linalg.norm, lambda v: np.einsum("ij->i", v), np.zeros_like,
+    ):  # fmt: skip
+        for v in (x, w):
+            with pytest.raises(weft.ArgumentError, match="computes with arrays") as e:
+                wrong(v)
+            assert "at test_friends.py:" in str(e.value)
+            assert ("numpy.asarray(w) is its present value" in str(e.value)) == (v is w)
+    with pytest.raises(weft.ArgumentError, match="computes with arrays") as e:
+        np.testing.assert_allclose(x, 1)
+    assert "at test_friends.py:" in str(e.value)
+    assert np.ndim(x) == 2 and np.allclose(w, 1) and np.array_equal(w, np.ones((2, 2)))
+    np.testing.assert_allclose(w, np.ones((2, 2)))
+    assert isinstance(np.ones((2, 2)) @ x, weft.Variable) and isinstance(np.float32(2) * w, weft.Variable)
+
+
+def test_masked_arrays() -> None:
+    """What is masked is no number; an array of which nothing is masked is one of numbers."""
+    x = T.dvector("x")
+    f = weft.function([x], x * 2)
+    masked = np.ma.masked_array([1.0, 2.0], [False, True])
+    for use in (f, weft.shared, T.constant, lambda v: x + v, weft.shared(np.zeros(2)).set_value):
+        with pytest.raises(weft.ArgumentError, match=r"masked array .* \.filled\(value\)"):
+            use(masked)
+    assert np.array_equal(f(np.ma.masked_array([1.0, 2.0])), [2, 4]) and np.array_equal(f(masked.filled(0)), [2, 0])
+
+
 def test_what_is_no_array_is_refused() -> None:
     for given in (object(), b"abc", "abc", {1: 2}, [object()]):
         with pytest.raises(weft.DTypeError, match="not an array of numbers"):

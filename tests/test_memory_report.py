@@ -37,7 +37,7 @@ def test_of_a_step() -> None:
     assert any("updated in place, after the commit: w" in line for line in said), said
     assert any("updated by swap with a spare buffer: b" in line for line in said)
     assert sum(line.strip().startswith("output ") for line in said) == 2
-    assert any("output 0, 80*d0.0 bytes" in line or "4*d0.0*d" in line for line in said)
+    assert any("output 0, 4*x.0*b.0 bytes" in line or "4*x.0*w.1 bytes" in line for line in said), said
     assert any("dot" in line for line in said if "workspace" in line)
     filled = plan(f.report(np.ones((70, 30), np.float32)))
     assert any("output 0, 5,600 bytes" in line for line in filled)
@@ -64,6 +64,19 @@ def test_bytes_are_those_of_the_arena(name: str) -> None:
         kind = "in place" if k in program.in_place() else "by swap" if k in program.updates else "read"
         named = f.names[k] or f"state {k}"
         assert any(kind in line and named in line for line in said) or program.states > 8
+
+
+def test_lengths_have_the_names_of_arguments() -> None:
+    """Where they are short and their own; numbers elsewhere, in the order of inputs and shared variables."""
+    x, long = T.dmatrix("x"), T.dvector("a long name of an input")
+    n5, first = weft.shared(np.ones(3), "n5"), weft.shared(np.ones(3), "again")
+    again = weft.shared(np.ones(3), "again")
+    n = T.lscalar("n")
+    outs = [T.sort(x, 1), T.sort(long), T.sort(n5), T.sort(first), T.sort(again), T.sort(T.zeros((n,)))]
+    said = plan(weft.function([x, long, n], outs, updates=[(n5, n5[::-1] * 2)]).report())
+    for k, size in enumerate(("8*x.0*x.1", "8*d1.0", "8*n5.0", "8*d4.0", "8*d5.0", "8*n")):
+        assert any(f"output {k}, {size} bytes" in line for line in said), said
+    assert any(line.endswith("n5") for line in said if "updated" in line)
 
 
 def test_scratch_of_each_worker() -> None:

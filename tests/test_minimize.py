@@ -191,7 +191,7 @@ X, Y = T.dvector("x"), T.dvector("y")
         (lambda w: (w.sum(), [w]), {"tol": -1}, weft.ArgumentError, "tol is -1; .* at least 0"),
         (lambda w: (w.sum(), [w]), {"max_iterations": 0}, weft.ArgumentError, "max_iterations is a number of at least"),
         (lambda w: (T.sqr(X).sum(), [w], "CG", [X], [1]), {}, weft.DisconnectedInputError, "does not depend on w"),
-        (lambda w: (T.constant(1.0), [weft.shared(np.zeros(0))]), {}, weft.ShapeError, "have no elements"),
+        (lambda w: (T.sum(empty := weft.shared(np.zeros(0))), [empty]), {}, weft.ShapeError, "have no elements"),
     ],
 )
 def test_mistakes(arguments: Any, options: Any, error: type[Exception], message: str) -> None:
@@ -211,5 +211,26 @@ def test_scipy_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> 
 
     cost, x = rosenbrock()
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(weft.WeftError, match="pip install scipy"):
+    with pytest.raises(weft.WeftError, match=r"pip install 'weft\[linalg\]'"):
         weft.minimize(cost, [x])
+
+
+def test_values_are_converted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists and arrays of another dtype: by the first evaluation, not by each."""
+    from weft.runtime import callable as calls
+
+    asked = []
+    as_array = calls.as_array
+    monkeypatch.setattr(calls, "as_array", lambda v: asked.append(type(v)) or as_array(v))
+    w, x, y = weft.shared(np.zeros(3), "w"), T.dmatrix("x"), T.dvector("y")
+    points = np.random.default_rng(0).normal(size=(20, 3)).astype("float32")
+    found = weft.minimize(T.sqr(T.dot(x, w) - y).sum(), [w], "CG", [x, y], [points, points[:, 0].tolist()])
+    assert found.evaluations > 5 and asked.count(list) <= 2
+    np.testing.assert_allclose(w.get_value(), [1, 0, 0], atol=1e-5)
+
+
+def test_a_parameter_that_the_cost_does_not_depend_on() -> None:
+    w, b = weft.shared(np.ones(3), "w"), weft.shared(np.ones(3), "b")
+    with pytest.raises(weft.DisconnectedInputError, match=r"minimize: the cost .* not depend on b .*leave it out") as e:
+        weft.minimize(T.sqr(w).sum(), [w, b])
+    assert "at test_minimize.py" in str(e.value).splitlines()[-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import runpy
 import signal
 import subprocess
@@ -21,7 +22,7 @@ import weft.models
 from weft.cli import main
 from weft.compiler.graph.lowering import lower
 from weft.compiler.graph.variable import Constant, ancestors
-from weft.models.common import datasets, options, run
+from weft.models.common import datasets, options, pictures, run
 from weft.models.common.model import Model, Network
 from weft.training import Callback
 
@@ -172,6 +173,57 @@ def test_a_run_that_was_killed_goes_on_with_the_same_bits() -> None:
     assert same("whole", "killed") and records("whole") == records("killed")
 
 
+def test_a_run_without_its_last_checkpoint_does_not_begin_anew_in_silence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run.Kept, "SECONDS", 0.0)
+    train("softmax", "--epochs", "2", "--out", "run")
+    Path("run", run.CHECKPOINT).unlink()
+    assert main(["train", "softmax", "--resume", "--out", "run"]) == 1
+    err = capsys.readouterr().err
+    assert "there is no checkpoint run/run.safetensors; the one before is run/previous-run.safetensors" in err
+    Path("run", f"previous-{run.CHECKPOINT}").unlink()
+    train("softmax", "--resume", "--out", "run")
+    assert "run has no checkpoint yet: the run begins anew" in capsys.readouterr().err
+
+
+def test_a_run_that_is_gone_on_with_on_a_full_disk_loses_nothing() -> None:
+    """Its settings above all: without them it could not be gone on with."""
+    train("softmax", "--epochs", "2", "--out", "run")
+    model = weft.models.find("softmax")
+    saved = options.resumed(Path("run"), model, {})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, hard))  # a file may not grow beyond that
+    try:
+        with pytest.raises(OSError, match="too large"):
+            saved.write(Path("run"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert options.resumed(Path("run"), model, {}) == saved
+    before = Path("run", run.PARAMETERS).read_bytes()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
+    try:
+        session = run.Session(model, saved)
+        session.keep_in(Path("run"))
+        session.compile()
+        session.history = [{"epoch": 1, "steps": 1, "seconds": 1.0, run.ERROR: 0.1}]
+        with pytest.raises(weft.CheckpointError, match="could not be written"):
+            session.finish()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert Path("run", run.PARAMETERS).read_bytes() == before
+
+
+def test_files_may_be_read_by_whom_the_users_other_files_may_be() -> None:
+    before = os.umask(0o027)
+    try:
+        train("softmax", "--epochs", "1")
+    finally:
+        os.umask(before)
+    modes = {p.name: p.stat().st_mode & 0o777 for p in Path("runs/softmax").iterdir()}
+    assert set(modes.values()) == {0o640}, modes
+
+
 def test_more_epochs_where_the_schedule_allows_it() -> None:
     base = ["softmax", "--schedule", "constant"]
     train(*base, "--epochs", "5", "--out", "five")
@@ -190,6 +242,24 @@ def test_numbers_instead_of_classes(capfd: pytest.CaptureFixture[str]) -> None:
 def test_tables_with_classes(data: str) -> None:
     train("softmax", "--data", data, "--epochs", "15", "--json")
     assert records("runs/softmax")[-1]["test error"] < 0.15
+
+
+@pytest.mark.parametrize("shape, planes", [((6, 5, 3), 3), ((3, 6, 5), 3), ((6, 5, 1), 1), ((1, 6, 5), 1)])
+def test_images_have_their_colours_in_front_or_behind(shape: tuple[int, ...], planes: int) -> None:
+    x = np.random.default_rng(0).integers(0, 256, (60, *shape), dtype=np.uint8)
+    np.savez("images.npz", x=x, label=np.arange(60) % 2)
+    train("denoising", "--data", "images.npz", "--epochs", "2", "--set", "hidden=4")
+    assert all(Path("runs/denoising", f"{name}.png").is_file() for name in ("filters", "reconstructions"))
+    image = pictures._as_image(x[0].reshape(-1), shape)
+    assert image.shape == (6, 5) if planes == 1 else (6, 5, 3)
+    behind = np.moveaxis(x[0], 0, 2) if shape[0] == planes else x[0]
+    assert np.array_equal(image.reshape(6, 5, planes), behind)
+
+
+def test_what_is_no_image_is_not_drawn() -> None:
+    np.savez("volumes.npz", x=np.random.default_rng(0).random((60, 2, 4, 4, 3)), label=np.arange(60) % 2)
+    train("relu", "--data", "volumes.npz", "--epochs", "2", "--set", "hidden=4")
+    assert not Path("runs/relu/filters.png").exists() and Path("runs/relu/confusion.png").exists()
 
 
 # What a step computes, against NumPy.
@@ -346,13 +416,42 @@ def test_the_model_of_the_page(capfd: pytest.CaptureFixture[str]) -> None:
     (OWN.replace('name="mine"', 'name="my/model"'), 2, "cannot be that of a folder"),
     (OWN.replace("return Network(", "return dict("), 1, "gives dict, not a Network"),
     (OWN.replace(', name="W"', ""), 1, "need names"),
+    ("import nothing_like_this", 1, 'mine.py", line 1, in <module>\n    import nothing_like_this\nModuleNotFound'),
+    ("MODEL = ", 1, "mine.py failed:"),
+    (OWN.replace("T.dot(x, w)", "T.dot(x, v)"), 1, "in build\n    y = T.nnet.softmax(T.dot(x, v))\n"),
 ])  # fmt: skip
 def test_what_is_wrong_with_a_model_is_said(
     text: str, status: int, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("mine.py").write_text(text)
     assert main(["train", "mine.py"]) == status
-    assert said in capsys.readouterr().err and not Path("runs").exists()
+    err = capsys.readouterr().err
+    assert said in err and "importlib" not in err and "Session" not in err and not Path("runs").exists()
+
+
+def test_shapes_that_do_not_fit_are_said_with_the_line(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.py").write_text(OWN.replace("T.dot(x, w)", "T.dot(x, w.T)"))
+    assert main(["train", "mine.py"]) == 1
+    err = capsys.readouterr().err
+    assert "mine.py:8: y = T.nnet.softmax(T.dot(x, w.T))" in err and "Traceback" not in err
+
+
+def test_a_model_may_import_what_lies_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    Path("sub").mkdir()
+    Path("sub", "lying_beside.py").write_text("CLASSES = 3")
+    own = """
+from __future__ import annotations
+from dataclasses import dataclass, KW_ONLY
+import lying_beside
+
+@dataclass
+class Options:
+    _: KW_ONLY
+    classes: int = lying_beside.CLASSES
+"""
+    Path("sub", "mine.py").write_text(own + OWN.replace("(3,)", "(Options().classes,)"))
+    train("sub/mine.py", "--epochs", "1")
 
 
 # Gradients.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,24 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         with pytest.raises(weft.CheckpointError, match="no whole safetensors file"):
             weft.load_parameters(path, [b])
     assert not b.get_value().any()
+
+
+def test_sources_that_are_none(tmp_path: Path) -> None:
+    class Model:
+        def state_dict(self) -> dict:
+            return {}
+
+    w = weft.shared(np.zeros(3), "w")
+    with pytest.raises(weft.ArgumentError, match=r"not from Model: pass its state_dict\(\)"):
+        weft.load_parameters(Model(), [w])  # type: ignore[arg-type]
+    with pytest.raises(weft.ArgumentError, match=r"a list of shared variables, .* not w alone"):
+        weft.load_parameters({}, w)  # type: ignore[arg-type]
+    pytest.importorskip("safetensors")
+    path = tmp_path / "model.pth"
+    with zipfile.ZipFile(path, "w") as f:
+        f.writestr("archive/data.pkl", b"...")
+    with pytest.raises(weft.CheckpointError, match=r"of torch.save, it seems"):
+        weft.load_parameters(path, [w])
 
 
 def test_parameters_that_are_none() -> None:

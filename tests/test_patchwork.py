@@ -157,7 +157,7 @@ def test_an_output_that_shares_with_a_part_is_computed_beside_it():
 
 
 def test_a_whole_whose_length_is_computed():
-    """Where the first part is written follows from the length of the whole, which another kernel has to compute before."""
+    """Where the first part is written follows from the length of the whole, which another kernel computes before."""
     n, m = T.tensor("uint8", shape=(None, None), name="n"), T.lvector("m")
     last = T.arange(T.cast(T.max(n), "int64"))
     v = T.dvector("v")

@@ -48,6 +48,39 @@ def test_layout() -> None:
     assert tree(s, done=done) == ["add [id A] ''"]
 
 
+def test_clients_and_values() -> None:
+    x, w = T.dvector("x"), weft.shared(np.arange(3.0), "w")
+    s = x * w
+    s.name = "s"
+    z = T.exp(s) + s
+    assert tree(z, print_storage=True, print_clients=True) == [
+        "add [id A] ''",
+        " |exp [id B] ''",
+        " | |mul [id C] 's' clients: exp [id B], add [id A]",
+        " |   |x [id D]",
+        " |   |w [id E] = [0. 1. 2.]",
+        " |mul [id C] 's'",
+    ]
+    f = weft.function([x], z, updates=[(w, w + s)])
+    f(np.ones(3))
+    text = tree(f, print_storage=True, print_clients=True)
+    assert text[4].endswith("w [id F] = [0. 2. 4.]")
+    assert text[2].endswith("clients: exp [id B], add [id A], add [id D]")  # the update reads it too
+    assert text[6] == "add [id D] ''"  # and keeps the id that it was named by
+    zero = T.zeros_like(x[0])
+    once, _ = weft.scan(lambda v, q: T.tanh(q + v) * v, sequences=x, outputs_info=zero)
+    twice, _ = weft.scan(lambda v, q: (lambda a: T.tanh(a) * a)(v + q), sequences=x, outputs_info=zero)
+    for loop, count in ((once, 0), (twice, 1)):
+        inner = [line for line in tree(loop, print_clients=True) if line.startswith(" >")]
+        assert inner and sum("clients: " in line for line in inner) == count
+    # As Theano's positions have them; ids that were only referred to go on as well.
+    done: dict = {}
+    used: dict = {}
+    text = debugprint(z, 2, False, "str", "CHAR", False, done, False, True, used).splitlines()
+    assert text == ["add [id A] ''", " |exp [id B] ''", " |mul [id C] 's' clients: exp [id B], add [id A]"]
+    assert tree(T.exp(w), done=done, used_ids=used) == ["exp [id D] ''", " |w [id E]"]
+
+
 def test_what_is_printed(capsys: pytest.CaptureFixture) -> None:
     x, w = T.dvector("x"), weft.shared(1.0, "w")
     debugprint(x * 2)

@@ -13,6 +13,7 @@ import pytest
 import weft
 import weft.tensor as T
 from weft.compile.ops import as_op
+from weft.compiler.show import limits
 from weft.compiler.show.profile import WIDTH, Row
 
 VECTOR = np.linspace(-1, 1, 1000)
@@ -200,6 +201,29 @@ def test_the_machine() -> None:
     assert found is f.profile.limits  # measured once
     assert 1e9 < found.copy_memory < found.copy_l2 and found.read_memory < found.read_l2
     assert 1e9 < found.flops_float64 < found.flops_float32 < 1e13
+
+
+def test_limits_are_of_several_measurements(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """One that neighbours disturbed does not stay in the cache; nor float32 no faster than float64."""
+    x = T.dvector("x")
+    weft.function([x], x + 1, profile=True)(np.ones(3))
+    figures = iter([(1e9, 1e11), (4e9, 1e11), (3e9, 1e11), (2e9, 2e11)])
+
+    class Library:
+        def weft_limits(self, loop: Any, threads: int, found: Any) -> int:
+            n, f = next(figures)
+            found[0:6] = [n, 2 * n, 9e9, 1e10, f, 1e11]
+            return 0
+
+        def weft_limits_cache(self) -> int:
+            return 1 << 20
+
+    monkeypatch.setattr(weft.config, "cache_dir", str(tmp_path))
+    monkeypatch.setattr(limits.pool, "open_library", lambda path: Library())
+    monkeypatch.setattr(limits, "_known", {})
+    found = limits.limits(1)
+    assert (found.copy_memory, found.read_memory, found.flops_float32) == (4e9, 8e9, 2e11)
+    assert limits.limits(1) is found and len(list(tmp_path.rglob("*.limits"))) == 1
 
 
 def test_the_table() -> None:

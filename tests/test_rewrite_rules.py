@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rewrite_samples import LENGTHS, M_, N_, PARAMS, alone, closed, node, retyped, rewritten, values
+from rewrite_samples import LENGTHS, M_, N_, PARAMS, alone, arguments, closed, node, retyped, rewritten, values
 
 from weft.compiler.ir import lengths
+from weft.compiler.ir.interp import evaluate
 from weft.compiler.ir.node import build, constant, region
 from weft.compiler.ir.rewrite import apply, fitted
 from weft.compiler.simplify import PASSES
@@ -400,6 +401,28 @@ def test_which_rules_leave_which_dtypes_alone(request):
     assert text == BY_DTYPE.read_text(), "if it is meant to: pytest test_rewrite_rules.py --update-golden"
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int64", "bool"])
+def test_rules_keep_the_values_of_integers(dtype):
+    """Exactly: they wrap around, and an unsigned one has no sign."""
+    rng = np.random.default_rng(1)
+    params, given = [], []
+    for p, a in zip(PARAMS.values(), arguments(), strict=True):
+        params.append(retyped(p, dtype))
+        limits = (0, 2) if dtype == "bool" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+        given.append(rng.integers(*limits, a.shape).astype(dtype) if p.dtype == "float64" else a)
+    fired = 0
+    for name, before, _ in CASES:
+        old, rule = retyped(node(before), dtype), RULES[name][0]
+        if name in NOT_EVALUATED or old is None or rule.contextual or (new := rule.fire(old)) is None:
+            continue
+        fired += 1
+        with np.errstate(all="ignore"):
+            have, want = (evaluate(region(params, [n], []), given)[0] for n in (fitted(new, old), old))
+        if want.dtype.kind in "iub":
+            np.testing.assert_array_equal(have, want, err_msg=name)
+    assert fired > 15
+
+
 # What looks like a rule and is none.
 KEPT = [
     "add(x, 1)", "mul(x, 2)", "sub(x, y)", "log(exp(k))", "mul(k, 1)", "truediv(x, 3)", "pow(x, 5)",
@@ -429,6 +452,7 @@ def test_kept(text):
     lambda: build("mul", X, build("scatter", X, V, ROWS, AT, mode="inc")),  # not zeros
     lambda: build("slice", X, lengths.const(1), spec=spec(("range", True, False, 1), "all")),
     lambda: build("reshape", X, M_, N_),
+    lambda: build("neg", build("alloc", X, lengths.const(1), lengths.const(1))),  # it says that the lengths are 1
     lambda: shuffle(X, 1, 0),
     lambda: alloc(P["s"], N_),
 ])  # fmt: skip

@@ -364,7 +364,7 @@ def test_library_routines(build):
 def test_scipy_is_named_where_it_is_missing():
     code = "import sys; sys.modules['scipy.linalg'] = None; from weft.runtime import lapack; lapack.routine('dpotrf')"
     done = python(code)
-    assert done.returncode == 1 and "pip install scipy" in done.stderr
+    assert done.returncode == 1 and "pip install 'weft[linalg]'" in done.stderr
 
 
 def python(code, *args, **env):

@@ -131,8 +131,65 @@ def test_prefetching_stops_when_the_loop_is_left() -> None:
     (lambda: Batches(X, 5, last="pad"), "last='pad'"),
     (lambda: Batches(X, 24, last="drop"), "minibatches of 24 of 23 examples"),
     (lambda: Prefetched(Batches(X, 5), 0), "ahead=0"),
+    (lambda: Batches(X[:0], 5), "there are no examples"),
+    (lambda: Numbers(0, 5), "there are no examples"),
+    (lambda: Batches(X, 5.0), "size=5.0: a whole number"),
+    (lambda: Batches({"x": X}, 5), "no axis of examples"),
+    (lambda: Batches(X, 5, seed="one"), "seed='one': a whole number"),
+    (lambda: Iterated(iter([X])), "a function of the number of the epoch"),
     (lambda: Batches(X[:9], 5).restore(Batches(X, 5).state()), "minibatches with count = 23; here it is 9"),
 ])  # fmt: skip
 def test_what_is_wrong_is_said(make, text: str) -> None:
     with pytest.raises(weft.WeftError, match=text):
         make()
+
+
+M = np.random.default_rng(0).normal(size=(23, 4))
+
+
+class Table:
+    """What Batches sees of a table of pandas, whose [...] is by names of columns, or by labels of rows."""
+
+    iloc = None
+
+    def __init__(self, values: np.ndarray):
+        self.values, self.shape = values, values.shape
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        return self.values
+
+    def __getitem__(self, key):
+        raise KeyError(key)
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_tables_are_taken_by_rows(shuffle: bool) -> None:
+    for table, column, k in Batches([Table(M), Table(M[:, 0]), np.arange(len(M))], 5, shuffle=shuffle):
+        assert np.array_equal(table, M[k]) and np.array_equal(column, M[k, 0])
+
+
+def test_lists_are_arrays() -> None:
+    for shuffle in (True, False):
+        batches = list(Batches([M, list(range(len(M)))], 5, shuffle=shuffle))
+        assert all(np.array_equal(x, M[k]) for x, k in batches) and len(batches) == 5
+
+
+def test_sparse_examples() -> None:
+    sparse = pytest.importorskip("scipy.sparse")
+    source = Batches([sparse.coo_matrix(M), Y], 5, seed=3)
+    for (rows, _), (x, _) in zip(source, Batches([M, Y], 5, seed=3), strict=True):
+        assert np.array_equal(rows.toarray(), x) and source.examples((rows,)) == len(x)
+
+
+def test_a_generator_as_seed() -> None:
+    one, two = (plain(epochs(Batches(X, 5, seed=np.random.default_rng(k)), 1)[0]) for k in (1, 1))
+    assert one == two
+    rng = np.random.default_rng(1)
+    assert plain(epochs(Batches(X, 5, seed=rng), 1)[0]) != plain(epochs(Batches(X, 5, seed=rng), 1)[0])
+    source = Batches(X, 5, seed=rng)
+    later = Batches(X, 5, seed=0)
+    later.restore(source.state())
+    assert plain(epochs(source, 1)[0]) == plain(epochs(later, 1)[0])

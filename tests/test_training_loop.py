@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from typing import Any
@@ -18,6 +19,7 @@ from weft.training import (
     Checkpoints,
     EarlyStopping,
     Evaluation,
+    Iterated,
     JsonLines,
     Numbers,
     Trainer,
@@ -215,6 +217,21 @@ def test_names_of_variables() -> None:
     (lambda: Model().trainer(metrics=["loss", "error"]).fit(1), "shapes .. where the metrics are loss, error"),
     (lambda: Model().trainer(callbacks=[EarlyStopping("accuracy")]).fit(1), "EarlyStopping watches 'accuracy'"),
     (lambda: EarlyStopping(mode="least"), "mode='least'"),
+    (lambda: EarlyStopping(patience=0), "patience=0"),
+    (lambda: Model().trainer(rates={"rate": 0.1}), "rates is a mapping .shared variable"),
+    (lambda: Model().trainer(rates=schedules.constant(0.1)), "rates is a mapping .shared variable"),
+    (lambda: Model().trainer(rates={weft.shared(1, name="rate"): 0.1}), "rate is int64: a shared variable of floats"),
+    (lambda: Model().trainer(callbacks=[EarlyStopping]), "this is the class EarlyStopping"),
+    (lambda: Model().trainer(callbacks=[print]), "derived from weft.training.Callback"),
+    (lambda: Model().trainer(validate=("f", [X, Y])), "such as Evaluation"),
+    (lambda: Model().trainer(validate=lambda: 0.1).fit(1), "validate gives float: metrics by name"),
+    (lambda: Model().trainer(validate=lambda: {"error": X}).fit(1), "as error: a number is needed"),
+    (lambda: Model().trainer().fit(2.5), "epochs=2.5: a whole number"),
+    (lambda: Trainer(Model().error, [X, Y]), "updates no shared variable"),
+    (lambda: Checkpoints("run", epochs=0), "epochs=0: a checkpoint after every so many"),
+    (lambda: Checkpoints("run", steps=0), "steps=0"),
+    (lambda: Checkpoints("."), "names a folder"),
+    (lambda: Checkpoints("run", settings={"a": object()}), "a checkpoint keeps plain data"),
     (lambda: schedules.Plateau(1, mode="least"), "mode='least'"),
     (lambda: schedules.cosine(0.1, 0), "epochs=0"),
 ])  # fmt: skip
@@ -233,3 +250,92 @@ def test_schedules() -> None:
     assert [one(t) for t in (0, 3, 10, 12)] == pytest.approx([0.04, 1, 4e-6, 4e-6]) and one(1) < one(2) > one(9)
     assert [s.warm_up(0.8, 4)(t) for t in (0, 1, 4, 5)] == pytest.approx([0, 0.2, 0.8, 0.8])
     assert s.warm_up(s.cosine(1.0, 8), 4)(6) == s.cosine(1.0, 8)(6)
+    assert s.step(1.0, np.array([3, 5]), 0.1)(4) == pytest.approx(0.1)
+    warm = copy.deepcopy(s.warm_up(s.Plateau(0.8, "loss"), 4))
+    assert warm(2) == pytest.approx(0.4) and warm.metric == "loss"
+
+
+def test_an_iterator_that_is_used_up_is_no_epoch() -> None:
+    """The second epoch would train nothing, and its loss be NaN."""
+    m = Model()
+    once = iter([(X[:8], Y[:8]), (X[8:], Y[8:])])
+    with pytest.raises(weft.ArgumentError, match=r"no minibatch in epoch 2.*make a new one for each epoch"):
+        m.trainer(data=Iterated(lambda epoch: once)).fit(3)
+
+
+def test_arrays_are_shuffled_for_training_and_in_order_for_validation() -> None:
+    seen: list[list[int]] = []
+
+    def step(numbers: np.ndarray) -> float:
+        seen.append(numbers.tolist())
+        return 0.0
+
+    Trainer(step, [np.arange(200)]).fit(2)
+    assert [len(s) for s in seen] == [128, 72] * 2
+    first, second = seen[0] + seen[1], seen[2] + seen[3]
+    assert sorted(first) == sorted(second) == list(range(200)) and first != second != sorted(second)
+    seen.clear()
+    Evaluation(step, [np.arange(200)])()
+    assert seen == [list(range(200))]
+
+
+def test_a_step_of_ones_own_is_kept_where_its_variables_are_named(tmp_path) -> None:
+    """A checkpoint without the parameters would be gone on with in silence."""
+    m = Model()
+
+    def run(**kwargs: Any) -> Trainer:
+        callbacks = [Checkpoints(tmp_path / "run")]
+        return Trainer(lambda x, y: m.step(x, y), Batches([X, Y], 8), callbacks=callbacks, **kwargs)
+
+    with pytest.raises(weft.ArgumentError, match="not known what the step of this run updates"):
+        run().fit(1)
+    assert not (tmp_path / "run").exists()
+    run(state=[m.w]).fit(1)
+    want = m.w.get_value()
+    m.w.set_value(np.zeros(4))
+    run(state=[m.w]).load(tmp_path / "run")
+    assert np.array_equal(m.w.get_value(), want) and want.any()
+
+
+def test_two_callbacks_of_one_class_have_a_state_each(tmp_path) -> None:
+    def run() -> tuple[Trainer, list[EarlyStopping]]:
+        m = Model()
+        both = [EarlyStopping("loss", 30), EarlyStopping("error", 40)]
+        validate = Evaluation(m.error, [X[:9], Y[:9]])
+        return m.trainer(validate=validate, callbacks=[*both, Checkpoints(tmp_path / "run")]), both
+
+    first, (a, b) = run()
+    first.fit(3)
+    second, (c, d) = run()
+    second.load(tmp_path / "run")
+    assert (c.best, d.best) == (a.best, b.best) and a.best != b.best and c.kept.keys() == a.kept.keys()
+
+
+def test_a_log_that_cannot_be_written_is_named(tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(weft.CheckpointError, match="file/log could not be written"):
+        Model().trainer(callbacks=[JsonLines(tmp_path / "file" / "log")]).fit(1)
+
+
+def test_metrics_of_any_kind_of_number_are_written(tmp_path) -> None:
+    """As compiled functions give them; what is not finite is no JSON."""
+
+    class Adds(Callback):
+        def epoch(self, trainer: Trainer, record: dict[str, Any]) -> None:
+            record["norm"] = np.float32(0.5)
+
+    m = Model()
+    callbacks = [Adds(), JsonLines(tmp_path / "log"), Checkpoints(tmp_path / "run")]
+    history = m.trainer(validate=lambda: {"error": m.error(X, Y), "worst": np.float32("inf")}, callbacks=callbacks).fit(
+        2
+    )
+    assert all(type(r["error"]) is float for r in history)
+
+    def refuse(name: str) -> None:
+        raise AssertionError(name)
+
+    lines = [json.loads(line, parse_constant=refuse) for line in (tmp_path / "log").read_text().splitlines()]
+    assert lines[1]["worst"] is None and lines[1]["norm"] == 0.5 and lines[1]["error"] == history[1]["error"]
+    later = m.trainer(validate=lambda: {}, callbacks=[Checkpoints(tmp_path / "run")])
+    later.load(tmp_path / "run")
+    assert later.history[1]["worst"] == math.inf

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .compiler.graph.function import Out as Out
     from .compiler.graph.function import function as function
     from .compiler.graph.minimize import minimize as minimize
+    from .compiler.graph.printing import pp as pp
     from .compiler.graph.scan import foldl as foldl
     from .compiler.graph.scan import foldr as foldr
     from .compiler.graph.scan import map as map
@@ -88,6 +89,7 @@ _NAMES: dict[str, str] = {
     "grad": ".compiler.grad.reverse",
     "map": ".compiler.graph.scan",
     "minimize": ".compiler.graph.minimize",
+    "pp": ".compiler.graph.printing",
     "reduce": ".compiler.graph.scan",
     "scan": ".compiler.graph.scan",
     "shared": ".compiler.graph.shared",

@@ -40,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 128 + signal.SIGPIPE
         return _failed(e, 1)
+    except MemoryError as e:
+        return _failed(MemoryError(f"out of memory: {e}"), 1)
     except KeyboardInterrupt:
         print("weft: interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
@@ -66,7 +68,7 @@ def _run(given: list[str]) -> int:
             passes_on = getattr(module, "PASSES_ON", False)
     options, rest = parser.parse_known_args(given)
     if rest and not passes_on:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        commands.choices[options.command].error(f"unrecognized arguments: {' '.join(rest)}")
     options.rest = rest
     status = options.run(options)
     sys.stdout.flush()

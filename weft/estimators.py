@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .models.common.estimators import Regressor as Regressor
 
 __all__ = ["Classifier", "Regressor"]
-NEEDED = "weft.estimators needs scikit-learn 1.6 or later: pip install scikit-learn"
+NEEDED = "weft.estimators needs scikit-learn 1.6 or later: pip install 'weft[demo]'"
 
 
 if not TYPE_CHECKING:

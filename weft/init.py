@@ -15,6 +15,9 @@ from .compiler.graph.initializers import (
     uniform,
     zeros,
 )
+from .compiler.graph.told import tell_names as _tell_names
+
+_tell_names(globals(), __name__, line_only=True)
 
 __all__ = [
     "constant", "fans", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "lecun_normal", "lecun_uniform",

@@ -35,6 +35,9 @@ from .compiler.graph.optimizers import (
     sgd,
 )
 from .compiler.graph.parameters import state
+from .compiler.graph.told import tell_names as _tell_names
+
+_tell_names(globals(), __name__, line_only=True)
 
 __all__ = [
     "accumulate", "adadelta", "adagrad", "adam", "adamax", "adamw", "clip_by_global_norm", "clip_by_norm",

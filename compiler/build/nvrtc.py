@@ -17,7 +17,7 @@ from .library import included
 
 # Contraction would round differently from one kernel to the next; the graph says where a fused multiply-add is.
 FLAGS = ("--std=c++17", "--fmad=false")
-INSTALL = "Install it with `pip install nvidia-cuda-nvrtc nvidia-cuda-runtime` (13.0 or later), or a CUDA tool kit"
+INSTALL = "Install it with `pip install 'weft[nvrtc]'` (13.0 or later), or a CUDA tool kit"
 
 DECLARATIONS = """
 typedef struct program *nvrtcProgram;

@@ -18,7 +18,7 @@ import os
 from typing import Any
 
 from ...runtime.errors import ArgumentError
-from .modes import MODES
+from .modes import MODES, theano_mode
 
 _FLAGS: dict[str, tuple[str, Any, tuple | None]] = {
     "floatX": ("WEFT_FLOATX", "float64", ("float16", "float32", "float64")),
@@ -31,6 +31,8 @@ _FLAGS: dict[str, tuple[str, Any, tuple | None]] = {
     "cache_dir": ("WEFT_CACHE_DIR", "", None),
     "reuse": ("WEFT_REUSE", True, (False, True)),
 }
+
+_SWITCH = {**dict.fromkeys(("1", "true", "yes", "on"), True), **dict.fromkeys(("0", "false", "no", "off"), False)}
 
 
 class Config:
@@ -49,14 +51,20 @@ class Config:
     def __init__(self) -> None:
         for name, (variable, default, _) in _FLAGS.items():
             text = os.environ.get(variable)
-            value: Any = default if text is None else text
-            if isinstance(default, bool) and text is not None:
-                value = text.lower() in ("1", "true", "yes", "on")
-            setattr(self, name, value)
+            if not text:
+                setattr(self, name, default)
+                continue
+            value: Any = _SWITCH.get(text.lower(), text) if isinstance(default, bool) else text
+            try:
+                setattr(self, name, value)
+            except ArgumentError as e:
+                raise ArgumentError(f"the environment variable {variable}: {e}") from None
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in _FLAGS:
             raise ArgumentError(f"weft.config has no setting {name!r}; it has {', '.join(_FLAGS)}")
+        if name == "mode" and isinstance(value, str):
+            value = theano_mode(value)
         allowed = _FLAGS[name][2]
         if allowed is not None and value not in allowed:
             raise ArgumentError(f"weft.config.{name} is one of {', '.join(map(repr, allowed))}, not {value!r}")

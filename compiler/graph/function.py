@@ -12,6 +12,7 @@ import numpy as np
 
 from ...runtime.callable import Argument
 from ...runtime.errors import ArgumentError, DTypeError, ShapeError, UnusedInputError
+from ...runtime.exchange import is_exporter
 from ...runtime.sparse import SparseArgument
 from ..ir.collector import paused
 from ..ir.dtypes import numpy_dtype
@@ -241,7 +242,7 @@ def _outputs(outputs: Any) -> tuple[list[Variable], Any]:
             return o
         if sparse.is_scipy(o):
             return sparse.as_sparse_variable(o)
-        if isinstance(o, (bool, int, float, complex, np.ndarray, np.generic)):
+        if isinstance(o, (bool, int, float, complex)) or is_exporter(o):
             return as_tensor_variable(o)
         raise DTypeError(
             f"{which} of the function is {o!r}; outputs are symbolic variables, in one list or dict at most "

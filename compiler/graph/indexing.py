@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ...runtime.errors import ArgumentError, DTypeError, ShapeError
+from ...runtime.exchange import as_array, is_exporter
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
 from ..ir.node import build
@@ -50,11 +51,13 @@ def nonzero(x: Any, return_matrix: bool = False) -> Any:
 def _is_array(e: Any) -> bool:
     if isinstance(e, Variable):
         return e.ndim > 0
-    return isinstance(e, list) or (isinstance(e, np.ndarray) and e.ndim > 0)
+    if isinstance(e, (int, slice)) or e is None or e is Ellipsis:
+        return False
+    return isinstance(e, list) or (is_exporter(e) and as_array(e).ndim > 0)
 
 
 def _bool_array(e: Any) -> bool:
-    return _is_array(e) and (e.dtype == "bool" if isinstance(e, Variable) else np.asarray(e).dtype == bool)
+    return _is_array(e) and (e.dtype == "bool" if isinstance(e, Variable) else as_array(e).dtype == bool)
 
 
 class MaskOf(Op):

@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from ...runtime.callable import as_numbers
 from ...runtime.errors import ArgumentError, DTypeError, NumericalError, ShapeError, WeftError
 from ..ir.dtypes import REAL_FLOAT, numpy_dtype
 from . import shaping
 from .function import function
-from .parameters import check_params, number
+from .parameters import check_gradients, check_params, number
 from .tensor import cast
+from .told import told
 from .types import TensorType
 from .variable import Variable
 
@@ -70,21 +72,13 @@ def minimize(
     ArgumentError, DTypeError, ShapeError, and NumericalError where the cost is not finite at the start; WeftError
     without SciPy.
     """
-    if method not in METHODS:
-        raise ArgumentError(f"minimize: method is {' or '.join(map(repr, METHODS))}, not {method!r}")
-    checked = check_params(params, "minimize")
-    cost = _checked_cost(cost)
     inputs, data = list(inputs), list(data)
-    if len(inputs) != len(data):
-        raise ArgumentError(f"minimize: {len(inputs)} inputs, but data holds {len(data)} values for them")
-    tol = number(tol, "minimize: tol")
-    if isinstance(max_iterations, bool) or not isinstance(max_iterations, (int, np.integer)) or max_iterations < 1:
-        raise ArgumentError(f"minimize: max_iterations is a number of at least 1, not {max_iterations!r}")
+    checked, gradients = _checked(cost, params, method, inputs, data, tol, max_iterations)
     search = _optimize()
 
     packed = Packed(checked)
-    evaluate = Evaluations(packed.compile(cost, inputs), data, packed)
-    settings: dict[str, Any] = {"gtol": tol, "maxiter": int(max_iterations)}
+    evaluate = Evaluations(packed.compile(cost, gradients, inputs), data, packed)
+    settings: dict[str, Any] = {"gtol": float(tol), "maxiter": int(max_iterations)}
     if method == "L-BFGS":
         coarsest = max(_unit(v.dtype) for v in (cost, *checked))
         settings |= {"ftol": 10 * coarsest, "maxfun": 20 * int(max_iterations)}
@@ -99,6 +93,7 @@ def minimize(
 
     try:
         evaluate.start()
+        evaluate.data = [_as_read(i, d) for i, d in zip(inputs, data, strict=True)]
         found = search(
             evaluate,
             evaluate.best,
@@ -128,17 +123,14 @@ class Packed:
             raise ShapeError("minimize: the parameters have no elements")
         self.start = np.concatenate([v.ravel().astype("float64") for v in values])
 
-    def compile(self, cost: Variable, inputs: list[Any]) -> Any:
+    def compile(self, cost: Variable, gradients: Sequence[Variable], inputs: list[Any]) -> Any:
         """The function (vector, inputs) -> (cost, gradient), both in float64."""
-        from ..grad.reverse import grad
-
         vector: Any = TensorType("float64", shape=(self.size,))("parameters")
-        gradients = [cast(g, "float64").flatten() for g in grad(cost, self.params)]  # type: ignore[attr-defined]
         givens = {
             p: cast(shaping.reshape(vector[part], shape), p.dtype)
             for p, part, shape in zip(self.params, self.parts, self.shapes, strict=True)
         }
-        outputs = [cast(cost, "float64"), shaping.concatenate(gradients)]
+        outputs = [cast(cost, "float64"), shaping.concatenate([shaping.flatten(cast(g, "float64")) for g in gradients])]
         return function([vector, *inputs], outputs, givens=givens, no_default_updates=True, name="cost and gradient")
 
     def write(self, vector: np.ndarray) -> None:
@@ -175,14 +167,34 @@ class Evaluations:
             self.kept = self.best
 
 
-def _checked_cost(cost: Any) -> Variable:
+def _checks(cost: Any, params: Any, method: Any, inputs: list, data: list, tol: Any, max_iterations: Any) -> Any:
+    """The parameters and their gradients, where all is as it should be."""
+    if method not in METHODS:
+        raise ArgumentError(f"minimize: method is {' or '.join(map(repr, METHODS))}, not {method!r}")
+    checked = check_params(params, "minimize")
     if not isinstance(cost, Variable):
         raise ArgumentError(f"minimize: the cost is a scalar variable, not {cost!r}")
     if cost.ndim:
         raise ShapeError(f"minimize: the cost is a scalar; {cost.describe()} is {cost.type}: take its sum or mean")
     if cost.dtype not in REAL_FLOAT:
         raise DTypeError(f"minimize: the cost is a real float; {cost.describe()} is {cost.dtype}")
-    return cost
+    if len(inputs) != len(data):
+        raise ArgumentError(f"minimize: {len(inputs)} inputs, but data holds {len(data)} values for them")
+    number(tol, "minimize: tol")
+    if isinstance(max_iterations, bool) or not isinstance(max_iterations, (int, np.integer)) or max_iterations < 1:
+        raise ArgumentError(f"minimize: max_iterations is a number of at least 1, not {max_iterations!r}")
+    return checked, check_gradients(cost, checked, "minimize", gradients=False)
+
+
+_checked = told(_checks, "")  # what they say names minimize
+
+
+def _as_read(i: Any, value: Any) -> Any:
+    """A value that the first call took, as the function reads it: the calls to come convert nothing."""
+    t = getattr(i, "variable", i).type
+    if not isinstance(t, TensorType) or not isinstance(value, (list, tuple, np.ndarray)):
+        return value
+    return np.asarray(as_numbers(value, "data"), numpy_dtype(t.dtype), order="C")
 
 
 def _unit(dtype: str) -> float:
@@ -193,7 +205,8 @@ def _optimize() -> Any:
     try:
         from scipy.optimize import minimize as search
     except ImportError as e:
-        raise WeftError(f"weft.minimize runs methods of SciPy, which is not installed: pip install scipy ({e})") from e
+        wanted = "weft.minimize runs methods of SciPy, which is not installed: pip install 'weft[linalg]'"
+        raise WeftError(f"{wanted} ({e})") from e
     return search
 
 

@@ -18,7 +18,10 @@ MODES: dict[str, Kind] = {
     "nanguard": Kind(False, "the program after rewriting, by NumPy: the first NaN or infinity is an error"),
     "check": Kind(True, "the compiled program, and the interpreter at each call: a difference is an error"),
 }
-THEANO = ("FAST_RUN", "FAST_COMPILE", "Mode")  # they mean "compile"
+THEANO = {
+    "FAST_RUN": "compile", "FAST_COMPILE": "compile", "Mode": "compile", "DebugMode": "check",
+    "NanGuardMode": "nanguard",
+}  # fmt: skip
 
 
 class NanGuardMode:
@@ -53,19 +56,23 @@ class NanGuardMode:
         )
 
 
+def theano_mode(name: str) -> str:
+    """The row of MODES that a name of Theano's stands for; any other name as it is."""
+    return THEANO.get(name, name)
+
+
 def chosen_mode(mode: Any, default: str) -> str | NanGuardMode:
-    """A row of MODES, or a NanGuardMode with its options; Theano's mode names mean "compile"."""
+    """A row of MODES, or a NanGuardMode with its options; Theano's mode names mean "compile", its DebugMode "check"."""
     mode = default if mode is None else mode
     if isinstance(mode, NanGuardMode) or (isinstance(mode, str) and mode in MODES):
         return mode
-    text = mode if isinstance(mode, str) else type(mode).__name__
-    if text in THEANO:
-        return "compile"
-    if text == "NanGuardMode":
-        return "nanguard"
+    found = theano_mode(mode if isinstance(mode, str) else type(mode).__name__)
+    if found in MODES:
+        return found
     known = ", ".join(map(repr, MODES))
     raise ArgumentError(
-        f"mode {mode!r} is not known: None, {known}, a NanGuardMode (Theano's 'FAST_RUN' and 'FAST_COMPILE' compile)"
+        f"mode {mode!r} is not known: None, {known}, a NanGuardMode (Theano's 'FAST_RUN' and 'FAST_COMPILE' compile, "
+        "its 'DebugMode' is 'check')"
     )
 
 
@@ -73,4 +80,4 @@ def mode_name(mode: str | NanGuardMode) -> str:
     return mode if isinstance(mode, str) else "nanguard"
 
 
-__all__ = ["MODES", "NanGuardMode", "chosen_mode", "mode_name"]
+__all__ = ["MODES", "NanGuardMode", "chosen_mode", "mode_name", "theano_mode"]

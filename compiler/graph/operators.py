@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...runtime.errors import ArgumentError, WeftError
+from ...runtime.exchange import is_exporter
 from ..ir import lengths
 from . import indexing, math, shaping
 from .tensor import cast
@@ -31,6 +32,13 @@ _REFLECTED = {
     "true_divide": "__rtruediv__", "floor_divide": "__rfloordiv__", "remainder": "__rmod__", "power": "__rpow__",
     "bitwise_and": "__rand__", "bitwise_or": "__ror__", "bitwise_xor": "__rxor__", "matmul": "__rmatmul__",
     "less": "__gt__", "less_equal": "__ge__", "greater": "__lt__", "greater_equal": "__le__",
+}  # fmt: skip
+
+# Functions of NumPy that look at a variable without computing; and those that read the value of a shared one.
+_ASKED = {"ndim", "shape", "size", "iscomplexobj", "isrealobj"}
+_READING = {
+    "allclose", "array2string", "array_equal", "array_equiv", "array_repr", "array_str", "copy", "isclose",
+    "may_share_memory", "save", "savetxt", "savez", "savez_compressed", "shares_memory",
 }  # fmt: skip
 
 # For type checkers the operators belong to variables; at run time they are mixed into the classes below.
@@ -100,9 +108,23 @@ class TensorOperators(_Mixed):
                 return getattr(inputs[1], swapped)(inputs[0])
         if ufunc.__name__ in ("equal", "not_equal"):  # as `==` of any two objects that know nothing of each other
             return ufunc.__name__ == "not_equal"
-        raise ArgumentError(
-            f"numpy.{ufunc.__name__} computes with arrays, and {self.describe()} is symbolic; "
-            "use the function of that name in weft.tensor"
+        raise self._not_an_array(ufunc.__name__)
+
+    def __array_function__(self, func, types, args, kwargs):
+        """Functions of NumPy compute with arrays: given a variable, they would make arrays of objects, or nonsense.
+
+        What asks for rank, shape and the like may, and what reads an array, of variables that have a value.
+        """
+        name = func.__name__
+        if name in _ASKED or (name in _READING and hasattr(self, "__array__")):
+            return func._implementation(*args, **kwargs)
+        raise self._not_an_array(name)
+
+    def _not_an_array(self, function: str) -> ArgumentError:
+        value = f"; numpy.asarray({self.name or 'v'}) is its present value" if hasattr(self, "__array__") else ""
+        return ArgumentError(
+            f"numpy.{function} computes with arrays, and {self.describe()} is symbolic; weft.tensor has the functions "
+            f"for expressions{value}"
         )
 
     def __index__(self):
@@ -259,8 +281,10 @@ def _install_binary() -> None:
 
 
 def _acceptable(x: Any) -> bool:
-    return isinstance(x, (Variable, int, float, complex, bool, np.ndarray, np.generic, list, tuple)) or hasattr(
-        x, "_as_variable"
+    return (
+        isinstance(x, (Variable, int, float, complex, bool, np.ndarray, np.generic, list, tuple))
+        or hasattr(x, "_as_variable")
+        or is_exporter(x)
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...runtime.errors import ArgumentError, DTypeError, ShapeError
+from ...runtime.errors import ArgumentError, DisconnectedInputError, DTypeError, ShapeError
 from ..ir.dtypes import COMPLEX, REAL_FLOAT, numpy_dtype
 from . import math
 from .shared import SharedVariable, TensorSharedVariable, shared
@@ -58,8 +58,11 @@ def labels(params: Sequence[Variable]) -> list[str]:
     return [n if n and counts[n] == 1 else f"{n or ''}#{k}" for k, n in enumerate(names)]
 
 
-def check_gradients(cost_or_grads: Any, params: Sequence[TensorSharedVariable], what: str) -> list[TensorVariable]:
-    """One gradient a parameter: those given, or the derivatives of the scalar cost."""
+def check_gradients(
+    cost_or_grads: Any, params: Sequence[TensorSharedVariable], what: str, gradients: bool = True
+) -> list[TensorVariable]:
+    """One gradient a parameter: those given, or the derivatives of the scalar cost. gradients: whether users of `what`
+    may give them, as its message says."""
     if isinstance(cost_or_grads, Variable):
         if cost_or_grads.ndim:
             raise ShapeError(
@@ -68,7 +71,16 @@ def check_gradients(cost_or_grads: Any, params: Sequence[TensorSharedVariable], 
             )
         from ..grad.reverse import grad
 
-        return grad(cost_or_grads, list(params))
+        found = grad(cost_or_grads, list(params), disconnected_inputs="ignore", return_disconnected="None")
+        apart = [p for p, g in zip(params, found, strict=True) if g is None]
+        if apart:
+            other = ", or give weft.grad(cost, params, disconnected_inputs='ignore') in place of the cost"
+            raise DisconnectedInputError(
+                f"{what}: the cost {cost_or_grads.describe()} (at {cost_or_grads.trace}) does not depend on "
+                f"{', '.join(f'{p.describe()} (declared {p.trace.at})' for p in apart)}; leave it out of the "
+                f"parameters{other * gradients}"
+            )
+        return found
     if not isinstance(cost_or_grads, (list, tuple)):
         raise ArgumentError(f"{what} takes a scalar cost or a list of gradients, not {_shown(cost_or_grads)}")
     if len(cost_or_grads) != len(params):
@@ -106,15 +118,15 @@ def scalar(x: Any, what: str, least: float = 0.0, below: float = numbers.inf) ->
         if v.dtype in COMPLEX or v.dtype == "bool":
             raise DTypeError(f"{what} is a real number; {v.describe()} is {v.dtype}")
         return cast(v, "float64")
-    return constant(number(x, what, least, below), dtype="float64")
+    return constant(number(x, what, least, below, "a number or a scalar variable"), dtype="float64")
 
 
-def number(x: Any, what: str, least: float = 0.0, below: float = numbers.inf) -> float:
+def number(x: Any, what: str, least: float = 0.0, below: float = numbers.inf, wanted: str = "a number") -> float:
     """A setting that is known when the graph is built."""
     if isinstance(x, Variable):
         raise ArgumentError(f"{what} is a number, not the variable {x.describe()}: it is part of the program")
     if isinstance(x, (bool, np.bool_)) or np.ndim(x) or not isinstance(x, (int, float, np.number, np.ndarray)):
-        raise ArgumentError(f"{what} is a number or a scalar variable, not {_shown(x)}")
+        raise ArgumentError(f"{what} is {wanted}, not {_shown(x)}")
     if np.iscomplexobj(x):
         raise DTypeError(f"{what} is a real number, not {x!r}")
     value = float(x)

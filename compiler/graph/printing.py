@@ -55,20 +55,24 @@ def letters(n: int) -> str:
 
 
 class _Ids:
-    """The id of each thing printed, in order."""
+    """The id of each thing printed or referred to, in order, and what was printed."""
 
-    def __init__(self, form: str, done: dict | None):
+    def __init__(self, form: str, done: dict | None, used: dict | None):
         if form not in ("CHAR", "int", "id", ""):
             raise ArgumentError(f"ids of debugprint is 'CHAR', 'int', 'id' or '', not {form!r}")
-        self.form, self.given = form, {} if done is None else done
+        self.form = form
+        self.printed: dict = {} if done is None else done
+        self.given: dict = dict(self.printed) if used is None else used
 
-    def of(self, thing: Any) -> str:
+    def of(self, thing: Any, printed: bool = True) -> str:
         """The text " [id A]" of a Variable or an Apply, made when asked for the first time."""
         found = self.given.get(thing)
         if found is None:
             n = len(self.given)
             text = {"CHAR": letters(n), "int": str(n), "id": str(id(thing)), "": ""}[self.form]
             found = self.given[thing] = f" [id {text}]" if self.form else ""
+        if printed:
+            self.printed[thing] = found
         return found
 
 
@@ -80,6 +84,9 @@ def debugprint(
     ids: str = "CHAR",
     stop_on_name: bool = False,
     done: dict | None = None,
+    print_storage: bool = False,
+    print_clients: bool = False,
+    used_ids: dict | None = None,
 ) -> Any:
     """Prints a graph as a tree: an operation with its id and name, below it its inputs.
 
@@ -87,11 +94,15 @@ def debugprint(
     one line, with the id of its first. Loops print their step below the tree, each line marked with ">", with `->` from
     what the step is given to what the loop is. depth: levels to print (-1: all). print_type: types too. file: where to,
     or "str" for a string returned. ids: "CHAR", "int", "id" or "". stop_on_name: nothing below a named Variable. done:
-    ids of what was printed before, continued.
+    what was printed before, with its ids; continued. print_storage: the values too, of shared variables as they are
+    now; what operations compute is not kept. print_clients: of an operation that several operations of the graph read,
+    which they are. used_ids: ids of what was printed or only named as a client before; continued.
     """
-    names = _Ids(ids, done)
-    printer = _Printer(names, print_type, stop_on_name)
-    for root in roots(obj):
+    found = roots(obj)
+    names = _Ids(ids, done, used_ids)
+    printer = _Printer(names, print_type, stop_on_name, print_storage, print_clients)
+    printer.count_clients(found)
+    for root in found:
         printer.graph(root, depth)
     if printer.loops:
         printer.lines += ["", "Inner graphs:"]
@@ -107,12 +118,34 @@ def debugprint(
 class _Printer:
     """The lines of a debugprint so far, and the loops in them."""
 
-    def __init__(self, names: _Ids, types: bool, stop: bool):
-        self.names, self.types, self.stop = names, types, stop
+    def __init__(self, names: _Ids, types: bool, stop: bool, storage: bool, clients: bool):
+        self.names, self.types, self.stop, self.storage = names, types, stop, storage
         self.lines: list[str] = []
         self.loops: list[Apply] = []
         self.given: dict[Variable, Variable] = {}  # what the step being printed is given -> what the loop is
         self.mark = ""
+        self.clients: dict[Apply, dict[Apply, None]] | None = {} if clients else None
+
+    def count_clients(self, found: Sequence[Variable]) -> None:
+        """Notes which operations of this graph read the results of which."""
+        if self.clients is None:
+            return
+        for n in {v.owner: None for v in ancestors(found) if v.owner is not None}:
+            for i in n.inputs:
+                if i.owner is not None:
+                    self.clients.setdefault(i.owner, {})[n] = None
+
+    def readers(self, n: Apply) -> str:
+        found = list((self.clients or {}).get(n, ()))
+        if len(found) < 2:
+            return ""
+        return f" clients: {', '.join(f'{c.op}{self.names.of(c, printed=False)}' for c in found)}"
+
+    def value(self, v: Variable) -> str:
+        held = v.get_value(borrow=True) if hasattr(v, "get_value") else None
+        if not self.storage or held is None:
+            return ""
+        return f" = {_number(held) if isinstance(held, np.ndarray) else held}"
 
     def graph(self, root: Variable, depth: int) -> None:
         later: deque[tuple[Variable, int]] = deque()
@@ -129,6 +162,7 @@ class _Printer:
         self.given = dict([*loop.sequences, *((i, s.initial) for s in loop.states for i in s.inner), *loop.constants])
         self.lines += ["", f"{n.op}{self.names.of(n)}"]
         self.mark = " >"
+        self.count_clients(loop.inner_outputs)
         for v in loop.inner_outputs:
             self.graph(v, depth)
         self.given, self.mark = {}, ""
@@ -145,12 +179,13 @@ class _Printer:
             outer = self.given.get(v)
             if v.owner is None or outer is not None:
                 arrow = f" ->{names.of(outer.owner or outer)}" if outer not in (None, v) and names.form else ""
-                lines.append(f"{prefix}{_leaf(v)}{names.of(v)}{kind}{arrow}")
+                lines.append(f"{prefix}{_leaf(v)}{names.of(v)}{kind}{arrow}{self.value(v)}")
                 continue
-            fresh = v.owner not in names.given or (v is root and not follow)
+            fresh = v.owner not in names.printed or (v is root and not follow)
             if v is not root or follow:
                 number = f".{v.index}" if len(v.owner.outputs) > 1 else ""
-                lines.append(f"{prefix}{v.owner.op}{number}{names.of(v.owner)}{kind} '{v.name or ''}'")
+                line = f"{prefix}{v.owner.op}{number}{names.of(v.owner)}{kind} '{v.name or ''}'"
+                lines.append(line + (self.readers(v.owner) if fresh else ""))
             if not fresh or (self.stop and v.name is not None):
                 continue
             if level == LEVELS:

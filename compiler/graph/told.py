@@ -49,17 +49,21 @@ def tell_methods(cls: type) -> None:
 # Methods that Python calls -> what messages call them; nothing where they say it themselves.
 _OPERATORS = {
     "__getitem__": "subscript",
-    **{f"__{n}__": "" for n in ("contains", "setitem", "iter", "len", "index", "int", "float", "array_ufunc")},
+    **{f"__{n}__": "" for n in ("contains", "setitem", "iter", "len", "index", "int", "float")},
+    **{f"__array_{n}__": "" for n in ("function", "ufunc")},
 }  # fmt: skip
 
 
-def tell_names(face: dict[str, Any], module: str) -> None:
-    """Marks the functions of a module of the face, under the names that they have there."""
+def tell_names(face: dict[str, Any], module: str, line_only: bool = False) -> None:
+    """Marks the functions of a module of the face, under the names that they have there.
+
+    line_only: what they say names them already; the line is added alone.
+    """
     marked: dict[Any, Any] = {}
     for name, f in list(face.items()):
         if not name.startswith("_") and inspect.isfunction(f) and not hasattr(f, "told"):
             if f not in marked:
-                marked[f] = told(f)
+                marked[f] = told(f, "" if line_only else None)
                 marked[f].__module__, marked[f].__qualname__ = module, name  # where pickle finds it
             face[name] = marked[f]
 

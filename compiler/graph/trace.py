@@ -9,8 +9,12 @@ import sys
 import threading
 from typing import NamedTuple
 
+import numpy as np
+
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-_OURS = tuple(os.path.join(_ROOT, d) + os.sep for d in ("weft", "compiler", "runtime"))
+# NumPy's functions call operators of variables; the line is that which calls NumPy.
+_NUMPY = os.path.dirname(np.__file__) + os.sep
+_OURS = (*(os.path.join(_ROOT, d) + os.sep for d in ("weft", "compiler", "runtime")), _NUMPY)
 
 
 class Trace(NamedTuple):
@@ -22,10 +26,7 @@ class Trace(NamedTuple):
 
     def __str__(self) -> str:
         source = linecache.getline(self.file, self.line).strip()
-        folder, name = os.path.split(self.file)
-        if os.path.basename(folder).startswith("ipykernel_"):
-            name = "cell"  # of a notebook; the file's name is a number
-        where = f"{name}:{self.line}"
+        where = f"{_cell(self.file) or os.path.basename(self.file)}:{self.line}"
         where = f"in {self.via} {where}" if self.via else where
         return f"{where}: {source}" if source else where
 
@@ -33,6 +34,16 @@ class Trace(NamedTuple):
     def at(self) -> str:
         """As the last line of a message: "at program.py:12: ..." or "in the gradient of program.py:12: ..."."""
         return str(self) if self.via else f"at {self}"
+
+
+def _cell(file: str) -> str | None:
+    """The cell of a notebook or of IPython that a file stands for, as IPython numbers it: "In[3]"."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    called = getattr(getattr(shell, "compile", None), "format_code_name", None)
+    found = called(file) if called is not None else None
+    if found is None and os.path.basename(os.path.dirname(file)).startswith("ipykernel_"):
+        return "cell"  # its file's name is a number
+    return found and found[1]
 
 
 class Declaration(NamedTuple):

@@ -102,6 +102,11 @@ class Variable:
 
         return variable_html(self)
 
+    def _repr_svg_(self) -> str:
+        from ..show.pictures import drawing
+
+        return str(drawing(self))
+
     def __bool__(self) -> bool:
         if self._compared:
             raise ArgumentError(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..inspect import Function, Told
 
 FORMULA = 400  # characters
+SMALL = 8  # elements of a value that is shown
 
 
 def variable_html(v: Variable) -> str:
@@ -23,6 +24,8 @@ def variable_html(v: Variable) -> str:
         kind = "expression"
     head = title(f"{v.name}, {kind}" if v.name else kind)
     rows = [("type", code(v.type)), ("declared at", code(v.owner.trace if v.owner is not None else v.trace))]
+    if isinstance(v, SharedVariable):
+        rows.insert(1, ("holds", code(_held(v))))
     if v.owner is not None:
         rows.insert(1, ("computed by", code(v.owner.op)))
         formula = pp(v)
@@ -31,6 +34,12 @@ def variable_html(v: Variable) -> str:
     if v.owner is not None:
         parts.append(details("graph", Html(drawing(v))))
     return block(*parts)
+
+
+def _held(v: SharedVariable) -> str:
+    """The dtype and shape that its value has now, and the numbers of a small one."""
+    value = v.container.array()
+    return f"{v.dtype} {value.shape}" + f": {value}" * (value.size <= SMALL and value.ndim < 2)
 
 
 def report_html(told: Told, picture: Html | None = None) -> str:

@@ -17,6 +17,9 @@ from ..graph.config import config
 
 SOURCE = "weft_limits.c"
 SUFFIX = ".limits"
+# Measurements. Neighbours, two virtual processors on one core say, slow down a whole one: the fastest counts.
+LEAST, MOST = 3, 8
+F32, F64 = 4, 5
 
 
 class Limits(NamedTuple):
@@ -50,16 +53,21 @@ def limits(threads: int) -> Limits:
     """Those of this machine on so many threads."""
     chain = toolchain.find(config.cc)
     text = (HEADERS / SOURCE).read_text()
-    key = hashlib.sha256(f"{chain.identity}\0{text}\0{threads}".encode()).hexdigest()
+    key = hashlib.sha256(f"{chain.identity}\0{text}\0{threads}\0{LEAST}".encode()).hexdigest()
     if (key, threads) not in _known:
 
         def measure(target: Path) -> None:
             path = compile_library([(SOURCE, text)], cc=config.cc, cache_dir=config.cache_dir)
             library = pool.open_library(path)
             found = ffi.new("double[6]")
-            if library.weft_limits(ffi.addressof(pool.library(), "weft_parallel_for"), threads, found):
-                raise OutOfMemoryError("there is no memory to measure what the machine does at most")
-            target.write_text(json.dumps([threads, *found, int(library.weft_limits_cache())]))
+            best = [0.0] * 6
+            for k in range(MOST):
+                if k >= LEAST and best[F32] >= 1.5 * best[F64]:
+                    break  # else one of them was disturbed: a vector holds twice as many float32
+                if library.weft_limits(ffi.addressof(pool.library(), "weft_parallel_for"), threads, found):
+                    raise OutOfMemoryError("there is no memory to measure what the machine does at most")
+                best = list(map(max, best, found))
+            target.write_text(json.dumps([threads, *best, int(library.weft_limits_cache())]))
 
         path = open_cache(config.cache_dir).fetch(key, measure, SUFFIX)
         _known[key, threads] = Limits(*json.loads(path.read_text()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Hashable, Mapping, Sequence
 from os import PathLike
@@ -17,6 +16,7 @@ from ..ir import lengths
 from ..ir.node import Node, topological
 from ..schedule.steps import Block, Buffer, Step
 from .drawing import Drawing, Item
+from .names import Names
 
 if TYPE_CHECKING:
     from ..inspect import Function
@@ -181,22 +181,8 @@ def program(f: Function, most: int = MOST) -> Drawing:
     return Drawing([*first, *items], caption)
 
 
-class _Names:
+class _Names(Names):
     """What the arguments, shared variables and outputs of a function are called."""
-
-    def __init__(self, f: Function):
-        from ...runtime.sparse import SparseArgument
-
-        self.inputs: list[str] = []
-        for a in f.arguments:
-            if a.storage is None:
-                parts = ("data", "indices", "indptr", "columns")
-                sparse = isinstance(a, SparseArgument)
-                count = 4 if sparse and a.shape[1] is None else 3
-                self.inputs += [f"{a.label}.{part}" for part in parts[:count]] if sparse else [a.label]
-        self.states = [n or f"state {k}" for k, n in enumerate(f.names)]
-        self.params = [*self.inputs, *self.states]
-        self.outputs = f.outputs
 
     def leaf(self, b: Buffer) -> str:
         found = {"input": self.inputs, "state": self.states}.get(b.place, [])
@@ -207,15 +193,9 @@ class _Names:
             return str(self.outputs[k])
         return "result" if self.outputs == "one" else f"result {k}"
 
-    def short(self, number: int) -> str:
-        name = self.params[number] if number < len(self.params) else ""
-        return name if re.fullmatch(r"\w{1,12}", name) else f"d{number}"
-
     def type(self, b: Buffer) -> str:
         """float32[x.0, 10]; scalars by their dtype alone."""
-        axes = ", ".join(
-            re.sub(r"\bd(\d+)\.", lambda m: f"{self.short(int(m[1]))}.", lengths.show(a)) for a in b.type.axes
-        )
+        axes = ", ".join(self.said(lengths.show(a)) for a in b.type.axes)
         text = f"{b.dtype}[{axes}]" if b.type.axes else b.dtype
         return text if len(text) <= 40 else text[:39] + "…"
 

@@ -49,6 +49,10 @@ def _not_bool(b: Bindings, node: Node) -> bool:
     return node.inputs[0].dtype != "bool"
 
 
+def _signed(b: Bindings, node: Node) -> bool:
+    return DTYPES[node.inputs[0].dtype].kind != "u"  # there -x is 2^n - x
+
+
 SUMS = [
     R("add-zero", "add(x, 0)", "x", licence=SIGN),
     R("sub-zero", "sub(x, 0)", "x", licence=SIGN),
@@ -79,7 +83,7 @@ PRODUCTS = [
     rule("sqr-neg", "sqr(neg(x))", "sqr(x)"),
     R("sqr-abs", "sqr(abs(x))", "sqr(x)"),
     R("sqr-sqrt", "sqr(sqrt(x))", "x", licence=INVERSE),
-    R("abs-neg", "abs(neg(x))", "abs(x)"),
+    R("abs-neg", "abs(neg(x))", "abs(x)", _signed),
     R("abs-abs", "abs(abs(x))", "abs(x)"),
     R("abs-sqr", "abs(sqr(x))", "sqr(x)", _floats),
     R("abs-exp", "abs(exp(x))", "exp(x)"),

@@ -107,6 +107,9 @@ def _elementwise_unstretched(b: Bindings, node: Node) -> Node | None:
     out = make(node.op, [pad(p, ndim) for p in plain], node.attrs)
     if ndim == node.ndim and out.type.broadcastable == node.type.broadcastable:
         return out
+    ones = zip(node.type.broadcastable[node.ndim - ndim :], out.type.broadcastable, strict=True)
+    if any(wanted and not own for wanted, own in ones):
+        return None  # an alloc says that a length is 1
     return build("alloc", out, *(n if k < node.ndim - ndim or out.type.broadcastable[k - node.ndim + ndim]
                                  else out.axes[k - node.ndim + ndim] for k, n in enumerate(node.axes)))  # fmt: skip
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -121,21 +122,44 @@ def prepared(raw: Raw, seed: int) -> Data:
     if min(map(len, parts)) == 0:
         raise DataError(f"{raw.name} has too few examples to train, validate and test")
     x, t = raw.x.reshape(len(raw.x), -1), raw.t
+    rows: Callable[[np.ndarray], np.ndarray]
     training = parts[0]
     if raw.x.ndim > 2:
         if raw.x.dtype != np.uint8 and (raw.x.min() < 0 or raw.x.max() > 1):
             raise DataError(f"{raw.name}: pixels from {raw.x.min()} to {raw.x.max()}; bytes, or 0 to 1, are needed")
-        x = x.astype("float32") / np.float32(255 if raw.x.dtype == np.uint8 else 1)
+        rows = partial(pixels, x)
     else:
-        x = scaled(x.astype("float64"), training)
-    t = t.astype("int64") if raw.classes else scaled(t.astype("float64"), training)
-    return Data(raw.name, raw.x.shape[1:], raw.classes, *(Part(np.ascontiguousarray(x[p]), t[p]) for p in parts))
+        if not x.shape[1]:
+            raise DataError(f"{raw.name}: the examples hold no numbers")
+        x = scaled(x.astype("float64"), training, f"{raw.name}: x")
+        rows = x.__getitem__
+        if not x[training].any():
+            raise DataError(f"{raw.name}: every column is the same in all training examples: there is nothing to learn")
+    t = t.astype("int64") if raw.classes else scaled(t.astype("float64"), training, f"{raw.name}: target")
+    if not raw.classes and not t[training].any():
+        raise DataError(f"{raw.name}: the target is the same in all training examples: there is nothing to learn")
+    return Data(raw.name, raw.x.shape[1:], raw.classes, *(Part(rows(p), t[p]) for p in parts))
 
 
-def scaled(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """To mean 0 and variance 1 over these rows; what is constant there, to mean 0."""
-    mean, deviation = values[rows].mean(axis=0), values[rows].std(axis=0)
-    return ((values - mean) / np.where(deviation > 0, deviation, 1)).astype("float32")
+def pixels(x: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """These rows in [0, 1]. A part at a time: CIFAR-10 as float32 is 700 MB, and would be there three times."""
+    found = x[part].astype("float32")
+    if x.dtype == np.uint8:
+        found /= np.float32(255)
+    return found
+
+
+def scaled(values: np.ndarray, rows: np.ndarray, what: str = "x") -> np.ndarray:
+    """To mean 0 and variance 1 over these rows; what is constant there, to mean 0. Raises DataError."""
+    with np.errstate(all="ignore"):
+        known = values[rows]
+        constant = known.min(axis=0) == known.max(axis=0)  # rounded, its mean may differ from it
+        mean = np.where(constant, known[0], known.mean(axis=0))
+        deviation = np.where(constant, 1, known.std(axis=0))
+        found = ((values - mean) / deviation).astype("float32")
+    if not np.isfinite(deviation).all() or not np.isfinite(found).all():
+        raise DataError(f"{what} holds numbers up to {np.abs(values).max():.3g}, too large to be scaled to variance 1")
+    return found
 
 
 def _bundled(name: str) -> Raw:
@@ -172,6 +196,11 @@ def _mnist(path: Path) -> Raw:
         images, labels = arrays[part, "images"], arrays[part, "labels"]
         if len(images) != len(labels):
             raise DataError(f"{path}: {len(images):,} images and {len(labels):,} labels of {part}; as many are needed")
+        if not len(labels):
+            raise DataError(f"{path}: there are no images of {part}")
+    sizes = [arrays[part, "images"].shape[1:] for part in ("train", "t10k")]
+    if sizes[0] != sizes[1]:
+        raise DataError(f"{path}: images of train have the shape {sizes[0]}, those of t10k {sizes[1]}")
     x = np.concatenate([arrays["train", "images"], arrays["t10k", "images"]])
     t = np.concatenate([arrays["train", "labels"], arrays["t10k", "labels"]])
     known = FASHION if "fashion" in str(path.resolve()).lower() else tuple(map(str, range(10)))

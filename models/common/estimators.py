@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
@@ -47,7 +50,8 @@ class _Multilayer(BaseEstimator):
     early_stopping: keeps `validation_fraction` of the examples for validation, stops when its loss falls no more, and
         has the parameters of the best epoch.
     tol, patience: training stops after `patience` epochs in which the loss (of validation with early_stopping, of
-        training without) did not fall by more than tol. patience=None: it runs all epochs.
+        training without) did not fall by more than tol; a ConvergenceWarning says that `epochs` ended first.
+        patience=None: it runs all epochs.
     random_state: first values, order of the examples, dropout: the same number gives the same bits.
     warm_start: `fit` goes on from what the last one reached.
     verbose: prints the loss of each epoch.
@@ -198,6 +202,13 @@ class _Multilayer(BaseEstimator):
             self._take(network)
         self.n_iter_ = trainer.epoch
         self.loss_curve_ = [*self.loss_curve_, *(r["loss"] for r in history)]
+        if not alone and self.patience is not None and len(history) == epochs:
+            warnings.warn(
+                f"in the last {min(self.patience, epochs)} of {epochs} epochs the loss still fell: more epochs or "
+                "another learning_rate fit better (patience=None trains so many epochs without a warning)",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
         if held:
             self.validation_curve_ = [*self.validation_curve_, *(r["validation loss"] for r in history)]
         return self
@@ -241,14 +252,19 @@ class _Multilayer(BaseEstimator):
             raise ValueError(f"patience={self.patience!r}: a number of epochs, or None")
 
 
+def _said(what: str, fitted: str) -> str:
+    """The docstring of an estimator, with the parameters of `_Multilayer`; without indentation, which compilers from
+    Python 3.13 on take away from one of the two."""
+    parameters = inspect.cleandoc(_Multilayer.__doc__ or "").partition("\n")[2].strip()
+    return "\n\n".join((what, parameters, inspect.cleandoc(fitted)))
+
+
 class Classifier(ClassifierMixin, _Multilayer):
-    __doc__ = f"""A multilayer network for classes: softmax of its last layer, trained on the cross entropy.
-
-    {(_Multilayer.__doc__ or "").partition(chr(10))[2].strip()}
-
-    Fitted: classes_, coefs_, intercepts_, n_iter_, loss_curve_, validation_curve_ (with early_stopping),
-    n_features_in_, feature_names_in_.
-    """
+    __doc__ = _said(
+        "A multilayer network for classes: softmax of its last layer, trained on the cross entropy.",
+        """Fitted: classes_, coefs_, intercepts_, n_iter_, loss_curve_, validation_curve_ (with early_stopping),
+        n_features_in_, feature_names_in_.""",
+    )
 
     _classes = True
 
@@ -290,13 +306,12 @@ class Classifier(ClassifierMixin, _Multilayer):
 
 
 class Regressor(RegressorMixin, _Multilayer):
-    __doc__ = f"""A multilayer network for numbers, one or several for each example, trained on the squared error.
-
-    {(_Multilayer.__doc__ or "").partition(chr(10))[2].strip()}
-
-    Fitted: coefs_, intercepts_, n_iter_, loss_curve_, validation_curve_ (with early_stopping), n_features_in_,
-    feature_names_in_. Targets are best scaled to a variance near 1 (sklearn.compose.TransformedTargetRegressor).
-    """
+    __doc__ = _said(
+        "A multilayer network for numbers, one or several for each example, trained on the squared error.",
+        """Fitted: coefs_, intercepts_, n_iter_, loss_curve_, validation_curve_ (with early_stopping),
+        n_features_in_, feature_names_in_. Targets are best scaled to a variance near 1
+        (sklearn.compose.TransformedTargetRegressor).""",
+    )
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Regressor:
         """Trains for one pass over these examples."""

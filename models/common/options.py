@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import json
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import weft
+from weft.models.common.datasets import BUNDLED
 from weft.models.common.model import Model
 from weft.training import schedules
 
@@ -26,6 +29,7 @@ SCHEDULES: dict[str, Callable[[float, int], Any]] = {
     "plateau": lambda rate, epochs: schedules.Plateau(rate, "validation error"),
     "step": lambda rate, epochs: schedules.step(rate, [epochs / 2, epochs * 3 / 4]),
 }
+RATE = 0.05  # of an optimizer without a rate of its own
 ENDLESS = ("constant", "plateau")  # those that are the same however many epochs there are
 SETTINGS = "settings.json"
 
@@ -45,19 +49,26 @@ class Run:
     settings: dict[str, Any]
 
     def write(self, folder: Path) -> None:
-        (folder / SETTINGS).write_text(json.dumps({"weft": weft.__version__, **asdict(self)}, indent=2) + "\n")
+        """As a whole or not at all: without this file a run cannot be gone on with."""
+        new = folder / f".{SETTINGS}"
+        new.write_text(json.dumps({"weft": weft.__version__, **asdict(self)}, indent=2) + "\n")
+        os.replace(new, folder / SETTINGS)
 
 
 def new_run(model: Model, given: Mapping[str, Any], sets: Sequence[str] = ()) -> Run:
-    """The run of a model with its defaults, but for what is given (None: not given). Raises ArgumentError."""
+    """The run of a model with its defaults, but for what is given (None: not given). Raises ArgumentError.
+
+    The model's learning rate is for its own optimizer: another one that is asked for begins with its own.
+    """
     chosen = {k: v for k, v in given.items() if v is not None}
+    if "optimizer" in chosen and "learning_rate" not in chosen:
+        chosen["learning_rate"] = own_rate(model, chosen["optimizer"])
     run = Run(
         model.name, model.epochs, model.batch_size, model.learning_rate, model.optimizer, model.schedule, model.data, 0,
         dict(model.settings),
     )  # fmt: skip
     run = replace(run, **chosen, settings={**run.settings, **changed(model, sets)})
-    if Path(run.data).exists():
-        run = replace(run, data=str(Path(run.data).resolve()))
+    run = replace(run, data=located(run.data))
     for what, value in (("epochs", run.epochs), ("batch-size", run.batch_size)):
         if value < 1:
             raise weft.ArgumentError(f"--{what} {value}: at least 1 is needed")
@@ -66,6 +77,21 @@ def new_run(model: Model, given: Mapping[str, Any], sets: Sequence[str] = ()) ->
     if run.seed < 0:
         raise weft.ArgumentError(f"--seed {run.seed}: a whole number from zero on is needed")
     return run
+
+
+def located(data: str) -> str:
+    """A data set's name as it is, also where a folder beside has that name; a path from the root."""
+    path = Path(data).expanduser()
+    return data if data in BUNDLED or not path.exists() else str(path.resolve())
+
+
+def own_rate(model: Model, optimizer: str) -> float:
+    """The learning rate of a model with this optimizer, where none is given."""
+    plain = ("sgd", "momentum", "nesterov")  # one rate does for all of them
+    if optimizer == model.optimizer or {optimizer, model.optimizer} <= set(plain):
+        return model.learning_rate
+    found = inspect.signature(getattr(weft.optimizers, optimizer)).parameters["learning_rate"].default
+    return RATE if found is inspect.Parameter.empty else float(found)
 
 
 def resumed(folder: Path, model: Model, given: Mapping[str, Any], sets: Sequence[str] = ()) -> Run:
@@ -83,8 +109,8 @@ def resumed(folder: Path, model: Model, given: Mapping[str, Any], sets: Sequence
         raise weft.ArgumentError(f"{folder} holds a run of the model {saved.model}, not of {model.name}")
     saved = replace(saved, settings={k: _like(v) for k, v in saved.settings.items()})
     wanted = {k: v for k, v in given.items() if v is not None}
-    if "data" in wanted and Path(wanted["data"]).exists():
-        wanted["data"] = str(Path(wanted["data"]).resolve())
+    if "data" in wanted:
+        wanted["data"] = located(wanted["data"])
     epochs = wanted.pop("epochs", saved.epochs)
     other = [f"{k.replace('_', '-')} {getattr(saved, k)}, not {v}" for k, v in wanted.items() if getattr(saved, k) != v]
     other += [

@@ -27,7 +27,7 @@ def draw(session: Session, result: Mapping[str, Any]) -> dict[str, str]:
         made["filters.png"] = "weights of the first layer"
     given, seen = session.outputs(data.test.x)
     if net.t is None:
-        if data.images:
+        if drawable(data.shape):
             rows = {"original": data.test.x, "network sees": None if net.seen is None else seen, "network gives": given}
             shown = {k: v for k, v in rows.items() if v is not None}
             reconstructions(session.folder / "reconstructions.png", shown, data.shape)
@@ -83,13 +83,20 @@ def filters_of(session: Session) -> np.ndarray | None:
     net, data = session.network, session.data
     chosen = net.filters if net.filters is not None else net.params[0]
     values = chosen.get_value()
-    return values if data.images and values.ndim == 2 and len(values) == data.inputs else None
+    return values if drawable(data.shape) and values.ndim == 2 and len(values) == data.inputs else None
+
+
+def drawable(shape: tuple[int, ...]) -> bool:
+    """Whether examples are images: (height, width), or with one or three planes in front or behind."""
+    return len(shape) == 2 or (len(shape) == 3 and bool({shape[0], shape[2]} & {1, 3}))
 
 
 def _as_image(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """(height, width), or (height, width, 3) of three planes."""
+    """(height, width), or (height, width, 3)."""
     a = values.reshape(shape)
-    return np.moveaxis(a, 0, 2) if a.ndim == 3 else a
+    if a.ndim == 3 and shape[0] in (1, 3):
+        a = np.moveaxis(a, 0, 2)
+    return a[..., 0] if a.shape[2:] == (1,) else a
 
 
 def _grid(images: list[np.ndarray], columns: int, gap: float) -> np.ndarray:
@@ -107,8 +114,8 @@ def filters(path: Path, weights: np.ndarray, shape: tuple[int, ...], most: int =
     """Each filter scaled by its own largest weight; the `most` with the largest norms."""
     chosen = np.sort(np.argsort(-np.linalg.norm(weights, axis=0), kind="stable")[:most])
     scale = np.maximum(np.abs(weights[:, chosen]).max(axis=0), 1e-12)
-    coloured = len(shape) == 3
     images = [_as_image(w, shape) for w in (weights[:, chosen] / scale).T]
+    coloured = images[0].ndim == 3
     columns = -(-len(images) // 2) if 4 < len(images) < 15 else int(np.ceil(np.sqrt(len(images))))
     figure = _figure(5.4 if coloured else 6, 5.4 * -(-len(images) // columns) / columns + 0.5)
     axes = figure.subplots()

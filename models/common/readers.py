@@ -5,8 +5,10 @@ from __future__ import annotations
 import codecs
 import csv
 import gzip
+import math
 import pickle
 import zlib
+from array import array
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -101,6 +103,8 @@ def read_cifar_python(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _labels_below(path: Path, labels: np.ndarray, count: int) -> np.ndarray:
+    if not len(labels):
+        raise DataError(f"{path} holds no images")
     if labels.min() < 0 or labels.max() >= count:
         raise DataError(f"{path} has labels from {labels.min()} to {labels.max()}; 0 to {count - 1} are needed")
     return labels.astype(np.int64)
@@ -117,7 +121,7 @@ def read_csv(path: Path) -> tuple[np.ndarray, np.ndarray, bool]:
             header = [name.strip() for name in next(reader, [])]
             column, features = _columns(path, header)
             labelled = header[column] == "label"
-            x: list[list[float]] = []
+            x = array("d")
             t: list[Any] = []
             for row in reader:
                 if not row:
@@ -125,13 +129,13 @@ def read_csv(path: Path) -> tuple[np.ndarray, np.ndarray, bool]:
                 where = f"{path}, line {reader.line_num}"
                 if len(row) != len(header):
                     raise DataError(f"{where}: {len(row)} values, and the first line names {len(header)} columns")
-                x.append([_number(where, header[k], row[k]) for k in features])
+                x.extend(_numbers(where, header, features, row))
                 t.append(row[column].strip() if labelled else _number(where, header[column], row[column]))
     except (UnicodeDecodeError, csv.Error) as e:
         raise DataError(f"{path} is no CSV file: {e}") from e
     if not x:
         raise DataError(f"{path} has no line below its first, which names the columns")
-    return np.array(x, "float32"), np.array(t), labelled
+    return np.frombuffer(x).reshape(len(t), -1), np.array(t), labelled
 
 
 def _columns(path: Path, header: Sequence[str]) -> tuple[int, list[int]]:
@@ -145,6 +149,17 @@ def _columns(path: Path, header: Sequence[str]) -> tuple[int, list[int]]:
     if not features:
         raise DataError(f"{path}, line 1: there is no column beside `{header[found[0]]}`")
     return found[0], features
+
+
+def _numbers(where: str, header: Sequence[str], features: Sequence[int], row: Sequence[str]) -> list[float]:
+    """The features of a row; each by itself only where something is wrong with one, to say which."""
+    try:
+        found = [float(row[k]) for k in features]
+        if math.isfinite(sum(found)):
+            return found
+    except ValueError:
+        pass
+    return [_number(where, header[k], row[k]) for k in features]
 
 
 def _number(where: str, name: str, text: str) -> float:

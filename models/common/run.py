@@ -7,7 +7,6 @@ is a step of training. The test examples are touched once, at the end.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -85,11 +84,15 @@ class Session:
             callbacks=[best, log, *callbacks, keep],
         )
 
+    def begun(self) -> bool:
+        """Whether there is a checkpoint; also where only the one before it is left: loading then says so."""
+        return any((self.folder / name).exists() for name in (CHECKPOINT, f"previous-{CHECKPOINT}"))
+
     def train(self, callbacks: Sequence[Callback] = ()) -> list[dict[str, Any]]:
         """The records of the epochs. Goes on from the checkpoint in the folder, if there is one."""
         needed("safetensors.numpy")
         trainer = self.trainer(callbacks)
-        if (self.folder / CHECKPOINT).exists():
+        if self.begun():
             trainer.load(self.folder / CHECKPOINT)
         self.history = trainer.fit(self.run.epochs)
         return self.history
@@ -105,10 +108,7 @@ class Session:
             "best epoch": best["epoch"], ERROR: best[ERROR], "test error": test,
             "parameters": sum(p.get_value().size for p in self.network.params),
         }  # fmt: skip
-        values = {p.name: p.get_value() for p in (*self.network.params, *self.network.running)}
-        new = self.folder / f".{PARAMETERS}"
-        needed("safetensors.numpy").save_file(values, new)
-        os.replace(new, self.folder / PARAMETERS)
+        weft.save_parameters(self.folder / PARAMETERS, [*self.network.params, *self.network.running])
         report = (self.step.report(0), self.error.report(*arrays))
         (self.folder / REPORT).write_text("\n\n".join(report) + "\n")
         with (self.folder / METRICS).open("a") as f:
@@ -125,7 +125,16 @@ class Session:
         """What the compiler made of the functions, in figures; bytes saved are those of a call on a minibatch, and on
         the validation examples."""
         arrays = [a for _, a in self._pairs(self.data.validation)]
-        return {"step": self.step.summary(0), "error": self.error.summary(*arrays)}
+        return {"step": figures(self.step, 0), "error": figures(self.error, *arrays)}
+
+
+def figures(f: Any, *arguments: Any) -> dict[str, Any]:
+    """Of a call with these arguments. Where they do not fit, the call itself says which line is wrong."""
+    try:
+        return f.summary(*arguments)
+    except weft.ShapeError:
+        f(*arguments)
+        raise
 
 
 def updates(net: Network, optimizer: str, rate: Any) -> dict[Any, Any]:

@@ -18,13 +18,15 @@ def console(stderr: bool = False) -> Any:
 
 
 def headline(session: Session) -> str:
-    d, m = session.data, session.model
+    d, m, r = session.data, session.model, session.run
     what = f"{lengths(d.shape)} pixels" if d.images else f"{d.inputs} columns"
     plain = needed("rich.markup").escape  # names may hold brackets
     return (
         f"[bold]{plain(m.name)}[/bold]: {plain(m.title)} ({plain(m.paper)})\n"
         f"[bold]{plain(d.name)}[/bold]: {what}, {targets(d)}; {len(d.training):,} training, "
-        f"{len(d.validation):,} validation, {len(d.test):,} test"
+        f"{len(d.validation):,} validation, {len(d.test):,} test\n"
+        f"{r.optimizer}, learning rate {r.learning_rate:g} ({r.schedule}); {r.epochs:,} epoch{'s' * (r.epochs > 1)}, "
+        f"minibatches of {r.batch_size:,}, seed {r.seed}"
     )
 
 

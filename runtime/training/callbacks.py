@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, CheckpointError
+from . import checkpoint
 
 if TYPE_CHECKING:
     from .loop import Record, Trainer
@@ -65,6 +66,8 @@ class EarlyStopping(Callback):
     ):  # fmt: skip
         if mode not in ("min", "max"):
             raise ArgumentError(f"mode={mode!r}: a metric is better when smaller, 'min', or when larger, 'max'")
+        if patience < 1:
+            raise ArgumentError(f"patience={patience}: at least one epoch is waited")
         self.metric, self.patience, self.mode, self.least = metric, patience, mode, least
         self.restore_best = restore_best
         self.best, self.best_epoch, self.waited = math.inf if mode == "min" else -math.inf, 0, 0
@@ -107,8 +110,19 @@ class Checkpoints(Callback):
         self, path: str | os.PathLike, *, epochs: int | None = 1, steps: int | None = None,
         seconds: float | None = None, settings: Mapping[str, Any] | None = None,
     ):  # fmt: skip
+        for what, n in (("epochs", epochs), ("steps", steps)):
+            if n is not None and n < 1:
+                raise ArgumentError(f"{what}={n}: a checkpoint after every so many, at least 1, or None")
+        if not Path(path).name:
+            raise ArgumentError(f"a checkpoint is a file, and {os.fspath(path)!r} names a folder")
         self.path, self.epochs, self.steps, self.seconds = Path(path), epochs, steps, seconds
         self.settings = dict(settings or {})
+        try:
+            json.dumps(self.settings, default=checkpoint.plain)
+        except (TypeError, ValueError) as e:
+            raise ArgumentError(
+                f"settings={self.settings!r:.200}: a checkpoint keeps plain data, as JSON does: {e}"
+            ) from e
         self._last = time.monotonic()
 
     def start(self, trainer: Trainer) -> None:
@@ -129,17 +143,30 @@ class Checkpoints(Callback):
 
 
 class JsonLines(Callback):
-    """Appends the record of each epoch to a file, as a line of JSON."""
+    """Appends the record of each epoch to a file, as a line of JSON; null stands for numbers that are not finite.
+
+    Raises CheckpointError where the file cannot be written."""
 
     def __init__(self, path: str | os.PathLike):
         self.path = Path(path)
 
     def start(self, trainer: Trainer) -> None:
         """Lines of epochs that the run has not come to (it goes on from a checkpoint) are taken away."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        lines = "".join(json.dumps(r) + "\n" for r in trainer.history)
-        self.path.write_text(lines)
+        self._write("w", "".join(map(as_line, trainer.history)))
 
     def epoch(self, trainer: Trainer, record: Record) -> None:
-        with self.path.open("a") as f:
-            f.write(json.dumps(record) + "\n")
+        self._write("a", as_line(record))
+
+    def _write(self, how: str, text: str) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open(how) as f:
+                f.write(text)
+        except OSError as e:
+            raise CheckpointError(f"{self.path} could not be written: {e.strerror or e}") from e
+
+
+def as_line(record: Mapping[str, Any]) -> str:
+    """A record as a line of JSON, which has no numbers that are not finite: null stands for them."""
+    finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}
+    return json.dumps(finite, default=checkpoint.plain) + "\n"

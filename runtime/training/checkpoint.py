@@ -30,7 +30,7 @@ def library(what: str = "checkpoints") -> Any:
         import safetensors.numpy
     except ImportError:
         raise ArgumentError(
-            f"{what} are safetensors files; the package is missing here: pip install safetensors"
+            f"{what} are safetensors files; the package is missing here: pip install 'weft[demo]'"
         ) from None
     return safetensors
 
@@ -44,7 +44,7 @@ def write(path: str | os.PathLike, arrays: Mapping[str, np.ndarray], document: d
     complexes = {name: str(a.dtype) for name, a in arrays.items() if a.dtype.kind == "c"}
     described = {"format": FORMAT, "digest": digest(arrays), "complex": complexes, **document}
     tensors = {name: _plain(a) for name, a in arrays.items()}
-    place(Path(path), tensors, {KEY: json.dumps(described)}, "the checkpoint", keep=True)
+    place(Path(path), tensors, {KEY: json.dumps(described, default=plain)}, "the checkpoint", keep=True)
 
 
 def place(target: Path, tensors: Mapping[str, np.ndarray], said: dict[str, str] | None, what: str, keep: bool) -> None:
@@ -56,7 +56,10 @@ def place(target: Path, tensors: Mapping[str, np.ndarray], said: dict[str, str] 
     new = target.with_name(f".{target.name}.new")  # one a process that was killed left there is written over
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        with open(new, "wb") as f:  # may be read by whom the user's other files may be: the library is stricter
+            mode = os.fstat(f.fileno()).st_mode
         numpy_files.numpy.save_file(dict(tensors), new, said)
+        os.chmod(new, mode & 0o777)
         _to_disk(new)
         if keep and target.exists():
             _keep(target, previous(target))
@@ -84,7 +87,7 @@ def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]
             arrays = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118  (not a dict)
         described = None if said is None else json.loads(said)
     except FileNotFoundError:
-        raise CheckpointError(f"there is no checkpoint {target}") from None
+        raise CheckpointError(f"there is no checkpoint {target}{_other(target)}") from None
     except (OSError, ValueError, numpy_files.SafetensorError) as e:
         raise CheckpointError(f"{target} is no whole checkpoint: {e}{_other(target)}") from e
     if described is None:
@@ -115,9 +118,16 @@ def digest(arrays: Mapping[str, np.ndarray]) -> str:
     return found.hexdigest()
 
 
+def plain(value: Any) -> Any:
+    """NumPy's numbers and arrays as JSON has them."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is no plain data")
+
+
 def _other(target: Path) -> str:
     before = previous(target)
-    return f"; the one before is {before}" if before.exists() else ""
+    return f"; the one before is {before}: give it the name {target.name} to go on from it" if before.exists() else ""
 
 
 def _plain(a: np.ndarray) -> np.ndarray:

@@ -10,14 +10,17 @@ A source has
 
 from __future__ import annotations
 
+import operator
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
 
 from ..errors import ArgumentError, ShapeError
+
+Seed = int | np.random.Generator | None
 
 
 class Source(Protocol):
@@ -35,19 +38,23 @@ class Source(Protocol):
 class Shuffled:
     """The examples of an epoch in a new order each time, drawn from a seeded generator; batch `position` is next.
 
-    size: examples of a batch. last: what becomes of a short last batch, "keep" or "drop".
+    size: examples of a batch. last: what becomes of a short last batch, "keep" or "drop". seed: a whole number, or a
+    generator, from which one is drawn.
     """
 
-    def __init__(self, count: int, size: int, shuffle: bool, seed: int, last: str):
+    def __init__(self, count: int, size: int, shuffle: bool, seed: Seed, last: str):
+        size = whole("size", size)
         if size < 1:
             raise ArgumentError(f"a minibatch holds {size} examples; at least one is needed")
+        if count < 1:
+            raise ArgumentError("there are no examples to make minibatches of")
         if last not in ("keep", "drop"):
             raise ArgumentError(f"last={last!r}: a short last minibatch can be 'keep' or 'drop'")
         if last == "drop" and count < size:
             raise ArgumentError(f"minibatches of {size} of {count} examples: the only one is short, and dropped")
         self.count, self.size, self.shuffle, self.last = count, size, shuffle, last
         self.position = 0
-        self._generator = np.random.Generator(np.random.PCG64(seed))
+        self._generator = np.random.Generator(np.random.PCG64(_entropy(seed)))
         self._before = self._generator.bit_generator.state  # what the present order was drawn from
         self._order: np.ndarray | None = None
 
@@ -92,14 +99,17 @@ class Batches(Shuffled):
     """Minibatches of arrays whose first axes are the examples.
 
     arrays: one array or several of equal length, memory-mapped ones too: only a batch at a time is read. shuffle: in
-    an order of its own each epoch, from `seed`. last: a short last batch is kept ("keep") or left out ("drop").
+    an order of its own each epoch, from `seed`, a whole number or a numpy.random.Generator (of which some numbers are
+    drawn). last: a short last batch is kept ("keep") or left out ("drop").
 
-    Raises ShapeError where lengths differ, ArgumentError for a size below 1 or an unknown `last`.
+    Raises ShapeError where lengths differ, ArgumentError where there is no example, for a size below 1 or an unknown
+    `last`.
     """
 
-    def __init__(self, arrays: Any, size: int, *, shuffle: bool = True, seed: int = 0, last: str = "keep"):
-        self.arrays = tuple(arrays) if isinstance(arrays, (tuple, list)) else (arrays,)
-        lengths = [len(a) for a in self.arrays]
+    def __init__(self, arrays: Any, size: int, *, shuffle: bool = True, seed: Seed = 0, last: str = "keep"):
+        given = tuple(arrays) if isinstance(arrays, (tuple, list)) else (arrays,)
+        self.arrays = tuple(_by_rows(a) for a in given)
+        lengths = [int(a.shape[0]) for a in self.arrays]
         if not lengths or len(set(lengths)) > 1:
             held = ", ".join(map(str, lengths)) or "no"
             raise ShapeError(f"the arrays hold {held} examples; as many are needed in each")
@@ -112,11 +122,10 @@ class Batches(Shuffled):
             if not self.shuffle:  # neighbours: a slice is a view
                 yield tuple(a[int(take[0]) : int(take[-1]) + 1] for a in self.arrays)
                 continue
-            # In ascending order a file is read forwards.
             yield tuple(a[take] for a in self.arrays)
 
     def examples(self, batch: tuple) -> int:
-        return len(batch[0])
+        return int(batch[0].shape[0])
 
 
 class Numbers(Shuffled):
@@ -127,7 +136,7 @@ class Numbers(Shuffled):
     """
 
     def __init__(
-        self, count: int, size: int, *, order: Any = None, among: Any = None, seed: int = 0, last: str = "keep"
+        self, count: int, size: int, *, order: Any = None, among: Any = None, seed: Seed = 0, last: str = "keep"
     ):
         """among: numbers of the examples to take; all where None."""
         self.shared = order
@@ -153,6 +162,11 @@ class Iterated:
     """
 
     def __init__(self, make: Callable[[int], Iterable[Any]], length: int = 0):
+        if not callable(make):
+            raise ArgumentError(
+                f"Iterated takes a function of the number of the epoch, which gives its minibatches; this is "
+                f"{type(make).__name__}, which would be used up after one epoch"
+            )
         self.make, self.length = make, length
         self.epoch = self.position = 0
 
@@ -169,7 +183,7 @@ class Iterated:
         self.epoch, self.position = self.epoch + 1, 0
 
     def examples(self, batch: tuple) -> int:
-        return len(batch[0]) if np.ndim(batch[0]) else 1
+        return int(np.shape(batch[0])[0]) if np.ndim(batch[0]) else 1
 
     def state(self) -> dict[str, Any]:
         return {"epoch": self.epoch, "position": self.position}
@@ -182,6 +196,7 @@ class Prefetched:
     """Another source, whose batches a thread makes while the step works on earlier ones. ahead: how many at most."""
 
     def __init__(self, source: Source, ahead: int = 2):
+        source = as_source(source)
         if ahead < 1:
             raise ArgumentError(f"ahead={ahead}: at least one minibatch is made ahead")
         self.source, self.ahead = source, ahead
@@ -238,14 +253,43 @@ class Prefetched:
         self._state = state
 
 
-def as_source(given: Any, size: int = 128) -> Source:
-    """A source as it is; arrays as batches of them in the order in which they lie."""
+def as_source(given: Any, size: int = 128, shuffle: bool = False) -> Source:
+    """A source as it is; arrays as batches of them, in the order in which they lie or shuffled."""
     if hasattr(given, "examples"):
         return given
-    several = isinstance(given, Sequence) and len(given) > 0 and all(hasattr(a, "shape") for a in given)
+    several = isinstance(given, (tuple, list)) and any(hasattr(a, "shape") for a in given)
     if several or hasattr(given, "shape"):
-        return Batches(given, size, shuffle=False)
+        return Batches(given, size, shuffle=shuffle)
     raise ArgumentError(
         f"minibatches cannot be taken from {type(given).__name__}: give arrays, or Batches, Numbers or Iterated of "
         "weft.training"
     )
+
+
+def whole(what: str, value: Any) -> int:
+    """A whole number, of NumPy's too."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise ArgumentError(f"{what}={value!r}: a whole number is needed") from None
+
+
+def _entropy(seed: Seed) -> Any:
+    """What a generator of one's own begins with."""
+    if isinstance(seed, np.random.Generator):
+        return [int(k) for k in seed.integers(2**32, size=4)]
+    return None if seed is None else whole("seed", seed)
+
+
+def _by_rows(a: Any) -> Any:
+    """As something that gives rows for their numbers: arrays as they are, lists and columns of tables as arrays."""
+    if hasattr(a, "tocsr"):
+        return a.tocsr()
+    # A table's own index would pick columns, or rows by their labels.
+    if not hasattr(a, "shape") or hasattr(a, "iloc"):
+        a = np.asarray(a)
+    if not a.shape:
+        raise ArgumentError(
+            f"minibatches cannot be taken from {np.asarray(a).item()!r:.80}: it has no axis of examples"
+        )
+    return a

@@ -15,7 +15,7 @@ from ..errors import ArgumentError, CheckpointError, NumericalError
 from ..state import Storage
 from . import checkpoint
 from .callbacks import Callback
-from .data import as_source
+from .data import as_source, whole
 from .schedules import Schedule, as_schedule
 
 Record = dict[str, Any]  # of an epoch: "epoch", "steps", "seconds", metrics and rates by name
@@ -58,17 +58,19 @@ class Trainer:
     """Trains by calling a compiled step on minibatch after minibatch.
 
     step: a compiled function of a minibatch, whose updates train; its results are the metrics named.
-    data: a source of minibatches (weft.training.Batches, Numbers, Iterated, Prefetched), or arrays.
+    data: a source of minibatches (weft.training.Batches, Numbers, Iterated, Prefetched), or arrays, which are then
+        shuffled into minibatches of 128.
     rates: for each shared variable of a rate, a schedule (weft.training.schedules) or a number.
-    validate: called after each epoch, gives metrics by name; an Evaluation, say.
+    validate: called after each epoch, gives metrics by name, a number each; an Evaluation, say.
     apply, every: gradient accumulation. The step only adds up gradients; `apply` is called after `every` steps, and at
         the end of an epoch, and updates the parameters (weft.optimizers.accumulate makes both sets of updates).
     callbacks: see callbacks.py; they are called in their order, checkpoints last.
-    state: further shared variables that belong to the run. Those that step and apply update are known.
+    state: further shared variables that belong to the run. Those that step and apply update are known, where these
+        are compiled functions; of another callable they have to be named here for checkpoints.
 
     `history` holds a record for each epoch that is over; `stop(reason)` ends the run after the present epoch.
     Raises NumericalError at the first step with a metric that is NaN or infinite: parameters have been updated by
-    then, and the last checkpoint is from before.
+    then, and the last checkpoint is from before. ArgumentError where an epoch has no minibatch.
     """
 
     def __init__(
@@ -86,12 +88,21 @@ class Trainer:
     ):
         if every < 1 or (every > 1 and apply is None):
             raise ArgumentError(f"every={every} steps an update: at least 1, and above 1 with `apply`, which updates")
-        self.step, self.source, self.metrics = step, as_source(data), list(metrics)
-        self.rates = {variable: as_schedule(s) for variable, s in (rates or {}).items()}
+        self.step, self.source, self.metrics = step, as_source(data, shuffle=True), list(metrics)
+        self.rates = _schedules(rates or {})
+        if validate is not None and not callable(validate):
+            raise ArgumentError(
+                f"validate={type(validate).__name__}: a function without arguments is needed, such as Evaluation"
+            )
         self.validate, self.apply, self.every = validate, apply, every
-        self.callbacks = sorted(callbacks, key=lambda c: c.last)
+        self.callbacks = sorted(_callbacks(callbacks), key=lambda c: c.last)
+        self._named = _unique((c.name, c) for c in self.callbacks)
         functions = (step, apply, getattr(validate, "function", None))
         self.variables = by_name([f for f in functions if isinstance(f, CompiledFunction)], state)
+        if not self.variables and isinstance(step, CompiledFunction) and apply is None:
+            raise ArgumentError(
+                f"{step} updates no shared variable, so nothing would be trained: weft.function(updates=)"
+            )
         self.history: list[Record] = []
         self.epoch = self.steps = 0  # epochs that are over, steps in all
         self.epochs = 0  # that `fit` was asked for
@@ -107,7 +118,7 @@ class Trainer:
 
     def fit(self, epochs: int) -> list[Record]:
         """Trains until `epochs` epochs are over, those of a run that is gone on with among them; the history."""
-        self.epochs = epochs
+        epochs = self.epochs = whole("epochs", epochs)
         started: list[Callback] = []
         try:
             for c in self.callbacks:
@@ -137,9 +148,14 @@ class Trainer:
             self._seconds = time.perf_counter() - began
             for c in self.callbacks:
                 c.step(self)
+        if not self.in_epoch:
+            raise ArgumentError(
+                f"the data gave no minibatch in epoch {self.epoch + 1}; an iterator that has been used up gives none: "
+                "make a new one for each epoch (weft.training.Iterated)"
+            )
         if self._waiting:
             self._update()
-        metrics = {**self._means.values(), **(self.validate() if self.validate is not None else {})}
+        metrics = {**self._means.values(), **self._validated()}
         rates = {v.name or f"rate {k}": self._set.get(v, math.nan) for k, v in enumerate(self.rates)}
         record = {
             "epoch": self.epoch + 1, "steps": self.steps, "seconds": time.perf_counter() - began, **metrics, **rates,
@@ -155,6 +171,14 @@ class Trainer:
                 watched.observe(record[watched.metric])
         for c in self.callbacks:
             c.epoch(self, record)
+
+    def _validated(self) -> dict[str, float]:
+        if self.validate is None:
+            return {}
+        found = self.validate()
+        if not isinstance(found, Mapping):
+            raise ArgumentError(f'validate gives {type(found).__name__}: metrics by name are needed, {{"error": 0.1}}')
+        return {name: _number(name, v) for name, v in found.items()}
 
     def _set_rates(self, t: float) -> None:
         for variable, schedule in self.rates.items():
@@ -179,7 +203,12 @@ class Trainer:
     # What a run has to remember
 
     def snapshot(self) -> dict[str, np.ndarray]:
-        """Copies of all shared variables of the run, by name."""
+        """Copies of all shared variables of the run, by name. Raises ArgumentError where none is known."""
+        if not self.variables:
+            raise ArgumentError(
+                "it is not known what the step of this run updates, so there is nothing to keep of it: give a compiled "
+                "function as step, or name the shared variables, state=[...]"
+            )
         return {name: s.copy() for name, s in self.variables.items()}
 
     def put_back(self, values: Mapping[str, np.ndarray]) -> None:
@@ -191,14 +220,14 @@ class Trainer:
         """Writes a checkpoint: variables, the position in the data, schedules, callbacks, the history; `settings` as
         well (plain data of the caller's). Raises CheckpointError, and leaves the file that was there."""
         arrays = self.snapshot()
-        for c in self.callbacks:
-            arrays.update({f"{c.name}/{k}": a for k, a in c.arrays().items()})
+        for name, c in self._named.items():
+            arrays.update({f"{name}/{k}": a for k, a in c.arrays().items()})
         checkpoint.write(path, arrays, {
             "epoch": self.epoch, "steps": self.steps, "in epoch": self.in_epoch, "waiting": self._waiting,
             "sums": self._means.sums, "examples": self._means.examples, "seconds": self._seconds,
             "metrics": self.metrics, "stopped": self.stopped, "history": self.history, "source": self.source.state(),
             "rates": [s.state() if hasattr(s, "state") else None for s in self.rates.values()],
-            "callbacks": {c.name: c.state() for c in self.callbacks}, "settings": dict(settings or {}),
+            "callbacks": {name: c.state() for name, c in self._named.items()}, "settings": dict(settings or {}),
         })  # fmt: skip
 
     def load(self, path: str | os.PathLike) -> dict[str, Any]:
@@ -213,10 +242,10 @@ class Trainer:
         for s, state in zip(self.rates.values(), saved["rates"], strict=True):
             if state is not None and hasattr(s, "restore"):
                 s.restore(state)
-        for c in self.callbacks:
-            if c.name in saved["callbacks"]:
-                own = {k.removeprefix(f"{c.name}/"): a for k, a in arrays.items() if k.startswith(f"{c.name}/")}
-                c.restore(saved["callbacks"][c.name], own)
+        for name, c in self._named.items():
+            if name in saved["callbacks"]:
+                own = {k.removeprefix(f"{name}/"): a for k, a in arrays.items() if k.startswith(f"{name}/")}
+                c.restore(saved["callbacks"][name], own)
         self.epoch, self.steps, self.in_epoch = saved["epoch"], saved["steps"], saved["in epoch"]
         self.history, self.stopped = saved["history"], saved["stopped"]
         self._waiting, self._seconds, self._set = saved["waiting"], saved["seconds"], {}
@@ -250,16 +279,43 @@ def by_name(functions: Iterable[CompiledFunction], further: Iterable[Any] = ()) 
     """The shared variables that functions update, and further ones, by name: "W", "W (2)" where two have one name,
     "state 1" where they have none."""
     pairs = [pair for f in functions for pair in f.state] + [(v.name, v.container) for v in further]
-    found: dict[str, Storage] = {}
+    found: list[tuple[str, Storage]] = []
     for name, storage in pairs:
-        if any(storage is s for s in found.values()):
-            continue
-        base, n = name or f"state {len(found) + 1}", 1
-        unique = base
+        if not any(storage is s for _, s in found):
+            found.append((name or f"state {len(found) + 1}", storage))
+    return _unique(found)
+
+
+def _unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Things by name; the second "W" is "W (2)"."""
+    found: dict[str, Any] = {}
+    for base, thing in pairs:
+        unique, n = base, 1
         while unique in found:
             n += 1
             unique = f"{base} ({n})"
-        found[unique] = storage
+        found[unique] = thing
+    return found
+
+
+def _schedules(rates: Any) -> dict[Any, Schedule]:
+    if not isinstance(rates, Mapping) or not all(hasattr(v, "set_value") for v in rates):
+        raise ArgumentError(
+            "rates is a mapping {shared variable: schedule or number}, as in rates={rate: cosine(0.1, 30)}"
+        )
+    for v in rates:
+        if str(v.dtype).startswith(("int", "uint", "bool")):  # 0.1 would be 0
+            what = f"{v.name or 'a rate'} is {v.dtype}"
+            raise ArgumentError(f"{what}: a shared variable of floats is needed, weft.shared(0.1)")
+    return {variable: as_schedule(s) for variable, s in rates.items()}
+
+
+def _callbacks(given: Any) -> list[Callback]:
+    found = [given] if isinstance(given, Callback) else list(given)
+    for c in found:
+        if not isinstance(c, Callback):
+            what = f"the class {c.__name__}" if isinstance(c, type) else type(c).__name__
+            raise ArgumentError(f"callbacks are objects of classes derived from weft.training.Callback; this is {what}")
     return found
 
 
@@ -272,3 +328,10 @@ def _numbers(results: Any, metrics: Sequence[str], function: Any) -> list[float]
             "number each is needed"
         )
     return [float(np.asarray(v).reshape(())) for v in given]
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(np.asarray(value).reshape(()))
+    except (TypeError, ValueError):
+        raise ArgumentError(f"validate gives {value!r:.80} as {name}: a number is needed") from None

@@ -117,6 +117,8 @@ def save_parameters(
 
 
 def _by_name(params: Any) -> dict[str, Any]:
+    if hasattr(params, "container"):
+        raise ArgumentError(f"parameters are a list of shared variables, or a mapping by name, not {params!r} alone")
     pairs = list(params.items()) if isinstance(params, Mapping) else [(getattr(p, "name", None), p) for p in params]
     found: dict[str, Any] = {}
     for name, p in pairs:
@@ -163,6 +165,9 @@ def _opened(source: Any) -> Iterator[tuple[str, dict[str, _Tensor]]]:
         arrays = {str(name): _array(name, value) for name, value in source.items()}
         yield "the mapping", {n: _Tensor(a.dtype.name, a.shape, lambda a=a: a) for n, a in arrays.items()}  # type: ignore[misc]
         return
+    if not isinstance(source, (str, os.PathLike)):
+        more = ": pass its state_dict()" if hasattr(source, "state_dict") else ""
+        raise ArgumentError(f"parameters are loaded from a path or a mapping, not from {type(source).__name__}{more}")
     library = checkpoint.library("files of parameters")
     target = Path(source)
     try:
@@ -173,7 +178,17 @@ def _opened(source: Any) -> Iterator[tuple[str, dict[str, _Tensor]]]:
     except (OSError, library.SafetensorError) as e:
         if isinstance(e, WeftError):  # of the block that reads, and says what it means
             raise
-        raise CheckpointError(f"{target} is no whole safetensors file: {e}") from e
+        raise CheckpointError(f"{target} is no whole safetensors file: {e}{_pickled(target)}") from e
+
+
+def _pickled(target: Path) -> str:
+    """What helps where the file is one of torch.save, a zip archive of pickles, which is not read."""
+    try:
+        with open(target, "rb") as f:
+            archive = f.read(2) == b"PK"
+    except OSError:
+        return ""
+    return "; of torch.save, it seems: safetensors.torch.save_file writes what is read here" * archive
 
 
 def _told(f: Any, name: str) -> tuple[str, tuple[int, ...], Callable[[], np.ndarray]]:

@@ -17,7 +17,7 @@ class Progress(Callback):
     """A bar of the epochs with the metrics of the last one, the time gone and the time left.
 
     show: None draws it where standard error is a terminal. metrics: those to show, all where None. Needs rich
-    (pip install rich); without it nothing is drawn.
+    (pip install 'weft[demo]'); without it nothing is drawn.
     """
 
     def __init__(self, show: bool | None = None, metrics: Collection[str] | None = None):

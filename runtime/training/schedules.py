@@ -9,6 +9,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..errors import ArgumentError
 
 Schedule = Callable[[float], float]
@@ -21,9 +23,10 @@ def constant(rate: float) -> Schedule:
 
 def step(rate: float, every: float | Sequence[float], factor: float = 0.1) -> Schedule:
     """rate * factor^k, k the number of drops so far: one `every` so many epochs, or one at each of the epochs given."""
-    if isinstance(every, Sequence):
-        drops = sorted(every)
+    if np.ndim(every):
+        drops = sorted(np.asarray(every).tolist())
         return lambda t: rate * factor ** sum(t >= d for d in drops)
+    every = float(every)  # type: ignore[arg-type]
     _positive("every", every)
     return lambda t: rate * factor ** math.floor(t / every)
 
@@ -71,6 +74,8 @@ class warm_up:
 
     def __getattr__(self, name: str) -> Any:
         """`metric`, `observe`, `state` and `restore`, where the schedule has them."""
+        if name == "then":  # of an object that is being copied
+            raise AttributeError(name)
         return getattr(self.then, name)
 
 

@@ -49,7 +49,8 @@ def run(options: argparse.Namespace) -> int:
 
 WHAT = {
     ".so": "compiled libraries", ".program": "programs that are known by what was declared",
-    ".json": "notes on compilers", ".o": "objects", "failed": "folders of what a compiler refused or a crash left",
+    ".json": "notes on compilers", ".limits": "measured speeds of this machine, for profiles", ".o": "objects",
+    "failed": "folders of what a compiler refused or a crash left",
 }  # fmt: skip
 
 

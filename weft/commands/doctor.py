@@ -31,17 +31,17 @@ FEATURES = (
     "sse4_2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_bf16",
     "asimd", "sve", "sve2", "v",
 )  # fmt: skip
-# package -> (what it is for, the command that brings it, whether weft runs without)
+# package -> (what it is for, what pip installs it by, whether weft runs without)
 PACKAGES = {
-    "numpy": ("arrays", "pip install numpy", False),
-    "cffi": ("calls into compiled programs", "pip install cffi", False),
-    "networkx": ("orders of graphs", "pip install networkx", False),
-    "scipy": ("weft.minimize, linear algebra", "pip install 'weft[linalg]'", True),
-    "ml_dtypes": ("bfloat16 arrays", "pip install 'weft[types]'", True),
-    "scikit-learn": ("data sets of weft train", "pip install 'weft[demo]'", True),
-    "safetensors": ("checkpoints, weft train", "pip install 'weft[demo]'", True),
-    "rich": ("tables and bars of weft train", "pip install 'weft[demo]'", True),
-    "matplotlib": ("pictures of weft train", "pip install 'weft[demo]'", True),
+    "numpy": ("arrays", "numpy", False),
+    "cffi": ("calls into compiled programs", "cffi", False),
+    "networkx": ("orders of graphs", "networkx", False),
+    "scipy": ("weft.minimize, linear algebra", "weft[linalg]", True),
+    "ml_dtypes": ("bfloat16 arrays", "weft[types]", True),
+    "scikit-learn": ("data sets of weft train", "weft[demo]", True),
+    "safetensors": ("checkpoints, weft train", "weft[demo]", True),
+    "rich": ("tables and bars of weft train", "weft[demo]", True),
+    "matplotlib": ("pictures of weft train", "weft[demo]", True),
 }
 
 
@@ -101,11 +101,21 @@ def python() -> Iterator[Finding]:
         "" if fits else "install Python 3.11 or later",
     )  # fmt: skip
     yield Finding("Python", "weft", f"{__version__}, {Path(__file__).resolve().parents[1]}", True)
-    for name, (what, command, optional) in PACKAGES.items():
+    for name, (what, bringer, optional) in PACKAGES.items():
         try:
             yield Finding("Python", name, importlib.metadata.version(name), True, not optional)
         except importlib.metadata.PackageNotFoundError:
-            yield Finding("Python", name, f"not installed: {what}", False, not optional, command)
+            yield Finding("Python", name, f"not installed: {what}", False, not optional, pip(bringer))
+
+
+def pip(what: str) -> str:
+    """The command that installs it for the Python that runs here, which a `pip` on PATH need not belong to."""
+    program = shutil.which("pip")
+    own = program is not None and os.path.dirname(program) == os.path.dirname(sys.executable)
+    name, bracket, extra = what.partition("[")
+    if name == "weft" and not list(importlib.metadata.distributions(name="weft")):  # of a source tree on PYTHONPATH
+        what = f"{Path(__file__).resolve().parents[2]}{bracket}{extra}"
+    return f"{'pip' if own else shlex.join([sys.executable, '-m', 'pip'])} install {shlex.quote(what)}"
 
 
 def compilers() -> Iterator[Finding]:
@@ -122,7 +132,9 @@ def compilers() -> Iterator[Finding]:
     try:
         chain = toolchain.find(config.cc)
     except Exception as e:
-        yield Finding(group, "chosen", first_line(e), False, True, install_command())
+        found = next((c for c in toolchain.CANDIDATES if shutil.which(c)), None)
+        fix = f"unset WEFT_CC   ({found} is there)" if config.cc and found else install_command()
+        yield Finding(group, "chosen", first_line(e), False, True, fix)
         return
     yield Finding(group, "chosen", shlex.join(chain.command), True, True)
     yield Finding(group, "flags", " ".join(chain.flags))
@@ -169,7 +181,7 @@ def products() -> Iterator[Finding]:
         yield Finding("BLAS", "openblas", version, True, config.blas == "openblas")
     except importlib.metadata.PackageNotFoundError:
         wanted = config.blas == "openblas"
-        yield Finding("BLAS", "openblas", "not installed", False, wanted, "pip install 'weft[openblas]'")
+        yield Finding("BLAS", "openblas", "not installed", False, wanted, pip("weft[openblas]"))
 
 
 def cache() -> Iterator[Finding]:
@@ -224,11 +236,11 @@ def gpu() -> Iterator[Finding]:
         major, minor = nvrtc.version()
         yield Finding("GPU", "nvrtc", f"{major}.{minor}", True)
     except Exception:
-        yield Finding("GPU", "nvrtc", "not found", False, False, "pip install 'weft[nvrtc]'")
+        yield Finding("GPU", "nvrtc", "not found", False, False, pip("weft[nvrtc]"))
     try:
         yield Finding("GPU", "pycuda", importlib.metadata.version("pycuda"), True)
     except importlib.metadata.PackageNotFoundError:
-        yield Finding("GPU", "pycuda", "not installed", False, False, "pip install 'weft[cuda]'")
+        yield Finding("GPU", "pycuda", "not installed", False, False, pip("weft[cuda]"))
 
 
 def device() -> tuple[str, bool]:

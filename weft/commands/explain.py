@@ -16,9 +16,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import runpy
 import sys
 import traceback
+import types
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,8 @@ def run(options: argparse.Namespace) -> int:
     if not name:
         if not known:
             raise ArgumentError(
-                f"{script} leaves no compiled function and no expression behind: give one, {script}:name"
+                f"{script} leaves no compiled function and no expression behind. What a function of it gives can be "
+                f"explained: {script}:'make()'"
             )
         print("\n".join(f"{k}  {describe(v)}" for k, v in known.items()))
         return 0
@@ -61,26 +62,32 @@ def run(options: argparse.Namespace) -> int:
 
 
 def executed(script: Path) -> dict[str, Any]:
-    """The names that a script leaves behind."""
-    argv, path = sys.argv, sys.path[:]
+    """The names that a script leaves behind, also where it ends itself without an error, by sys.exit(main())."""
+    argv, path, main = sys.argv, sys.path[:], sys.modules["__main__"]
     sys.argv, sys.path = [str(script)], [str(script.resolve().parent), *sys.path]
+    module = types.ModuleType("__main__")
+    module.__file__ = str(script)
+    sys.modules["__main__"] = module
     try:
         with contextlib.redirect_stdout(sys.stderr):
-            return runpy.run_path(str(script), run_name="__main__")
+            exec(compile(script.read_bytes(), str(script), "exec"), module.__dict__)
     except SystemExit as e:
-        raise WeftError(f"{script} ended itself (exit {e.code}) before its names could be looked at") from None
+        if e.code:
+            raise WeftError(f"{script} ended itself (exit {e.code}) before its names could be looked at") from None
     except (InternalError, KeyboardInterrupt):
         raise
     except BaseException as e:
         raise WeftError(f"{script} failed:\n{own_traceback(e, script)}") from None
     finally:
-        sys.argv, sys.path = argv, path
+        sys.argv, sys.path, sys.modules["__main__"] = argv, path, main
+    return module.__dict__
 
 
 def own_traceback(error: BaseException, script: Path) -> str:
     """From the first line of the script on."""
     frames = traceback.extract_tb(error.__traceback__)
-    start = next((k for k, f in enumerate(frames) if f.filename == str(script)), len(frames))
+    own = script.resolve()
+    start = next((k for k, f in enumerate(frames) if Path(f.filename).resolve() == own), len(frames))
     text = "".join(traceback.format_list(frames[start:]))
     return text + "".join(traceback.format_exception_only(error)).rstrip()
 
@@ -92,8 +99,13 @@ def value_of(name: str, names: dict[str, Any], script: Path, known: dict[str, An
         there = f" It has {', '.join(known)}." if known else ""
         raise ArgumentError(f"{script} has no {name!r}: {type(e).__name__}: {e}.{there}") from None
     if not explainable(found):
-        raise ArgumentError(f"{name} is {type(found).__name__}; a compiled function or an expression can be explained")
+        hint = f", such as {name}() may give" if callable(found) else ""
+        raise ArgumentError(f"{name} is {_kind(found)}; a compiled function or an expression can be explained{hint}")
     return found
+
+
+def _kind(v: Any) -> str:
+    return "an input, of which nothing is computed" if isinstance(v, Variable) else f"of type {type(v).__name__}"
 
 
 def explainable(v: Any) -> bool:

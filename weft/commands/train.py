@@ -17,11 +17,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
+from pathlib import Path
 from typing import Any
 
-from ..runtime.errors import ArgumentError
+from ..runtime.errors import ArgumentError, InternalError, WeftError
 from ..runtime.pool import set_threads
+from .explain import own_traceback
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -57,14 +60,19 @@ def run(options: argparse.Namespace) -> int:
         set_threads(options.threads)
     for package in ("rich", "safetensors", "matplotlib"):
         needed(package)
-    model = find(options.model)
-    given = {k: getattr(options, k) for k in choices.Run.__dataclass_fields__ if k not in ("model", "settings")}
-    if options.resume:
-        folder = choices.place(model.name, options.out, True)
-        session = Session(model, choices.resumed(folder, model, given, options.set))
-    else:  # what is wrong with data or settings is said before a folder is made
-        session = Session(model, choices.new_run(model, given, options.set))
-        folder = choices.place(model.name, options.out, False)
+    try:
+        model = find(options.model)
+        given = {k: getattr(options, k) for k in choices.Run.__dataclass_fields__ if k not in ("model", "settings")}
+        if options.resume:
+            folder = choices.place(model.name, options.out, True)
+            session = Session(model, choices.resumed(folder, model, given, options.set))
+        else:  # what is wrong with data or settings is said before a folder is made
+            session = Session(model, choices.new_run(model, given, options.set))
+            folder = choices.place(model.name, options.out, False)
+    except Exception as e:
+        if isinstance(e, (WeftError, InternalError, OSError, MemoryError)) or not Path(options.model).is_file():
+            raise
+        raise WeftError(f"{options.model} failed:\n{own_traceback(e, Path(options.model))}") from None
     session.keep_in(folder)
 
     out, err = tables.console(), tables.console(stderr=True)
@@ -73,6 +81,8 @@ def run(options: argparse.Namespace) -> int:
         if not options.json:
             out.print(*what)
 
+    if options.resume and not session.begun():
+        err.print(f"{folder} has no checkpoint yet: the run begins anew", soft_wrap=True, markup=False)
     show(tables.headline(session))
     show(tables.network(session))
     with err.status("compiling"):
@@ -82,9 +92,8 @@ def run(options: argparse.Namespace) -> int:
     try:
         history = session.train([progress(err)])
     except KeyboardInterrupt:
-        err.print(
-            f"stopped; this goes on: weft train {options.model} --resume --out {folder}", soft_wrap=True, markup=False
-        )
+        command = shlex.join(["weft", "train", options.model, "--resume", "--out", str(folder)])
+        err.print(f"stopped; this goes on: {command}", soft_wrap=True, markup=False)
         raise
     result = session.finish()
     drawn = pictures.draw(session, result)
@@ -96,7 +105,7 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps({**result, "compiled": figures, "folder": str(folder), "files": list(files)}))
         return 0
     show(
-        f"{len(history)} epochs, {result['steps']:,} steps in {result['seconds']:.1f} s; "
+        f"{len(history):,} epoch{'s' * (len(history) > 1)}, {result['steps']:,} steps in {result['seconds']:.1f} s; "
         f"validation error {100 * result['validation error']:.2f} % in epoch {result['best epoch']}"
     )
     print(f"test error: {100 * result['test error']:.2f} %", flush=True)
