@@ -1,10 +1,10 @@
 """Whether two results of a program differ by more than rounding explains.
 
-The interpreter is run ten more times, and once more for each doubling of the elements, with every float value perturbed by the error that its operation may have
-(docs/numerics.md), sums from what they are exactly: `Perturbed`. A result counts as different where it is further from
-the interpreter's than twice the spread of those runs (largest minus smallest, the plain run among them) and 2 units in
-the last place. Where the runs differ among themselves in something discrete (a place, a comparison, a length), or by a
-jump, nothing can be said: "undecided".
+The interpreter is run ten more times (and once more for each doubling of the elements, see `judge`) with every float
+value perturbed by the error that its operation may have (docs/numerics.md), sums from what they are exactly:
+`Perturbed`. A result counts as different where it is further from the interpreter's than twice the spread of those
+runs (largest minus smallest, the plain run among them) and 2 units in the last place. Where the runs differ among
+themselves in something discrete (a place, a comparison, a length), or by a jump, nothing can be said: "undecided".
 """
 
 from __future__ import annotations

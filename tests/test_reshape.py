@@ -103,12 +103,14 @@ def test_updates(rule: Any) -> None:
 def test_in_branches_and_loops() -> None:
     k = T.lscalar("k")
     picked = ifelse(k > 0, T.exp(x.T).reshape((rows,)), (x * 2).reshape((rows,)))
-    steps, _ = weft.scan(lambda r, s: (T.outer(r, s) + 1).T.reshape((9,))[:3] * s, sequences=x, outputs_info=T.ones(3))
+    turned = lambda r, s: (T.outer(r, s) + 1).T.reshape((9,))[:3] * s  # noqa: E731
+    steps, _ = weft.scan(turned, sequences=x, outputs_info=T.ones(3))
     every, _ = weft.scan(lambda r: T.outer(r, r).T.reshape((9,)), sequences=x)
     masked = x[x.nonzero()]
     late = T.outer(masked, masked).T.reshape((-1,))
     product = T.exp(x).reshape((T.prod(x.shape),))  # whose length a kernel computes
-    results = {m: weft.function([x, k], [picked, steps, every, late, product], mode=m) for m in ("compile", "interpret")}
+    outs = [picked, steps, every, late, product]
+    results = {m: weft.function([x, k], outs, mode=m) for m in ("compile", "interpret")}
     for n in (0, 1):
         for have, want in zip(results["compile"](A, n), results["interpret"](A, n), strict=True):
             np.testing.assert_allclose(have, want, rtol=1e-14)

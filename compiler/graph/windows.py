@@ -206,7 +206,7 @@ def convolve(
         x = window(x, size, stride, axis=a) if size else _gathered(x, n, _positive(stride, "subsample"), a)
     if filter_flip:
         filters = filters[(slice(None),) * 2 + (slice(None, None, -1),) * k]  # type: ignore[index]
-    # One product: filters[out, channel * k] with patches[channel * k, batch * place]. The patches are in memory meanwhile.
+    # One product: filters[out, channel * k] with patches[channel * k, batch * place], which are in memory meanwhile.
     order = (1, *range(k + 2, 2 * k + 2), 0, *range(2, k + 2))
     patches = x.dimshuffle(*order)  # type: ignore[attr-defined]
     ends = [shaping.shape_i(patches, a) for a in range(k + 1, 2 * k + 2)]

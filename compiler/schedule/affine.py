@@ -75,8 +75,8 @@ def _most(taken: Node, n: Node) -> bool:
 
 
 def takes_quotients(n: Node) -> bool:
-    """Whether an element of a reshape lies at quotients and remainders of its indices: it joins axes of a tensor that is
-    not contiguous in memory."""
+    """Whether an element of a reshape lies at quotients and remainders of its indices: it joins axes of a tensor that
+    is not contiguous in memory."""
     x = n.inputs[0]
     same = 0
     while same < min(n.ndim, x.ndim) and n.type.axes[same] is x.type.axes[same]:

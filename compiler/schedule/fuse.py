@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 from ..ir import lengths
@@ -34,6 +34,7 @@ from ..ir.node import (
 )
 from ..ir.types import TensorType, TupleType
 from .affine import operand, takes_most, takes_quotients, view_of
+from .clusters import Cluster, Decision, Use
 from .outline import outline
 from .uses import ONE, OPAQUE, Labels, is_one, operand_labels
 from .values import (
@@ -56,46 +57,6 @@ MAX_SIBLINGS = 16  # stores of a kernel that unrelated values of the same domain
 
 EARLIER = 2  # kernels of a domain that may run earlier than was planned, to share what another computes
 SAME_USES = 8  # how far back equal uses of a value are looked for
-
-
-class Use(NamedTuple):
-    """One reader of a value: the number of its kernel, and the labels it reads with (None: the whole tensor)."""
-
-    kernel: int
-    labels: Labels | None
-
-
-class Decision(NamedTuple):
-    """A fusion made or refused: the operation and the region it stands in, and why."""
-
-    region: Region
-    node: Node
-    fused: bool
-    reason: str
-    value: Node | None = None  # what is not stored for it, or would not have been; None: the operation's result
-
-    def nbytes(self) -> Node:
-        t = (self.value or self.node).type
-        t = t.items[0] if isinstance(t, TupleType) else t
-        return lengths.scale(lengths.product(t.axes), DTYPES[t.dtype].itemsize)
-
-
-@dataclass(eq=False)
-class Cluster:
-    """A kernel in the making."""
-
-    number: int
-    lengths: list[Node] = field(default_factory=list)  # of each loop
-    labels: dict[Node, Labels] = field(default_factory=dict)
-    outer: frozenset[int] | None = None  # loops shared by all stages; None while nothing is reduced
-    stores: list[Node] = field(default_factory=list)
-    inlined: set[Node] = field(default_factory=set)  # members without loops of their own: read at a computed place
-    cost: float = 0.0
-    finals: set[Node] = field(default_factory=set)  # members computed after the loops: folds over the outer ones
-
-    def fresh(self, length: Node) -> int:
-        self.lengths.append(length)
-        return len(self.lengths) - 1
 
 
 class Fused(NamedTuple):
@@ -294,8 +255,8 @@ class _Fuser:
             self._start(n, uses)
 
     def _is_its_operand(self, n: Node, whole: list[Use], readers: list[Use]) -> bool:
-        """Whether what is reshaped has to be in memory, where the reshaped tensor is the same: a step made it, or it would
-        be computed at quotients of indices."""
+        """Whether what is reshaped has to be in memory, where the reshaped tensor is the same: a step made it, or it
+        would be computed at quotients of indices."""
         x = n.inputs[0]
         if whole and not readers and (x.family == "procedural" or (x.op == "item" and x.inputs[0].family != "reduce")):
             return True

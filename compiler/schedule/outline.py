@@ -9,7 +9,7 @@ from ..ir.node import Node, build, make, rebuild, region, topological
 from ..ir.types import TupleType
 
 if TYPE_CHECKING:
-    from .fuse import Cluster
+    from .clusters import Cluster
 
 
 def outline(

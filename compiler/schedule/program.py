@@ -22,7 +22,8 @@ from ..ir.node import Check, Node, Region, Renumbered, build, executable, rebuil
 from ..ir.types import TensorType, TupleType
 from . import around
 from .affine import operand
-from .fuse import Decision, Fused, fuse
+from .clusters import Decision
+from .fuse import Fused, fuse
 from .steps import Block, Buffer, HostProgram, Member, Rows, Step, is_early
 from .values import equal_lengths
 

@@ -9,7 +9,7 @@ from ..ir import lengths
 from ..ir.dtypes import DTYPES
 from ..ir.node import Check, Node, Region, build, topological
 from ..ir.types import TensorType
-from .fuse import Decision
+from .clusters import Decision
 
 THREADS = build("param", token=("v", -1), dtype="int64", kind="length")  # how many threads a call may use
 
