@@ -50,9 +50,11 @@ WEFT_FN int64_t weft_checked(int64_t i, int64_t n, weft_fault *fault) {
             fault->length = n;
         }
 #else
-        __atomic_store_n(&fault->index, i, __ATOMIC_RELAXED);
-        __atomic_store_n(&fault->length, n, __ATOMIC_RELAXED);
-        __atomic_store_n(&fault->flag, 1, __ATOMIC_RELEASE);
+        if (!__atomic_load_n(&fault->flag, __ATOMIC_RELAXED)) { /* the first one that a thread meets */
+            __atomic_store_n(&fault->index, i, __ATOMIC_RELAXED);
+            __atomic_store_n(&fault->length, n, __ATOMIC_RELAXED);
+            __atomic_store_n(&fault->flag, 1, __ATOMIC_RELEASE);
+        }
 #endif
         return 0;
     }

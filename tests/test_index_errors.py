@@ -99,3 +99,11 @@ def test_what_checks_anyway_is_not_checked_twice() -> None:
         assert without is after
     without, after = marked([x, i, m], [x[i][:1]])
     assert len(after.checks) == len(without.checks) + 1
+
+
+@pytest.mark.parametrize("mode", ["compile", "interpret"])
+def test_the_first_of_several_is_named(mode: str) -> None:
+    v, i = T.dvector("v"), T.lvector("i")
+    f = weft.function([v, i], T.exp(v[i]), mode=mode)
+    with pytest.raises(weft.BoundsError, match="index 2 is out of range for an axis of length 2"):
+        f([1.0, 2.0], [1, 2, -3, -3, 5, 0])
