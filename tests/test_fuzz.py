@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import fuzz_programs
 import numpy as np
 import pytest
 from fuzz_check import Difference, Group, Report, slopes
-from fuzz_criterion import Runs, judge, plain, unit
+from fuzz_criterion import SEEDS, Runs, judge, plain, unit
 from fuzz_grower import Grower
 from fuzz_makers_rules import ALL
 from fuzz_program import Lowered, Program, Slope
@@ -83,11 +85,11 @@ def test_values_are_moved_by_what_their_operation_may_err(dtype, text, ulps):
     rng = np.random.default_rng(0)
     args = lowered.arguments([rng.uniform(0.1, 0.9, 999).astype(dtype) for _ in "xy"])
     (want,) = evaluate(lowered.region, args)
-    steps = [np.abs(plain(r[0]) - plain(want)) / unit(want) for r in Runs(lowered.region, args)]
+    steps = [np.abs(plain(r[0]) - plain(want)) / unit(want) for r in islice(Runs(lowered.region, args), SEEDS)]
     assert max(s.max() for s in steps) == ulps
     exact = [np.arange(8).astype(dtype), np.ones(8, dtype)]
     if text in ("x + y", "x / y", "x * y"):
-        results = Runs(lowered.region, lowered.arguments(exact))
+        results = list(islice(Runs(lowered.region, lowered.arguments(exact)), SEEDS))
         assert all((r[0] == results[0][0]).all() for r in results)
 
 
@@ -99,7 +101,7 @@ def test_sums_are_moved_from_what_they_are_exactly():
     plain_ = evaluate(lowered.region, args)[0]
     want, one = np.sum(args[0].astype(np.longdouble), axis=0), unit(plain_)
     assert (np.abs(plain_ - want) > 400 * one).all()
-    for total, parts, running, deviations in Runs(lowered.region, args):
+    for total, parts, running, deviations in islice(Runs(lowered.region, args), SEEDS):
         assert (np.abs(total - want) < 50 * one).all() and (np.abs(parts.imag - want) < 50 * one).all()
         assert (np.abs(running - want) < 200 * one).all() and (np.abs(deviations) < 1e-22).all()
 
