@@ -55,6 +55,7 @@ SAMPLES = {
     "elementwise-of-alloc": "T.exp(T.alloc({v}, 3, {v}.shape[0])) * T.alloc({v}, 3, {v}.shape[0])",
     "sum-scaled": "T.sum({x} * 0.75, axis={a})",
     "sum-divided": "T.sum({x} / 3.0, axis={a})",
+    "fold-of-numbers": "T.prod({x}.shape) * {x}",
     "sum-neg": "T.sum(-{x}, axis={a})",
     "max-neg": "T.max(-{x}, axis={a})",
     "rebroadcast-known": "T.addbroadcast({v}.dimshuffle('x', 0), 0) + {v}",

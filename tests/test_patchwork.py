@@ -174,3 +174,12 @@ def test_one_value_in_two_wholes():
     """It is computed by the kernel that runs first, whose loops it has to fit."""
     p = T.nnet.softmax(X[0], axis=0)
     compared([X], [T.concatenate([X[0], p]), T.concatenate([p, X[0] * 2]), T.concatenate([p, p])], array(2, 5))
+
+
+def test_a_whole_along_an_axis_whose_length_another_tells():
+    """The parts lie along an axis of unknown length, which the loop says to be 3."""
+    v = T.tensor("float64", shape=(3, None, 17), name="v")
+    rolled = T.roll(v, 0, axis=1)
+    mapped = weft.map(lambda m: T.sqr(m) * 0.125 + T.sum(m), [rolled])[0]
+    picked = mapped[np.array([-2, 1, -2]), np.array([0, 2, 0])]
+    compared([v], [T.set_subtensor(T.zeros_like(rolled)[np.array([-1, 1, 2, -1])], picked)], array(3, 3, 17))

@@ -10,6 +10,7 @@ import pytest
 
 import weft
 import weft.tensor as T
+from weft.compile.ops import as_op
 from weft.ifelse import ifelse
 
 x, y = T.dmatrix("x"), T.dmatrix("y")
@@ -109,7 +110,12 @@ def test_in_branches_and_loops() -> None:
     masked = x[x.nonzero()]
     late = T.outer(masked, masked).T.reshape((-1,))
     product = T.exp(x).reshape((T.prod(x.shape),))  # whose length a kernel computes
-    outs = [picked, steps, every, late, product]
+    turned_x = T.exp(x).T.reshape((rows,))
+    passed = ifelse(k > 0, turned_x, turned_x * 2)
+    matrix = T.exp(x).reshape((3, 2))
+    summed, _ = weft.scan(lambda e, m: T.dot(m, m.T).sum() * e, sequences=turned_x, non_sequences=matrix)
+    called = as_op([T.dmatrix], [T.dmatrix])(np.negative)
+    outs = [picked, steps, every, late, product, every.reshape((-1,)), passed, summed, called(x).reshape((rows,))]
     results = {m: weft.function([x, k], outs, mode=m) for m in ("compile", "interpret")}
     for n in (0, 1):
         for have, want in zip(results["compile"](A, n), results["interpret"](A, n), strict=True):

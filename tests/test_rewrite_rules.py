@@ -52,6 +52,12 @@ def shuffle(x, *order):
     return build("dimshuffle", x, order=order)
 
 
+def beside(*numbers):
+    """A vector of numbers, and of arrays of them."""
+    parts = [shuffle(n, "x") if not isinstance(n, list) else constant(np.array(n), "int64") for n in numbers]
+    return build("concatenate", *parts, axis=0)
+
+
 def sliced(x, *bounds, spec):
     return build("slice", x, *[lengths.const(b) if isinstance(b, int) else b for b in bounds], spec=spec)
 
@@ -295,6 +301,9 @@ CASES = [
      lambda: build("mul", V, shuffle(build("cast", M_, dtype="float64"), "x"))),
     ("sum-scaled", "sum(mul(x, col); axes=(1,))", lambda: build("mul", build("sum", X, axes=(1,)), shuffle(P["col"], 0))),
     ("sum-divided", "sum(truediv(x, col); axes=(1,))", lambda: build("truediv", build("sum", X, axes=(1,)), shuffle(P["col"], 0))),
+    ("fold-of-numbers", lambda: build("prod", beside(N_, M_, [3]), axes=(0,)),
+     lambda: build("mul", build("mul", N_, M_), lengths.const(3))),
+    ("fold-of-numbers", lambda: build("max", beside(N_, M_), axes=(0,)), lambda: build("maximum", N_, M_)),
     ("sum-neg", "sum(neg(x); axes=(0,))", "neg(sum(x; axes=(0,)))"),
     ("max-neg", "max(neg(x); axes=(0,))", "neg(min(x; axes=(0,)))"),
     # quotients

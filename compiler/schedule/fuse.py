@@ -258,6 +258,8 @@ class _Fuser:
         """Whether what is reshaped has to be in memory, where the reshaped tensor is the same: a step made it, or it
         would be computed at quotients of indices."""
         x = n.inputs[0]
+        if any(u.kernel >= 0 and getattr(self.steps[u.kernel], "family", "") == "control" for u in whole):
+            return False  # loops and branches go by the lengths of their buffers
         if whole and not readers and (x.family == "procedural" or (x.op == "item" and x.inputs[0].family != "reduce")):
             return True
         return bool(whole or any(is_aligned(u.labels, n) for u in readers)) and takes_quotients(n)  # type: ignore[arg-type]

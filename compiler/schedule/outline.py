@@ -64,11 +64,12 @@ def outline(
     inputs = [rebuild(c, new) for c in (*scalars, *tensors)]
     attrs = {"body": body, "layout": tuple(layout), "outer": len(outer)}
     if any(e is not None for e in inside_of):  # such values are no tuples: one output each
+        extents = [None if e is None else (e[0], stands.get(e[1], e[1])) for e in inside_of]
         attrs["within"] = tuple(
             None if e is None
             else (e[0], "const", lengths.static(e[1])) if e[1].op == "const"
-            else (e[0], "param", scalars.index(stands.get(e[1], e[1])))
-            for s, e in zip(stored, inside_of, strict=True)
+            else (e[0], "param", scalars.index(e[1]))
+            for s, e in zip(stored, extents, strict=True)
             for _ in (s.type.items if isinstance(s.type, TupleType) else (s,))
         )  # fmt: skip
     return build("kernel", *inputs, **attrs)

@@ -137,7 +137,7 @@ class Builder:
         position = {n: k for k, n in enumerate(order)}
         wanted: dict[Node, Buffer] = {}
         for o, t in zip(outputs, targets, strict=True):
-            if o.op == "reshape" and all(map(is_early, self.known(o.type).axes)):
+            if o.op == "reshape" and all(map(is_early, self.known(o.type).axes)) and _writes_anywhere(_stored(o)):
                 o = _stored(o)
             if t is not None and o not in wanted and _produced(o) and o not in self.value and _direct(o):
                 wanted[o] = t
@@ -410,6 +410,12 @@ def _stored(o: Node) -> Node:
     while o.op == "reshape":
         o = o.inputs[0]
     return o
+
+
+def _writes_anywhere(o: Node) -> bool:
+    """Whether what makes it takes any memory of its size: loops and Python go by the lengths of buffers."""
+    maker = o.inputs[0] if o.op == "item" else o
+    return maker.family == "kernel" or maker.op in ("dot", "batched_dot")
 
 
 def _firsts(n: Node) -> list[Node]:

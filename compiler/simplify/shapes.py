@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..ir import lengths
-from ..ir.dtypes import COMPLEX, DISCRETE
-from ..ir.node import Node, build, make, renumber
+from ..ir.dtypes import COMPLEX, DISCRETE, INTEGER
+from ..ir.node import Node, build, constant, make, renumber
 from ..ir.ops.view import walk_spec
 from ..ir.pattern import Bindings, number, uniform
 from ..ir.rewrite import Pass, weigh
@@ -311,7 +311,31 @@ def _at_least_zero(b: Bindings, node: Node) -> bool:
     return b["n"].ndim == 0 and b["n"].dtype == "int64" and lengths.nonneg(b["n"])
 
 
+_FOLDED = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
+FEW = 16  # numbers that are folded one by one
+
+
+def _of_numbers(b: Bindings, node: Node) -> Node | None:
+    """A fold of a few integers that stand side by side, as in `prod(x.shape)`: a number that the host knows early."""
+    found: list[Node] = []
+    for x in b["xs"]:
+        if x.op == "dimshuffle" and x.attr("order") == ("x",):
+            found.append(x.inputs[0])
+        elif x.op == "const" and x.attr("value").array.size <= FEW:
+            found += [constant(v, x.dtype) for v in x.attr("value").array]
+        else:
+            return None
+    if not 0 < len(found) <= FEW:
+        return None
+    out = found[0]
+    for n in found[1:]:
+        out = build(_FOLDED[node.op], out, n)
+    return out
+
+
 KNOWN = [
+    rule("fold-of-numbers", "reduce(concatenate(*xs; axis=k); axes=a)", _of_numbers,
+         lambda b, node: node.op in _FOLDED and node.ndim == 0 and node.inputs[0].ndim == 1 and node.dtype in INTEGER),
     rule("csr-part", "csr_part(csr(d, i, p, n); part=k)", lambda b, node: (b["d"], b["i"], b["p"])[b["k"]]),
     rule("item-of-ifelse", "item(t)", _branch, licence=BRANCHES),
     rule("length-below-zero", "lt(n, 0)", lambda b, node: number(0, "bool", 0), _at_least_zero),
