@@ -39,6 +39,8 @@ LOST: dict[str, Any] = {
     "increased": lambda x, i, j, m: T.inc_subtensor(x[i], 1.0) * 0,
     "set": lambda x, i, j, m: T.set_subtensor(T.zeros((3,))[i], 1.0)[:1],
     "of zeros": lambda x, i, j, m: T.zeros((3,))[i],
+    "of what is stretched": lambda x, i, j, m: T.alloc(T.exp(x[0]), 3)[i],
+    "of what is stretched by another": lambda x, i, j, m: T.nnet.softmax(T.zeros_like(m) + x[0])[T.arange(3), i],
     "in two axes": lambda x, i, j, m: m[i, i[::-1]][1:2],
     "an index computed": lambda x, i, j, m: x[T.cast(T.cast(i, "float64"), "int64")][:1],
 }

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
+from ..ir import lengths
 from ..ir.node import Check, Node, Region, build, constant
 from ..ir.origins import Lines, Origins
+from ..ir.pattern import uniform
 from ..ir.regions import nested_nodes
 from ..ir.rewrite import with_checks
 
@@ -61,10 +63,41 @@ def settle_marks(r: Region, marked: dict[str, From], origins: Origins | None = N
 
 def _places(n: Node) -> list[tuple[Node, Node]]:
     """(index, length of the axis it indexes) of a gather or scatter, without those that cannot be out of range."""
+    return [p for _, p in _numbered(n)]
+
+
+def _numbered(n: Node) -> list[tuple[int, tuple[Node, Node]]]:
+    """The same with the axis of each."""
     first = n.definition.indices_from
     index = n.inputs[first:] if first else ()
-    pairs = ((i, n.inputs[0].axes[a]) for a, i in enumerate(index))
-    return [(i, length) for i, length in pairs if not (i.op == "iota" and i.axes[0] is length)]
+    pairs = ((a, (i, n.inputs[0].axes[a])) for a, i in enumerate(index))
+    return [(a, (i, length)) for a, (i, length) in pairs if not (i.op == "iota" and i.axes[0] is length)]
+
+
+NEARBY = 200
+
+
+def _depends(x: Node, axis: int) -> bool:
+    """Whether an element of x is read by its place along the axis: not where all that x is made of is stretched there.
+    False also where that is not found out nearby."""
+    stack, seen = [(x, axis)], set()
+    while stack and len(seen) < NEARBY:
+        x, a = stack.pop()
+        if (x, a) in seen or lengths.is_one(x.axes[a]):
+            continue
+        seen.add((x, a))
+        if x.family == "elementwise":
+            stack += [(y, a) for y in x.inputs]
+        elif x.op == "dimshuffle":
+            stack += [(x.inputs[0], x.attr("order")[a])] * (x.attr("order")[a] != "x")
+        elif x.op == "alloc":
+            inner = a - (x.ndim - x.inputs[0].ndim)
+            stack += [(x.inputs[0], inner)] * (inner >= 0)
+        elif x.op in ("slice", "rebroadcast"):
+            stack.append((x.inputs[0], a))
+        elif x.op != "const" or uniform(x) is None:
+            return True
+    return False
 
 
 def _computed(c: Check, of: From, lines: Lines) -> Check:
@@ -88,8 +121,10 @@ def _checked(r: Region) -> set[tuple[Node, Node]]:
     for n in reversed(r.nodes()):
         if n not in live:
             continue
-        if n.op == "scatter" or n in whole:
+        if n.op == "scatter":
             out.update(_places(n))
+        elif n in whole:
+            out.update(p for a, p in _numbered(n) if _depends(n.inputs[0], a))
         for k, x in enumerate(n.inputs):
             live.add(x)
             if _reads_all(n, k, n in whole):
