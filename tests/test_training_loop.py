@@ -21,6 +21,7 @@ from weft.training import (
     Evaluation,
     Iterated,
     JsonLines,
+    Log,
     Numbers,
     Trainer,
     schedules,
@@ -339,3 +340,14 @@ def test_metrics_of_any_kind_of_number_are_written(tmp_path) -> None:
     later = m.trainer(validate=lambda: {}, callbacks=[Checkpoints(tmp_path / "run")])
     later.load(tmp_path / "run")
     assert later.history[1]["worst"] == math.inf
+
+
+def test_a_line_an_epoch(caplog: pytest.LogCaptureFixture) -> None:
+    said: list[str] = []
+    with caplog.at_level("INFO", logger="weft.training"):
+        history = Model().trainer(callbacks=[Log(), Log(said.append)]).fit(2)
+    assert [r.getMessage() for r in caplog.records] == said and len(said) == 2
+    assert said[1].startswith("epoch 2/2: ") and f"loss {history[1]['loss']:.4g}" in said[1], said
+    assert "seconds" not in said[1]
+    with pytest.raises(weft.ArgumentError, match="Log takes a logger or a function"):
+        Log("run.log")  # type: ignore[arg-type]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -164,6 +165,28 @@ class JsonLines(Callback):
                 f.write(text)
         except OSError as e:
             raise CheckpointError(f"{self.path} could not be written: {e.strerror or e}") from e
+
+
+class Log(Callback):
+    """Says a line after each epoch: "epoch 3/10: loss 0.1234, error 0.02, rate 0.1".
+
+    to: a logger of `logging`, which gets it as INFO, or a function of the text; by default the logger "weft.training".
+    """
+
+    def __init__(self, to: logging.Logger | Callable[[str], Any] | None = None):
+        to = logging.getLogger("weft.training") if to is None else to
+        if not callable(to) and not isinstance(to, logging.Logger):
+            raise ArgumentError(f"Log takes a logger or a function of a text, not {type(to).__name__}")
+        self._to = to
+
+    def epoch(self, trainer: Trainer, record: Record) -> None:
+        rest = {k: v for k, v in record.items() if k not in ("epoch", "steps", "seconds")}
+        found = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in rest.items())
+        text = f"epoch {record['epoch']}/{trainer.epochs}: {found}"
+        if isinstance(self._to, logging.Logger):
+            self._to.info("%s", text)
+        else:
+            self._to(text)
 
 
 def as_line(record: Mapping[str, Any]) -> str:
