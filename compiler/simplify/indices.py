@@ -80,7 +80,8 @@ NEARBY = 200
 def _depends(x: Node, axis: int) -> bool:
     """Whether an element of x is read by its place along the axis: not where all that x is made of is stretched there.
     False also where that is not found out nearby."""
-    stack, seen = [(x, axis)], set()
+    stack = [(x, axis)]
+    seen: set[tuple[Node, int]] = set()
     while stack and len(seen) < NEARBY:
         x, a = stack.pop()
         if (x, a) in seen or lengths.is_one(x.axes[a]):
