@@ -464,3 +464,16 @@ def test_summary_is_the_report_in_figures() -> None:
     assert f"{s['moved']:,} bytes a call" in report and f"fusion saves {s['saved']:,}" in report
     with pytest.raises(weft.ArgumentError, match="interpret"):
         weft.function([x], x + 1, mode="interpret").summary(value)
+
+
+def test_the_doctor_names_the_package_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    from weft.commands import doctor
+
+    for there, gcc, clang in (
+        ("apt", "apt install gcc", "apt install clang"), ("apk", "apk add gcc musl-dev", "apk add clang"),
+        ("none", "install gcc or clang", ""),
+    ):  # fmt: skip
+        monkeypatch.setattr(doctor.shutil, "which", lambda name, there=there: "/bin/it" if name == there else None)
+        assert doctor.package("clang") == clang
+        if sys.platform != "darwin":
+            assert doctor.install_command().startswith(gcc + "   (or name a compiler")

@@ -126,7 +126,8 @@ def compilers() -> Iterator[Finding]:
     for name in toolchain.CANDIDATES:
         path = shutil.which(name)
         said = f"{path}: {version_of([path])}" if path else "not on PATH"
-        yield Finding(group, name, said, path is not None)
+        fix = package("clang") if name == "clang" and path is None else ""
+        yield Finding(group, name, said, path is not None, False, fix)
     if config.cc:
         yield Finding(group, "named", f"{config.cc} (WEFT_CC or weft.config.cc)")
     try:
@@ -142,14 +143,20 @@ def compilers() -> Iterator[Finding]:
 
 def install_command() -> str:
     """For this system; toolchain.INSTALL lists them all."""
-    managers = {
-        "apt": "apt install gcc", "dnf": "dnf install gcc", "apk": "apk add gcc musl-dev", "pacman": "pacman -S gcc",
-        "zypper": "zypper install gcc", "brew": "xcode-select --install",
-    }  # fmt: skip
     if sys.platform == "darwin":
         return "xcode-select --install"
-    found = next((command for name, command in managers.items() if shutil.which(name)), "install gcc or clang")
+    found = package("gcc", apk="gcc musl-dev") or "install gcc or clang"
     return f"{found}   (or name a compiler: WEFT_CC=/path/to/compiler)"
+
+
+def package(name: str, **others: str) -> str:
+    """The command that installs a package of the system, `others` by its manager's name for it; "" where none is known."""
+    managers = {
+        "apt": "apt install", "dnf": "dnf install", "apk": "apk add", "pacman": "pacman -S", "zypper": "zypper install",
+        "brew": "brew install",
+    }  # fmt: skip
+    found = next((m for m in managers if shutil.which(m)), None)
+    return f"{managers[found]} {others.get(found, name)}" if found else ""
 
 
 def machine() -> Iterator[Finding]:
@@ -231,7 +238,9 @@ def gpu() -> Iterator[Finding]:
 
     yield Finding("GPU", "device", *device())
     path = shutil.which("nvcc")
-    yield Finding("GPU", "nvcc", f"{path}: {version_of([path], -1)}" if path else "not on PATH", path is not None)
+    said = f"{path}: {version_of([path], -1)}" if path else "not on PATH"
+    fix = "" if path else package("nvidia-cuda-toolkit", pacman="cuda", dnf="cuda-toolkit")
+    yield Finding("GPU", "nvcc", said, path is not None, False, fix)
     try:
         major, minor = nvrtc.version()
         yield Finding("GPU", "nvrtc", f"{major}.{minor}", True)
