@@ -150,7 +150,7 @@ def install_command() -> str:
 
 
 def package(name: str, **others: str) -> str:
-    """The command that installs a package of the system, `others` by its manager's name for it; "" where none is known."""
+    """The command that installs a package of the system ("" where none is known); `others`: names by the manager."""
     managers = {
         "apt": "apt install", "dnf": "dnf install", "apk": "apk add", "pacman": "pacman -S", "zypper": "zypper install",
         "brew": "brew install",
