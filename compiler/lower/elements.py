@@ -16,7 +16,7 @@ from ..ir.node import Node, build, constant, make
 from ..ir.ops.view import walk_spec
 from ..schedule.affine import contiguous_strides, strided
 from ..schedule.outline import uniform
-from ..schedule.uses import is_one
+from ..schedule.uses import is_one, kept_axes
 
 Index = tuple[Node, ...]
 Request = tuple[Node, Index, Node | None]
@@ -200,9 +200,7 @@ class Elements:
         if view is not None and view.base in self.tensors:
             parts = (lengths.mul(i, s) for i, s in zip(idx, view.strides, strict=True) if i is not ZERO)
             return self._load(view.base, lengths.add(view.offset, *parts), guard)
-        same = 0
-        while same < min(n.ndim, x.ndim) and n.type.axes[same] is x.type.axes[same]:
-            same += 1
+        same = kept_axes(n)
         strides = contiguous_strides(n.type.axes[same:])
         flat = lengths.add(ZERO, *(lengths.mul(i, s) for i, s in zip(idx[same:], strides, strict=True)))
         inner = x.type.axes[same:]

@@ -8,6 +8,7 @@ from ...runtime.errors import InternalError
 from ..ir import lengths
 from ..ir.node import Node, make, rebuild
 from ..ir.ops.view import walk_spec
+from .uses import kept_axes
 from .values import in_memory
 
 FEW = 8  # rows that a value may be computed in vain for
@@ -78,10 +79,7 @@ def takes_quotients(n: Node) -> bool:
     """Whether an element of a reshape lies at quotients and remainders of its indices: it joins axes of a tensor that
     is not contiguous in memory."""
     x = n.inputs[0]
-    same = 0
-    while same < min(n.ndim, x.ndim) and n.type.axes[same] is x.type.axes[same]:
-        same += 1
-    if sum(not lengths.is_one(a) for a in x.type.axes[same:]) < 2:
+    if sum(not lengths.is_one(a) for a in x.type.axes[kept_axes(n) :]) < 2:
         return False
     view = strided(n)
     base = x if view is None else view.base

@@ -131,7 +131,7 @@ class Builder:
             if n.op == "concatenate":
                 self.parts |= {x: (n, first) for x, first in zip(n.inputs, _firsts(n), strict=True)}
                 axes = self.known(n.type).axes
-                for maker in (x.inputs[0] if x.op == "item" else x for x in n.inputs):
+                for maker in map(_maker, n.inputs):
                     sizes[maker] = (*sizes.get(maker, ()), *axes)
         order = executable(roots, self.lengths, sizes)
         position = {n: k for k, n in enumerate(order)}
@@ -412,9 +412,14 @@ def _stored(o: Node) -> Node:
     return o
 
 
+def _maker(o: Node) -> Node:
+    """The operation of which it is the result, or one of the results."""
+    return o.inputs[0] if o.op == "item" else o
+
+
 def _writes_anywhere(o: Node) -> bool:
     """Whether what makes it takes any memory of its size: loops and Python go by the lengths of buffers."""
-    maker = o.inputs[0] if o.op == "item" else o
+    maker = _maker(o)
     return maker.family == "kernel" or maker.op in ("dot", "batched_dot")
 
 
@@ -430,7 +435,7 @@ def _firsts(n: Node) -> list[Node]:
 
 def _direct(o: Node) -> bool:
     """Whether the step that makes the value can write it to a given place: its length is known before it runs."""
-    maker = o.inputs[0] if o.op == "item" else o
+    maker = _maker(o)
     if not maker.definition.binds:
         return True
     if maker.op == "scan":

@@ -72,17 +72,21 @@ def operand_labels(n: Node, labels: Labels, fresh: Labels) -> list[tuple[Node, L
         axis = n.attr("axis")
         return [(x, tuple(OPAQUE if a == axis else lab for a, lab in enumerate(labels))), *_scalars(n, 1)]
     if op == "reshape":
-        own_labels: list[int | None] = []
-        same = True
-        for a in range(x.ndim):
-            same = same and a < n.ndim and x.type.axes[a] is n.type.axes[a]
-            own_labels.append(labels[a] if same else OPAQUE)
-        return [(x, tuple(own_labels)), *_scalars(n, 1)]
+        kept = kept_axes(n)
+        return [(x, labels[:kept] + (OPAQUE,) * (x.ndim - kept)), *_scalars(n, 1)]
     if op in ("draw", "advance"):
         return [(x, (OPAQUE,)), *_scalars(n, 1)]
     if op == "iota":
         return list(_scalars(n, 0))
     raise InternalError(f"{op} says nothing of how it reads its operands")
+
+
+def kept_axes(n: Node) -> int:
+    """How many leading axes a reshape leaves as they are."""
+    x, kept = n.inputs[0], 0
+    while kept < min(n.ndim, x.ndim) and n.type.axes[kept] is x.type.axes[kept]:
+        kept += 1
+    return kept
 
 
 def _stretched(x: Node, labels: Labels) -> Labels:
