@@ -72,8 +72,8 @@ def operand_labels(n: Node, labels: Labels, fresh: Labels) -> list[tuple[Node, L
         axis = n.attr("axis")
         return [(x, tuple(OPAQUE if a == axis else lab for a, lab in enumerate(labels))), *_scalars(n, 1)]
     if op == "reshape":
-        kept = kept_axes(n)
-        return [(x, labels[:kept] + (OPAQUE,) * (x.ndim - kept)), *_scalars(n, 1)]
+        same = kept_axes(n)
+        return [(x, labels[:same] + (OPAQUE,) * (x.ndim - same)), *_scalars(n, 1)]
     if op in ("draw", "advance"):
         return [(x, (OPAQUE,)), *_scalars(n, 1)]
     if op == "iota":
