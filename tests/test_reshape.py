@@ -120,3 +120,27 @@ def test_in_branches_and_loops() -> None:
     for n in (0, 1):
         for have, want in zip(results["compile"](A, n), results["interpret"](A, n), strict=True):
             np.testing.assert_allclose(have, want, rtol=1e-14)
+
+
+def test_a_branch_of_unknown_lengths_takes_what_is_reshaped_for_a_result() -> None:
+    a, c = (T.tensor("float64", shape=(1, None, 1), name=name) for name in "ac")
+    both = a * v
+    outputs = [both.flatten(), ifelse(T.sum(both) > 0, both, c), ifelse(T.sum(both) < 0, both, c).reshape((-1, 1))]
+    values = C[:1, :, 0, :1], C[0, 0, 0], C[:1, 0, :, :1]
+    f, g = (weft.function([a, v, c], outputs, mode=mode) for mode in ("compile", "interpret"))
+    for got, wanted in zip(f(*values), g(*values), strict=True):
+        np.testing.assert_array_equal(got, wanted)
+
+
+def test_a_product_of_a_view_whose_middle_is_stored_for_a_loop() -> None:
+    chosen = ifelse(T.sum(x) > 1, x * 0.5, T.tanh(y))
+    w = T.tanh(T.dot(chosen.T, chosen)) * 0.25
+    steps = weft.scan(
+        lambda row, h, w: T.tanh(T.dot(w, row) + T.dot(h, w.T)),
+        sequences=[chosen], outputs_info=[T.zeros_like(w[0])], non_sequences=[w], go_backwards=True,
+    )[0]  # fmt: skip
+    first = weft.grad(T.mean(steps), x)
+    second = weft.grad(T.sum(first * first), x)
+    f, g = (weft.function([x, y], second, mode=mode) for mode in ("compile", "interpret"))
+    for value in (A, -A):
+        np.testing.assert_allclose(f(value, B.T), g(value, B.T), rtol=1e-12, atol=1e-15)

@@ -440,11 +440,11 @@ class HostPrinter:
             inner = scope.within(block)
             declared = set(self.declared)
             self.block(out, inner, block)
-            for b, got in zip(s.outputs, block.results, strict=True):
+            for b, got, kind in zip(s.outputs, block.results, block.types, strict=True):
                 if b not in late:
                     continue
                 assert isinstance(got, Buffer)
-                for mine, its in zip(b.type.axes, got.type.axes, strict=True):
+                for mine, its in zip(b.type.axes, kind.axes, strict=True):
                     if mine in symbols:
                         out(f"{symbols[mine]} = {inner.get(out, its)};")
                 size = inner.size(out, got.nbytes())

@@ -113,7 +113,7 @@ class _Fuser:
         self.siblings: dict[tuple[Node, ...], list[Cluster]] = {}
         self.decisions: list[Decision] = []
         self.finals: set[Node] = set()  # reductions over the outer loops of their kernel
-        self.bases: dict[Node, dict[int, Node]] = {}  # of loops: what the operands that are read in place are views of
+        self.bases: dict[Node, dict[int, Node]] = {}  # what the operands that a step reads in place are views of
         self.merged: dict[int, int] = {}  # kernels that became the end of another one
         self.assembled: dict[Node, list[Node]] = {}  # concatenations -> their parts, computed where they lie
         self.part_of: dict[Node, Node] = {}
@@ -219,8 +219,7 @@ class _Fuser:
             if view is not None and (n.family != "control" or self._reads_rows(x, view.base)):
                 for s in (view.offset, *view.strides, *x.type.axes):
                     self._read_scalar(s, number)
-                if n.family == "control":
-                    self.bases.setdefault(n, {})[k] = view.base
+                self.bases.setdefault(n, {})[k] = view.base
                 x = view.base
             self._read_whole(x, number)
 
@@ -553,12 +552,13 @@ class _Fuser:
         return Fused(region(self.source.params, outputs, checks), self.decisions, members, renamed)
 
     def _rebuilt(self, step: Node, new: dict[Node, Node]) -> Node:
-        """The step in terms of what is stored. A loop relies on how its operands lie in the memory of their bases: of
-        the views between them another reader may have stored one in an order of its own."""
+        """The step in terms of what is stored. It relies on how its operands lie in the memory of their bases: of the
+        views between them another reader may have stored one in an order of its own."""
         bases = self.bases.get(step)
         if bases:
             inputs = [view_of(x, bases.get(k, x), new) for k, x in enumerate(step.inputs)]
             made = new[step] = make(step.op, inputs, step.attrs)
+        if bases and step.op == "scan":
             ran = bound_length(step.op, step.inputs, step.attrs, STEPS)
             new[ran] = given_length(made, ran)
         return rebuild(step, new)

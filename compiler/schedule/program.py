@@ -185,7 +185,8 @@ class Builder:
         for c in pending:
             for op in c.operands:
                 self.use_scalar(op)
-        made = Block(steps, results, pending, {n: b for n, b in self.value.items() if n not in outside[0]})
+        types = [self.known(o.type) for o in outputs]
+        made = Block(steps, results, types, pending, {n: b for n, b in self.value.items() if n not in outside[0]})
         self.current = outer
         self.value, self.lengths, self.members = outside
         return made
@@ -199,8 +200,6 @@ class Builder:
             target.end = self.time
             return target
         have = self.use(o)
-        if target is None and o.op == "reshape":  # what reads it goes by the lengths of its buffer
-            target = self.temporary(o.type)
         if target is None or have is target:
             return have
         self.time += 1

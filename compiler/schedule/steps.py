@@ -85,6 +85,7 @@ class Step:
 class Block:
     steps: list[Step]
     results: list[Buffer | Node]
+    types: list[TensorType]  # of the results: a reshape lies in memory as what it reshapes
     final_checks: list[Check]
     value: dict[Node, Buffer]  # where its own nodes are: two blocks may compute the same node
 
