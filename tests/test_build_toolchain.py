@@ -66,6 +66,11 @@ def test_a_compiler_without_a_required_flag(script):
         toolchain.find(script(refuses))
 
 
+def test_a_compiler_that_writes_nothing(script):
+    with pytest.raises(CompileError, match=r"mycc cannot compile weft's C:\n  no error, but it wrote no object file"):
+        toolchain.find(script("exit 0"))
+
+
 def test_no_compiler(monkeypatch, tmp_path, script):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(CompileError, match=r"Tried cc: not on PATH; gcc: not on PATH; clang: not.*apt install gcc"):

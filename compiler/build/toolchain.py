@@ -155,7 +155,11 @@ def _takes(command: tuple[str, ...], flags: Sequence[str]) -> subprocess.Complet
     # What clang calls unused may be of its driver's making (zig adds -c); a flag that it does not know is an error.
     quiet = ("-Werror", "-Wno-unused-command-line-argument")
     with tempfile.TemporaryDirectory(prefix="weft-probe-") as folder:
-        return _run([*command, *flags, *quiet, "-c", "-x", "c", "-", "-o", os.path.join(folder, "probe.o")], text)
+        path = os.path.join(folder, "probe.o")
+        done = _run([*command, *flags, *quiet, "-c", "-x", "c", "-", "-o", path], text)
+        if not done.returncode and not os.path.exists(path):
+            done.returncode, done.stdout = 1, done.stdout + "no error, but it wrote no object file\n"
+        return done
 
 
 def _run(command: Sequence[str], text: str = "") -> subprocess.CompletedProcess[str]:
