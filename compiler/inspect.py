@@ -276,7 +276,7 @@ class Function(CompiledFunction):
         else:
             from .codegen.counted import traffic
             from .codegen.host import Kernels
-            from .schedule.steps import is_early
+            from .ir.node import is_early
 
             t = traffic(self.stages.program, Kernels(), is_early)
             most, best, saved = (lengths.show(n) for n in (t.moved, t.least, self._saved_length()))
@@ -285,7 +285,8 @@ class Function(CompiledFunction):
 
     def _sizes(self, args: tuple, kwargs: dict[str, Any]) -> Callable[[Node], str]:
         """How sizes are said: as formulas; with the arguments of a call in bytes, where known when it starts."""
-        from .schedule.steps import THREADS, is_early
+        from .ir.node import is_early
+        from .schedule.steps import THREADS
 
         if (not args and not kwargs) and self.arguments:
             return formula

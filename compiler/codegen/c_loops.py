@@ -16,7 +16,7 @@ from ..ir import lengths
 from ..ir.node import Node, build, topological
 from ..lower.kernel import Nest
 from .expressions import Scope, Text, strip
-from .nests import acc_node, acc_type, hoist, rounded, start_of, value_type, values_of, whole
+from .nests import acc_node, acc_type, closed, hoist, rounded, start_of, value_type, values_of
 from .tracks import SHIFT, Track, finish, join, joined, joining, lanes, shifted, tracks
 
 # In front of an inner loop: gcc -O3 else unrolls it before it vectorises, where its length is constant. Folds get up to
@@ -67,12 +67,7 @@ class LoopPrinter:
 
     def closed(self, extent: Node) -> str:
         """A length in terms of the arguments, outside any loop."""
-        scope = Scope(self.pointer)
-        quiet = Text()
-        scope.emit(quiet, [extent])
-        if quiet.lines:  # an expression too long to stand inline is printed again, whole
-            return whole(extent, Scope(self.pointer))
-        return scope[extent]
+        return closed(extent, lambda: Scope(self.pointer))
 
     def statements(self, out: Text, scope: Scope, statements: list[Node]) -> None:
         for k, s in enumerate(statements):

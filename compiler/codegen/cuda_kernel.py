@@ -26,7 +26,7 @@ from ..ir.node import Node, build, region
 from ..lower.kernel import Nest
 from . import scalar
 from .expressions import Scope, Text, depends_on, strip
-from .nests import acc_node, acc_type, hoist, rounded, start_of, value_type, values_of, whole, wide
+from .nests import acc_node, acc_type, closed, hoist, rounded, start_of, value_type, values_of, wide
 from .tracks import parts
 
 HEADER = '#include "weft_kernel.cuh"\n'
@@ -107,7 +107,7 @@ class _CudaPrinter:
         return Scope(lambda b: f"p{b}" if b >= 0 else f"s{-b}", parameter="n{}")
 
     def _closed(self, extent: Node) -> str:
-        return whole(extent, self._scope())
+        return closed(extent, self._scope, "[=] {{ {} return {}; }}()")
 
     def _open(self, blocks: Node, threads: Node, bound: int) -> Scope:
         """Opens the next function; `bound` is the largest value of `threads`."""

@@ -15,7 +15,7 @@ from ..ir.ops.control import stacks_backwards
 from ..ir.ops.kernel import within
 from ..lower.kernel import Nest, lower_kernel
 from ..schedule.around import by_rows
-from ..schedule.steps import THREADS, Block, Buffer, HostProgram, Step
+from ..schedule.steps import THREADS, Block, Buffer, HostProgram, Step, is_loaded
 from . import scalar
 from .c_kernel import KernelPrinter
 from .expressions import Scope, Text, strip
@@ -118,7 +118,7 @@ class HostScope(Scope):
         return HostScope(self.printer, block, self)
 
     def needs(self, n: Node) -> tuple[Node, ...]:
-        return () if n.op == "length" or self.in_memory(n) else n.inputs
+        return () if n.op == "length" or is_loaded(n, self.value) else n.inputs
 
     def emit(self, out: Text, values: list[Node], ready=None) -> None:
         for n in self._missing(values):
@@ -131,12 +131,8 @@ class HostScope(Scope):
             out(f"const {scalar.register_type(n.type.dtype)} {name} = {strip(text)};")
             self.names[n] = name
 
-    def in_memory(self, n: Node) -> bool:
-        """Whether the host reads the value from memory; lengths and arithmetic on scalars it computes."""
-        return n in self.value and (n.op in ("param", "item") or n.family == "procedural")
-
     def text(self, n: Node) -> str:
-        if self.in_memory(n):
+        if is_loaded(n, self.value):
             b = self.value[n]
             return scalar.load(f"(({scalar.stored_type(b.dtype)} *)b{b.number})", "0", b.dtype)
         if n.op == "dim":

@@ -9,6 +9,8 @@ from ..lower.kernel import Nest
 from . import scalar
 from .expressions import Scope, Text, depends_on
 
+FEW_STEPS = 4  # values that a length is computed by, up to which it is printed as one expression
+
 
 def accumulates(nest: Nest) -> list[Node]:
     """The `accumulate` statements of a nest, by the number of their accumulator."""
@@ -116,11 +118,17 @@ def _worth(n: Node) -> bool:
     return n.op not in ("param", "index", "acc")
 
 
-def whole(extent: Node, scope: Scope) -> str:
-    """An expression of lengths printed as one text; only the arguments of the kernel are in scope."""
+def closed(extent: Node, scope: Callable[[], Scope], long: str = "({{ {} {}; }})") -> str:
+    """An expression of lengths as one text; only the arguments of the kernel are in `scope`. A long one is a block of
+    statements, written as `long`: it would double with each value that it reads twice."""
+    own, steps = scope(), Text()
+    own.emit(steps, [extent])
+    if len(steps.lines) > FEW_STEPS:
+        return long.format(" ".join(steps.lines), own[extent])
     names: dict[Node, str] = {}
-    for n in topological([extent]):
+    whole = scope()
+    for n in topological([extent]) if steps.lines else ():
         for i in n.inputs:
-            scope.names[i] = names[i]
-        names[n] = scope.text(n)
-    return names[extent]
+            whole.names[i] = names[i]
+        names[n] = whole.text(n)
+    return names[extent] if names else own[extent]

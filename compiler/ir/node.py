@@ -14,7 +14,7 @@ from __future__ import annotations
 import itertools
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -121,8 +121,8 @@ class Constant:
 
 class Node:
     __slots__ = (
-        "__weakref__", "attrs", "checks", "definition", "digest", "inputs", "normal", "op", "terms", "type", "uid",
-        "uniform",
+        "__weakref__", "attrs", "checks", "definition", "digest", "early", "inputs", "normal", "op", "terms", "type",
+        "uid", "uniform",
     )  # fmt: skip
 
     op: str
@@ -134,6 +134,7 @@ class Node:
     uid: int
     # What follows from its structure, None while nobody has asked; kept by ir/digest.py, ir/lengths.py, ir/pattern.py.
     digest: bytes | None
+    early: bool | None
     terms: dict[tuple[Node, ...], int] | None
     normal: Any
     uniform: Any
@@ -221,7 +222,7 @@ def make(op: str, inputs: Sequence[Node] = (), attrs: Attrs = ()) -> Node:
     node.type, node.checks = typed(definition, inputs, attrs)
     node.op, node.inputs, node.attrs = op, inputs, attrs
     node.definition = definition
-    node.digest = node.terms = node.normal = node.uniform = None
+    node.digest = node.early = node.terms = node.normal = node.uniform = None
     made = _Interned(node, forget)
     made.key = key
     with _lock:
@@ -337,6 +338,27 @@ def given_length(maker: Node, length: Node) -> Node:
     return maker.type.items[out].axes[axis]
 
 
+THREADS_TOKEN = ("v", -1)  # the token of the number of threads that a call may use
+_SIZES = frozenset(("add", "mul", "sub", "maximum", "minimum", "floordiv", "mod"))
+
+
+def is_early(length: Node) -> bool:
+    """Whether a length, or a size, is known when a call starts: made of lengths of arguments, the number of threads and
+    numbers alone."""
+    if length.early is None:
+        for n in topological([length], lambda n: n.inputs if n.early is None and n.op in _SIZES else ()):
+            if n.early is None:
+                known = n.op in ("dim", "const") or (n.op == "param" and n.attr("token") == THREADS_TOKEN)
+                n.early = all(i.early for i in n.inputs) if n.op in _SIZES else known
+    return bool(length.early)
+
+
+def length_terms(roots: Iterable[Node]) -> list[Node]:
+    """What lengths are computed of, inputs first, as far as they are not early. What an operation that gives a length
+    is computed of, a whole program perhaps, is left out."""
+    return topological(roots, lambda n: () if n.op == "length" or is_early(n) else n.inputs)
+
+
 def remake(node: Node, inputs: Sequence[Node], attrs: Attrs) -> Node:
     """The node on other inputs, with other attributes. The length of an `ifelse` whose branches agree now is theirs."""
     new = make(node.op, inputs, attrs)
@@ -347,20 +369,23 @@ def executable(
     roots: Iterable[Node],
     known_as: dict[Node, Node] | None = None,
     after: Mapping[Node, Sequence[Node]] | None = None,
+    done: Container[Node] = (),
 ) -> list[Node]:
     """As `topological`, and whatever binds a run-time length runs before the length is read: by an operation that
     has it as an input, or by one whose result has it as an axis. `known_as` maps lengths to those bound for them;
-    `after` says what else has to come before a node."""
+    `after` says what else has to come before a node; what is `done` needs nothing."""
     atoms: dict[tuple[Node, ...], list[Node]] = {}
 
     def lengths_in(axes: tuple[Node, ...]) -> list[Node]:
         found = atoms.get(axes)
         if found is None:
-            named = [m for a in axes for m in topological([a]) if m.op == "length"]
+            named = [m for m in length_terms(axes) if m.op == "length"]
             found = atoms[axes] = [known_as.get(m, m) for m in named] if known_as else named
         return found
 
     def before(n: Node) -> Sequence[Node]:
+        if n in done:
+            return ()
         if n.op == "length" and is_bound(n):
             return depends(n)
         types = n.type.items if type(n.type) is TupleType else (n.type,)
@@ -437,8 +462,8 @@ def renumber(inner: Region, mapping: dict[Node, Node]) -> Renumbered:
 
 
 __all__ = [
-    "OPS", "STEPS", "Attrs", "Check", "Constant", "Node", "OpDef", "Place", "Region", "Renumbered", "TensorType",
-    "TupleType", "Typed",
+    "OPS", "STEPS", "THREADS_TOKEN",
+    "Attrs", "Check", "Constant", "Node", "OpDef", "Place", "Region", "Renumbered", "TensorType", "TupleType", "Typed",
     "binder", "bound_length", "build", "constant", "define", "depends", "executable", "given_length", "is_bound",
-    "make", "rebuild", "region", "remake", "renumber", "substitute", "topological", "typed",
+    "is_early", "length_terms", "make", "rebuild", "region", "remake", "renumber", "substitute", "topological", "typed",
 ]  # fmt: skip

@@ -27,10 +27,11 @@ from ..ir.node import (
     executable,
     given_length,
     is_bound,
+    is_early,
+    length_terms,
     make,
     rebuild,
     region,
-    topological,
 )
 from ..ir.types import TensorType, TupleType
 from .affine import operand, takes_most, takes_quotients, view_of
@@ -43,6 +44,7 @@ from .values import (
     costly_sources,
     equal_lengths,
     folds,
+    host_leaves,
     in_memory,
     is_aligned,
     is_cheap,
@@ -53,9 +55,11 @@ from .values import (
 
 MAX_COST = 25.0  # functions a kernel, some 30 instructions each; C compilers are superlinear in a loop body's length
 MAX_STORES = 128
+MAX_PLACES = 16  # at which a kernel computes a value again for each element
 MAX_SIBLINGS = 16  # stores of a kernel that unrelated values of the same domain join
 
 EARLIER = 2  # kernels of a domain that may run earlier than was planned, to share what another computes
+ALIGNED = frozenset((0,))  # the places of what is read at loop variables: one
 SAME_USES = 8  # how far back equal uses of a value are looked for
 
 
@@ -107,13 +111,14 @@ class _Fuser:
         self.uses: dict[Node, list[Use]] = {}
         self.reads: dict[int, list[Node]] = {}  # by the number of a kernel or step
         self.placed: set[Node] = set()
-        self.host: set[tuple[Node, int]] = set()  # 0-d values that the host program evaluates, for which step
-        self.by_value: set[Node] = set()  # conversions of 0-d values to lengths: the host's, passed to kernels by value
+        self.leaves: dict[Node, tuple[Node, ...]] = {}  # of 0-d values that the host computes
         self.home: dict[Node, Cluster] = {}
         self.siblings: dict[tuple[Node, ...], list[Cluster]] = {}
         self.decisions: list[Decision] = []
         self.finals: set[Node] = set()  # reductions over the outer loops of their kernel
         self.bases: dict[Node, dict[int, Node]] = {}  # what the operands that a step reads in place are views of
+        self.places: dict[tuple[Node, Labels], set[int]] = {}  # of what is read at computed places: their numbers
+        self.numbers: dict[tuple[Node, int, int], int] = {}
         self.merged: dict[int, int] = {}  # kernels that became the end of another one
         self.assembled: dict[Node, list[Node]] = {}  # concatenations -> their parts, computed where they lie
         self.part_of: dict[Node, Node] = {}
@@ -141,23 +146,15 @@ class _Fuser:
 
     def _read_scalar(self, n: Node, kernel: int) -> None:
         """A reader that needs the value of a 0-d node on the host: lengths, bounds, conditions."""
-        if n.op in ("const", "dim"):
-            return
-        stack = [n]
-        while stack:
-            m = stack.pop()
+        for m in () if is_early(n) else host_leaves(n, self.leaves):
             if is_bound(m):
                 self._record(binder(m), Use(kernel, None))
-            if m.op in ("const", "dim", "length"):
-                continue
-            if m.family == "elementwise":
-                if (m, kernel) not in self.host:
-                    self.host.add((m, kernel))
-                    stack.extend(m.inputs)
-                    if m.op == "cast" and m.type.dtype == "int64":
-                        self.by_value.add(m)
-            else:
+            elif m.op != "length":
                 self._record(m, Use(kernel, None))
+
+    def _is_by_value(self, n: Node) -> bool:
+        """Whether the host computes a number that kernels may take from it."""
+        return n.op == "cast" and n.type.dtype == "int64" and n in self.leaves
 
     def _record(self, n: Node, use: Use) -> None:
         # Equal uses come close together: operands of one reader, and readers in one kernel. Looking at all would take
@@ -169,11 +166,26 @@ class _Fuser:
 
     def _read_operands(self, n: Node, labels: Labels, kernel: int, fresh: Labels = ()) -> None:
         same = Use(kernel, labels)
-        for x, own in operand_labels(n, labels, fresh):
+        places = self.places.get((n, labels), ALIGNED)
+        for k, (x, own) in enumerate(operand_labels(n, labels, fresh)):
             if own == "scalar":
                 self._read_scalar(x, kernel)
-            else:
-                self._record(x, same if own is labels else Use(kernel, own))  # type: ignore[arg-type]
+                continue
+            self._record(x, same if own is labels else Use(kernel, own))  # type: ignore[arg-type]
+            if OPAQUE in own:
+                mine = places if n.family == "elementwise" else [self._place_number(n, k, p) for p in places]
+                self.places.setdefault((x, own), set()).update(mine)  # type: ignore[arg-type]
+
+    def _place_number(self, n: Node, k: int, place: int) -> int:
+        """A number for where a view reads its operand k for an element of its own at a place."""
+        return self.numbers.setdefault((n, k, place), len(self.numbers) + 1)
+
+    def _is_crowded(self, n: Node, readers: list[Use]) -> bool:
+        """Whether readers would compute a value again and again, each at places of its own; views of views, each read
+        twice, double their number with each."""
+        patterns = {u.labels for u in readers}
+        places = sum(len(self.places.get((n, p), ALIGNED)) for p in patterns if p is not None)
+        return places > MAX_PLACES and n.ndim > 0 and not in_memory(n)
 
     # Placement, readers before what they read
 
@@ -209,7 +221,7 @@ class _Fuser:
         self.steps.append(n)
         for t in n.type.items if isinstance(n.type, TupleType) else (n.type,):
             for a in t.axes:
-                if not any(is_bound(m) and binder(m) is n for m in topological([a])):
+                if not any(is_bound(m) and binder(m) is n for m in length_terms([a])):
                     self._read_scalar(a, number)
         for k, x in enumerate(n.inputs):
             if k in n.definition.host_inputs:
@@ -232,21 +244,24 @@ class _Fuser:
     def _place_pointwise(self, n: Node, uses: list[Use]) -> None:
         whole = [u for u in uses if u.labels is None]
         readers = [u for u in uses if u.labels is not None] if whole else uses
-        if n in self.by_value and not whole:  # the host passes it: what it is computed of is there before the kernel
+        if self._is_by_value(n) and not whole:  # the host passes it: what it is computed of is there before the kernel
             for u in readers:
                 self._read_scalar(n, u.kernel)
             return
         if n.op == "reshape" and self._is_its_operand(n, whole, readers):
             self._place_operand(n, uses)
             return
-        virtual = n.definition.virtual or (is_cheap(n) and n.ndim == 0)
+        crowded = self._is_crowded(n, readers)
+        virtual = (n.definition.virtual and not crowded) or (is_cheap(n) and n.ndim == 0)
         if not whole and (virtual or self._recomputed(n, readers)):
             for u in readers:
                 assert u.labels is not None
                 self._read_operands(n, u.labels, u.kernel)
             return
         apart = n.op == "concatenate" and (whole or len({u.kernel for u in readers}) > 1)
-        if not apart and self._join_reader(n, readers, whole):
+        if crowded:
+            self._note(n, False, f"it would be computed again at more than {MAX_PLACES} places")
+        elif not apart and self._join_reader(n, readers, whole):
             return
         if n.op == "concatenate" and len(n.inputs) > 1:
             self._assemble(n)
@@ -317,8 +332,8 @@ class _Fuser:
             return self._refuse(n, "another step needs it in memory before its reader runs")
         patterns = dict.fromkeys([u.labels for u in inside])  # in order: the hash of None differs from run to run
         aligned = [p for p in patterns if p is not None and is_aligned(p, n)]
-        if cluster.cost + cost_of(n) > MAX_COST and n.family != "reduce":
-            return self._refuse(n, f"the kernel is full ({MAX_COST:g} transcendental operations)")
+        if cluster.cost + cost_of(n) > MAX_COST:
+            return self._refuse(n, f"the kernel is full (transcendental operations and folds that cost {MAX_COST:g})")
         if not aligned:
             if stored or n.family == "reduce" or len(inside) > 1 or not may_inline(n):
                 return self._refuse(n, "read at computed places, and too costly to compute again at each")
@@ -520,6 +535,8 @@ class _Fuser:
             if n not in self.part_of:
                 inside.setdefault(c.number, []).append(n)
         members: dict[Node, list[Node]] = {}
+        terms: dict[Node, int] = {}
+        by_value = set(filter(self._is_by_value, self.leaves))
         for step in reversed(self.steps):
             if isinstance(step, Cluster) and step.number in self.merged:
                 continue
@@ -532,7 +549,7 @@ class _Fuser:
                     members[made] = [step]
                 continue
             stored = list(reversed(step.stores))
-            made = outline(step, stored, self.home, self.by_value, new, self.part_of, self.equal)
+            made = outline(step, stored, self.home, by_value, new, self.part_of, self.equal, terms)
             members[made] = inside.get(step.number, [])[::-1]
             k = 0
             for s in stored:

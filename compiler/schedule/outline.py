@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from .clusters import Cluster
 
 
+BOUNDS = ("maximum", "minimum", "floordiv", "mod", "switch")  # what a sum of products of lengths may be made of besides
+LONG = 24  # terms of one of them from which on the host computes it: a chain of slices would double them with each
+
+
 def outline(
     cluster: Cluster,
     stored: list[Node],
@@ -20,15 +24,16 @@ def outline(
     new: dict[Node, Node],
     parts: dict[Node, Node],
     equal: dict[Node, Node],
+    terms: dict[Node, int],
 ) -> Node:
     """The `kernel` node computing `stored`. `new` maps what earlier steps made; inputs are resolved through it. `parts`
     are the values that are written where a concatenation lies. Of lengths that are `equal` the kernel
-    takes one.
+    takes one; long ones the host computes for it. `terms` remembers how long they are.
     """
     wanted = stored + [
         a for s in stored for a in (s.type.items[0].axes if isinstance(s.type, TupleType) else s.type.axes)
     ]
-    inside, cuts = _collect(wanted, cluster, home, by_value, new, set(parts.values()))
+    inside, cuts = _collect(wanted, cluster, home, by_value, new, set(parts.values()), terms)
     scalars = [c for c in cuts if c.ndim == 0 and c.type.dtype == "int64"]
     tensors = [c for c in cuts if not (c.ndim == 0 and c.type.dtype == "int64")]
     inside_of = [_extent(parts[s]) if s in parts else None for s in stored]
@@ -78,6 +83,8 @@ def outline(
 def _stand_ins(nodes: list[Node], stored: list[Node], equal: dict[Node, Node]) -> dict[Node, Node]:
     """Lengths of a kernel, and what it takes in place of them. Those of its outputs stay: they are in the types of what
     reads them."""
+    if not equal:
+        return {}
     axes = [a for s in stored for t in (s.type.items if isinstance(s.type, TupleType) else (s.type,)) for a in t.axes]
     kept = {n: None for n in topological(axes) if n.op == "dim"}
     own = {equal.get(n, n): n for n in reversed(kept)}
@@ -88,6 +95,20 @@ def _stand_ins(nodes: list[Node], stored: list[Node], equal: dict[Node, Node]) -
         if r is not n and r.op in ("const", "dim") and n not in kept and n not in axes:
             out[n] = r
     return out
+
+
+def _terms(length: Node, known: dict[Node, int]) -> int:
+    """How many terms a length has that is written out, what it repeats counted again; 0 for what is not made of
+    lengths, integer arguments and numbers alone."""
+
+    def is_made(n: Node) -> bool:
+        return n.family == "elementwise" and not n.ndim and n.type.dtype in ("int64", "bool")
+
+    for n in topological([length], lambda n: n.inputs if n not in known and is_made(n) else ()):
+        if n not in known:
+            parts = [known[i] for i in n.inputs] if is_made(n) else [int(n.op in ("dim", "length", "const", "param"))]
+            known[n] = sum(parts) if all(parts) else 0
+    return known[length]
 
 
 def _extent(whole: Node) -> tuple[int, Node] | None:
@@ -116,6 +137,7 @@ def _collect(
     by_value: set[Node],
     new: dict[Node, Node],
     assembled: set[Node],
+    terms: dict[Node, int],
 ) -> tuple[list[Node], list[Node]]:
     """Nodes of the body in order, and the nodes it is cut at: values in memory and host scalars."""
     cuts: dict[Node, None] = {}
@@ -124,6 +146,8 @@ def _collect(
         if n.op == "const":
             return uniform(n) is None
         if n in assembled:
+            return True
+        if n.op in BOUNDS and _terms(n, terms) > LONG:
             return True
         family = n.family
         if n.op in ("param", "dim", "length") or family in ("procedural", "control", "kernel"):

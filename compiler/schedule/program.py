@@ -18,14 +18,29 @@ from typing import NamedTuple
 
 from ...runtime.errors import InternalError
 from ..ir import lengths
-from ..ir.node import Check, Node, Region, Renumbered, build, executable, rebuild, renumber, substitute, topological
+from ..ir.node import (
+    Check,
+    Node,
+    Region,
+    Renumbered,
+    build,
+    depends,
+    executable,
+    is_early,
+    length_terms,
+    rebuild,
+    renumber,
+    topological,
+)
 from ..ir.types import TensorType, TupleType
 from . import around
 from .affine import operand
 from .clusters import Decision
 from .fuse import Fused, fuse
-from .steps import Block, Buffer, HostProgram, Member, Rows, Step, is_early
-from .values import equal_lengths
+from .steps import Block, Buffer, HostProgram, Member, Rows, Step
+from .values import equal_lengths, host_leaves
+
+STEPS = ("kernel", "procedural", "control")  # families of operations that are steps
 
 
 class Body(NamedTuple):
@@ -48,6 +63,9 @@ class Builder:
         self.constants: list[Node] = []
         self.value: dict[Node, Buffer] = {}  # of the block being built and those around it
         self.lengths: dict[Node, Node] = {}  # of the block being built: run-time lengths as types name them -> as bound
+        self.bound: dict[Node, Node] = {}  # what has been made of `lengths`
+        self.leaves: dict[Node, tuple[Node, ...]] = {}  # of the scalars that the host computes
+        self.ran: set[Node] = set()  # the operations whose steps are there, of this block and those around it
         self.time = 0
         self.decisions: list[Decision] = []
         self.members: dict[Node, list[Member]] = {}  # of the steps of the block being built
@@ -69,7 +87,7 @@ class Builder:
         became = made.nodes
         members: dict[Node, list[Member]] = {}
         for n in f.region.nodes():
-            if n.family in ("kernel", "procedural", "control"):
+            if n.family in STEPS:
                 members.setdefault(became.get(n, n), []).extend(Member(r, m) for m in f.members.get(n, [n]))
         bound = {rebuild(a, became): rebuild(b, became) for a, b in f.lengths.items()}
         return Body(made.outputs, made.checks, members, bound)
@@ -83,7 +101,14 @@ class Builder:
         """The type with its run-time lengths as the steps bind them."""
         if not self.lengths:
             return t
-        return TensorType(t.dtype, tuple(substitute(t.axes, self.lengths)), t.kind)
+        return TensorType(t.dtype, tuple(map(self.as_bound, t.axes)), t.kind)
+
+    def as_bound(self, length: Node) -> Node:
+        """A length, or what is made of lengths, as the steps bind it."""
+        for n in length_terms([length]):
+            if n.op == "length":
+                self.bound.setdefault(n, self.lengths.get(n, n))
+        return rebuild(length, self.bound)
 
     def temporary(self, t: TensorType) -> Buffer:
         return self.buffer(t, "arena")
@@ -114,7 +139,7 @@ class Builder:
 
     def use_scalar(self, n: Node) -> Node:
         """A host scalar used now: the 0-d buffers that it reads stay alive."""
-        for m in topological([n]):
+        for m in host_leaves(n, self.leaves):
             if m in self.value:
                 self.use(m)
         return n
@@ -122,18 +147,19 @@ class Builder:
     def block(self, body: Body, targets: Sequence[Buffer | None]) -> Block:
         """Steps computing the outputs into the targets (None: wherever they are)."""
         outputs, checks = body.outputs, body.checks
-        outside = self.value, self.lengths, self.members
-        self.value, self.lengths, self.members = dict(self.value), self.lengths | body.lengths, body.members
+        outside = self.value, self.lengths, self.bound, self.members
+        self.value, self.members = dict(self.value), body.members
+        self.lengths, self.bound = self.lengths | body.lengths, {}
         needed = [a for o in outputs for a in self.known(o.type).axes]
         roots = [*outputs, *(o for c in checks for o in c.operands), *needed]
         sizes: dict[Node, tuple[Node, ...]] = {}  # what makes a part of a concatenation -> the lengths of the whole
-        for n in topological(roots):
+        for n in topological(roots, lambda n: () if n in self.ran else n.inputs):
             if n.op == "concatenate":
                 self.parts |= {x: (n, first) for x, first in zip(n.inputs, _firsts(n), strict=True)}
                 axes = self.known(n.type).axes
                 for maker in map(_maker, n.inputs):
                     sizes[maker] = (*sizes.get(maker, ()), *axes)
-        order = executable(roots, self.lengths, sizes)
+        order = executable(roots, self.lengths, sizes, self.ran)
         position = {n: k for k, n in enumerate(order)}
         wanted: dict[Node, Buffer] = {}
         for o, t in zip(outputs, targets, strict=True):
@@ -142,9 +168,13 @@ class Builder:
             if t is not None and o not in wanted and _produced(o) and o not in self.value and _direct(o):
                 wanted[o] = t
         ready: dict[int, list[Check]] = {}
+        latest: dict[Node, int] = {}  # the last step that a value rests on
         for c in checks:
-            needs = [position[m] for m in executable(c.operands) if m.family in ("kernel", "procedural", "control")]
-            ready.setdefault(max(needs, default=-1), []).append(c)
+            for m in topological(c.operands, lambda m: () if m in latest or m.family in STEPS else depends(m)):
+                if m not in latest:
+                    rests = [position.get(m, -1)] if m.family in STEPS else [latest[i] for i in depends(m)]
+                    latest[m] = max(rests, default=-1)
+            ready.setdefault(max((latest[o] for o in c.operands), default=-1), []).append(c)
         outer, self.current = self.current, []
         steps = self.current
         pending = list(ready.get(-1, ()))
@@ -161,17 +191,21 @@ class Builder:
         products = {g.place: g for g in found}
         moved = {n for g in found for n in (g.product, *g.kernels())} - set(products)
         readers = Counter(x for n in order for x in set(n.inputs)) + Counter(outputs)
+        ran: list[Node] = []
         for k, n in enumerate(order):
             if n in moved:
                 pending += ready.get(k, ())
                 continue
-            if n.family in ("kernel", "procedural", "control") and not any(i in self.value for i in _items(n)):
+            if n.family in STEPS and not any(i in self.value for i in _items(n)):
                 self.time += 1
                 if n in products:
                     g = products[n]
                     step = self.product(g, wanted, readers[g.product] == 1)
+                    ran += [g.product, *g.kernels()]
                 else:
                     step = self.step(n, wanted)
+                    ran.append(n)
+                self.ran.update(ran)
                 step.checks, pending = pending, []
                 for c in step.checks:
                     for o in c.operands:
@@ -188,7 +222,8 @@ class Builder:
         types = [self.known(o.type) for o in outputs]
         made = Block(steps, results, types, pending, {n: b for n, b in self.value.items() if n not in outside[0]})
         self.current = outer
-        self.value, self.lengths, self.members = outside
+        self.value, self.lengths, self.bound, self.members = outside
+        self.ran.difference_update(ran)
         return made
 
     def result(self, o: Node, target: Buffer | None, steps: list[Step]) -> Buffer | Node:
@@ -300,7 +335,7 @@ class Builder:
         if whole not in self.value:
             self.value[whole] = wanted[whole] if whole in wanted else self.temporary(whole.type)
         b = self.buffer(item.type, "part")
-        b.of, b.offset = self.use(whole), self.use_scalar(substitute([first], self.lengths)[0])
+        b.of, b.offset = self.use(whole), self.use_scalar(self.as_bound(first))
         return b
 
     def control(self, n: Node, items: list[Node], wanted: dict[Node, Buffer]) -> Step:
@@ -310,7 +345,7 @@ class Builder:
         for k, x in enumerate(n.inputs[1:], 1):
             view = operand(n, k)
             if view is not None and view.base is not x:
-                offset, stride = substitute([view.offset, view.strides[0]], self.lengths)
+                offset, stride = self.as_bound(view.offset), self.as_bound(view.strides[0])
                 views[k] = Rows(offset, stride if k <= n.attr("sequences") else None)
                 for s in (offset, stride, *x.type.axes):
                     self.use_scalar(s)
@@ -498,7 +533,7 @@ def build_program(
             if isinstance(x, Buffer):
                 x.end = b.time + 1
             else:
-                for m in topological([x]):
+                for m in host_leaves(x, b.leaves):
                     if m in block.value:
                         block.value[m].end = b.time + 1
     slots, segments = plan_memory(b.buffers)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
-from ..ir.node import Check, Node, Region, build, topological
+from ..ir.node import THREADS_TOKEN, Check, Node, Region, build, is_early
 from ..ir.types import TensorType
 from .clusters import Decision
 
-THREADS = build("param", token=("v", -1), dtype="int64", kind="length")  # how many threads a call may use
+THREADS = build("param", token=THREADS_TOKEN, dtype="int64", kind="length")  # how many threads a call may use
 
 
 @dataclass(eq=False)
@@ -112,9 +113,7 @@ class HostProgram:
         return sorted({b.index for p in steps for b in p.outputs if b.place == "state"})
 
 
-def is_early(size: Node) -> bool:
-    """Whether a size is known when the call starts: a function of the lengths of arguments alone."""
-    return all(
-        n.op in ("dim", "const", "add", "mul", "sub", "maximum", "minimum", "floordiv", "mod") or n is THREADS
-        for n in topological([size])
-    )
+def is_loaded(n: Node, value: Collection[Node]) -> bool:
+    """Whether the host reads a scalar from memory, of which `value` says what is there; it computes lengths and
+    arithmetic itself."""
+    return n in value and (n.op in ("param", "item") or n.family == "procedural")

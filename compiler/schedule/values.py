@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from ..ir.node import Check, Node, topological
+from ..ir.node import Check, Node, is_early, topological
 from ..ir.types import TupleType
 from .uses import ONE, OPAQUE, Labels, is_one
 
-CHEAP_COST = 0.2
+CHEAP_COST, FOLD_COST = 0.2, 2.0
 NEARBY = 64  # nodes within which values that two kernels compute are looked for
 
 
@@ -23,13 +23,27 @@ def equal_lengths(checks: Iterable[Check]) -> dict[Node, Node]:
         return n
 
     for c in checks:
-        if c.kind != "eq" or any(m.op in ("length", "param", "item") for m in topological(c.operands)):
+        if c.kind != "eq" or not all(map(is_early, c.operands)):
             continue
         a, b = map(find, c.operands)
         if a is not b:
             a, b = (b, a) if b.op == "const" else (a, b)
             found[b] = a
     return {n: find(n) for n in found}
+
+
+def host_leaves(n: Node, known: dict[Node, tuple[Node, ...]]) -> tuple[Node, ...]:
+    """What the host has to have to compute a scalar: lengths that operations give, and values in memory. `known`
+    remembers that of every scalar on the way."""
+
+    def is_computed(m: Node) -> bool:
+        return m.family == "elementwise" and not is_early(m)
+
+    for m in topological([n], lambda m: m.inputs if m not in known and is_computed(m) else ()):
+        if m not in known:
+            below = dict.fromkeys(x for i in m.inputs for x in known[i]) if is_computed(m) else ()
+            known[m] = tuple(below) if is_computed(m) or is_early(m) else (m,)
+    return known[n]
 
 
 def nearby(
@@ -87,6 +101,9 @@ def is_aligned(labels: Labels, n: Node) -> bool:
 
 
 def cost_of(n: Node) -> float:
+    """What a value adds to the C of a kernel, in functions: a fold is loops over lanes, in two forms perhaps."""
+    if n.family == "reduce":
+        return FOLD_COST
     return 1.0 if n.definition.costly else CHEAP_COST
 
 

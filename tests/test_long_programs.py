@@ -1,0 +1,74 @@
+"""Chains of operations whose lengths, or whose places, rest on those of the operation before: every stage but the C
+compiler is linear in them, counted in calls of Python functions and characters of C."""
+
+from __future__ import annotations
+
+import cProfile
+import pstats
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import weft
+import weft.tensor as T
+from weft.compiler.graph.function import declare
+from weft.compiler.pipeline import Stages
+from weft.ifelse import ifelse
+
+x, m = T.dvector("x"), T.dmatrix("m")
+k, places = T.lscalar("k"), T.lvector("places")
+
+# A link of a chain: what it makes of the last value, and of its number.
+LINKS: dict[str, tuple[Any, Callable[[Any, int], Any]]] = {
+    "pieces": (x, lambda v, i: T.concatenate([v[1:], v[:1] * 2])),
+    "slices": (x, lambda v, i: T.tanh(v[k:])),
+    "masks": (x, lambda v, i: v[(v > i * 0.001).nonzero()] * 1.01),
+    "sums": (x, lambda v, i: T.inc_subtensor(v[i % 3 :], T.sum(v))),
+    "reshapes": (m, lambda v, i: T.exp(v.T).reshape((v.shape[0], v.shape[1]))),
+    "softmax": (m, lambda v, i: T.nnet.softmax(v * 2) + m),
+    "products": (m, lambda v, i: T.tanh(T.dot(v, m) + v)),
+    "branches": (x, lambda v, i: ifelse(T.sum(v) > i * 1.5, v[1:] * 1.01, v + 0.1)),
+    "loops": (x, lambda v, i: weft.scan(lambda a, h: a * h, sequences=[v], outputs_info=[T.ones(())])[0]),
+    "sorts": (x, lambda v, i: T.sort(v)[::-1] * 1.1),
+    "places": (x, lambda v, i: v[places] + x),
+}
+
+
+def chain(name: str, count: int, gradient: bool) -> tuple[list[Any], Any]:
+    first, link = LINKS[name]
+    v = first
+    for i in range(count):
+        v = link(v, i)
+    inputs = [first, *([k] if name == "slices" else []), *([places] if name == "places" else [])]
+    return inputs, weft.grad(T.sum(v * v), first) if gradient else v
+
+
+def work(name: str, count: int, gradient: bool) -> tuple[int, int]:
+    """Calls of functions from the declared program to its C, and characters of C."""
+    inputs, out = chain(name, count, gradient)
+    source = declare(inputs, out, None, None, False, None, True, None, None)
+    stages, profile = Stages(source), cProfile.Profile()
+    units = profile.runcall(lambda: stages.generated.units)
+    return pstats.Stats(profile).total_calls, sum(len(text) for _, text in units)
+
+
+@pytest.mark.parametrize("gradient", [False, True], ids=["value", "gradient"])
+@pytest.mark.parametrize("name", LINKS)
+def test_stages_are_linear(name: str, gradient: bool) -> None:
+    work(name, 10, gradient)  # what is made once
+    small, large = (work(name, n, gradient) for n in (40, 160))
+    # Each multiplication travels through all scatters of the masks below it.
+    most = 10 if name == "masks" and gradient else 6
+    assert large[0] < most * small[0] and large[1] < 6 * small[1]
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_values(name: str) -> None:
+    values = {"x": np.linspace(-1, 1, 9), "m": np.sin(np.arange(16.0)).reshape(4, 4), "k": -7, "places": np.arange(9)}
+    for gradient in (False, True):
+        inputs, out = chain(name, 6, gradient)
+        f, g = (weft.function(inputs, out, mode=mode) for mode in ("compile", "interpret"))
+        arguments = [values[i.name] for i in inputs]
+        np.testing.assert_allclose(f(*arguments), g(*arguments), rtol=1e-9)
