@@ -14,6 +14,7 @@ from weft.compiler.ir.node import OPS, Node, topological
 from weft.compiler.ir.ops.elementwise import ELEMENTWISE
 from weft.compiler.ir.rewrite import nested_nodes
 from weft.compiler.ir.types import TupleType
+from weft.compiler.schedule.outline import BOUNDS
 from weft.compiler.simplify import PASSES
 
 # Options of operations: each of these stands in a program.
@@ -42,7 +43,8 @@ FUSION = (
     "whole columns of a product", "product in the memory of what follows", "product without memory",
     "update in place after the commit", "product's kernel in place after the commit", "update beside the old value",
     "strided operand of a product", "late buffer", "arena slot shared", "scalar of the host", "copy",
-    "loop of steps", "ring of states", "branch", "recomputed where read",
+    "loop of steps", "ring of states", "branch", "recomputed where read", "length from the host",
+    "length by statements", "stored for its many places",
 )  # fmt: skip
 
 # What need not be reached, and why.
@@ -208,6 +210,8 @@ def kinds(f: Any) -> Iterator[str]:
         if any(n.op == "draw_at" for n in nodes):
             yield "draws inside"
         text = sources.get(name, "")
+        if "({" in text:
+            yield "length by statements"
         if "WEFT_STRIP" in text:
             yield "loop in strips (hard arguments)"
         if f"{name}_short_body" in text:
@@ -228,6 +232,8 @@ def kinds(f: Any) -> Iterator[str]:
             yield "whole rows of a product" if s.rows else "whole columns of a product"
         if s.node.op in ("dot", "batched_dot") and any(i.op in ("dimshuffle", "slice") for i in s.node.inputs):
             yield "strided operand of a product"
+        if s.kind == "kernel" and any(isinstance(x, Node) and x.op in BOUNDS for x in s.inputs):
+            yield "length from the host"
         if s.kind == "scan":
             yield "loop of steps"
             if s.scratch:
@@ -255,6 +261,8 @@ def kinds(f: Any) -> Iterator[str]:
             if s.kind == "scalar":
                 yield "scalar of the host"
             blocks.extend(s.blocks)
+    if any("computed again at more than" in d.reason for d in program.decisions):
+        yield "stored for its many places"
     if any(_twice(n) for n in generated.kernels.values()):
         yield "recomputed where read"
 

@@ -24,6 +24,7 @@ class StructureMakers:
         return [
             (self.loop, 3), (self.recurrent, 3), (self.branch, 3), (self.draw, 2), (self.mask, 2), (self.until, 1),
             (self.sparse, 2), (self.linalg, 1), (self.host, 1), (self.counted, 1), (self.attention, 1), (self.loss, 2),
+            (self.chained, 2),
         ]  # fmt: skip
 
     def loop(self) -> str | None:
@@ -118,6 +119,24 @@ class StructureMakers:
             f"weft.scan(lambda x, h, w: {step}, sequences=[{v.name}], outputs_info={infos}, "
             f"non_sequences=[{weights}]{back})[0]{item}{rng.choice(['', '[-1]'])}"
         )
+
+    def chained(self) -> str | None:
+        """One thing done again and again: lengths that rest on lengths, values read at more places each time."""
+        rng = self.rng
+        v = self.pick("f", least=1)
+        if v is None or not 0 < v.shape[0] <= 60 or v.array.size > 600:
+            return None
+        link = rng.choice(
+            [
+                "T.concatenate([v[1:], v[:1] * 0.5])", "T.concatenate([v[::-1], v[:1]])", "v[v.shape[0] // 4 :]",
+                "T.tanh(v[v.shape[0] // 5 :]) - 0.25", "v[:-1] * 0.5 + v[1:]", "T.set_subtensor(v[1:], v[:-1] * 0.5)",
+                "T.concatenate([v[: v.shape[0] // 2] + 1, v[v.shape[0] // 2 :] * 0.5])", "T.tanh(v - T.mean(v))",
+            ]
+        )  # fmt: skip
+        text = v.name
+        for _ in range(rng.randrange(3, 7)):
+            text = f"f({text})"
+        return f"(lambda f: {text})(lambda v: {link})"
 
     def until(self) -> str | None:
         v = self.pick("f", exact=True)

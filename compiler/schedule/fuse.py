@@ -185,7 +185,7 @@ class _Fuser:
         twice, double their number with each."""
         patterns = {u.labels for u in readers}
         places = sum(len(self.places.get((n, p), ALIGNED)) for p in patterns if p is not None)
-        return places > MAX_PLACES and n.ndim > 0 and not in_memory(n)
+        return places > MAX_PLACES and not isinstance(n.type, TupleType) and n.ndim > 0 and not in_memory(n)
 
     # Placement, readers before what they read
 
