@@ -62,6 +62,14 @@ def sliced(x, *bounds, spec):
     return build("slice", x, *[lengths.const(b) if isinstance(b, int) else b for b in bounds], spec=spec)
 
 
+START, CELL = ("range", True, False, 1), shuffle(P["s"], "x", "x")
+
+
+def set_sliced(x, y, *bounds, spec):
+    bounds = [lengths.const(b) for b in bounds]
+    return build("set_slice", x, y, *bounds, spec=spec, mode="set")
+
+
 NORM = build("sqrt", build("sum", build("sqr", X), axes=(1,)))
 
 
@@ -276,6 +284,9 @@ CASES = [
      lambda: build("reshape", X, lengths.mul(N_, M_))),
     ("rebroadcast-known", "rebroadcast(row; axes=(0,))", "row"),
     ("concatenate-one", "concatenate(x; axis=1)", "x"),
+    ("concatenate-nothing",
+     lambda: build("concatenate", sliced(X, 0, spec=spec(("range", False, True, 1), "all")), X, Y, axis=0),
+     "concatenate(x, y; axis=0)"),
     ("alloc-nothing", "alloc(x, l1, n, m)", lambda: shuffle(X, "x", 0, 1)),
     ("alloc-alloc", lambda: alloc(alloc(P["s"], M_), N_, M_), "alloc(s, n, m)"),
     ("alloc-leading-ones", lambda: alloc(shuffle(V, "x", 0), M_, N_), "alloc(v, m, n)"),
@@ -287,6 +298,9 @@ CASES = [
      lambda: alloc(V, lengths.minimum(lengths.const(2), M_), N_)),
     ("slice-iota", lambda: sliced(iota(N_), 2, spec=spec(("range", False, True, 1))),
      lambda: iota(lengths.minimum(lengths.const(2), N_))),
+    ("set-slice-everything", lambda: set_sliced(X, CELL, 0, 1, spec=spec(START, START)),
+     lambda: set_sliced(X, CELL, 1, spec=spec("all", START))),
+    ("set-slice-nothing", lambda: set_sliced(X, CELL, 0, spec=spec(("range", False, True, 1), "all")), "x"),
     ("set-slice-whole", 'set_slice(x, row; mode="set", spec=(("all",), ("all",)))', "alloc(row, n, m)"),
     ("inc-slice-whole", 'set_slice(x, row; mode="inc", spec=(("all",), ("all",)))', "add(x, row)"),
     ("slice-of-set-slice", 'slice(set_slice(x, y, l0; mode="set", spec=(("all",), ("range", True, False, 1))), l0; '

@@ -117,7 +117,7 @@ class _Fuser:
         self.decisions: list[Decision] = []
         self.finals: set[Node] = set()  # reductions over the outer loops of their kernel
         self.bases: dict[Node, dict[int, Node]] = {}  # what the operands that a step reads in place are views of
-        self.places: dict[tuple[Node, Labels], set[int]] = {}  # of what is read at computed places: their numbers
+        self.places: dict[tuple[Node, Labels], set[int]] = {}  # of what views read: a number for each of their places
         self.numbers: dict[tuple[Node, int, int], int] = {}
         self.merged: dict[int, int] = {}  # kernels that became the end of another one
         self.assembled: dict[Node, list[Node]] = {}  # concatenations -> their parts, computed where they lie
@@ -172,9 +172,11 @@ class _Fuser:
                 self._read_scalar(x, kernel)
                 continue
             self._record(x, same if own is labels else Use(kernel, own))  # type: ignore[arg-type]
-            if OPAQUE in own:
-                mine = places if n.family == "elementwise" else [self._place_number(n, k, p) for p in places]
-                self.places.setdefault((x, own), set()).update(mine)  # type: ignore[arg-type]
+            moves = n.family == "view" and n.op not in ("dimshuffle", "alloc", "rebroadcast")
+            if moves or places is not ALIGNED:
+                known = self.places.setdefault((x, own), set())  # type: ignore[arg-type]
+                if len(known) <= MAX_PLACES:
+                    known.update([self._place_number(n, k, p) for p in places] if moves else places)
 
     def _place_number(self, n: Node, k: int, place: int) -> int:
         """A number for where a view reads its operand k for an element of its own at a place."""
@@ -488,6 +490,7 @@ class _Fuser:
             c.labels[n] = labels
         if stored:
             c.stores.append(n)
+            self.places.pop((n, labels), None)  # it is computed once, wherever it is read
         elif n not in self.part_of:
             self._note(n, True, "computed where it is read")
         for a in n.type.axes if not isinstance(n.type, TupleType) else n.type.items[0].axes:

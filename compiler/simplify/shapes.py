@@ -3,6 +3,7 @@ less to reduce."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ..ir import lengths
@@ -57,6 +58,12 @@ def _in_order(b: Bindings, node: Node) -> bool:
     return kept == sorted(kept)
 
 
+def _concatenate_fewer(b: Bindings, node: Node) -> Node | None:
+    """Parts without elements go; one stays where there is no other."""
+    parts = [x for x in node.inputs if lengths.static(x.axes[b["k"]]) != 0] or list(node.inputs[:1])
+    return None if len(parts) == len(node.inputs) else build("concatenate", *parts, axis=b["k"])
+
+
 ORDER = [
     rule("dimshuffle-identity", "dimshuffle(x; order=o)", "x", lambda b, node: b["o"] == tuple(range(b["x"].ndim))),
     rule("dimshuffle-dimshuffle", "dimshuffle(dimshuffle(x); order=o)", _dimshuffle_twice),
@@ -66,6 +73,7 @@ ORDER = [
     rule("reshape-dimshuffle", "reshape(dimshuffle(x; order=o), *n)", "reshape(x, *n)", _in_order),
     rule("rebroadcast-known", "rebroadcast(x; axes=a)", "x", lambda b, node: set(b["a"]) <= set(ones(b["x"]))),
     rule("concatenate-one", "concatenate(x)", "x"),
+    rule("concatenate-nothing", "concatenate(*xs; axis=k)", _concatenate_fewer),
 ]
 
 
@@ -125,11 +133,10 @@ ALLOC = [
 # ---- slices ---------------------------------------------------------------------------------------------------------
 
 
-def _slice_everything(b: Bindings, node: Node) -> Node | None:
-    """Entries that take a whole axis become "all"; a slice of such entries is its argument."""
-    x, spec = b["x"], b["s"]
-    walked = walk_spec(x, b["i"], spec)
-    rest, bounds, new = list(b["i"]), [], []
+def _entries(x: Node, indices: Sequence[Node], spec: tuple) -> tuple[tuple, list[Node]]:
+    """A slice's entries and their bounds, where "all" stands for those that take a whole axis."""
+    walked = walk_spec(x, indices, spec)
+    rest, bounds, new = list(indices), [], []
     for n, entry, (first, span, step, checks) in zip(x.axes, spec, walked, strict=True):
         count = 1 if entry[0] == "point" else sum(entry[1:3]) if entry[0] == "range" else 0
         mine, rest = rest[:count], rest[count:]
@@ -138,9 +145,24 @@ def _slice_everything(b: Bindings, node: Node) -> Node | None:
         else:
             new.append(entry)
             bounds += mine
-    if tuple(new) == spec:
-        return x if all(e[0] == "all" for e in spec) else None
-    return build("slice", x, *bounds, spec=tuple(new))
+    return tuple(new), bounds
+
+
+def _slice_everything(b: Bindings, node: Node) -> Node | None:
+    """Entries that take a whole axis become "all"; a slice of such entries is its argument."""
+    spec, bounds = _entries(b["x"], b["i"], b["s"])
+    if spec == b["s"]:
+        return b["x"] if all(e[0] == "all" for e in spec) else None
+    return build("slice", b["x"], *bounds, spec=spec)
+
+
+def _set_slice_everything(b: Bindings, node: Node) -> Node | None:
+    spec, bounds = _entries(b["x"], b["i"], b["s"])
+    return None if spec == b["s"] else build("set_slice", b["x"], b["y"], *bounds, spec=spec, mode=b["m"])
+
+
+def _takes_nothing(b: Bindings, node: Node) -> bool:
+    return any(lengths.static(span) == 0 for _, span, _, _ in walk_spec(b["x"], b["i"], b["s"]))
 
 
 BACKWARDS = ("range", False, False, -1)  # the whole axis from its end
@@ -190,6 +212,8 @@ SLICES = [
     rule("slice-slice", "slice(slice(x, *i; spec=s), *j; spec=t)", _slice_twice),
     rule("slice-alloc", "slice(alloc(x, *n), *i; spec=s)", _slice_alloc),
     rule("slice-iota", "slice(iota(n), *i; spec=s)", _slice_iota),
+    rule("set-slice-everything", "set_slice(x, y, *i; spec=s, mode=m)", _set_slice_everything),
+    rule("set-slice-nothing", "set_slice(x, y, *i; spec=s, mode=m)", "x", _takes_nothing),
     rule("set-slice-whole", "set_slice(x, y; spec=s, mode=\"set\")", "y", _whole),
     rule("inc-slice-whole", "set_slice(x, y; spec=s, mode=\"inc\")", "add(x, y)", _whole),
     rule("slice-of-set-slice", "slice(set_slice(x, y, *i; spec=s, mode=\"set\"), *i; spec=s)", "y"),
