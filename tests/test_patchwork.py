@@ -183,3 +183,13 @@ def test_a_whole_along_an_axis_whose_length_another_tells():
     mapped = weft.map(lambda m: T.sqr(m) * 0.125 + T.sum(m), [rolled])[0]
     picked = mapped[np.array([-2, 1, -2]), np.array([0, 2, 0])]
     compared([v], [T.set_subtensor(T.zeros_like(rolled)[np.array([-1, 1, 2, -1])], picked)], array(3, 3, 17))
+
+
+def test_all_and_nothing_is_set():
+    """Into a row, whose length is known, from values whose lengths are not."""
+    row, m, v = T.drow("row"), T.dmatrix("m"), T.dvector("v")
+    into = [row[:], row[-1:], row[0], row[:, 0:], row[0:, 1:], row[1:], m[0:0], m[: m.shape[0]]]
+    values = [m[:1], m[:1], v, v, v[1:], 9.0, 9.0, v]
+    outs = [f(x, y) for f in (T.set_subtensor, T.inc_subtensor) for x, y in zip(into, values, strict=True)]
+    outs += [T.concatenate([m[:0], m[:0]]), T.concatenate([m[:0], m, m[:0] * 2])]
+    compared([row, m, v], outs, array(1, 3), array(2, 3), array(3))

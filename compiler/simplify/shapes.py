@@ -204,7 +204,10 @@ def _slice_iota(b: Bindings, node: Node) -> Node | None:
 
 
 def _whole(b: Bindings, node: Node) -> bool:
-    return all(e[0] == "all" for e in b["s"])
+    """Whether all is set, by a value that is known to be of length 1 where the target is."""
+    y = b["y"]
+    known = {k + node.ndim - y.ndim for k in ones(y)} | set(range(node.ndim - y.ndim))
+    return all(e[0] == "all" for e in b["s"]) and set(ones(node)) <= known
 
 
 SLICES = [
