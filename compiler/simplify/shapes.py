@@ -3,7 +3,6 @@ less to reduce."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from ..ir import lengths
@@ -133,7 +132,7 @@ ALLOC = [
 # ---- slices ---------------------------------------------------------------------------------------------------------
 
 
-def _entries(x: Node, indices: Sequence[Node], spec: tuple) -> tuple[tuple, list[Node]]:
+def _entries(x: Node, indices: tuple[Node, ...], spec: tuple) -> tuple[tuple, list[Node]]:
     """A slice's entries and their bounds, where "all" stands for those that take a whole axis."""
     walked = walk_spec(x, indices, spec)
     rest, bounds, new = list(indices), [], []
