@@ -12,7 +12,10 @@ import weft.tensor as T
 from weft.runtime import pool
 
 BLOCK, PART = 1024, 256
-SHAPES = [(0, 3), (1, 1), (5, 7), (3, 1023), (1025, 2), (17, 2600), (2600, 70)]
+SHAPES = [
+    (0, 3), (1, 1), (5, 7), (8, 8), (60, 9), (40, 12), (70, 16), (33, 17), (16, 33), (15, 50),
+    (3, 1023), (1025, 2), (17, 2600), (2600, 70),
+]  # fmt: skip
 AXES = [0, 1, None]
 
 
@@ -29,6 +32,10 @@ def ordered(x: np.ndarray, fold: np.ufunc, start: float) -> np.ndarray:
                 part[:, e % lanes] = fold(part[:, e % lanes], block[:, e])
             lane = fold(lane, part)
         h = lanes // 2
+        if block.shape[1] <= lanes:  # so few are a chain
+            for e in range(1, block.shape[1]):
+                lane[:, 0] = fold(lane[:, 0], lane[:, e])
+            h = 0
         while h:
             lane[:, :h] = fold(lane[:, :h], lane[:, h : 2 * h])
             h //= 2

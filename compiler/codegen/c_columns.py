@@ -317,7 +317,7 @@ class ColumnPrinter(LoopPrinter):
             out(f"{further}for (int l = 0; l < {used(t.acc)}; l++) {OVER} all{t.name}[l][c] = {step};")
         out.close()
         for t in laned:
-            self.column_tree(out, t, f"all{t.name}", used(t.acc))
+            self.column_tree(out, t, f"all{t.name}", used(t.acc), "e - b")
         for a in filter(shifted, accs):
             n = a.attr("acc")
             out(f"{OVER} {{ {' '.join(finish(a, f'all{n}[0][c]', f'all{n}d[0][c]', 'e - b'))} }}")
@@ -326,13 +326,19 @@ class ColumnPrinter(LoopPrinter):
         out(f"{t.type} start{t.name}[WEFT_TILE];")
         out(f"{self.over} start{t.name}[c] = {t.start};")
 
-    def column_tree(self, out: Text, t: Track, have: str, width: str) -> None:
-        """The lanes of each column joined, each with the one half the width further; two such steps in one."""
+    def column_tree(self, out: Text, t: Track, have: str, width: str, count: str = "") -> None:
+        """The lanes of each column joined, each with the one half the width further; two such steps in one. Those that
+        hold one element each, of `count`, in order."""
 
         def lane(places: str) -> str:
             return f"{have}[{places}][c]"
 
-        out.open("")
+        if count and t.chained:
+            step = t.step(lane("0"), lane("l"))
+            out(f"if ({count} <= {t.lanes}) for (int l = 1; l < (int)({count}); l++) {self.over} {lane('0')} = {step};")
+            out.open("else")
+        else:
+            out.open("")
         out(f"int h = {width};")
         pairs = (t.step(lane("l"), lane("l + h / 2")), t.step(lane("l + h / 4"), lane("l + 3 * h / 4")))
         four = t.step(*(f"({p})" for p in pairs))

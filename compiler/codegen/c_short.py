@@ -15,13 +15,14 @@ from ..ir.dtypes import DTYPES
 from ..ir.node import Node, build, substitute, topological
 from ..lower.kernel import Nest
 from .c_columns import OVER, TILE, ColumnPrinter, begins, start_of_lane
-from .c_loops import LINE, by_lines, place_type
+from .c_loops import LINE, ROLLED, by_lines, place_type
 from .expressions import Scope, Text, strip
 from .nests import acc_node, acc_type, moved, rounded, value_type
 from .tracks import finish, lanes, shifted, tracks
 from .work import DIVIDES
 
 TILED = "for (int c = 0; c < WEFT_TILE; c++)"
+AT_ONCE = 4  # elements that a chain takes in a pass over its columns
 ROUNDS = 2  # how far ahead lines of rows are asked for
 
 
@@ -181,6 +182,11 @@ class ShortRows(ColumnPrinter):
                     out(f"{t.type} lane{t.name}[{t.lanes}][WEFT_TILE];")
         out.open("")
         out(f"const int count = (int){extent};")
+        inner = scope.inner()
+        inner.bind(build("index", index=k), f"i{k}")
+        chained = apart and all(t.chained for t in tracks(accs)) and not any(map(shifted, accs))
+        if chained:
+            self.chain(out, inner, last, accs, k, apart)
         out("int used = 1;")
         out(f"while (used < {max(map(lanes, accs))} && used < count) used *= 2;")
         for a in accs:
@@ -194,8 +200,6 @@ class ShortRows(ColumnPrinter):
                     if not apart or shifted(a):
                         self.column_start(out, t)
                     out(f"for (int l = count; l < {self.height(a)}; l++) {TILED} lane{t.name}[l][c] = {t.start};")
-        inner = scope.inner()
-        inner.bind(build("index", index=k), f"i{k}")
         self.column_shifts(out, inner, [a for a in accs if shifted(a)], k, last)
         if apart:
             out.open(f"for (int64_t i{k} = 0; i{k} < {apart} && i{k} < count; i{k}++)")
@@ -219,9 +223,11 @@ class ShortRows(ColumnPrinter):
         for a in accs:
             if a.attr("fold") != "argmax":
                 for t in tracks([a]):
-                    self.column_tree(out, t, f"lane{t.name}", self.height(a))
+                    self.column_tree(out, t, f"lane{t.name}", self.height(a), "" if chained else "count")
                     if apart:  # a sum of zeros has the sign that it would have had
                         out(f"{TILED} lane{t.name}[0][c] = {t.step(f'lane{t.name}[0][c]', t.start)};")
+        if chained:
+            out.close()
         for a in accs:
             n = a.attr("acc")
             if shifted(a):
@@ -234,6 +240,51 @@ class ShortRows(ColumnPrinter):
         for a in accs:
             n = a.attr("acc")
             scope.bind(acc_node(a), f"acc{n}[c]" if a.attr("fold") == "argmax" else f"lane{n}[0][c]")
+
+    def chain(self, out: Text, inner: Scope, last: int, accs: list[Node], k: int, most: int) -> None:
+        """Up to `most` elements, each column's in order, ahead of an "else": no lanes are needed, and a few elements at
+        a time cost one pass over what was added up."""
+
+        def some(many: int, first: bool = False) -> None:
+            out("#pragma GCC ivdep")
+            out(ROLLED)
+            out.open(TILED)
+            out(f"const int64_t i{last} = first + c;")
+            sums = {t: t.start if first else f"lane{t.name}[0][c]" for t in tracks(accs)}
+            for m in range(many):
+                one = inner.inner()
+                one.bind(build("index", index=k), f"(i{k} + {m})" if m else f"i{k}")
+                self.bind_column(one, last)
+                one.emit(out, [v for a in accs for v in a.inputs])
+                for t, so_far in sums.items():
+                    value = f"v{t.name}_{m}"
+                    out(f"const {t.type} {value} = {strip(one[t.acc.inputs[0]])};")
+                    sums[t] = t.step(so_far, value)
+                    if m + 1 < many:
+                        out(f"const {t.type} w{t.name}_{m} = {sums[t]};")
+                        sums[t] = f"w{t.name}_{m}"
+            for t, so_far in sums.items():
+                out(f"lane{t.name}[0][c] = {so_far};")
+            out.close()
+
+        out.open(f"if (count > 0 && count <= {most})")
+        out(f"int64_t i{k} = 0;")
+        out.open(f"if (count >= {AT_ONCE})")
+        some(AT_ONCE, first=True)
+        out(f"i{k} = {AT_ONCE};")
+        out.close(" else {")
+        out.depth += 1
+        some(1, first=True)
+        out(f"i{k} = 1;")
+        out.close()
+        out.open(f"for (; i{k} + {AT_ONCE} <= count; i{k} += {AT_ONCE})")
+        some(AT_ONCE)
+        out.close()
+        out.open(f"for (; i{k} < count; i{k}++)")
+        some(1)
+        out.close()
+        out.close(" else {")
+        out.depth += 1
 
     def height(self, a: Node) -> str:
         """Lanes that take part: others would add nothing (see `used` of c_columns.py)."""

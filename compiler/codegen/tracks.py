@@ -42,6 +42,11 @@ class Track:
         """What a lane starts from."""
         return scalar.identity(self.fold, wide(self.acc.attr("dtype")))
 
+    @property
+    def chained(self) -> bool:
+        """Whether lanes that hold an element each are joined in order, not as a tree: where the order matters."""
+        return self.fold in ("sum", "prod")
+
     def step(self, a: str, b: str) -> str:
         return strip(scalar.fold_text(self.fold, self.acc.attr("dtype"), a, b))
 

@@ -128,13 +128,19 @@ static void k1_body(void *arg, int64_t begin, int64_t end, int worker) {
                 }
                 for (int l = 0; l < 16; l++) all1[l] = all1[l] + end1[l];
             }
-            float all1_8[8];
-            for (int l = 0; l < 8; l++) all1_8[l] = all1[l] + all1[l + 8];
-            float all1_4[4];
-            for (int l = 0; l < 4; l++) all1_4[l] = all1_8[l] + all1_8[l + 4];
-            float all1_2[2];
-            for (int l = 0; l < 2; l++) all1_2[l] = all1_4[l] + all1_4[l + 2];
-            const float block1 = all1_2[0] + all1_2[1];
+            float block1 = all1[0];
+            if (e - b > 16) {
+                float all1_8[8];
+                for (int l = 0; l < 8; l++) all1_8[l] = all1[l] + all1[l + 8];
+                float all1_4[4];
+                for (int l = 0; l < 4; l++) all1_4[l] = all1_8[l] + all1_8[l + 4];
+                float all1_2[2];
+                for (int l = 0; l < 2; l++) all1_2[l] = all1_4[l] + all1_4[l + 2];
+                block1 = all1_2[0] + all1_2[1];
+            } else {
+                #pragma GCC unroll 1
+                for (int l = 1; l < (int)(e - b); l++) block1 = block1 + all1[l];
+            }
             if (b == 0) acc1 = block1; else weft_join_f32(&acc1, &low1, block1);
         }
         acc1 = weft_joined_f32(acc1, low1);
@@ -257,13 +263,19 @@ static void k2_stage0(void *arg, int64_t begin, int64_t end, int worker) {
                 for (int l = 0; l < 16; l++) all0[l] = all0[l] + end0[l];
             }
         }
-        float all0_8[8];
-        for (int l = 0; l < 8; l++) all0_8[l] = all0[l] + all0[l + 8];
-        float all0_4[4];
-        for (int l = 0; l < 4; l++) all0_4[l] = all0_8[l] + all0_8[l + 4];
-        float all0_2[2];
-        for (int l = 0; l < 2; l++) all0_2[l] = all0_4[l] + all0_4[l + 2];
-        const float block0 = all0_2[0] + all0_2[1];
+        float block0 = all0[0];
+        if (e - b > 16) {
+            float all0_8[8];
+            for (int l = 0; l < 8; l++) all0_8[l] = all0[l] + all0[l + 8];
+            float all0_4[4];
+            for (int l = 0; l < 4; l++) all0_4[l] = all0_8[l] + all0_8[l + 4];
+            float all0_2[2];
+            for (int l = 0; l < 2; l++) all0_2[l] = all0_4[l] + all0_4[l + 2];
+            block0 = all0_2[0] + all0_2[1];
+        } else {
+            #pragma GCC unroll 1
+            for (int l = 1; l < (int)(e - b); l++) block0 = block0 + all0[l];
+        }
         s1[o] = block0;
     }
 }
