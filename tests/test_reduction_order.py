@@ -13,7 +13,7 @@ from weft.runtime import pool
 
 BLOCK, PART = 1024, 256
 SHAPES = [
-    (0, 3), (1, 1), (5, 7), (8, 8), (60, 9), (40, 12), (70, 16), (33, 17), (16, 33), (15, 50),
+    (0, 3), (1, 1), (5, 7), (8, 8), (60, 9), (40, 12), (70, 16), (33, 17), (16, 33), (40, 32), (90, 29), (15, 50),
     (3, 1023), (1025, 2), (17, 2600), (2600, 70),
 ]  # fmt: skip
 AXES = [0, 1, None]
@@ -32,8 +32,8 @@ def ordered(x: np.ndarray, fold: np.ufunc, start: float) -> np.ndarray:
                 part[:, e % lanes] = fold(part[:, e % lanes], block[:, e])
             lane = fold(lane, part)
         h = lanes // 2
-        if block.shape[1] <= lanes:  # so few are a chain
-            for e in range(1, block.shape[1]):
+        if block.shape[1] <= 2 * lanes:  # lanes of one or two are a chain
+            for e in range(1, min(block.shape[1], lanes)):
                 lane[:, 0] = fold(lane[:, 0], lane[:, e])
             h = 0
         while h:

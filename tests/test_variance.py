@@ -27,7 +27,7 @@ def tree(t: np.ndarray) -> np.ndarray:
 
 
 def laned(x: np.ndarray) -> np.ndarray:
-    """The sum of each row of at most BLOCK elements: parts, lanes, a tree; of no more than lanes, a chain."""
+    """The sum of each row of at most BLOCK elements: parts, lanes, a tree; of lanes of one or two, a chain."""
     lanes = 16 if x.dtype == np.float32 else 8
     total = np.zeros((len(x), lanes), x.dtype)
     for p in range(0, x.shape[1], PART):
@@ -35,7 +35,7 @@ def laned(x: np.ndarray) -> np.ndarray:
         for e in range(p, min(p + PART, x.shape[1])):
             part[:, e % lanes] += x[:, e]
         total += part
-    if x.shape[1] > lanes:
+    if x.shape[1] > 2 * lanes:
         return tree(total)
     for e in range(1, lanes):
         total[:, 0] += total[:, e]

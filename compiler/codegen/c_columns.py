@@ -328,15 +328,17 @@ class ColumnPrinter(LoopPrinter):
 
     def column_tree(self, out: Text, t: Track, have: str, width: str, count: str = "") -> None:
         """The lanes of each column joined, each with the one half the width further; two such steps in one. Those that
-        hold one element each, of `count`, in order."""
+        hold an element or two each, of `count`, in order."""
 
         def lane(places: str) -> str:
             return f"{have}[{places}][c]"
 
-        if count and t.chained:
-            step = t.step(lane("0"), lane("l"))
-            out(f"if ({count} <= {t.lanes}) for (int l = 1; l < (int)({count}); l++) {self.over} {lane('0')} = {step};")
-            out.open("else")
+        if count and t.chain:
+            out.open(f"if ({count} <= {t.chain})")
+            each = f"for (int l = 1; l < {t.lanes} && l < (int)({count}); l++) {self.over}"
+            out(f"{each} {lane('0')} = {t.step(lane('0'), lane('l'))};")
+            out.close(" else {")
+            out.depth += 1
         else:
             out.open("")
         out(f"int h = {width};")

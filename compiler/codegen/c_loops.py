@@ -173,7 +173,7 @@ class LoopPrinter:
         self, out: Text, inner: Scope, body: list[Node], accs: list[Node], k: int, start: str, stop: str
     ) -> None:
         """One block: its parts, each of full rounds of lanes and the rest, the sum of their lanes, and over that the
-        tree (the chain, of lanes that hold an element each), whose result is `block`.
+        tree (the chain, of lanes that hold an element or two), whose result is `block`.
 
         What follows the rounds is written to arrays of its own, never over what it is computed of: else gcc makes of a
         maximum stores under a mask, and whoever reads those at once waits for them.
@@ -202,18 +202,18 @@ class LoopPrinter:
             if flags:
                 out.close()
         for t in laned:
-            if not t.chained:
+            if not t.chain:
                 last = self.tree(out, t, f"all{t.name}", t.lanes)
                 out(f"const {t.type} block{t.name} = {last};")
                 continue
             out(f"{t.type} block{t.name} = all{t.name}[0];")
-            out.open(f"if (e - {start} > {t.lanes})")
+            out.open(f"if (e - {start} > {t.chain})")
             out(f"block{t.name} = {self.tree(out, t, f'all{t.name}', t.lanes)};")
             out.close(" else {")
             out.depth += 1
             out(ROLLED)
             step = t.step(f"block{t.name}", f"all{t.name}[l]")
-            out(f"for (int l = 1; l < (int)(e - {start}); l++) block{t.name} = {step};")
+            out(f"for (int l = 1; l < {t.lanes} && l < (int)(e - {start}); l++) block{t.name} = {step};")
             out.close()
         for a in filter(shifted, accs):
             n = a.attr("acc")

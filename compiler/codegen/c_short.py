@@ -22,7 +22,7 @@ from .tracks import finish, lanes, shifted, tracks
 from .work import DIVIDES
 
 TILED = "for (int c = 0; c < WEFT_TILE; c++)"
-AT_ONCE = 4  # elements that a chain takes in a pass over its columns
+AT_ONCE = 4  # lanes that a chain takes in a pass over its columns
 ROUNDS = 2  # how far ahead lines of rows are asked for
 
 
@@ -184,7 +184,7 @@ class ShortRows(ColumnPrinter):
         out(f"const int count = (int){extent};")
         inner = scope.inner()
         inner.bind(build("index", index=k), f"i{k}")
-        chained = apart and all(t.chained for t in tracks(accs)) and not any(map(shifted, accs))
+        chained = apart and all(t.chain for t in tracks(accs)) and not any(map(shifted, accs))
         if chained:
             self.chain(out, inner, last, accs, k, apart)
         out("int used = 1;")
@@ -242,47 +242,49 @@ class ShortRows(ColumnPrinter):
             scope.bind(acc_node(a), f"acc{n}[c]" if a.attr("fold") == "argmax" else f"lane{n}[0][c]")
 
     def chain(self, out: Text, inner: Scope, last: int, accs: list[Node], k: int, most: int) -> None:
-        """Up to `most` elements, each column's in order, ahead of an "else": no lanes are needed, and a few elements at
-        a time cost one pass over what was added up."""
+        """Up to two elements for each of `most` lanes, ahead of an "else": joined in order, lanes need no memory, and a
+        few of them cost one pass over what was added up."""
+        laned = tracks(accs)
 
-        def some(many: int, first: bool = False) -> None:
+        def some(many: int, *places: str, first: bool = False) -> None:
+            """The next lanes, of the elements at these places."""
             out("#pragma GCC ivdep")
             out(ROLLED)
             out.open(TILED)
             out(f"const int64_t i{last} = first + c;")
-            sums = {t: t.start if first else f"lane{t.name}[0][c]" for t in tracks(accs)}
             for m in range(many):
-                one = inner.inner()
-                one.bind(build("index", index=k), f"(i{k} + {m})" if m else f"i{k}")
-                self.bind_column(one, last)
-                one.emit(out, [v for a in accs for v in a.inputs])
-                for t, so_far in sums.items():
-                    value = f"v{t.name}_{m}"
-                    out(f"const {t.type} {value} = {strip(one[t.acc.inputs[0]])};")
-                    sums[t] = t.step(so_far, value)
-                    if m + 1 < many:
-                        out(f"const {t.type} w{t.name}_{m} = {sums[t]};")
-                        sums[t] = f"w{t.name}_{m}"
-            for t, so_far in sums.items():
-                out(f"lane{t.name}[0][c] = {so_far};")
+                values: list[list[str]] = [[] for _ in laned]
+                for place in places:
+                    one = inner.inner()
+                    one.bind(build("index", index=k), f"({place} + {m})" if m else f"({place})")
+                    self.bind_column(one, last)
+                    one.emit(out, [v for a in accs for v in a.inputs])
+                    for held, t in zip(values, laned, strict=True):
+                        held.append(one[t.acc.inputs[0]])
+                for held, t in zip(values, laned, strict=True):
+                    so_far = f"w{t.name}_{m - 1}" if m else t.start if first else f"lane{t.name}[0][c]"
+                    value = t.step(*(strip(v) for v in held)) if len(held) > 1 else strip(held[0])
+                    out(f"const {t.type} v{t.name}_{m} = {value};")
+                    into = f"const {t.type} w{t.name}_{m}" if m + 1 < many else f"lane{t.name}[0][c]"
+                    out(f"{into} = {t.step(so_far, f'v{t.name}_{m}')};")
             out.close()
 
-        out.open(f"if (count > 0 && count <= {most})")
-        out(f"int64_t i{k} = 0;")
-        out.open(f"if (count >= {AT_ONCE})")
-        some(AT_ONCE, first=True)
-        out(f"i{k} = {AT_ONCE};")
+        out.open(f"if (count <= {2 * most})")
+        out(f"const int64_t two = count > {most} ? count - {most} : 0, all = count - two; /* lanes */")
+        out("int64_t l = 0; /* as an int it may wrap around, and memory would not be read in order */")
+        out.open(f"if (!two && all >= {AT_ONCE})")
+        some(AT_ONCE, "l", first=True)
+        out(f"l = {AT_ONCE};")
         out.close(" else {")
         out.depth += 1
-        some(1, first=True)
-        out(f"i{k} = 1;")
+        for t in laned:
+            out(f"{TILED} lane{t.name}[0][c] = {t.start};")
         out.close()
-        out.open(f"for (; i{k} + {AT_ONCE} <= count; i{k} += {AT_ONCE})")
-        some(AT_ONCE)
-        out.close()
-        out.open(f"for (; i{k} < count; i{k}++)")
-        some(1)
-        out.close()
+        for end, places in (("two", ("l", f"l + {most}")), ("all", ("l",))):
+            for many in (AT_ONCE, 1):
+                out.open(f"for (; l + {many} <= {end}; l += {many})")
+                some(many, *places)
+                out.close()
         out.close(" else {")
         out.depth += 1
 

@@ -43,9 +43,9 @@ class Track:
         return scalar.identity(self.fold, wide(self.acc.attr("dtype")))
 
     @property
-    def chained(self) -> bool:
-        """Whether lanes that hold an element each are joined in order, not as a tree: where the order matters."""
-        return self.fold in ("sum", "prod")
+    def chain(self) -> int:
+        """Up to how many elements lanes, of one or two elements each, are joined in order, not as a tree."""
+        return 2 * self.lanes if self.fold in ("sum", "prod") else 0
 
     def step(self, a: str, b: str) -> str:
         return strip(scalar.fold_text(self.fold, self.acc.attr("dtype"), a, b))

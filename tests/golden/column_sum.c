@@ -40,8 +40,9 @@ static void k0_blocks(void *arg, int64_t begin, int64_t end, int worker) {
             }
             if (p > b) for (int l = 0; l < used16; l++) for (int64_t c = 0; c < width; c++) all0[l][c] = all0[l][c] + lane0[l][c];
         }
-        if (e - b <= 16) for (int l = 1; l < (int)(e - b); l++) for (int64_t c = 0; c < width; c++) all0[0][c] = all0[0][c] + all0[l][c];
-        else {
+        if (e - b <= 32) {
+            for (int l = 1; l < 16 && l < (int)(e - b); l++) for (int64_t c = 0; c < width; c++) all0[0][c] = all0[0][c] + all0[l][c];
+        } else {
             int h = used16;
             for (; h >= 4; h /= 4) for (int l = 0; l < h / 4; l++) for (int64_t c = 0; c < width; c++) all0[l][c] = (all0[l][c] + all0[l + h / 2][c]) + (all0[l + h / 4][c] + all0[l + 3 * h / 4][c]);
             if (h == 2) for (int64_t c = 0; c < width; c++) all0[0][c] = all0[0][c] + all0[1][c];

@@ -77,7 +77,7 @@ static void k0_stage0(void *arg, int64_t begin, int64_t end, int worker) {
             }
         }
         double block0 = all0[0];
-        if (e - b > 8) {
+        if (e - b > 16) {
             double all0_4[4];
             for (int l = 0; l < 4; l++) all0_4[l] = all0[l] + all0[l + 4];
             double all0_2[2];
@@ -85,7 +85,7 @@ static void k0_stage0(void *arg, int64_t begin, int64_t end, int worker) {
             block0 = all0_2[0] + all0_2[1];
         } else {
             #pragma GCC unroll 1
-            for (int l = 1; l < (int)(e - b); l++) block0 = block0 + all0[l];
+            for (int l = 1; l < 8 && l < (int)(e - b); l++) block0 = block0 + all0[l];
         }
         s1[o] = block0;
     }

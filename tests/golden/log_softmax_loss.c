@@ -129,7 +129,7 @@ static void k1_body(void *arg, int64_t begin, int64_t end, int worker) {
                 for (int l = 0; l < 16; l++) all1[l] = all1[l] + end1[l];
             }
             float block1 = all1[0];
-            if (e - b > 16) {
+            if (e - b > 32) {
                 float all1_8[8];
                 for (int l = 0; l < 8; l++) all1_8[l] = all1[l] + all1[l + 8];
                 float all1_4[4];
@@ -139,7 +139,7 @@ static void k1_body(void *arg, int64_t begin, int64_t end, int worker) {
                 block1 = all1_2[0] + all1_2[1];
             } else {
                 #pragma GCC unroll 1
-                for (int l = 1; l < (int)(e - b); l++) block1 = block1 + all1[l];
+                for (int l = 1; l < 16 && l < (int)(e - b); l++) block1 = block1 + all1[l];
             }
             if (b == 0) acc1 = block1; else weft_join_f32(&acc1, &low1, block1);
         }
@@ -264,7 +264,7 @@ static void k2_stage0(void *arg, int64_t begin, int64_t end, int worker) {
             }
         }
         float block0 = all0[0];
-        if (e - b > 16) {
+        if (e - b > 32) {
             float all0_8[8];
             for (int l = 0; l < 8; l++) all0_8[l] = all0[l] + all0[l + 8];
             float all0_4[4];
@@ -274,7 +274,7 @@ static void k2_stage0(void *arg, int64_t begin, int64_t end, int worker) {
             block0 = all0_2[0] + all0_2[1];
         } else {
             #pragma GCC unroll 1
-            for (int l = 1; l < (int)(e - b); l++) block0 = block0 + all0[l];
+            for (int l = 1; l < 16 && l < (int)(e - b); l++) block0 = block0 + all0[l];
         }
         s1[o] = block0;
     }

@@ -44,7 +44,7 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
                 for (int l = 0; l < 16; l++) all0[l] = all0[l] + end0[l];
             }
             float block0 = all0[0];
-            if (e - b > 16) {
+            if (e - b > 32) {
                 float all0_8[8];
                 for (int l = 0; l < 8; l++) all0_8[l] = all0[l] + all0[l + 8];
                 float all0_4[4];
@@ -54,7 +54,7 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
                 block0 = all0_2[0] + all0_2[1];
             } else {
                 #pragma GCC unroll 1
-                for (int l = 1; l < (int)(e - b); l++) block0 = block0 + all0[l];
+                for (int l = 1; l < 16 && l < (int)(e - b); l++) block0 = block0 + all0[l];
             }
             if (b == 0) acc0 = block0; else weft_join_f32(&acc0, &low0, block0);
         }
@@ -90,8 +90,9 @@ static void k0_short_body(void *arg, int64_t begin, int64_t end, int worker) {
                     into0[c] = from0[c] + weft_sqr_f32(p0[(a->n1 * i0) + i1]);
                 }
             }
-            if (count <= 16) for (int l = 1; l < (int)(count); l++) for (int c = 0; c < WEFT_TILE; c++) lane0[0][c] = lane0[0][c] + lane0[l][c];
-            else {
+            if (count <= 32) {
+                for (int l = 1; l < 16 && l < (int)(count); l++) for (int c = 0; c < WEFT_TILE; c++) lane0[0][c] = lane0[0][c] + lane0[l][c];
+            } else {
                 int h = (used < 16 ? used : 16);
                 for (; h >= 4; h /= 4) for (int l = 0; l < h / 4; l++) for (int c = 0; c < WEFT_TILE; c++) lane0[l][c] = (lane0[l][c] + lane0[l + h / 2][c]) + (lane0[l + h / 4][c] + lane0[l + 3 * h / 4][c]);
                 if (h == 2) for (int c = 0; c < WEFT_TILE; c++) lane0[0][c] = lane0[0][c] + lane0[1][c];

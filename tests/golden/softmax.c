@@ -92,7 +92,7 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
                 for (int l = 0; l < 16; l++) all1[l] = all1[l] + end1[l];
             }
             float block1 = all1[0];
-            if (e - b > 16) {
+            if (e - b > 32) {
                 float all1_8[8];
                 for (int l = 0; l < 8; l++) all1_8[l] = all1[l] + all1[l + 8];
                 float all1_4[4];
@@ -102,7 +102,7 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
                 block1 = all1_2[0] + all1_2[1];
             } else {
                 #pragma GCC unroll 1
-                for (int l = 1; l < (int)(e - b); l++) block1 = block1 + all1[l];
+                for (int l = 1; l < 16 && l < (int)(e - b); l++) block1 = block1 + all1[l];
             }
             if (b == 0) acc1 = block1; else weft_join_f32(&acc1, &low1, block1);
         }
@@ -171,8 +171,9 @@ static void k0_short_body(void *arg, int64_t begin, int64_t end, int worker) {
                     into1[c] = from1[c] + t0;
                 }
             }
-            if (count <= 16) for (int l = 1; l < (int)(count); l++) for (int c = 0; c < WEFT_TILE; c++) lane1[0][c] = lane1[0][c] + lane1[l][c];
-            else {
+            if (count <= 32) {
+                for (int l = 1; l < 16 && l < (int)(count); l++) for (int c = 0; c < WEFT_TILE; c++) lane1[0][c] = lane1[0][c] + lane1[l][c];
+            } else {
                 int h = (used < 16 ? used : 16);
                 for (; h >= 4; h /= 4) for (int l = 0; l < h / 4; l++) for (int c = 0; c < WEFT_TILE; c++) lane1[l][c] = (lane1[l][c] + lane1[l + h / 2][c]) + (lane1[l + h / 4][c] + lane1[l + 3 * h / 4][c]);
                 if (h == 2) for (int c = 0; c < WEFT_TILE; c++) lane1[0][c] = lane1[0][c] + lane1[1][c];
