@@ -144,3 +144,16 @@ def test_a_product_of_a_view_whose_middle_is_stored_for_a_loop() -> None:
     f, g = (weft.function([x, y], second, mode=mode) for mode in ("compile", "interpret"))
     for value in (A, -A):
         np.testing.assert_allclose(f(value, B.T), g(value, B.T), rtol=1e-12, atol=1e-15)
+
+
+def test_a_length_that_is_a_number_as_well() -> None:
+    """The mean of what is reshaped divides by a quotient of lengths, of which types are made: no kernel stores it."""
+    total = weft.foldl(lambda row, a: (a - row) * 0.5, x, x[0] * 0.5)[0]
+    split = total.reshape((3, -1))
+    product = T.dot(split.T, T.tanh(split))
+    centred = product - T.mean(product, axis=1, keepdims=True)
+    outputs = [split, ifelse(T.sum(x) > 0, centred * 0.5, x), total.shape[0] // 3]
+    f, g = (weft.function([x], outputs, mode=mode) for mode in ("compile", "interpret"))
+    for value in (np.sin(np.arange(24.0)).reshape(2, 12) + 1, np.zeros((2, 12))):
+        for got, wanted in zip(f(value), g(value), strict=True):
+            np.testing.assert_allclose(got, wanted, rtol=1e-12, atol=1e-15)

@@ -253,6 +253,8 @@ class _Fuser:
         if n.op == "reshape" and self._is_its_operand(n, whole, readers):
             self._place_operand(n, uses)
             return
+        if not n.ndim and not whole and is_early(n):
+            return  # a length of arguments, which each kernel computes: types are made of it, so it is no value in memory
         crowded = self._is_crowded(n, readers)
         virtual = (n.definition.virtual and not crowded) or (is_cheap(n) and n.ndim == 0)
         if not whole and (virtual or self._recomputed(n, readers)):
