@@ -254,7 +254,7 @@ class _Fuser:
             self._place_operand(n, uses)
             return
         if not n.ndim and not whole and is_early(n):
-            return  # a length of arguments, which each kernel computes: types are made of it, so it is no value in memory
+            return  # a length of arguments, which each kernel computes: types are made of it, so it is not stored
         crowded = self._is_crowded(n, readers)
         virtual = (n.definition.virtual and not crowded) or (is_cheap(n) and n.ndim == 0)
         if not whole and (virtual or self._recomputed(n, readers)):
