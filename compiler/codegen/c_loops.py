@@ -211,7 +211,6 @@ class LoopPrinter:
             out(f"block{t.name} = {self.tree(out, t, f'all{t.name}', t.lanes)};")
             out.close(" else {")
             out.depth += 1
-            out(ROLLED)
             step = t.step(f"block{t.name}", f"all{t.name}[l]")
             out(f"for (int l = 1; l < {t.lanes} && l < (int)(e - {start}); l++) block{t.name} = {step};")
             out.close()

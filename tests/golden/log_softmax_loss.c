@@ -138,7 +138,6 @@ static void k1_body(void *arg, int64_t begin, int64_t end, int worker) {
                 for (int l = 0; l < 2; l++) all1_2[l] = all1_4[l] + all1_4[l + 2];
                 block1 = all1_2[0] + all1_2[1];
             } else {
-                #pragma GCC unroll 1
                 for (int l = 1; l < 16 && l < (int)(e - b); l++) block1 = block1 + all1[l];
             }
             if (b == 0) acc1 = block1; else weft_join_f32(&acc1, &low1, block1);
@@ -273,7 +272,6 @@ static void k2_stage0(void *arg, int64_t begin, int64_t end, int worker) {
             for (int l = 0; l < 2; l++) all0_2[l] = all0_4[l] + all0_4[l + 2];
             block0 = all0_2[0] + all0_2[1];
         } else {
-            #pragma GCC unroll 1
             for (int l = 1; l < 16 && l < (int)(e - b); l++) block0 = block0 + all0[l];
         }
         s1[o] = block0;

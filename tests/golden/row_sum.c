@@ -53,7 +53,6 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
                 for (int l = 0; l < 2; l++) all0_2[l] = all0_4[l] + all0_4[l + 2];
                 block0 = all0_2[0] + all0_2[1];
             } else {
-                #pragma GCC unroll 1
                 for (int l = 1; l < 16 && l < (int)(e - b); l++) block0 = block0 + all0[l];
             }
             if (b == 0) acc0 = block0; else weft_join_f32(&acc0, &low0, block0);

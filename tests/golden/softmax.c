@@ -101,7 +101,6 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
                 for (int l = 0; l < 2; l++) all1_2[l] = all1_4[l] + all1_4[l + 2];
                 block1 = all1_2[0] + all1_2[1];
             } else {
-                #pragma GCC unroll 1
                 for (int l = 1; l < 16 && l < (int)(e - b); l++) block1 = block1 + all1[l];
             }
             if (b == 0) acc1 = block1; else weft_join_f32(&acc1, &low1, block1);
