@@ -253,7 +253,7 @@ class _Fuser:
         if n.op == "reshape" and self._is_its_operand(n, whole, readers):
             self._place_operand(n, uses)
             return
-        if not n.ndim and not whole and is_early(n):
+        if not whole and is_early(n) and not n.ndim:
             return  # a length of arguments, which each kernel computes: types are made of it, so it is not stored
         crowded = self._is_crowded(n, readers)
         virtual = (n.definition.virtual and not crowded) or (is_cheap(n) and n.ndim == 0)
