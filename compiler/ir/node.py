@@ -132,7 +132,8 @@ class Node:
     type: Any  # Type; Any spares every user of a dense tensor a cast
     checks: tuple[Check, ...]
     uid: int
-    # What follows from its structure, None while nobody has asked; kept by ir/digest.py, ir/lengths.py, ir/pattern.py.
+    # What follows from its structure, None while nobody has asked; kept by is_early, ir/digest.py, ir/lengths.py,
+    # ir/pattern.py.
     digest: bytes | None
     early: bool | None
     terms: dict[tuple[Node, ...], int] | None

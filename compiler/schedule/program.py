@@ -40,7 +40,7 @@ from .fuse import Fused, fuse
 from .steps import Block, Buffer, HostProgram, Member, Rows, Step
 from .values import equal_lengths, host_leaves
 
-STEPS = ("kernel", "procedural", "control")  # families of operations that are steps
+STEP_FAMILIES = ("kernel", "procedural", "control")  # of operations that are steps
 
 
 class Body(NamedTuple):
@@ -87,7 +87,7 @@ class Builder:
         became = made.nodes
         members: dict[Node, list[Member]] = {}
         for n in f.region.nodes():
-            if n.family in STEPS:
+            if n.family in STEP_FAMILIES:
                 members.setdefault(became.get(n, n), []).extend(Member(r, m) for m in f.members.get(n, [n]))
         bound = {rebuild(a, became): rebuild(b, became) for a, b in f.lengths.items()}
         return Body(made.outputs, made.checks, members, bound)
@@ -170,9 +170,9 @@ class Builder:
         ready: dict[int, list[Check]] = {}
         latest: dict[Node, int] = {}  # the last step that a value rests on
         for c in checks:
-            for m in topological(c.operands, lambda m: () if m in latest or m.family in STEPS else depends(m)):
+            for m in topological(c.operands, lambda m: () if m in latest or m.family in STEP_FAMILIES else depends(m)):
                 if m not in latest:
-                    rests = [position.get(m, -1)] if m.family in STEPS else [latest[i] for i in depends(m)]
+                    rests = [position.get(m, -1)] if m.family in STEP_FAMILIES else [latest[i] for i in depends(m)]
                     latest[m] = max(rests, default=-1)
             ready.setdefault(max((latest[o] for o in c.operands), default=-1), []).append(c)
         outer, self.current = self.current, []
@@ -196,7 +196,7 @@ class Builder:
             if n in moved:
                 pending += ready.get(k, ())
                 continue
-            if n.family in STEPS and not any(i in self.value for i in _items(n)):
+            if n.family in STEP_FAMILIES and not any(i in self.value for i in _items(n)):
                 self.time += 1
                 if n in products:
                     g = products[n]

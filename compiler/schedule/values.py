@@ -40,9 +40,10 @@ def host_leaves(n: Node, known: dict[Node, tuple[Node, ...]]) -> tuple[Node, ...
         return m.family == "elementwise" and not is_early(m)
 
     for m in topological([n], lambda m: m.inputs if m not in known and is_computed(m) else ()):
-        if m not in known:
-            below = dict.fromkeys(x for i in m.inputs for x in known[i]) if is_computed(m) else ()
-            known[m] = tuple(below) if is_computed(m) or is_early(m) else (m,)
+        if m not in known and is_computed(m):
+            known[m] = tuple(dict.fromkeys(x for i in m.inputs for x in known[i]))
+        elif m not in known:
+            known[m] = () if is_early(m) else (m,)
     return known[n]
 
 
