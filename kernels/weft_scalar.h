@@ -349,7 +349,7 @@ WEFT_FLOAT(f64, double, )
   WEFT_HALF_UNARY(D, asin) WEFT_HALF_UNARY(D, acos) WEFT_HALF_UNARY(D, atan)                          \
   WEFT_HALF_UNARY(D, asinh) WEFT_HALF_UNARY(D, acosh) WEFT_HALF_UNARY(D, atanh)                       \
   WEFT_HALF_UNARY(D, erf) WEFT_HALF_UNARY(D, erfc) WEFT_HALF_UNARY(D, erfinv) WEFT_HALF_UNARY(D, cbrt) \
-  WEFT_HALF_UNARY(D, sigmoid) WEFT_HALF_UNARY(D, softplus)                                            \
+  WEFT_HALF_UNARY(D, sigmoid) WEFT_HALF_UNARY(D, softplus) WEFT_HALF_UNARY(D, exp_nonpositive)         \
   WEFT_HALF_BINARY(D, add) WEFT_HALF_BINARY(D, sub) WEFT_HALF_BINARY(D, mul)                          \
   WEFT_HALF_BINARY(D, truediv) WEFT_HALF_BINARY(D, floordiv) WEFT_HALF_BINARY(D, mod)                 \
   WEFT_HALF_BINARY(D, pow) WEFT_HALF_BINARY(D, atan2)                                                 \

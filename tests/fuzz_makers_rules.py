@@ -73,6 +73,8 @@ SAMPLES = {
     "sum-scatter": "T.sum(T.inc_subtensor(T.zeros_like({x}){p}, {x}[:, 0]), axis=1)",
     "gather-scatter": "T.set_subtensor(T.zeros_like({x}){p}, {x}[:, 0]){p}",
     "scatter-as-comparison": "T.set_subtensor({x}{p}, {x}[:, 0]) + T.inc_subtensor({x}{p}, {x}[:, 0] * 2)",
+    "mul-constants-cancel": "({x} * 0.5) * ((abs({x}) + 1) * 2.0)",
+    "exp-nonpositive": "T.exp({x} - T.max({x}, axis={a}, keepdims=True)) + T.exp(-abs({x}))",
     "fold-elementwise": "{x} * T.sqr(T.constant([0.5, 2.0], dtype='float64'))[0]",
     "fold-view": "T.constant([0.5, 2.0, 4.0], dtype='float64')[::-2] * T.sum({x})",
     "fold-reduction": "T.max(T.constant([0.5, 2.0], dtype='float64')) * {x}",

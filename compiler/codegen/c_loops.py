@@ -305,8 +305,9 @@ class LoopPrinter:
 
     def round(self, out: Text, inner: Scope, body: list[Node], k: int, width: int, guard: str) -> None:
         """`width` elements from j on; those beyond the part's end are kept out by the guard."""
-        if guard and not self.in_place and not any(s.op == "store" for s in body):
-            out("#pragma GCC ivdep")  # it writes to arrays of its own
+        # What it writes are lanes and, of each element, its own place. Without this gcc asks for every vector whether
+        # what is stored overlaps what is loaded, and keeps the lanes in memory.
+        out("#pragma GCC ivdep")
         out(ROLLED)
         out.open(f"for (int l = 0; l < {width}; l++)")
         out(f"const int64_t i{k} = j + l;")

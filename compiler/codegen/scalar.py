@@ -108,6 +108,8 @@ def operation(n: Node, args: list[str]) -> str:
         return f"(-{args[0]})"
     if op == "sqr" and dtype in WIDE and args[0].isidentifier():
         return f"({args[0]} * {args[0]})"
+    if op == "exp" and n.attrs and _held(dtype) == "float32":  # of what is nowhere positive (simplify/signs.py)
+        return call("exp_nonpositive", dtype, *args)
     if n.family != "elementwise":
         raise InternalError(f"{op} is not a scalar operation")
     return call({"round": "rint"}.get(op, op), dtype, *args)

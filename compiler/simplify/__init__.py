@@ -7,7 +7,9 @@
     shapes       rearrangements, stretching, slices, reductions; with the two before it in one walk: what one of them
                  changes near the arguments the others would walk through once more
     quotients    divisions by what has fewer elements as multiplications, once the rules for quotients have had them
+    sole         forms that pay where an operand has no other reader, likewise
     onehot read, dense onehot    scatters into zeros as comparisons, once the others have settled
+    signs        operations that take less where the signs of arguments are known
 """
 
 from __future__ import annotations
@@ -20,10 +22,13 @@ from .fold import fold
 from .onehot import checked_indices, dense_onehot, onehot, onehot_read
 from .quotients import quotients
 from .shapes import shapes
+from .signs import nonpositive
+from .sole import sole
 from .stability import stability
 
-LAST = (onehot_read, dense_onehot)
-PASSES = (stability, onehot, algebra, fold, shapes, quotients, *LAST)
+ONCE = (quotients, sole)
+LAST = (onehot_read, dense_onehot, nonpositive)
+PASSES = (stability, onehot, algebra, fold, shapes, *ONCE, *LAST)
 SETTLING = (stability, onehot, together("algebra, fold, shapes", algebra, fold, shapes))
 ROUNDS = 12  # a pass may enable an earlier one; real programs settle in two to four
 
@@ -32,7 +37,9 @@ def simplify(region: Region, origins: Origins | None = None, stats: Stats | None
     """The region with the lengths its obligations make equal unified, and every pass applied until none changes it."""
     nodes: dict[str, set[Node]] = {p.name: set() for p in SETTLING}  # where no rule of a pass fires any more
     plain = settle(SETTLING, assume(region, origins, stats), origins, stats, nodes)
-    quick = apply(quotients, plain, origins, stats)
+    quick = plain
+    for p in ONCE:
+        quick = apply(p, quick, origins, stats)
     if quick is not plain:
         plain = settle(SETTLING, quick, origins, stats, nodes)
     compared = plain

@@ -16,8 +16,10 @@ from .common import (
     ROUNDING,
     SELF,
     SIGN,
+    VIEWS,
     ZERO,
     computed,
+    extreme_of,
     is_const,
     is_float,
     is_integer,
@@ -25,6 +27,7 @@ from .common import (
     rule,
     same_extent,
     sound,
+    uncovered,
     weight,
 )
 
@@ -189,9 +192,16 @@ def _collect(first: str | None):
     return replacement
 
 
+def _cancel(b: Bindings, node: Node) -> Node | None:
+    """x * a * (y * b) where a * b is 1."""
+    c = sound("mul", b["a"], b["b"])
+    return build("mul", b["x"], b["y"]) if c is not None and uniform(c) == 1 else None
+
+
 CONSTANTS = [
     *(R(_merge_name(p), p, r, licence=ROUNDING) for p, r in _MERGES),
     *(R(_merge_name(p), p, r) for p, r in _EXACT_MERGES),
+    R("mul-constants-cancel", "mul(mul(x, #a), mul(y, #b))", _cancel, licence=ROUNDING),
     R("neg-mul-constant", "neg(mul(x, #c))", _negated("mul")),
     R("mul-neg-constant", "mul(neg(x), #c)", _negated("mul")),
     R("neg-div-constant", "neg(truediv(x, #c))", _negated("truediv")),
@@ -210,9 +220,8 @@ def _at_most_zero(b: Bindings, node: Node) -> bool:
     if b["x"].op != "sub":
         return False
     v, shift = b["x"].inputs
-    while shift.op in ("dimshuffle", "alloc"):
-        shift = shift.inputs[0]
-    return shift.op == "max" and shift.inputs[0] is v
+    found = extreme_of(shift, "max")
+    return found is not None and found[0] is v and uncovered(shift, VIEWS)[-1].op == "max"
 
 
 POWERS = [

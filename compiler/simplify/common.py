@@ -30,6 +30,8 @@ SELF = "L13 comparison to itself"
 INTEGERS = "L14 integers"
 BRANCHES = "L16 branches"
 
+VIEWS = ("dimshuffle", "alloc")  # that show all elements, along more axes
+
 
 def is_const(n: Node) -> bool:
     return uniform(n) is not None
@@ -129,6 +131,22 @@ def uncovered(y: Node, views: Collection[str]) -> list[Node]:
     return path
 
 
+def extreme_of(shift: Node, fold: str) -> tuple[Node, tuple[int, ...]] | None:
+    """x and axes where `shift` is max(x) or min(x) over those axes, each at the elements that it was taken from.
+    One that is infinite may be shown as 0 (the stable form of a sum of exponentials has it so)."""
+    view = uncovered(shift, ("alloc",))[-1]
+    if view.op != "dimshuffle":
+        return None
+    (top,) = view.inputs
+    if top.op == "switch" and top.inputs[0].op == "isinf" and top.inputs[0].inputs[0] is top.inputs[2]:
+        top = top.inputs[2]
+    if top.op != fold:
+        return None
+    (x,), axes = top.inputs, top.attr("axes")
+    kept = iter(range(top.ndim))
+    return (x, axes) if view.attr("order") == tuple("x" if a in axes else next(kept) for a in range(x.ndim)) else None
+
+
 def ones(x: Node) -> tuple[int, ...]:
     """The axes whose length is known to be 1."""
     return tuple(a for a, one in enumerate(x.type.broadcastable) if one)
@@ -173,6 +191,6 @@ def static_size(node: Node) -> int | None:
 
 
 __all__ = [
-    "computed", "extent", "is_const", "is_float", "is_integer", "is_real", "length_number", "ones", "pad",
+    "computed", "extent", "extreme_of", "is_const", "is_float", "is_integer", "is_real", "length_number", "ones", "pad",
     "real_rule", "rule", "same_extent", "sound", "static_size", "uncovered", "weight",
 ]  # fmt: skip

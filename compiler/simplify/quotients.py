@@ -14,9 +14,8 @@ from ..ir.node import Node, Region, build, make
 from ..ir.pattern import Bindings, uniform
 from ..ir.regions import nested_nodes
 from ..ir.rewrite import Pass, weigh
-from .common import ROUNDING, extent, is_float, real_rule, uncovered, weight
+from .common import ROUNDING, VIEWS, extent, extreme_of, is_float, real_rule, uncovered, weight
 
-_VIEWS = ("dimshuffle", "alloc")
 _LARGEST = 2.0**60  # of a constant that is added to a root, or bounds it
 _DEPTH = 4  # operations between a divisor and the root or sum in it
 
@@ -26,10 +25,7 @@ def _anchored(e: Node, axes: tuple[int, ...]) -> bool:
     if e.op != "exp" or e.inputs[0].op != "sub":
         return False
     x, shift = e.inputs[0].inputs
-    top = uncovered(shift, _VIEWS)[-1]
-    if top.op == "switch" and top.inputs[0].op == "isinf" and top.inputs[0].inputs[0] is top.inputs[2]:
-        top = top.inputs[2]  # as the stable form of a sum of exponentials has it
-    return top.op == "max" and top.inputs[0] is x and top.attr("axes") == axes
+    return extreme_of(shift, "max") == (x, axes)
 
 
 def _tame(s: Node, depth: int = _DEPTH) -> bool:
@@ -40,17 +36,17 @@ def _tame(s: Node, depth: int = _DEPTH) -> bool:
         return _anchored(s.inputs[0], s.attr("axes"))
     if s.op == "cast" and depth:  # to more digits: numbers that are normal stay it
         x = s.inputs[0]
-        return is_float(x) and promote(x.dtype, s.dtype) == s.dtype and _tame(uncovered(x, _VIEWS)[-1], depth - 1)
+        return is_float(x) and promote(x.dtype, s.dtype) == s.dtype and _tame(uncovered(x, VIEWS)[-1], depth - 1)
     if s.op in ("add", "maximum") and depth:
         for r, c in (s.inputs, s.inputs[::-1]):
             value = uniform(c)
             if isinstance(value, float) and 0 <= value <= _LARGEST:
-                return _tame(uncovered(r, _VIEWS)[-1], depth - 1)
+                return _tame(uncovered(r, VIEWS)[-1], depth - 1)
     return False
 
 
 def _by_reciprocal(b: Bindings, node: Node) -> Node | None:
-    path = uncovered(b["y"], _VIEWS)
+    path = uncovered(b["y"], VIEWS)
     root = path[-1]
     if not is_float(node) or extent(root) >= extent(node) or not _tame(root):
         return None

@@ -23,6 +23,7 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
                 for (int l = 0; l < 16; l++) lane0[l] = (-WEFT_INF_f32);
                 int64_t j = p;
                 for (; j + 16 <= f; j += 16) {
+                    #pragma GCC ivdep
                     #pragma GCC unroll 1
                     for (int l = 0; l < 16; l++) {
                         const int64_t i1 = j + l;

@@ -25,6 +25,7 @@ static void k0_stage0(void *arg, int64_t begin, int64_t end, int worker) {
                 for (int l = 0; l < 8; l++) lane0[l] = 0.0;
                 int64_t j = p;
                 for (; j + 8 <= f; j += 8) {
+                    #pragma GCC ivdep
                     #pragma GCC unroll 1
                     for (int l = 0; l < 8; l++) {
                         const int64_t i2 = j + l;
@@ -55,6 +56,7 @@ static void k0_stage0(void *arg, int64_t begin, int64_t end, int worker) {
                 for (int l = 0; l < 8; l++) lane0[l] = 0.0;
                 int64_t j = p;
                 for (; j + 8 <= f; j += 8) {
+                    #pragma GCC ivdep
                     #pragma GCC unroll 1
                     for (int l = 0; l < 8; l++) {
                         const int64_t i2 = j + l;

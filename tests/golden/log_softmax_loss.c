@@ -56,6 +56,7 @@ static void k1_body(void *arg, int64_t begin, int64_t end, int worker) {
                 for (int l = 0; l < 16; l++) lane0[l] = (-WEFT_INF_f32);
                 int64_t j = p;
                 for (; j + 16 <= f; j += 16) {
+                    #pragma GCC ivdep
                     #pragma GCC unroll 1
                     for (int l = 0; l < 16; l++) {
                         const int64_t i1 = j + l;
@@ -99,12 +100,13 @@ static void k1_body(void *arg, int64_t begin, int64_t end, int worker) {
                 for (; j + 16 <= f; j += 16) {
                     __builtin_prefetch(&p0[(a->n1 * nexti0) + j]);
                     __builtin_prefetch(&p5[(a->n1 * i0) + j], 1);
+                    #pragma GCC ivdep
                     #pragma GCC unroll 1
                     for (int l = 0; l < 16; l++) {
                         const int64_t i1 = j + l;
                         const int64_t t3 = t2 + i1;
                         const float t4 = p0[t3] - acc0;
-                        const float t5 = weft_exp_f32(t4);
+                        const float t5 = weft_exp_nonpositive_f32(t4);
                         s1[i1] = t5;
                         p3[t3] = t4;
                         lane1[l] = lane1[l] + t5;
@@ -113,12 +115,13 @@ static void k1_body(void *arg, int64_t begin, int64_t end, int worker) {
                 if (j < f) {
                     const int rest = (int)(f - j);
                     WEFT_HIDDEN(j);
+                    #pragma GCC ivdep
                     #pragma GCC unroll 1
                     for (int l = 0; l < 16; l++) {
                         const int64_t i1 = j + l;
                         const int64_t t6 = t2 + i1;
                         const float t7 = ((l < rest) ? p0[t6] : 0.0f) - acc0;
-                        const float t8 = weft_exp_f32(t7);
+                        const float t8 = weft_exp_nonpositive_f32(t7);
                         if (l < rest) s1[i1] = t8;
                         if (l < rest) p3[t6] = t7;
                         end1[l] = lane1[l] + (l < rest ? t8 : 0.0f);
@@ -201,6 +204,7 @@ static void k2_stage0(void *arg, int64_t begin, int64_t end, int worker) {
                 for (int l = 0; l < 16; l++) lane0[l] = 0.0f;
                 int64_t j = p;
                 for (; j + 16 <= f; j += 16) {
+                    #pragma GCC ivdep
                     #pragma GCC unroll 1
                     for (int l = 0; l < 16; l++) {
                         const int64_t i0 = j + l;
@@ -236,6 +240,7 @@ static void k2_stage0(void *arg, int64_t begin, int64_t end, int worker) {
                 for (int l = 0; l < 16; l++) lane0[l] = 0.0f;
                 int64_t j = p;
                 for (; j + 16 <= f; j += 16) {
+                    #pragma GCC ivdep
                     #pragma GCC unroll 1
                     for (int l = 0; l < 16; l++) {
                         const int64_t i0 = j + l;

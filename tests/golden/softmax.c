@@ -25,6 +25,7 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
                 for (int l = 0; l < 16; l++) lane0[l] = (-WEFT_INF_f32);
                 int64_t j = p;
                 for (; j + 16 <= f; j += 16) {
+                    #pragma GCC ivdep
                     #pragma GCC unroll 1
                     for (int l = 0; l < 16; l++) {
                         const int64_t i1 = j + l;
@@ -68,10 +69,11 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
                 for (; j + 16 <= f; j += 16) {
                     __builtin_prefetch(&p0[(a->n1 * nexti0) + j]);
                     __builtin_prefetch(&p1[(a->n1 * i0) + j], 1);
+                    #pragma GCC ivdep
                     #pragma GCC unroll 1
                     for (int l = 0; l < 16; l++) {
                         const int64_t i1 = j + l;
-                        const float t2 = weft_exp_f32((p0[t1 + i1] - acc0));
+                        const float t2 = weft_exp_nonpositive_f32((p0[t1 + i1] - acc0));
                         s1[i1] = t2;
                         lane1[l] = lane1[l] + t2;
                     }
@@ -79,10 +81,11 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
                 if (j < f) {
                     const int rest = (int)(f - j);
                     WEFT_HIDDEN(j);
+                    #pragma GCC ivdep
                     #pragma GCC unroll 1
                     for (int l = 0; l < 16; l++) {
                         const int64_t i1 = j + l;
-                        const float t3 = weft_exp_f32((((l < rest) ? p0[t1 + i1] : 0.0f) - acc0));
+                        const float t3 = weft_exp_nonpositive_f32((((l < rest) ? p0[t1 + i1] : 0.0f) - acc0));
                         if (l < rest) s1[i1] = t3;
                         end1[l] = lane1[l] + (l < rest ? t3 : 0.0f);
                     }
@@ -165,7 +168,7 @@ static void k0_short_body(void *arg, int64_t begin, int64_t end, int worker) {
                 #pragma GCC unroll 1
                 for (int64_t c = 0; c < width; c++) {
                     const int64_t i0 = first + c;
-                    const float t0 = weft_exp_f32((p0[(a->n1 * i0) + i1] - lane0[0][c]));
+                    const float t0 = weft_exp_nonpositive_f32((p0[(a->n1 * i0) + i1] - lane0[0][c]));
                     s1[(i1 * 128) + c] = t0;
                     into1[c] = from1[c] + t0;
                 }
