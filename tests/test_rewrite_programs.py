@@ -35,6 +35,27 @@ LOGITS = np.array([[1000.0, -1000.0, 0.0, 3.0], [-1000.0, -1000.0, 1000.0, 999.0
 CLASSES = np.array([1, 2, -1])
 
 
+# ---- forms that pay where nothing else reads an operand --------------------------------------------------------------
+
+
+def gelu(x):
+    return 0.5 * x * (1 + T.tanh(0.79788456 * (x + 0.044715 * x**3)))
+
+
+def test_a_gelu_is_a_sigmoid_and_its_gradient_keeps_the_tangent():
+    """Where both are read (1 - tanh^2 is in the gradient), to compute both would be twice the work."""
+    x = T.dvector("x")
+    assert ops(program([x], [gelu(x)])) & {"tanh", "sigmoid"} == {"sigmoid"}
+    assert ops(program([x], [weft.grad(gelu(x).sum(), x)])) & {"tanh", "sigmoid"} == {"tanh"}
+
+
+def test_one_plus_a_tangent_near_minus_one_is_to_full_precision():
+    x = T.dvector("x")
+    points = np.array([-18.0, -9.0, -1.0, 0.0, 2.0, -300.0])
+    np.testing.assert_allclose(weft.function([x], 1 + T.tanh(x))(points), 2 / (1 + np.exp(-2 * points)), rtol=1e-14)
+    np.testing.assert_allclose(weft.function([x], 1 - T.tanh(-x))(points), 2 / (1 + np.exp(-2 * points)), rtol=1e-14)
+
+
 # ---- classes given by number ----------------------------------------------------------------------------------------
 
 

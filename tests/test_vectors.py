@@ -19,11 +19,11 @@ from weft.compiler.build.library import compile_program
 from weft.compiler.graph.config import config
 from weft.tensor.shared_randomstreams import RandomStreams
 
+CPU = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
 pytestmark = [
     pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="reads the instructions of x86-64"),
     pytest.mark.skipif(shutil.which("objdump") is None, reason="objdump is not installed"),
-    pytest.mark.skipif("avx2" not in (Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""),
-                       reason="the processor has no AVX2"),
+    pytest.mark.skipif("avx2" not in CPU, reason="the processor has no AVX2"),
 ]  # fmt: skip
 
 FLOAT = r"v(add|sub|mul|div|max|min|sqrt|fn?m(add|sub)\d+)p[sd] .*%[yz]mm"
@@ -95,6 +95,13 @@ def test_kernels_call_no_function_of_the_c_library(name: str) -> None:
     for kernel, lines in instructions(f).items():
         calls = [line for line in lines if line.startswith("call")]
         assert not [c for c in calls if "@plt" in c and "mem" not in c], (kernel, calls)
+
+
+@pytest.mark.skipif("avx512f" not in CPU, reason="the processor has no AVX-512: ends of rows are no vectors")
+def test_a_fold_that_stores_has_one_form() -> None:
+    """Not one for each vector whose stores may overlap its loads, element by element, with the lanes in memory."""
+    lines = instructions(weft.function([x], T.nnet.softmax(x)))["k0_body"]
+    assert not [line for line in lines if re.match(r"vfn?madd\d+ss", line)]
 
 
 def test_a_scalar_loop_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
