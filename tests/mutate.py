@@ -2,6 +2,7 @@
 
 python tests/mutate.py --sample 40 --seed 0        # that many mutants, drawn at random from all kinds
 python tests/mutate.py --kind rule                 # all of a kind; without options: all there are
+python tests/mutate.py --kind rule --part 100:200  # some of them, in order
 python tests/mutate.py --list
 """
 
@@ -141,12 +142,16 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kind", default="", help="rule, derivative, index map, lifetime or in place")
     parser.add_argument("--only", default="", help="mutants whose name holds this")
+    parser.add_argument("--part", default="", help="those from A up to B, in order: A:B, A: or :B")
     parser.add_argument("--no-suite", action="store_true", help="the fuzz sample only")
     parser.add_argument("--either", action="store_true", help="the suite only where the fuzz sample finds nothing")
     parser.add_argument("--seconds", type=int, default=SECONDS, help="for each of the two; more beside other work")
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
     chosen = [m for m in mutants() if options.kind in ("", m.kind) and options.only in m.name]
+    if options.part:
+        first, last = (int(n) if n else None for n in options.part.split(":"))
+        chosen = chosen[first:last]
     if options.sample and options.sample < len(chosen):
         # As many of each kind: there are far more places in code than rules.
         kinds = sorted({m.kind for m in chosen})
