@@ -14,6 +14,7 @@ import weft
 import weft.tensor as T
 from weft.compiler.ir.origins import KEPT, Lines
 from weft.ifelse import ifelse
+from weft.runtime.errors import ShapeError
 from weft.tensor.slinalg import cholesky
 
 MODES = ["compile", "interpret"]
@@ -147,3 +148,22 @@ def test_many_rewrites_of_one_node() -> None:
     for k in range(1000):
         lines.add(vector(0), (k, k + 1))
     assert lines[vector(0)] == tuple(range(KEPT))
+
+
+def test_lengths_taken_to_be_equal_are_said_so():
+    """The lengths of a branch are compared with v's when it has run. Until then they are taken to be v's:
+    what fails meanwhile because of that names the obligation that does not hold."""
+    x, y, v = T.dmatrices("x", "y", "v")
+    chosen = ifelse(T.sum(v) > 0, T.tanh(x), y)
+    given = [np.ones((2, 5)), np.ones((2, 3)), np.ones((2, 3))]
+    said = []
+    for mode in MODES:
+        f = weft.function([x, y, v], [weft.grad(T.mean(chosen), x), chosen - v], mode=mode)
+        with pytest.raises(ShapeError) as caught:
+            f(*given)
+        said.append(str(caught.value))
+        np.testing.assert_array_equal(f(given[0], given[1], -given[2])[1], 2 * np.ones((2, 3)))
+    compiled, interpreted = said
+    assert interpreted.startswith("axis 1 of the arguments of sub: 5 and 3 differ\n  in sub of\n")
+    of_sub = interpreted[interpreted.index("\n  in sub of") : interpreted.index("\n  called with")]
+    assert compiled.startswith("axis 1 of the arguments of mul: 3 and 5 differ\n  in mul of\n") and of_sub in compiled

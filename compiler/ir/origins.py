@@ -127,7 +127,7 @@ class Origins:
 
     def said(self, places: Iterable[Place]) -> str:
         """What the user's program says of an obligation: where it stands, on which arguments."""
-        return "".join(str(self._said.get(p, "")) for p in places)
+        return "".join(dict.fromkeys(str(self._said.get(p, "")) for p in places))
 
 
 __all__ = ["Lines", "Origins"]

@@ -24,7 +24,7 @@ from typing import Any
 
 from ...runtime.errors import InternalError, WeftError
 from . import lengths
-from .node import Check, Node, Region, build, make, region, remake, topological
+from .node import Check, Node, Place, Region, build, make, region, remake, topological
 from .origins import Lines, Origins
 from .pattern import Bindings, Term, builder, matcher, may_match, names, parse
 from .regions import nested_nodes, regions_in
@@ -34,6 +34,7 @@ Replacement = Callable[..., Node | None]  # of (bindings, node) or (bindings, no
 Condition = Callable[[Bindings, Node], bool]
 Operands = Callable[[Sequence[str]], bool]  # of the names of the inputs' operations
 Licence = str | tuple[str, ...] | None
+GROUNDS = 4  # places of an obligation from which on no further ones are added
 INDEXED = 4  # inputs of a node whose rules are looked up by them: others are rare
 
 
@@ -466,7 +467,7 @@ def _assumed(
     engine.run()
     memo = engine.memo
     checks = []
-    for c in r.checks:
+    for c in _with_grounds(r, order, known):
         if c.operands in pairs and c.kind == "eq":
             # What an assumption rests on keeps its meaning; what a `length` is taken of is rewritten.
             operands = [o if o.op in _LEAVES else engine.on_final_inputs(o) for o in c.operands]
@@ -474,6 +475,40 @@ def _assumed(
             operands = [memo[o] for o in c.operands]
         checks.append(c._replace(operands=tuple(operands)))
     return engine.made(checks)
+
+
+def _with_grounds(r: Region, order: list[Node], known: Mapping[Node, Node]) -> Iterable[Check]:
+    """The obligations; those about to be made of other lengths than they had, because an obligation on a length that
+    only running tells is assumed to hold, stand at its places as well: it may be the one that does not hold, and is
+    checked later."""
+    late = list(dict.fromkeys(stands for n, stands in known.items() if n.op == "length"))
+    if not late:
+        return r.checks
+    bit = {stands: 1 << k for k, stands in enumerate(late)}
+    rests: dict[Node, int] = {}  # of a node, the bits of what stands for late lengths below it
+    for n in order:
+        below = bit[known[n]] if n in known and n.op == "length" else 0
+        for i in n.inputs:
+            below |= rests[i]
+        rests[n] = below
+    grounds: dict[Node, list[Place]] = {}
+    for c in r.checks:
+        for stands in {known.get(o, o) for o in c.operands} if c.kind == "eq" else ():
+            grounds.setdefault(stands, []).extend(c.at)
+    out = []
+    for c in r.checks:
+        below = 0
+        for o in c.operands:
+            below |= rests[o]
+        for o in c.operands:
+            below &= ~bit.get(known.get(o, o), 0)
+        at = list(c.at)
+        while below and len(at) < GROUNDS:
+            k = below.bit_length() - 1
+            at += grounds[late[k]]
+            below ^= 1 << k
+        out.append(c._replace(at=tuple(dict.fromkeys(at))) if len(at) > len(c.at) else c)
+    return out
 
 
 def _representatives(pairs: list[tuple[Node, ...]]) -> dict[Node, Node]:
