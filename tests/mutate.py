@@ -49,6 +49,13 @@ TOO_LONG = "too long"  # a mutant that goes round in circles, or a machine with 
 # Mutants that nothing can tell from what they are made of, or that only time shows: part of the name -> why.
 KNOWN: dict[str, str] = {
     "div-by-product: without its condition": "for complex numbers too it is right but for rounding and infinities",
+    "div-power-of-two: without its condition": "for complex numbers too a power of two divides exactly",
+    **{
+        f"{name}: without its condition": "the condition is that numbers are real; others have no such operation"
+        for name in (
+            "expm1-log1p", "log1p-expm1", "merge maximum(maximum(x, a), b)", "merge minimum(minimum(x, a), b)",
+        )
+    },
 }
 
 

@@ -110,3 +110,13 @@ def test_updates_that_read_the_old_value_elsewhere(name):
         ends.append([w.get_value(), v.get_value()])
     for got, want in zip(*ends, strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
+
+
+def test_a_number_that_was_converted_is_no_bool():
+    """`bool-as-number: without its condition`: whether a converted number is 0 is no longer the number itself."""
+    i, b = T.ivector("i"), T.TensorType("bool", [False])("b")
+    f = weft.function([i, b], [op(T.cast(v, "float64"), 0) for op in (T.neq, T.eq) for v in (i, b)])
+    values = [np.array([0, 1, 2, -3], np.int32), np.array([True, False])]
+    for got, want in zip(f(*values), [values[0] != 0, values[1], values[0] == 0, ~values[1]], strict=True):
+        assert got.dtype == bool
+        np.testing.assert_array_equal(got, want)
