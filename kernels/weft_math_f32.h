@@ -149,7 +149,8 @@ WEFT_LANE float weft_tanh_f32(float x) {
   return weft_signed_f32_(a >= 0.7f ? q : p, x); /* p for a NaN */
 }
 
-/* x between least < 0 and most > 0, by integers; anything for a NaN. By choices of floats gcc makes three times as much of it. */
+/* x between least < 0 and most > 0, by integers; anything for a NaN. By choices of floats gcc makes three times as much
+ * of it. */
 WEFT_LANE float weft_between_f32_(float x, float least, float most) {
   uint32_t u = weft_bits_f32(x), low = weft_bits_f32(least), high = weft_bits_f32(most);
   u = u < low ? u : low;

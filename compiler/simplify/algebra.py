@@ -16,18 +16,16 @@ from .common import (
     ROUNDING,
     SELF,
     SIGN,
-    VIEWS,
     ZERO,
     computed,
-    extreme_of,
     is_const,
+    is_extreme,
     is_float,
     is_integer,
     real_rule,
     rule,
     same_extent,
     sound,
-    uncovered,
     weight,
 )
 
@@ -220,8 +218,7 @@ def _at_most_zero(b: Bindings, node: Node) -> bool:
     if b["x"].op != "sub":
         return False
     v, shift = b["x"].inputs
-    found = extreme_of(shift, "max")
-    return found is not None and found[0] is v and uncovered(shift, VIEWS)[-1].op == "max"
+    return is_extreme(shift, "max", v)
 
 
 POWERS = [

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ import numpy as np
 from ..ir import lengths
 from ..ir.dtypes import COMPLEX, INTEGER, REAL_FLOAT
 from ..ir.interp.values import HALF, MEANING
-from ..ir.node import Node, build, constant
+from ..ir.node import Node, build, constant, topological
 from ..ir.pattern import Bindings, number, uniform
 from ..ir.rewrite import Condition, Licence, Operands, Rule
 
@@ -147,6 +149,18 @@ def extreme_of(shift: Node, fold: str) -> tuple[Node, tuple[int, ...]] | None:
     return (x, axes) if view.attr("order") == tuple("x" if a in axes else next(kept) for a in range(x.ndim)) else None
 
 
+def is_extreme(shift: Node, fold: str, x: Node) -> bool:
+    """Whether `shift` is the maximum (minimum) of x at the elements that it was taken from, and no 0 in place of an
+    infinite one: x - 0 may have any sign there."""
+    found = extreme_of(shift, fold)
+    return found is not None and found[0] is x and uncovered(shift, VIEWS)[-1].op == fold
+
+
+def readers(roots: Sequence[Node]) -> Counter[Node]:
+    """How often each node is read: by others that the roots are made of, or as a root."""
+    return Counter(chain(roots, (i for n in topological(roots) for i in n.inputs)))
+
+
 def ones(x: Node) -> tuple[int, ...]:
     """The axes whose length is known to be 1."""
     return tuple(a for a, one in enumerate(x.type.broadcastable) if one)
@@ -191,6 +205,7 @@ def static_size(node: Node) -> int | None:
 
 
 __all__ = [
-    "computed", "extent", "extreme_of", "is_const", "is_float", "is_integer", "is_real", "length_number", "ones", "pad",
-    "real_rule", "rule", "same_extent", "sound", "static_size", "uncovered", "weight",
+    "computed", "extent", "extreme_of", "is_const", "is_extreme", "is_float", "is_integer", "is_real",
+    "length_number", "ones", "pad", "readers", "real_rule", "rule", "same_extent", "sound", "static_size", "uncovered",
+    "weight",
 ]  # fmt: skip

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ..ir.node import Node, Region, build, rebuild, region, topological
 from ..ir.ops.control import stacks_backwards
 from ..ir.origins import Lines, Origins
+from .common import readers
 
 
 @dataclass(eq=False)
@@ -58,10 +59,7 @@ class Parts:
 
     def readers(self) -> dict[Node, int]:
         """How often each inner value is read, by other values or as a result."""
-        found: dict[Node, int] = {}
-        for n in (*self.roots(), *(i for m in topological(self.roots()) for i in m.inputs)):
-            found[n] = found.get(n, 0) + 1
-        return found
+        return readers(self.roots())
 
     def outside(self) -> dict[Node, Node]:
         """What inner nodes are in the outer program, where they are the same in every step."""

@@ -14,7 +14,7 @@ from ..ir.node import Node, Region, make
 from ..ir.pattern import Bindings, uniform
 from ..ir.regions import nested_nodes
 from ..ir.rewrite import Pass, weigh
-from .common import VIEWS, extreme_of, rule, uncovered, weight
+from .common import is_extreme, rule, weight
 
 Sign = int  # 1: nowhere negative, -1: nowhere positive, 0: not known
 Signs = dict[Node, Sign]
@@ -26,13 +26,6 @@ _ODD = frozenset({
     "cbrt", "erf", "erfinv", "cast", "sum", "max", "min", "dimshuffle", "reshape", "slice", "alloc", "gather",
     "rebroadcast",
 })  # fmt: skip
-
-
-def _is_extreme(shift: Node, fold: str, x: Node) -> bool:
-    """Whether `shift` is the maximum (minimum) of x at the elements that it was taken from, and no 0 in place of an
-    infinite one: x - 0 may have any sign there."""
-    found = extreme_of(shift, fold)
-    return found is not None and found[0] is x and uncovered(shift, VIEWS)[-1].op == fold
 
 
 def _sign(n: Node, known: Signs) -> Sign:
@@ -55,9 +48,9 @@ def _sign(n: Node, known: Signs) -> Sign:
         return of[0] * of[1] if isinstance(divisor, float) and divisor else 0
     if op == "sub":
         a, b = n.inputs
-        if _is_extreme(b, "max", a) or _is_extreme(a, "min", b):
+        if is_extreme(b, "max", a) or is_extreme(a, "min", b):
             return -1
-        if _is_extreme(b, "min", a) or _is_extreme(a, "max", b):
+        if is_extreme(b, "min", a) or is_extreme(a, "max", b):
             return 1
         return of[0] if of[0] == -of[1] else 0
     if op == "add":
