@@ -459,6 +459,9 @@ class Makers:
             return None
         axis = rng.randrange(v.ndim)
         n = v.shape[axis]
+        if rng.random() < 0.1:  # its first places
+            count = f"T.maximum({v.name}.shape[{axis}] - {rng.randrange(3)}, 0)"
+            return f"!{v.name}[{':, ' * axis}T.arange({count})]"
         if v.ndim > 1 and rng.random() < 0.3:
             count = rng.choice([1, 3, 6])
             both = ", ".join(f"np.array({[rng.randrange(-m, m) for _ in range(count)]})" for m in v.shape[:2])

@@ -83,6 +83,9 @@ SAMPLES = {
     "bool-as-number": "T.neq(T.cast(T.gt({x}, 0), {d}), 0)",
     "not-bool-as-number": "T.eq(T.cast(T.gt({x}, 0), {d}), 0)",
     "pow-half": "T.pow(abs({x}) + 0.5, 0.5)",
+    "pow-three-halves": "T.pow(abs({x}) + 0.5, 1.5)",
+    "pow-five-halves": "T.pow(abs({x}) + 0.5, 2.5)",
+    "pow-minus-three-halves": "T.pow(abs({x}) + 0.5, -1.5)",
 }  # fmt: skip
 
 # Rules that others come before, but for values of these dtypes.

@@ -135,6 +135,21 @@ def test_a_loss_of_labels_that_are_wrong(labels: list[int], wanted: slice) -> No
             f(np.zeros((4, 4)), labels)
 
 
+@pytest.mark.parametrize("power", [1, 3])
+def test_what_is_stored_and_read_at_its_first_places(power: int) -> None:
+    """A loop over the first places does not store the whole, nor a loop over more places."""
+    x, k = T.dmatrix("x"), T.lscalar("k")
+    whole = T.exp(x) / T.exp(x).sum(1, keepdims=True) ** power
+    outputs = [whole, whole[T.arange(k)] * 2, T.grad(T.sum(T.sqr(whole[T.arange(k), 0])), x)]
+    f, g = (weft.function([x, k], outputs, mode=mode) for mode in ("compile", "interpret"))
+    a = np.random.default_rng(0).normal(size=(2000, 3))
+    for count in (0, 7, 2000):
+        for p, q in zip(f(a, count), g(a, count), strict=True):
+            np.testing.assert_allclose(p, q, 1e-11, 1e-13)
+    with pytest.raises(IndexError, match="2000"):
+        f(a, 2001)
+
+
 def test_bytes_moved_and_the_least_possible() -> None:
     x, y = T.dmatrices("x", "y")
     a, b = np.ones((30, 40)), np.ones((40, 20))

@@ -51,5 +51,20 @@ class Cluster:
         self.lengths.append(length)
         return len(self.lengths) - 1
 
+    def covers(self, loops: frozenset[int]) -> bool:
+        """Whether every value of the kernel lies in these loops, so that they may become its outer ones."""
+        return all(
+            loops <= {lab for lab in own if lab is not None} or (m.ndim == 0 and m not in self.stores)
+            for m, own in self.labels.items()
+            if m not in self.finals
+        )
+
+    def fills(self, n: Node, labels: Labels, equal: dict[Node, Node]) -> bool:
+        """Whether the loops of the labels are as long as n, of lengths that are known to be `equal`: a gather by an iota
+        reads the first places of an axis only, or past its end."""
+        axes = n.type.items[0].axes if isinstance(n.type, TupleType) else n.type.axes
+        pairs = [(self.lengths[k], a) for k, a in zip(labels, axes, strict=True) if k is not None and k >= 0]
+        return all(equal.get(p, p) is equal.get(a, a) for p, a in pairs)
+
 
 __all__ = ["Cluster", "Decision", "Use"]

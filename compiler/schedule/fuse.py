@@ -379,7 +379,7 @@ class _Fuser:
                 continue
             if any(u.kernel >= other.number and u.kernel != cluster.number for u in self.uses[n]):
                 continue
-            if not (reached & costly_sources(other.stores)) or not _covers(other, loops):
+            if not (reached & costly_sources(other.stores)) or not other.covers(loops):
                 continue
             self.merged[cluster.number] = other.number
             for m in cluster.labels:
@@ -407,6 +407,8 @@ class _Fuser:
         have = frozenset(lab for lab in labels if lab is not None and lab >= 0)
         if stored and len(cluster.stores) >= MAX_STORES:
             return f"the kernel stores {MAX_STORES} tensors already"
+        if stored and not cluster.fills(n, labels, self.equal):
+            return "the kernel's loop covers another part of it"
         if n.family == "reduce":
             if cluster.outer is not None:
                 return None if have == cluster.outer else "a reduction over other loops than the kernel's"
@@ -584,12 +586,3 @@ class _Fuser:
             ran = bound_length(step.op, step.inputs, step.attrs, STEPS)
             new[ran] = given_length(made, ran)
         return rebuild(step, new)
-
-
-def _covers(c: Cluster, loops: frozenset[int]) -> bool:
-    """Whether every value of the kernel lies in these loops, so that they may become its outer ones."""
-    return all(
-        loops <= {lab for lab in own if lab is not None} or (m.ndim == 0 and m not in c.stores)
-        for m, own in c.labels.items()
-        if m not in c.finals
-    )

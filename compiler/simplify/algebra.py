@@ -221,6 +221,14 @@ def _at_most_zero(b: Bindings, node: Node) -> bool:
     return is_extreme(shift, "max", v)
 
 
+def _cube_of_root(b: Bindings, node: Node) -> Node:
+    """By one division, and where x * sqrt(x) would overflow its reciprocal may still be there."""
+    root = build("reciprocal", build("sqrt", b["x"]))
+    return build("mul", root, build("sqr", root))
+
+
+# By products as long as their roundings (half a unit each, times the factors they are multiplied by) stay below 3.5
+# units in the last place; what is divided comes first, so that nothing overflows whose reciprocal is there.
 POWERS = [
     R("pow-zero", "pow(x, 0)", "1"),
     R("pow-one", "pow(x, 1)", "x"),
@@ -228,10 +236,19 @@ POWERS = [
     R("pow-two", "pow(x, 2)", "sqr(x)", licence=ROUNDING),
     R("pow-three", "pow(x, 3)", "mul(x, sqr(x))", licence=ROUNDING),
     R("pow-four", "pow(x, 4)", "sqr(sqr(x))", licence=ROUNDING),
+    R("pow-five", "pow(x, 5)", "mul(x, sqr(sqr(x)))", licence=ROUNDING),
+    R("pow-six", "pow(x, 6)", "sqr(mul(x, sqr(x)))", licence=ROUNDING),
+    R("pow-seven", "pow(x, 7)", "mul(x, sqr(mul(x, sqr(x))))", licence=ROUNDING),
+    R("pow-eight", "pow(x, 8)", "sqr(sqr(sqr(x)))", licence=ROUNDING),
     R("pow-half", "pow(x, 0.5)", "sqrt(x)", licence=INVERSE),
+    R("pow-three-halves", "pow(x, 1.5)", "mul(x, sqrt(x))", licence=(INVERSE, ROUNDING)),
+    R("pow-five-halves", "pow(x, 2.5)", "mul(sqr(x), sqrt(x))", licence=(INVERSE, ROUNDING)),
     R("pow-minus-half", "pow(x, -0.5)", "reciprocal(sqrt(x))", licence=INVERSE),
+    R("pow-minus-three-halves", "pow(x, -1.5)", _cube_of_root, licence=(INVERSE, ROUNDING)),
     R("pow-minus-one", "pow(x, -1)", "reciprocal(x)", _floats, ROUNDING),
     R("pow-minus-two", "pow(x, -2)", "sqr(reciprocal(x))", _floats, ROUNDING),
+    R("pow-minus-three", "pow(x, -3)", "mul(reciprocal(x), sqr(reciprocal(x)))", _floats, ROUNDING),
+    R("pow-minus-four", "pow(x, -4)", "sqr(sqr(reciprocal(x)))", _floats, ROUNDING),
     R("exp-log", "exp(log(x))", "x", licence=INVERSE),
     R("log-exp", "log(exp(x))", "x", licence=INVERSE),
     R("expm1-log1p", "expm1(log1p(x))", "x", licence=INVERSE),

@@ -26,6 +26,12 @@ def _of_zeros(b: Bindings, node: Node) -> bool:
     return uniform(b["z"]) == 0
 
 
+def _scattered_once(b: Bindings, node: Node) -> bool:
+    """A scatter into zeros of what is none itself: through a chain of n of them (masks of masks) factors would travel n
+    each, and be gathered at as many places."""
+    return _of_zeros(b, node) and not (b["v"].op == "scatter" and uniform(b["v"].inputs[0]) == 0)
+
+
 def _places(p: Node, target: Node, index: Sequence[Node]) -> Node:
     """p[index] for a p that stretches to the target, in a form that stretches to the value scattered there."""
     width = max(i.ndim for i in index)
@@ -69,8 +75,9 @@ def _softmax_loss(b: Bindings, node: Node) -> Node | None:
 
 
 SCATTERS = [
-    real_rule("mul-scatter", "mul(p, scatter(z, v, *i; mode=m))", _scattered("mul"), _of_zeros, (ZERO, ROUNDING)),
-    real_rule("div-scatter", "truediv(scatter(z, v, *i; mode=m), p)", _scattered("truediv"), _of_zeros,
+    real_rule("mul-scatter", "mul(p, scatter(z, v, *i; mode=m))", _scattered("mul"), _scattered_once,
+              (ZERO, ROUNDING)),
+    real_rule("div-scatter", "truediv(scatter(z, v, *i; mode=m), p)", _scattered("truediv"), _scattered_once,
               (ZERO, ROUNDING)),
     rule("neg-scatter", "neg(scatter(z, v, *i; mode=m))", "scatter(z, neg(v), *i; mode=m)", _of_zeros, SIGN),
     real_rule("softmax-index-loss", "mul(p, sub(scatter(z, truediv(a, g), *i; mode=m), c))", _softmax_loss, _of_zeros,
