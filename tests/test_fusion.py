@@ -109,6 +109,16 @@ def picked_loss() -> tuple[list[Any], Any]:
     return [x, y], [loss, weft.grad(loss, x)]
 
 
+def test_a_full_reduction_that_finds_its_kernel_full() -> None:
+    x = T.dmatrix("x")
+    cost = T.mean(T.sqr(T.log2(T.sqrt(T.var(x, axis=1) + 0.25) + 0.5)))
+    outputs = [cost, T.grad(T.sum(T.sqr(T.grad(cost, x))), x)]
+    f, g = (weft.function([x], outputs, mode=mode) for mode in ("compile", "interpret"))
+    a = np.random.default_rng(0).normal(size=(5, 1100))
+    for p, q in zip(f(a), g(a), strict=True):
+        np.testing.assert_allclose(p, q, 1e-9)
+
+
 def test_a_loss_of_picked_elements_makes_no_scatter() -> None:
     inputs, outputs = picked_loss()
     f = weft.function(inputs, outputs)

@@ -60,8 +60,8 @@ class Cluster:
         )
 
     def fills(self, n: Node, labels: Labels, equal: dict[Node, Node]) -> bool:
-        """Whether the loops of the labels are as long as n, of lengths that are known to be `equal`: a gather by an iota
-        reads the first places of an axis only, or past its end."""
+        """Whether the loops of the labels are as long as n, with the lengths that are known to be `equal`: a gather by
+        an iota reads the first places of an axis only, or past its end."""
         axes = n.type.items[0].axes if isinstance(n.type, TupleType) else n.type.axes
         pairs = [(self.lengths[k], a) for k, a in zip(labels, axes, strict=True) if k is not None and k >= 0]
         return all(equal.get(p, p) is equal.get(a, a) for p, a in pairs)

@@ -381,9 +381,12 @@ class _Fuser:
                 continue
             if not (reached & costly_sources(other.stores)) or not other.covers(loops):
                 continue
+            if other.cost + cluster.cost + cost_of(n) > MAX_COST or len(other.stores + cluster.stores) >= MAX_STORES:
+                continue
             self.merged[cluster.number] = other.number
             for m in cluster.labels:
                 self.home[m] = other
+            other.cost += cluster.cost
             other.labels |= cluster.labels
             other.stores += cluster.stores
             other.finals |= set(cluster.labels)
