@@ -216,7 +216,7 @@ def kinds(f: Any) -> Iterator[str]:
             yield "loop in strips (hard arguments)"
         if f"{name}_short_body" in text:
             yield "rows also side by side (short)"
-        if nest.mode == "column" and KernelPrinter(nest, name).fold_alone() is not None:
+        if nest.mode == "column" and KernelPrinter(nest, name).is_one_fold():
             yield "columns in blocks"
     steps = steps_of(program.block)
     for s in [*steps, *program.after_commit]:

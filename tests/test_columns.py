@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import pytest
 import weft
 import weft.tensor as T
 from weft.compiler.build import toolchain
+from weft.compiler.codegen.c_stages import StagePrinter
 
 
 @pytest.fixture(params=["-O2", "-O3"])
@@ -56,3 +59,46 @@ def test_loads_that_branches_need_stand_before_them() -> None:
     text = str(weft.function([x, k], T.sum(T.switch(k > 0, x * 2, 0), axis=0)).source)
     switches = [line for line in text.splitlines() if "into" in line and "?" in line]
     assert switches and not any(re.search(r"\bp\d+\[", line.split("?")[1]) for line in switches), switches
+
+
+STAGES: dict[str, Callable[[Any], Any]] = {
+    "centred": lambda x: x - x.mean(-2, keepdims=True),
+    "standard": lambda x: [(x - x.mean(-2, keepdims=True)) / (x.std(-2, keepdims=True) + 1), x.std(-2)],
+    "softmax": lambda x: (lambda e: e / e.sum(-2, keepdims=True))(T.exp(x - x.max(-2, keepdims=True))),
+    "log of a sum": lambda x: T.log(T.sum(T.exp(x - x.max(-2, keepdims=True)), -2)) + x.max(-2),
+    "place of a maximum": lambda x: [T.argmax(x, -2), x - T.cast(T.argmax(x, -2, keepdims=True), x.dtype)],
+    "far from the middle": lambda x: T.sum(T.sqr(x - x.mean(-2, keepdims=True)) > x.var(-2, keepdims=True), -2),
+    "variance about a root": lambda x: [T.var(x / T.sqrt(T.sqr(x).mean(-2, keepdims=True) + 1), -2), x.sum(-2)],
+    "products": lambda x: [x / T.prod(1 + x * 1e-4, -2, keepdims=True)],
+}
+
+
+@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "int32"])
+def test_stages_after_each_other(name: str, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Columns stage by stage have the bits of columns tile by tile, whoever works on them."""
+    x = T.TensorType(dtype, shape=(None, None, None))()
+    made = STAGES[name](x)
+    monkeypatch.setattr(weft.config, "reuse", False)
+    with monkeypatch.context() as m:
+        m.setattr(StagePrinter, "is_far", lambda self: "1")
+        f = weft.function([x], made)
+    assert re.search(r"_(blocks|join)\d?\(void", f.source)
+    with monkeypatch.context() as m:
+        m.setattr(StagePrinter, "stages", lambda self: [])
+        g = weft.function([x], made)
+    assert not re.search(r"_(blocks|join|map)\d?\(void", g.source)
+    h = weft.function([x], made)
+    for shape in ((1, 1, 1), (2, 70, 3), (1, 1024, 129), (3, 1025, 20), (2, 2100, 130), (1, 5000, 7), (2, 0, 3)):
+        if shape[1] == 0 and name in ("softmax", "log of a sum", "place of a maximum"):
+            continue
+        rng = np.random.default_rng(sum(shape))
+        a = rng.integers(-9, 9, shape) if dtype == "int32" else rng.normal(size=shape) * 3
+        a = T.constant(a, dtype=dtype).data
+        want = g(a)
+        for other in (f, h):
+            for threads in (1, 3):
+                other.threads = threads
+                got = other(a)
+                for p, q in zip(*([r] if isinstance(r, np.ndarray) else r for r in (got, want)), strict=True):
+                    assert p.tobytes() == q.tobytes(), (shape, threads)

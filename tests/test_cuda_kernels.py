@@ -149,7 +149,7 @@ def full_variance(x):
     return [T.var(x + 100), x / T.std(x)]
 
 
-@case("row", [[(33, 20)]], rtol=1e-5)
+@case("column", [[(33, 20)]], rtol=1e-5)
 def softmax_of_columns(x):
     e = T.exp(x - x.max(0))
     return e / e.sum(0)

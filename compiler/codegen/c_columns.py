@@ -1,21 +1,19 @@
 """Folds of columns -> GNU C: as many columns at once as lie side by side in memory, each with lanes of its own.
 
-Where a kernel is one fold and what follows it, the blocks of a column are units of a parallel loop, so that few columns
-keep all threads busy; their results are joined in order afterwards, as in the other form.
+All of a tile of columns, then the next. c_stages.py prints another form: all of a stage, then the next.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from ..ir import lengths
 from ..ir.dtypes import DTYPES
 from ..ir.node import Node, build
 from . import scalar
 from .c_loops import ROLLED, LoopPrinter, place_type
 from .expressions import Scope, Text, depends_on, strip
 from .nests import acc_node, acc_type, hoist, rounded, start_of, value_type, values_of
-from .tracks import Track, finish, join, joined, joining, lanes, parts, shifted, tracks
+from .tracks import Track, finish, join, joined, joining, lanes, shifted, tracks
 
 OVER = "for (int64_t c = 0; c < width; c++)"
 TILE, BLOCK = 128, 1024  # WEFT_TILE, WEFT_BLOCK of kernels/weft_kernel.h
@@ -42,27 +40,6 @@ class ColumnPrinter(LoopPrinter):
     def bind_column(self, scope: Scope, last: int) -> None:
         scope.bind(build("index", index=last), f"i{last}")
 
-    def fold_alone(self) -> Node | None:
-        """The fold of a nest that is one fold of columns by lanes, perhaps of several blocks, and stores of it."""
-        if self.nest.mode != "column":
-            return None
-        (outer,) = self.nest.block.inputs
-        loops = [s for s in outer.inputs if s.op == "loop"]
-        if len(loops) != 1 or (lengths.static(loops[0].inputs[0]) or BLOCK + 1) <= BLOCK:
-            return None
-        if not all(s.op == "accumulate" and s.attr("fold") != "argmax" for s in loops[0].inputs[1:]):
-            return None
-        return loops[0]
-
-    def column_blocks(self) -> Node:
-        """How many blocks the columns of such a nest have, all tiles of them."""
-        (outer,) = self.nest.block.inputs
-        fold = self.fold_alone()
-        assert fold is not None
-        extents = outer.inputs[: len(outer.attr("index"))]
-        tiles = lengths.ceildiv(extents[-1], TILE)
-        return lengths.product([*extents[:-1], tiles, lengths.ceildiv(fold.inputs[0], 1024)])
-
     def columns(self, out: Text, scope: Scope, loop: Node) -> None:
         inner = self.hoist_columns(out, scope, loop, self.column_statements(loop))
         out.open("for (int64_t o = begin; o < end; o++)")
@@ -72,48 +49,6 @@ class ColumnPrinter(LoopPrinter):
                 self.over_columns(out, inner, last, [s])
             else:
                 self.column_stage(out, inner, s, last)
-        out.close()
-
-    def blocks_of_columns(self, out: Text, scope: Scope, loop: Node) -> None:
-        """A unit is a block of a tile of columns; its result goes to scratch."""
-        fold = self.fold_alone()
-        assert fold is not None
-        accs = list(fold.inputs[1:])
-        inner = self.hoist_columns(out, scope, loop, [fold])
-        extent = self.closed(fold.inputs[0])
-        out(f"const int64_t blocks = ({extent} + WEFT_BLOCK - 1) / WEFT_BLOCK;")
-        out.open("for (int64_t u = begin; u < end; u++)")
-        out("const int64_t o = u / blocks, b = u % blocks * WEFT_BLOCK;")
-        last = self.tile_of_columns(out, inner, loop)
-        self.of_columns(out, inner, accs, fold.attr("index")[0], last)
-        self.column_block(out, inner, fold, [], last, extent)
-        for k, left in enumerate((x for a in accs for x in left_by(a)), 1):
-            out(f"{OVER} s{k}[u * WEFT_TILE + c] = {left};")
-        out.close()
-
-    def join_columns(self, out: Text, scope: Scope, loop: Node) -> None:
-        """What the blocks of each tile left is joined in order, and what follows the fold is stored."""
-        fold = self.fold_alone()
-        assert fold is not None
-        accs = list(fold.inputs[1:])
-        stores = [s for s in self.column_statements(loop) if s.op == "store"]
-        inner = self.hoist_columns(out, scope, loop, stores)
-        extent = self.closed(fold.inputs[0])
-        out(f"const int64_t blocks = ({extent} + WEFT_BLOCK - 1) / WEFT_BLOCK;")
-        out.open("for (int64_t o = begin; o < end; o++)")
-        last = self.tile_of_columns(out, inner, loop)
-        self.column_accumulators(out, accs)
-        out.open("for (int64_t b = 0; b < blocks; b++)")
-        k, start = 1, "b * WEFT_BLOCK"
-        for a in accs:
-            left = [f"s{k + m}[(o * blocks + b) * WEFT_TILE + c]" for m in range(len(parts(a)))]
-            count = f"weft_min64(WEFT_BLOCK, {extent} - {start})"
-            out(f"{OVER} {join(a, left, '[c]', start if shifted(a) else 'b', count)}")
-            k += len(left)
-        out.close()
-        self.column_results(out, inner, accs)
-        for s in stores:
-            self.over_columns(out, inner, last, [s])
         out.close()
 
     def column_statements(self, loop: Node) -> list[Node]:
@@ -136,6 +71,13 @@ class ColumnPrinter(LoopPrinter):
         extents = loop.inputs[: len(names)]
         out(f"const int64_t first = {tile} * WEFT_TILE;")
         out(f"const int64_t width = weft_min64(WEFT_TILE, {self.closed(extents[-1])} - first);")
+        self.around_columns(out, inner, loop, rest)
+        return names[-1]
+
+    def around_columns(self, out: Text, inner: Scope, loop: Node, rest: str) -> None:
+        """Binds the variables of the loops around the columns, in their round `rest`."""
+        names = loop.attr("index")
+        extents = loop.inputs[: len(names)]
         for k in range(len(names) - 2, 0, -1):
             out(f"const int64_t i{names[k]} = {rest} % {self.closed(extents[k])};")
             out(f"const int64_t r{names[k]} = {rest} / {self.closed(extents[k])};")
@@ -144,7 +86,6 @@ class ColumnPrinter(LoopPrinter):
             out(f"const int64_t i{names[0]} = {rest};")
         for k in names[:-1]:
             inner.bind(build("index", index=k), f"i{k}")
-        return names[-1]
 
     def over_columns(
         self, out: Text, scope: Scope, last: int, stores: list[Node], fold: Sequence[Node] = (), *,
@@ -152,6 +93,9 @@ class ColumnPrinter(LoopPrinter):
     ) -> None:  # fmt: skip
         """A loop over the tile's columns around stores (and folds into lane k of each column; the `first` value of a
         lane is what it starts from)."""
+        if self.nest.checks:
+            scope = scope.inner()
+            hoist(out, scope, [*stores, *fold], {build("index", index=last)})
         out("#pragma GCC ivdep")
         out(ROLLED)
         out.open(over)
@@ -185,14 +129,19 @@ class ColumnPrinter(LoopPrinter):
         extent = scope[loop.inputs[0]]
         if not accs:
             self.of_columns(out, scope, stores, k, last)
-            inner = scope.inner()
-            inner.bind(build("index", index=k), f"i{k}")
-            out.open(f"for (int64_t i{k} = 0; i{k} < {extent}; i{k}++)")
-            self.over_columns(out, inner, last, stores)
-            out.close()
+            self.rows_of_stores(out, scope, stores, k, last, "0", extent)
             return
         self.of_columns(out, scope, body, k, last)
         self.folding_stage(out, scope, loop, last, extent)
+
+    def rows_of_stores(
+        self, out: Text, scope: Scope, stores: list[Node], k: int, last: int, begin: str, end: str
+    ) -> None:
+        inner = scope.inner()
+        inner.bind(build("index", index=k), f"i{k}")
+        out.open(f"for (int64_t i{k} = {begin}; i{k} < {end}; i{k}++)")
+        self.over_columns(out, inner, last, stores)
+        out.close()
 
     def folding_stage(self, out: Text, scope: Scope, loop: Node, last: int, extent: str) -> None:
         """A loop over rows with folds in it: its results are in scope afterwards."""
@@ -206,14 +155,14 @@ class ColumnPrinter(LoopPrinter):
         out.close()
         self.column_results(out, scope, accs)
 
-    def of_columns(self, out: Text, scope: Scope, body: list[Node], k: int, last: int) -> None:
-        """Prints in front of a loop over rows what is costly and the same in all rows of a column: an array each."""
+    def each_column(self, body: list[Node], k: int, last: int, known: Callable[[Node], bool]) -> list[Node]:
+        """What loop k over rows computes that is costly, and the same in all rows of a column, of what is `known`."""
         values = values_of(body)
         depends = depends_on(values)
         row, column = (build("index", index=i) for i in (k, last))
         costly: dict[Node, bool] = {}
         for n in depends:  # inputs first
-            costly[n] = n not in scope.names and (n.definition.costly or any(costly.get(i, False) for i in n.inputs))
+            costly[n] = not known(n) and (n.definition.costly or any(costly.get(i, False) for i in n.inputs))
 
         def moves(n: Node) -> bool:
             return costly.get(n, False) and row not in depends[n] and DTYPES[n.type.dtype].kind == "f"
@@ -222,12 +171,17 @@ class ColumnPrinter(LoopPrinter):
         stack, seen = list(reversed(values)), set(values)
         while stack:
             n = stack.pop()
-            if moves(n) and all(d is column or d in scope.names for d in depends[n]):
+            if moves(n) and all(d is column or known(d) for d in depends[n]):
                 found.setdefault(n)
                 continue
             fresh = [i for i in n.inputs if i in depends and i not in seen]
             seen.update(fresh)
             stack.extend(reversed(fresh))
+        return list(found)
+
+    def of_columns(self, out: Text, scope: Scope, body: list[Node], k: int, last: int) -> None:
+        """Prints in front of a loop over rows what is costly and the same in all rows of a column: an array each."""
+        found = self.each_column(body, k, last, lambda n: n in scope.names)
         if not found:
             return
         first = scope.counter[0]
@@ -235,18 +189,22 @@ class ColumnPrinter(LoopPrinter):
         names = {n: f"t{number}" for number, n in enumerate(found, first)}
         for n, name in names.items():
             out(f"{scalar.register_type(n.type.dtype)} {name}[WEFT_TILE];")
+        self.keep_columns(out, scope, {n: f"{name}[c]" for n, name in names.items()}, last)
+        for n, name in names.items():
+            scope.bind(n, f"{name}[c]")
+
+    def keep_columns(self, out: Text, scope: Scope, into: dict[Node, str], last: int) -> None:
+        """A loop that writes values of each column to places."""
         out("#pragma GCC ivdep")
         out(ROLLED)
         out.open(OVER)
         out(f"const int64_t i{last} = first + c;")
         one = scope.inner()
         self.bind_column(one, last)
-        one.emit(out, list(found))
-        for n, name in names.items():
-            out(f"{name}[c] = {strip(one[n])};")
+        one.emit(out, list(into))
+        for n, place in into.items():
+            out(f"{place} = {strip(one[n])};")
         out.close()
-        for n, name in names.items():
-            scope.bind(n, f"{name}[c]")
 
     def column_accumulators(self, out: Text, accs: list[Node]) -> None:
         for a in accs:

@@ -10,9 +10,10 @@ from ..ir.dtypes import DTYPES
 from ..ir.node import Node, build, topological
 from ..lower.kernel import Nest, may_be_columns
 from . import scalar
-from .c_columns import TILE, ColumnPrinter, begins
+from .c_columns import begins
 from .c_loops import LINE, ROLLED, Asked, by_lines, left_by
 from .c_short import ShortRows, side_by_side, turned
+from .c_stages import StagePrinter
 from .expressions import Scope, Text, strip
 from .nests import acc_node, acc_type, accumulates, hoist, moved, rounded, start_of, value_type, wide
 from .tracks import compensated, join, joined, joining, parts, shifted
@@ -22,7 +23,6 @@ GAP = 128  # bytes between the scratch rows of two workers
 
 SHORT_COST = 1  # functions in a nest that is compiled in a second form for short rows
 FULL = 32  # rounds of the last loop from which on tiles of it are worth it
-JOINED = 64  # tiles of columns whose joining is worth another thread
 SQUARE_ROWS, SQUARE_COLUMNS = 16, 32  # of loops that read across rows: lines of a column stay in the first cache
 NEXT, AHEAD = 128, 256  # elements of a strip of a long map, and how far ahead it asks for lines
 FAR = 1 << 17  # elements beyond which arrays come from memory or a far cache
@@ -36,7 +36,7 @@ MANY_ROUNDS = 16  # that use what was turned over
 RECTANGLE = "int64_t i_begin, int64_t i_end, int64_t j_begin, int64_t j_end, void *at, int64_t line"
 
 
-class KernelPrinter(ColumnPrinter):
+class KernelPrinter(StagePrinter):
     """Prints one nest as C under a name.
 
     `tile`: the buffer, by number, that a product hands over by rectangles: the kernel runs on one (weft_rectangle of
@@ -80,11 +80,7 @@ class KernelPrinter(ColumnPrinter):
                     for a in s.inputs[1:]:
                         if a.op == "accumulate":
                             out += [(d, blocks) for d in parts(a)]
-        fold = self.fold_alone()
-        if fold is not None:
-            columns = lengths.scale(self.column_blocks(), TILE)
-            out += [(d, columns) for a in fold.inputs[1:] for d in parts(a)]
-        return out
+        return out + self.stage_scratch()
 
     def text(self) -> str:
         out = Text()
@@ -111,17 +107,10 @@ class KernelPrinter(ColumnPrinter):
         out()
         if n.mode == "flat":
             self.flat(out)
-        elif self.fold_alone() is not None:
-            for part in (self.blocks_of_columns, self.join_columns):
-                scope = self.prologue(out, f"{self.name}_{part.__name__.split('_')[0]}")
-                part(out, scope, n.block.inputs[0])
-                out.close()
-                out()
-            if self.after:
-                self.body(out)
-            self.launch_columns(out)
         else:
-            self.body(out)
+            self.functions(out, self.prologue)
+            if self.after or not self.is_one_fold():
+                self.body(out)
             short = self.short()
             if short is not None:
                 short.body(out)
@@ -137,7 +126,7 @@ class KernelPrinter(ColumnPrinter):
         loops = [s for s in loop.inputs[len(loop.attr("index")) :] if s.op == "loop"]
         rows = short_rows(loops)
         costly = sum(n.definition.costly and n.op not in DIVIDES for n in topological(loops))
-        if not rows or not may_be_columns(loops) or costly > SHORT_COST:
+        if not rows or not may_be_columns(loops, build("index", index=loop.attr("index")[-1])) or costly > SHORT_COST:
             return None
         if any((lengths.static(extent) or 0) > few for extent, few in rows.items()):
             return None
@@ -459,23 +448,6 @@ class KernelPrinter(ColumnPrinter):
         out(f"{self.struct} args = {{{self.arguments()}}};")
         out(f"{self.struct} *const a = &args;")
 
-    def launch_columns(self, out: Text) -> None:
-        loop, fold = self.nest.block.inputs[0], self.fold_alone()
-        assert fold is not None
-        self.open_launcher(out)
-        count = len(loop.attr("index"))
-        extents = [self.closed(e) for e in loop.inputs[:count]]
-        extents[-1] = f"(({extents[-1]} + WEFT_TILE - 1) / WEFT_TILE)"
-        rows = self.closed(fold.inputs[0])
-        out(f"const int64_t rounds = {' * '.join(extents)}, blocks = ({rows} + WEFT_BLOCK - 1) / WEFT_BLOCK;")
-        work = f"WEFT_TILE * {self.closed(round_work(self.nest))}"
-        out(f"const int64_t grain = 1 + {CHUNK} / ({work} + 1) * (blocks ? blocks : 1);")
-        self.inside_product(out)
-        out(f"call->parallel_for(rounds * blocks, grain, call->threads, {self.name}_blocks, a);")
-        out(f"call->parallel_for(rounds, {JOINED}, call->threads, {self.name}_join, a);")
-        self.statements(out, Scope(self.pointer), list(self.nest.block.inputs[1:]))
-        out.close()
-
     def inside_product(self, out: Text) -> None:
         """The product runs the kernel, where that is worth it."""
         if self.after:
@@ -496,7 +468,15 @@ class KernelPrinter(ColumnPrinter):
                 short.launch_rounds(out, list(loop.inputs[:count]))
                 out("return;")
                 out.close()
-            self.launch_rounds(out, list(loop.inputs[:count]))
+            if self.stages() and not self.is_one_fold():
+                out.open(f"if ({self.is_far()})")
+                self.launch_stages(out)
+                out("return;")
+                out.close()
+            if self.is_one_fold():
+                self.launch_stages(out)
+            else:
+                self.launch_rounds(out, list(loop.inputs[:count]))
             self.statements(out, Scope(self.pointer), list(block.inputs[1:]))
         out.close()
 

@@ -14,8 +14,9 @@ from ..ir import lengths
 from ..ir.dtypes import DTYPES
 from ..ir.node import Node, build, substitute, topological
 from ..lower.kernel import Nest
-from .c_columns import OVER, TILE, ColumnPrinter, begins, start_of_lane
+from .c_columns import OVER, TILE, begins, start_of_lane
 from .c_loops import LINE, ROLLED, by_lines, place_type
+from .c_stages import StagePrinter
 from .expressions import Scope, Text, strip
 from .nests import acc_node, acc_type, moved, rounded, value_type
 from .tracks import finish, lanes, shifted, tracks
@@ -74,7 +75,7 @@ def side_by_side(nest: Nest, over: dict[Node, Turned]) -> tuple[Nest, Node | Non
     return replace(nest, mode="column", block=substitute([block], arrays)[0], scratch=[]), within
 
 
-class ShortRows(ColumnPrinter):
+class ShortRows(StagePrinter):
     """What differs from columns of any length."""
 
     over = TILED
@@ -83,8 +84,8 @@ class ShortRows(ColumnPrinter):
     turned_rows: list[str]
     over_once: dict[Node, Turned]
 
-    def fold_alone(self) -> None:
-        return None
+    def stages(self) -> list[tuple[Node | None, list[Node]]]:
+        return []
 
     def bind_column(self, scope: Scope, last: int) -> None:
         super().bind_column(scope, last)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
 from ..ir.node import Node, bound_length
+from ..schedule.scratch import index_axes, is_place_array
 from ..schedule.steps import Buffer, Step
 from . import scalar
 from .expressions import Text
@@ -123,23 +124,26 @@ def cumsum(host, out, scope, s):
 
 @routine("scatter")
 def scatter(host, out, scope, s):
-    """x copied, then y written at each index tuple; the index arrays are stretched to one shape first."""
+    """x copied, unless it lies there, then y written at each index tuple; the index arrays are stretched to one shape
+    first."""
     n = s.node
     x, y, *indices = n.inputs
-    from ..ir.ops.common import joined
-
-    axes, _ = joined("scatter", tuple(indices))
+    axes = index_axes(n)
     (dst,) = s.outputs
     host.reserve(out, scope, dst)
     host.reserve_all(out, scope, s.scratch)
-    out(f"memcpy(b{dst.number}, b{s.inputs[0].number}, {scope.size(out, dst.nbytes())});")
+    if dst is not s.inputs[0]:
+        out(f"memcpy(b{dst.number}, b{s.inputs[0].number}, {scope.size(out, dst.nbytes())});")
     count = scope.get(out, lengths.product(axes))
     inner = scope.get(out, lengths.product(x.type.axes[len(indices) :]))
     dims = ", ".join(scope.get(out, a) for a in x.type.axes[: len(indices)])
     stretched = []
-    for index, b, tmp in zip(indices, s.inputs[2:], s.scratch, strict=True):
-        stretch(out, scope, index, b, tmp, axes)
-        stretched.append(f"b{tmp.number}")
+    scratch = iter(s.scratch)
+    for index, b in zip(indices, s.inputs[2:], strict=True):
+        if not is_place_array(index, axes):
+            b, own = next(scratch), b
+            stretch(out, scope, index, own, b, axes)
+        stretched.append(f"b{b.number}")
     # y has the index's axes, then the rest of x's; an axis of length 1 is read again.
     lead = [a for a in y.type.axes[: len(axes)]]
     rest = [a for a in y.type.axes[len(axes) :]]

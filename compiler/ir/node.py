@@ -73,6 +73,7 @@ class OpDef(NamedTuple):
     indices_from: int = 0  # operands from this one on index axes of the first; out of range is an error
     library: str = ""  # whose routine computes it, outside the contract of equal bits
     by_types: bool = False  # one tensor, whose type follows from the types of the arguments alone
+    writes_over: bool = False  # its result may lie where its first operand did, which nothing else reads
     may_fail: bool = False  # it may find its values unfit (interp/checks.py, FAULTS)
     said: str = ""  # what users call it, where that is not its name
     binds: bool = False  # by running it may give lengths that nothing else tells: `length` nodes name it

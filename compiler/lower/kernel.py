@@ -248,7 +248,11 @@ class _Lowering:
                     [(b, final(o, local), final(v, local)) for b, o, v in ss],
                 )
             )
+        found = [(flat[key[1]][0], [*(v for _, v in rs2), *(v for _, _, v in ss2)]) for key, rs2, ss2 in planned]
+        columns = bool(kept_outer) and not finals and self._by_columns(kept_outer[-1], found)
         for at, (key, rs2, ss2) in enumerate(planned):
+            if columns:  # are worked on many at a time, and a scratch row holds the values of one outer round
+                break
             var = flat[key[1]][0]
             self._share_rows(at, var, [v for _, v in rs2] + [v for _, _, v in ss2], first_seen, rows, stored)
             for b, o, v in ss2:
@@ -281,7 +285,7 @@ class _Lowering:
             statements.append((at - 1, 1, build("store", final(o, None), v2, buffer=b)))
         ordered = [n for _, _, n in sorted(statements, key=lambda t: (t[0], t[1]))]
         nest = self._nest(
-            kept_outer, ordered, bool(rounds or finals), scratch, self._epilogue(finals, outer_count, epilogue)
+            kept_outer, ordered, bool(rounds or finals), columns, scratch, self._epilogue(finals, outer_count, epilogue)
         )
         nest.finals = len(finals)
         return nest
@@ -301,15 +305,15 @@ class _Lowering:
         return out + [build("store", o, v, buffer=b) for b, o, v in stores]
 
     def _nest(
-        self, outer: list[Node], statements: list[Node], staged: bool, scratch: list, epilogue: list[Node]
-    ) -> Nest:
+        self, outer: list[Node], statements: list[Node], staged: bool, columns: bool, scratch: list,
+        epilogue: list[Node],
+    ) -> Nest:  # fmt: skip
         extents = [self.extents[v] for v in outer]
         names = [v.attr("index") for v in outer]
         if not outer:
             mode, block = ("flat" if staged else "map"), build("block", *statements)
         elif staged:
-            # A scratch row holds the values of one outer round, and columns are worked on many at a time.
-            mode = "column" if not scratch and self._by_columns(outer[-1], statements) else "row"
+            mode = "column" if columns else "row"
             loop = build("loop", *extents, *statements, index=tuple(names), kind="parallel")
             block = build("block", loop, *epilogue)
         else:
@@ -323,16 +327,15 @@ class _Lowering:
         outputs = [o.type.dtype for o in self.body.outputs]
         return Nest(self.scalars, self.tensors, outputs, block, scratch, mode, checks, self.body)
 
-    def _by_columns(self, last: Node, statements: list[Node]) -> bool:
-        """Whether most of the memory read in reductions lies along the last outer loop rather than the inner ones."""
-        loops = [s for s in statements if s.op == "loop"]
-        if not may_be_columns(loops):
+    def _by_columns(self, last: Node, stages: list[tuple[Node, list[Node]]]) -> bool:
+        """Whether most of what is read in the loops of the stages lies along the last outer loop rather than those. What
+        one round reads as every other does is as good in either form."""
+        if not stages or not may_be_columns([v for _, values in stages for v in values], last):
             return False
         across = along = 0
-        for lp in loops:
-            var = build("index", index=lp.attr("index")[0])
-            for n in topological(lp.inputs[1:]):
-                if n.op == "load":
+        for var, values in stages:
+            for n in topological(values):
+                if n.op == "load" and {var, last} <= set(topological(n.inputs)):
                     across += lengths.coefficient(n.inputs[0], last) == 1
                     along += lengths.coefficient(n.inputs[0], var) == 1
         return across > along
@@ -421,9 +424,11 @@ class _Lowering:
             stack.extend(n.inputs)
 
 
-def may_be_columns(loops: list[Node]) -> bool:
-    """Whether rounds of these loops may run side by side."""
-    return not any(n.op in ("draw_at", "checked") for n in topological(loops))
+def may_be_columns(loops: list[Node], last: Node) -> bool:
+    """Whether rounds of these loops, or of loops of these values, may run side by side, `last` the variable that goes
+    through them: a check of an index is made once for all of them."""
+    nodes = topological(loops)
+    return all(n.op != "draw_at" for n in nodes) and last not in topological([n for n in nodes if n.op == "checked"])
 
 
 class _Pending:

@@ -37,6 +37,7 @@ from . import around
 from .affine import operand
 from .clusters import Decision
 from .fuse import Fused, fuse
+from .scratch import routine_scratch
 from .steps import Block, Buffer, HostProgram, Member, Rows, Step
 from .values import equal_lengths, host_leaves
 
@@ -191,6 +192,10 @@ class Builder:
         products = {g.place: g for g in found}
         moved = {n for g in found for n in (g.product, *g.kernels())} - set(products)
         readers = Counter(x for n in order for x in set(n.inputs)) + Counter(outputs)
+        over = {n for n in here if n.definition.writes_over and self.may_write_over(n, readers)}
+        for n in reversed(order):  # its operand is made where its result is wanted
+            if n in over and n in wanted and wanted[n].place != "row":
+                wanted[n.inputs[0]] = wanted[n]
         ran: list[Node] = []
         for k, n in enumerate(order):
             if n in moved:
@@ -203,7 +208,9 @@ class Builder:
                     step = self.product(g, wanted, readers[g.product] == 1)
                     ran += [g.product, *g.kernels()]
                 else:
-                    step = self.step(n, wanted)
+                    if n in over:
+                        self.value[n] = self.use(n.inputs[0])
+                    step = self.step(n, wanted, [self.value[n]] if n in over else None)
                     ran.append(n)
                 self.ran.update(ran)
                 step.checks, pending = pending, []
@@ -260,10 +267,17 @@ class Builder:
                 inputs.append(self.memory(x))
         outputs = self.outputs(n, items, wanted) if outputs is None else outputs
         scratch = []
-        for dtype, size in self.kernels.scratch(n) if n.family == "kernel" else _routine_scratch(n):
+        for dtype, size in self.kernels.scratch(n) if n.family == "kernel" else routine_scratch(n):
             scratch.append(self.temporary(TensorType(dtype, (size,))))
         kind = "kernel" if n.family == "kernel" else "routine"
         return Step(kind, n, inputs, outputs, scratch, library=self.library(n), members=self.members.get(n, []))
+
+    def may_write_over(self, n: Node, readers: Counter[Node]) -> bool:
+        """Whether the result of a step may lie where its first operand is: in memory of its own, that nothing else
+        reads."""
+        x = n.inputs[0]
+        own = _maker(x).family in ("kernel", "procedural") and x not in self.value and x not in self.parts
+        return own and readers[x] == 1
 
     def library(self, n: Node) -> str:
         """Whose routine computes a node; "" for ours."""
@@ -481,24 +495,6 @@ def _items(n: Node) -> list[Node]:
     if not isinstance(n.type, TupleType):
         return [n]
     return [build("item", n, index=k) for k in range(len(n.type.items))]
-
-
-def _routine_scratch(n: Node) -> list[tuple[str, Node]]:
-    """Scratch arrays of routines, per dtype and size in elements."""
-    x = n.inputs[0].type
-    if n.op == "sort":
-        return [(x.dtype, x.axes[-1])]
-    if n.op == "argsort":
-        return [("int64", x.axes[-1])]
-    if n.op == "scatter":
-        return [("int64", lengths.product(_index_axes(n))) for _ in n.inputs[2:]]
-    return []
-
-
-def _index_axes(n: Node) -> tuple[Node, ...]:
-    from ..ir.ops.common import joined
-
-    return joined("scatter", n.inputs[2:])[0]
 
 
 def build_program(

@@ -15,7 +15,7 @@ static void k0_blocks(void *arg, int64_t begin, int64_t end, int worker) {
     const int64_t tiles = (a->n1 + WEFT_TILE - 1) / WEFT_TILE;
     const int64_t blocks = (a->n0 + WEFT_BLOCK - 1) / WEFT_BLOCK;
     for (int64_t u = begin; u < end; u++) {
-        const int64_t o = u / blocks, b = u % blocks * WEFT_BLOCK;
+        const int64_t o = u / tiles / blocks * tiles + u % tiles, b = u / tiles % blocks * WEFT_BLOCK;
         const int64_t first = o % tiles * WEFT_TILE;
         const int64_t width = weft_min64(WEFT_TILE, a->n1 - first);
         const int64_t e = weft_min64(b + WEFT_BLOCK, a->n0);
@@ -47,7 +47,7 @@ static void k0_blocks(void *arg, int64_t begin, int64_t end, int worker) {
             for (; h >= 4; h /= 4) for (int l = 0; l < h / 4; l++) for (int64_t c = 0; c < width; c++) all0[l][c] = (all0[l][c] + all0[l + h / 2][c]) + (all0[l + h / 4][c] + all0[l + 3 * h / 4][c]);
             if (h == 2) for (int64_t c = 0; c < width; c++) all0[0][c] = all0[0][c] + all0[1][c];
         }
-        for (int64_t c = 0; c < width; c++) s1[u * WEFT_TILE + c] = all0[0][c];
+        for (int64_t c = 0; c < width; c++) s1[(o * blocks + b / WEFT_BLOCK) * WEFT_TILE + c] = all0[0][c];
     }
 }
 
@@ -82,8 +82,9 @@ static void k0_join(void *arg, int64_t begin, int64_t end, int worker) {
 static void k0(weft_call *call, int64_t n0, int64_t n1, const float *p0, float *p1, float *s1) {
     k0_args args = {.n0 = n0, .n1 = n1, .p0 = p0, .p1 = p1, .s1 = s1};
     k0_args *const a = &args;
-    const int64_t rounds = ((a->n1 + WEFT_TILE - 1) / WEFT_TILE), blocks = (a->n0 + WEFT_BLOCK - 1) / WEFT_BLOCK;
-    const int64_t grain = 1 + 200000 / (WEFT_TILE * ((a->n0 * 13) + 8) + 1) * (blocks ? blocks : 1);
-    call->parallel_for(rounds * blocks, grain, call->threads, k0_blocks, a);
+    const int64_t rounds = ((a->n1 + WEFT_TILE - 1) / WEFT_TILE);
+    const int64_t work = WEFT_TILE * ((a->n0 * 13) + 8) + 1;
+    const int64_t blocks = (a->n0 + WEFT_BLOCK - 1) / WEFT_BLOCK;
+    call->parallel_for(rounds * blocks, 1 + 200000 / work * (blocks ? blocks : 1), call->threads, k0_blocks, a);
     call->parallel_for(rounds, 64, call->threads, k0_join, a);
 }

@@ -28,7 +28,7 @@ def gather(inputs, attrs):
     return Typed(TensorType(x.type.dtype, axes + x.type.axes[len(indices) :]), checks)
 
 
-@define("scatter", "procedural", indices_from=2, may_fail=True, said="set_subtensor")
+@define("scatter", "procedural", indices_from=2, writes_over=True, may_fail=True, said="set_subtensor")
 def scatter(inputs, attrs):
     """scatter(x, y, index, ...; mode): x with x[index, ...] set to y ("set": the last of equal indices wins) or
     increased by y ("inc": repeated indices add up, in ascending order)."""
