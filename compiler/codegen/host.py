@@ -21,7 +21,7 @@ from .c_kernel import KernelPrinter
 from .expressions import Scope, Text, strip
 from .products import declare, multiply
 from .profiled import Profiled
-from .routines import ROUTINES
+from .routines import ROUTINES, scatter_call
 
 UNIT_LIMIT = 32_000  # characters of one translation unit; more are compiled side by side
 # Lines of host code beyond which the C compiler is asked not to optimise it: thousands of addresses that live all along
@@ -540,11 +540,14 @@ class HostPrinter:
     def commit(self, out: Text, scope: HostScope) -> None:
         """The one commit point: pointers are swapped, nothing after it fails or allocates."""
         products: dict[int, str] = {}
+        scatters: dict[int, str] = {}
         for k, s in enumerate(self.p.after_commit):  # what their calls need is made while the call may still fail
             if s.kind == "kernel":
                 for b in s.outputs:
                     self.reserve(out, scope, b)
                 scope.emit(out, [x for x in s.inputs if isinstance(x, Node)])
+            elif s.node.definition.writes_over:
+                scatters[k] = scatter_call(self, out, scope, s, checked=True)
             else:
                 products[k] = declare(self, out, scope, s)
         self.stop(out)
@@ -560,6 +563,9 @@ class HostPrinter:
             )
         for k, s in enumerate(self.p.after_commit):
             with self.profiled.step(out, scope, s):
+                if k in scatters:
+                    out(scatters[k])
+                    continue
                 if k not in products:
                     self.step_kernel(out, scope, s, after_commit=True)
                     continue

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
 from ..ir.node import Node, bound_length
-from ..schedule.scratch import index_axes, is_place_array
+from ..schedule.scratch import index_axes, is_place_array, value_strides
 from ..schedule.steps import Buffer, Step
 from . import scalar
 from .expressions import Text
@@ -124,58 +124,52 @@ def cumsum(host, out, scope, s):
 
 @routine("scatter")
 def scatter(host, out, scope, s):
-    """x copied, unless it lies there, then y written at each index tuple; the index arrays are stretched to one shape
-    first."""
+    """x copied, unless it lies there, then y written at each index tuple."""
+    (dst,) = s.outputs
+    host.reserve(out, scope, dst)
+    if dst is not s.inputs[0]:
+        out(f"memcpy(b{dst.number}, b{s.inputs[0].number}, {scope.size(out, dst.nbytes())});")
+    out(scatter_call(host, out, scope, s))
+    host.fault(out, s)
+
+
+def scatter_call(host: HostPrinter, out: Text, scope: HostScope, s: Step, checked: bool = False) -> str:
+    """The call that writes, when what it needs has been printed: index arrays stretched to one shape, and where it is
+    to be `checked` before, a look at the indices."""
     n = s.node
     x, y, *indices = n.inputs
     axes = index_axes(n)
-    (dst,) = s.outputs
-    host.reserve(out, scope, dst)
     host.reserve_all(out, scope, s.scratch)
-    if dst is not s.inputs[0]:
-        out(f"memcpy(b{dst.number}, b{s.inputs[0].number}, {scope.size(out, dst.nbytes())});")
     count = scope.get(out, lengths.product(axes))
     inner = scope.get(out, lengths.product(x.type.axes[len(indices) :]))
-    dims = ", ".join(scope.get(out, a) for a in x.type.axes[: len(indices)])
-    stretched = []
+    dims = [scope.get(out, a) for a in x.type.axes[: len(indices)]]
+    places = []
     scratch = iter(s.scratch)
-    for index, b in zip(indices, s.inputs[2:], strict=True):
+    for index, b, length in zip(indices, s.inputs[2:], dims, strict=True):
+        assert isinstance(b, Buffer)
         if not is_place_array(index, axes):
-            b, own = next(scratch), b
+            own, b = b, next(scratch)
             stretch(out, scope, index, own, b, axes)
-        stretched.append(f"b{b.number}")
-    # y has the index's axes, then the rest of x's; an axis of length 1 is read again.
-    lead = [a for a in y.type.axes[: len(axes)]]
-    rest = [a for a in y.type.axes[len(axes) :]]
-    full = all(p is q for p, q in zip(lead, axes, strict=True)) and all(
-        p is q for p, q in zip(rest, x.type.axes[len(indices) :], strict=True)
-    )
-    source, cs, ist = f"b{s.inputs[1].number}", inner, "1"
-    if not full:
-        if all(lengths.static(a) == 1 for a in y.type.axes):
-            cs, ist = "0", "0"
-        elif (
-            all(lengths.static(a) == 1 for a in rest) and rest and all(p is q for p, q in zip(lead, axes, strict=True))
-        ):
-            cs, ist = "1", "0"
-        elif all(lengths.static(a) == 1 for a in lead) and all(
-            p is q for p, q in zip(rest, x.type.axes[len(indices) :], strict=True)
-        ):
-            cs, ist = "0", "1"
-        else:
-            whole = (*axes, *x.type.axes[len(indices) :])
-            work = host.workspace(
-                out, scope.size(out, lengths.scale(lengths.product(whole), DTYPES[y.type.dtype].itemsize))
-            )
-            source = f"(({scalar.stored_type(y.type.dtype)} *){work})"
-            broadcast_copy(out, scope, y.type.axes, whole, f"b{s.inputs[1].number}", source)
-    add = int(n.attr("mode") == "inc")
-    out(
+        places.append(f"b{b.number}")
+        if checked:
+            out(f"weft_lib_within(b{b.number}, {count}, {length}, &fault);")
+    if checked:
+        host.fault(out, s)
+    (dst,), values = s.outputs, s.inputs[1]
+    assert isinstance(values, Buffer)
+    source, strides = f"b{values.number}", value_strides(n)
+    if strides is None:
+        whole = (*axes, *x.type.axes[len(indices) :])
+        size = scope.size(out, lengths.scale(lengths.product(whole), DTYPES[y.type.dtype].itemsize))
+        source = f"(({scalar.stored_type(y.type.dtype)} *){host.workspace(out, size)})"
+        broadcast_copy(out, scope, y.type.axes, whole, f"b{values.number}", source)
+        strides = lengths.product(x.type.axes[len(indices) :]), lengths.const(1)
+    apart = ", ".join(scope.get(out, k) for k in strides)
+    return (
         f"{lib('scatter', x.type.dtype)}(b{dst.number}, {source}, {len(indices)}, "
-        f"(const int64_t *const[]){{{', '.join(stretched)}}}, (const int64_t[]){{{dims}}}, "
-        f"{count}, {inner}, {cs}, {ist}, {add}, &fault);"
+        f"(const int64_t *const[]){{{', '.join(places)}}}, (const int64_t[]){{{', '.join(dims)}}}, "
+        f"{count}, {inner}, {apart}, {int(n.attr('mode') == 'inc')}, &fault);"
     )
-    host.fault(out, s)
 
 
 def stretch(out: Text, scope: HostScope, index: Node, b: Buffer, tmp: Buffer, axes: tuple[Node, ...]) -> None:

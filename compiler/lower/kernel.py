@@ -328,8 +328,8 @@ class _Lowering:
         return Nest(self.scalars, self.tensors, outputs, block, scratch, mode, checks, self.body)
 
     def _by_columns(self, last: Node, stages: list[tuple[Node, list[Node]]]) -> bool:
-        """Whether most of what is read in the loops of the stages lies along the last outer loop rather than those. What
-        one round reads as every other does is as good in either form."""
+        """Whether most of what is read in the loops of the stages lies along the last outer loop, rather than along
+        those. What one round reads as every other does is as good in either form."""
         if not stages or not may_be_columns([v for _, values in stages for v in values], last):
             return False
         across = along = 0

@@ -2,7 +2,8 @@
 
 A kernel may wait until the program has committed, and then write into the shared variable itself, when it cannot fail,
 nothing else needs what it computes, and it reads the old value only where it writes the new one. So may a matrix
-product that a kernel follows rectangle by rectangle: the product is then nowhere as a whole. Everything before the
+product that a kernel follows rectangle by rectangle: the product is then nowhere as a whole. And so may what writes at
+some places of a variable, once its indices are known to be in range: the rest stays where it is. Everything before the
 commit has read old values by then; steps after it are ordered so that none reads what another has overwritten.
 """
 
@@ -12,6 +13,7 @@ from collections.abc import Callable
 
 from ..ir.node import Node, topological
 from ..ir.types import TensorType
+from .scratch import value_strides
 from .steps import Block, Buffer, Step
 
 
@@ -38,7 +40,11 @@ def choose(
         last = _last(s)
         if last is None or any(b in hosted for b in last.outputs):
             continue
-        if _fits(s, last, finals, readers, states, nest_of(last.node)):
+        if s.kind == "routine" and last is s:
+            fits = _writes_into(s, finals, readers, states)
+        else:
+            fits = _fits(s, last, finals, readers, states, nest_of(last.node))
+        if fits:
             trial = _ordered([*chosen, s])
             if trial is not None:
                 chosen = trial
@@ -61,8 +67,8 @@ def choose(
 
 
 def _last(s: Step) -> Step | None:
-    """The kernel that writes what a step leaves: the step itself, or the one on a product's rectangles."""
-    if s.kind == "kernel":
+    """What writes what a step leaves: a kernel or a scatter itself, or the kernel on a product's rectangles."""
+    if s.kind == "kernel" or (s.kind == "routine" and s.node.definition.writes_over):
         return s
     return s.then if s.whole is None else None
 
@@ -139,6 +145,20 @@ def _fits(
         ):
             return False
     return True
+
+
+def _writes_into(
+    s: Step, finals: list[Buffer], readers: dict[Buffer, list[Step]], states: dict[int, Buffer]
+) -> bool:
+    """Whether a scatter into the old value of a variable makes its new one, and needs no more memory for that."""
+    (b,), (x, *others) = s.outputs, s.inputs
+    if b.place != "spare" or not isinstance(x, Buffer) or x.place != "state" or x.index != b.index:
+        return False
+    if any(isinstance(o, Buffer) and o.place == "state" and o.index == b.index for o in others):
+        return False
+    if readers.get(b) or finals.count(b) != 1 or states[b.index].type.axes != b.type.axes:
+        return False
+    return value_strides(s.node) is not None
 
 
 def _ordered(steps: list[Step]) -> list[Step] | None:

@@ -525,7 +525,7 @@ def build_program(
     states = {k: b.value[p] for k, p in enumerate(source.params[inputs:])}
     after = choose(block, states, kernels.nest, b.piece)
     for s in after:
-        for x in (x for part in (s, *s.inside()) for x in part.inputs):
+        for x in (x for part in (s, *s.inside()) for x in (*part.inputs, *part.scratch)):
             if isinstance(x, Buffer):
                 x.end = b.time + 1
             else:
