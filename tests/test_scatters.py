@@ -81,7 +81,7 @@ UPDATES: dict[str, tuple[Callable[[Any, Any], tuple[list[Any], list[Any]]], list
     "each of the other": (
         lambda s, u: ([], [(s, T.set_subtensor(s[i], u[i])), (u, T.set_subtensor(u[i], s[i]))]), [0, 1],
     ),
-    "of one that is written over": (lambda s, u: ([s[1]], [(s, T.set_subtensor(s[i], u[i])), (u, s * 2)]), [1]),
+    "of one that is written over": (lambda s, u: ([s[1]], [(s, T.set_subtensor(s[i], u[i])), (u, s * 2)]), [0]),
     "rows of itself": (lambda s, u: ([], [(s, T.set_subtensor(s[i], s[i[::-1]]))]), [0]),
     "all of itself": (lambda s, u: ([], [(s, T.set_subtensor(s[T.arange(6) % 3 * 2], s))]), []),
     "all of the other": (lambda s, u: ([], [(s, T.inc_subtensor(s[i % 3], u[:4])), (u, u + s)]), [1]),
