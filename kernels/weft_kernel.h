@@ -61,6 +61,15 @@ WEFT_FN int64_t weft_checked(int64_t i, int64_t n, weft_fault *fault) {
     return j;
 }
 
+/* The same for vectors: whether it is out of range, as all ones, is gathered by the caller. */
+WEFT_FN int64_t weft_wrapped(int64_t i, int64_t n) {
+    int64_t j = i + (n & (i >> 63));
+    return (uint64_t)j < (uint64_t)n ? j : 0;
+}
+WEFT_FN int64_t weft_outside(int64_t i, int64_t n) {
+    return -(int64_t)((uint64_t)(i + (n & (i >> 63))) >= (uint64_t)n);
+}
+
 /* An argument of a kernel that a product runs on its rectangles: a scalar or an array. */
 typedef union {
     int64_t n;

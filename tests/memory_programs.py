@@ -193,6 +193,17 @@ def placed() -> Made:
 
 
 @program
+def placed_twice() -> Made:
+    """The same, one after the other: into memory of their own, that becomes the variables'."""
+    i, v = T.lvector("i"), T.fmatrix("v")
+    table, count = shared(1, 20, 3), weft.shared(np.zeros(20, np.int64))
+    rows = T.inc_subtensor(T.set_subtensor(table[i], v)[i], v)
+    both = T.inc_subtensor(T.inc_subtensor(count[i], 1)[i], count[i])
+    f = weft.function([i, v], table[i].sum(1), updates=[(table, rows), (count, both)])
+    return Made(f, [np.arange(9) * 2, normal(0, 9, 3)], [table, count], bad=[np.arange(9) * 3, normal(0, 9, 3)])
+
+
+@program
 def many() -> Made:
     """Twelve updates, of all of which the last kernel may fail."""
     i = T.lscalar("i")

@@ -94,7 +94,8 @@ LEAST = {
     "given": {"check": 3, "stop": 2, "memory": 3, "allocation": 6},
     "lengths": {"check": 3, "stop": 6, "memory": 8, "allocation": 16},
     "factored": {"check": 5, "stop": 4, "memory": 3, "allocation": 6},
-    "placed": {"check": 6, "stop": 5, "memory": 4, "allocation": 8},
+    "placed": {"check": 6, "stop": 3, "memory": 2, "allocation": 4},
+    "placed_twice": {"check": 6, "stop": 5, "memory": 4, "allocation": 8},
     "many": {"check": 12, "stop": 3, "memory": 3, "allocation": 6},
     "hosted": {"check": 3, "stop": 4, "memory": 4, "host": 2},
 }

@@ -83,7 +83,11 @@ class Scope:
             if any(i not in self.names for i in n.inputs):
                 continue
             if self.fast and ready is None and scalar.may_be_hard(n):
-                text, is_hard = scalar.fast_operation(n, [self.names[i] for i in n.inputs])
+                args = [strip(self.names[i]) for i in n.inputs]
+                condition = self._guarded(args[2:]) if n.op == "checked" else ""
+                text, is_hard = scalar.fast_operation(n, args[:2])
+                if condition:
+                    text, is_hard = (f"({condition} ? {t} : 0)" for t in (text, is_hard))
                 out(f"{scalar.hard_flag(n)} |= {is_hard};")
             else:
                 text = self.text(n)

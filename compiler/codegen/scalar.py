@@ -128,17 +128,19 @@ HARD = {
 
 
 def may_be_hard(n: Node) -> bool:
-    """Whether a scalar operation has a fast form that is wrong for some arguments."""
-    return n.op in HARD and suffix(_held(n.type.dtype)) in HARD[n.op]
+    """Whether a scalar operation has a fast form that is wrong for some arguments: indices out of range, too."""
+    return n.op == "checked" or n.op in HARD and suffix(_held(n.type.dtype)) in HARD[n.op]
 
 
 def hard_flag(n: Node) -> str:
     """The variable that gathers whether an argument was hard: as wide as the values, so that lanes stay as wide."""
-    return "hard8" if n.type.dtype == "float64" else "hard4"
+    return "hard8" if n.type.dtype in ("float64", "int64") else "hard4"
 
 
 def fast_operation(n: Node, args: list[str]) -> tuple[str, str]:
     """The fast form of an operation that may be hard, and the test whether it must not be used."""
+    if n.op == "checked":
+        return f"weft_wrapped({', '.join(args)})", f"weft_outside({', '.join(args)})"
     held = _held(n.type.dtype)
     value = call(f"{n.op}_fast", held, *args)
     return rounded(value, n.type.dtype), call(f"{n.op}_is_hard", held, *args)

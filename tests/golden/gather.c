@@ -19,10 +19,10 @@ static void k0_body(void *arg, int64_t begin, int64_t end, int worker) {
     for (int64_t i0 = begin; i0 < end; i0++) {
         const int64_t t0 = a->n1 * i0;
         const int64_t t1 = p1[i0];
+        const int64_t t2 = weft_checked(t1, a->n0, fault);
         #pragma GCC ivdep
         #pragma GCC unroll 1
         for (int64_t i1 = 0; i1 < a->n1; i1++) {
-            const int64_t t2 = weft_checked(t1, a->n0, fault);
             p2[t0 + i1] = p0[(a->n1 * t2) + i1] * 2.0f;
         }
     }

@@ -149,15 +149,14 @@ static void k1_body(void *arg, int64_t begin, int64_t end, int worker) {
         p4[i0] = acc1;
         const int64_t t9 = a->n1 * i0;
         const float t10 = weft_reciprocal_f32(acc1);
+        const uint8_t t11 = i0 < weft_minimum_i64(a->n0, a->n2);
+        const int64_t t12 = t11 ? weft_checked(t11 ? p1[i0] : 0, a->n1, fault) : 0;
         #pragma GCC ivdep
         #pragma GCC unroll 1
         for (int64_t i1 = 0; i1 < a->n1; i1++) {
-            const uint8_t t11 = i0 < weft_minimum_i64(a->n0, a->n2);
-            const int64_t t12 = t11 ? p1[i0] : 0;
-            const int64_t t13 = t11 ? weft_checked(t12, a->n1, fault) : 0;
-            const float t14 = t11 ? p2[0] : 0.0f;
-            const float t15 = ((i1 == (t11 ? t13 : -1)) ? t0 : 0.0f) - ((s1[i1] * t10) * (t11 ? t14 : 0.0f));
-            p5[t9 + i1] = t15;
+            const float t13 = t11 ? p2[0] : 0.0f;
+            const float t14 = ((i1 == (t11 ? t12 : -1)) ? t0 : 0.0f) - ((s1[i1] * t10) * (t11 ? t13 : 0.0f));
+            p5[t9 + i1] = t14;
         }
     }
 }
@@ -197,6 +196,7 @@ static void k2_stage0(void *arg, int64_t begin, int64_t end, int worker) {
         const int64_t e = weft_min64(b + WEFT_BLOCK, a->n2);
         float lane0[16], end0[16], all0[16];
         int32_t hard4 = 0;
+        int64_t hard8 = 0;
         {
             for (int l = 0; l < 16; l++) all0[l] = 0.0f;
             for (int64_t p = b; p < e; p += WEFT_PART) {
@@ -208,8 +208,10 @@ static void k2_stage0(void *arg, int64_t begin, int64_t end, int worker) {
                     #pragma GCC unroll 1
                     for (int l = 0; l < 16; l++) {
                         const int64_t i0 = j + l;
-                        const int64_t t0 = weft_checked(i0, a->n0, fault);
-                        const int64_t t1 = weft_checked(p2[i0], a->n1, fault);
+                        hard8 |= weft_outside(i0, a->n0);
+                        const int64_t t0 = weft_wrapped(i0, a->n0);
+                        hard8 |= weft_outside(p2[i0], a->n1);
+                        const int64_t t1 = weft_wrapped(p2[i0], a->n1);
                         hard4 |= weft_log_is_hard_f32(p1[t0]);
                         lane0[l] = lane0[l] + (p0[(a->n1 * t0) + t1] - weft_log_fast_f32(p1[t0]));
                     }
@@ -221,10 +223,12 @@ static void k2_stage0(void *arg, int64_t begin, int64_t end, int worker) {
                     #pragma GCC unroll 1
                     for (int l = 0; l < 16; l++) {
                         const int64_t i0 = j + l;
-                        const int64_t t2 = (l < rest) ? weft_checked(i0, a->n0, fault) : 0;
-                        const int64_t t3 = (l < rest) ? weft_checked((l < rest) ? p2[i0] : 0, a->n1, fault) : 0;
-                        hard4 |= weft_log_is_hard_f32(((l < rest) ? p1[t2] : 0.0f));
-                        const float t4 = ((l < rest) ? p0[(a->n1 * t2) + t3] : 0.0f) - weft_log_fast_f32(((l < rest) ? p1[t2] : 0.0f));
+                        hard8 |= ((l < rest) ? weft_outside(i0, a->n0) : 0);
+                        const int64_t t2 = (l < rest) ? weft_wrapped(i0, a->n0) : 0;
+                        hard8 |= ((l < rest) ? weft_outside((l < rest) ? p2[i0] : 0, a->n1) : 0);
+                        const int64_t t3 = (l < rest) ? weft_wrapped((l < rest) ? p2[i0] : 0, a->n1) : 0;
+                        hard4 |= weft_log_is_hard_f32((l < rest) ? p1[t2] : 0.0f);
+                        const float t4 = ((l < rest) ? p0[(a->n1 * t2) + t3] : 0.0f) - weft_log_fast_f32((l < rest) ? p1[t2] : 0.0f);
                         end0[l] = lane0[l] + (l < rest ? t4 : 0.0f);
                     }
                 } else {
@@ -233,7 +237,7 @@ static void k2_stage0(void *arg, int64_t begin, int64_t end, int worker) {
                 for (int l = 0; l < 16; l++) all0[l] = all0[l] + end0[l];
             }
         }
-        if (hard4) {
+        if (hard4 | hard8) {
             for (int l = 0; l < 16; l++) all0[l] = 0.0f;
             for (int64_t p = b; p < e; p += WEFT_PART) {
                 const int64_t f = weft_min64(p + WEFT_PART, e);
