@@ -15,6 +15,7 @@ from ...runtime.errors import InternalError
 from ..ir import lengths
 from ..ir.node import Node, build, topological
 from ..lower.kernel import Nest
+from . import scalar
 from .expressions import Scope, Text, strip
 from .nests import acc_node, acc_type, closed, hoist, rounded, start_of, value_type, values_of
 from .tracks import SHIFT, Track, finish, join, joined, joining, lanes, shifted, tracks
@@ -27,6 +28,8 @@ from .tracks import SHIFT, Track, finish, join, joined, joining, lanes, shifted,
 #         for (long c = 0; c < 12; c++) o[r * 12 + c] = a[r * 12 + c] > 0 ? b[r * 12 + c] : 0;
 ROLLED = "#pragma GCC unroll 1"
 LINE = 64  # bytes of a line of the cache
+FEW = 16  # steps below which runs between two quotients are not worth a loop of their own
+WITHIN, HELD = 1 << 29, 1 << 20  # numbers of the place in a block, of the arrays that hold its values
 
 
 def place_type(acc: Node) -> str:
@@ -85,19 +88,37 @@ class LoopPrinter:
         self, out: Text, scope: Scope, k: int, begin: str, end: str, body: list[Node], *pragmas: str
     ) -> None:
         """A loop of stores. Where a function has hard arguments it runs in strips: each by the fast form, and again by
-        the complete one if an argument was hard."""
+        the complete one if an argument was hard. Where places go by quotients of its variable it runs from one to the
+        next, and between them places lie side by side."""
         scope = scope.inner()
+        quotients = quotients_of(body, k)
+        if quotients:
+            scope.emit(out, [quotients[0].inputs[1]])
         scope.bind(build("index", index=k), f"i{k}")
         values = values_of([s for s in body if s.op != "loop"])  # a loop inside has strips of its own
 
         def loop(first: str, last: str, inside: Callable[[Scope], None], fast: bool) -> None:
-            for p in pragmas:
-                out(p)
-            out.open(f"for (int64_t i{k} = {first}; i{k} < {last}; i{k}++)")
             one = scope.inner()
             one.fast = fast
+            if quotients:
+                steps = scope[quotients[0].inputs[1]]
+                out.open(f"for (int64_t at{k} = {first}; at{k} < {last};)")
+                out(f"const int64_t turn{k} = at{k} / {steps}, past{k} = at{k} - turn{k} * {steps};")
+                out(f"const int64_t run{k} = weft_min64({steps} - past{k}, {last} - at{k});")
+            for p in pragmas:
+                out(p)
+            if quotients:
+                out.open(f"for (int64_t z{k} = 0; z{k} < run{k}; z{k}++)")
+                out(f"const int64_t i{k} = at{k} + z{k};")
+                for n in quotients:
+                    one.bind(n, f"turn{k}" if n.op == "floordiv" else f"(past{k} + z{k})")
+            else:
+                out.open(f"for (int64_t i{k} = {first}; i{k} < {last}; i{k}++)")
             inside(one)
             out.close()
+            if quotients:
+                out(f"at{k} += run{k};")
+                out.close()
 
         def all_of_it(one: Scope) -> None:
             self.statements(out, one, body)
@@ -179,6 +200,9 @@ class LoopPrinter:
         maximum stores under a mask, and whoever reads those at once waits for them.
         """
         out(f"const int64_t e = {stop};")
+        if quotients_of(body, k):
+            inner = inner.inner()
+            body = accs = self.hold(out, inner, body, accs, k, start)
         laned = tracks(accs)
         for t in laned:
             out(f"{t.type} lane{t.name}[{t.lanes}], end{t.name}[{t.lanes}], all{t.name}[{t.lanes}];")
@@ -218,6 +242,23 @@ class LoopPrinter:
             n = a.attr("acc")
             for line in finish(a, f"block{n}", f"block{n}d", f"e - {start}"):
                 out(line)
+
+    def hold(self, out: Text, inner: Scope, body: list[Node], accs: list[Node], k: int, start: str) -> list[Node]:
+        """Writes what a block folds to arrays, and what else the loop stores where that goes; the folds in terms of the
+        arrays, where places lie side by side."""
+        within = build("index", index=WITHIN)
+        inner.bind(within, f"(i{k} - {start})")
+        held: dict[Node, Node] = {}
+        fill = [s for s in body if s.op == "store"]
+        for a in accs:
+            (value,) = a.inputs
+            if value not in held:
+                number, dtype = -(HELD + len(held)), value.type.dtype
+                held[value] = build("load", within, buffer=number, dtype=dtype)
+                fill.append(build("store", within, value, buffer=number))
+                out(f"{scalar.stored_type(dtype)} {self.pointer(number)}[WEFT_BLOCK];")
+        self.vector_loop(out, inner, k, start, "e", fill, "#pragma GCC ivdep", ROLLED)
+        return [build("accumulate", held[a.inputs[0]], **dict(a.attrs)) for a in accs]
 
     def tree(self, out: Text, t: Track, have: str, width: int) -> str:
         """The lanes of an array joined, each with the one half the width further."""
@@ -341,6 +382,19 @@ class LoopPrinter:
         out(f"const int32_t here = same ? i{k} - {start} : WEFT_BLOCK;")
         out(f"at{n} = here < at{n} ? here : at{n};")
         out.close()
+
+
+def quotients_of(body: list[Node], k: int) -> list[Node]:
+    """Quotients and remainders of a loop's variable by one length, that places of a loop of stores or folds are made
+    of; none where it is a small number."""
+    if any(s.op == "loop" for s in body):
+        return []
+    var = build("index", index=k)
+    found = [n for n in topological(values_of(body)) if n.op in ("mod", "floordiv") and n.inputs[0] is var]
+    steps = {n.inputs[1] for n in found}
+    if len(steps) != 1 or (lengths.static(*steps) or FEW) < FEW:
+        return []
+    return [] if any(n.op in ("index", "load", "acc") for n in topological(steps)) else found
 
 
 def left_by(a: Node) -> list[str]:

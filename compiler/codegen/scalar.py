@@ -129,7 +129,7 @@ HARD = {
 
 def may_be_hard(n: Node) -> bool:
     """Whether a scalar operation has a fast form that is wrong for some arguments: indices out of range, too."""
-    return n.op == "checked" or n.op in HARD and suffix(_held(n.type.dtype)) in HARD[n.op]
+    return n.op == "checked" or (n.op in HARD and suffix(_held(n.type.dtype)) in HARD[n.op])
 
 
 def hard_flag(n: Node) -> str:

@@ -351,23 +351,21 @@ class _Lowering:
         """
         if not domain:
             return self._unit(), None
-        var = domain[0]
+        groups = [domain[0]]
         tried = dict(mapping)
         for nxt in domain[1:]:
-            joined = self._join(var, nxt, everything, tried) if alone else None
-            if joined is None:
-                break
-            var = joined
-        else:
-            mapping.update(tried)
-            return var, None
+            joined = self._join(groups[-1], nxt, everything, tried) if alone else None
+            groups[-1:] = [groups[-1], nxt] if joined is None else [joined]
+        mapping.update(tried)
+        if len(groups) == 1:
+            return groups[0], None
         local: dict[Node, Node] = {}
-        f = self.variable(lengths.product(self.extents[v] for v in domain))
+        f = self.variable(lengths.product(self.extents[v] for v in groups))
         rest = f
-        for v in reversed(domain[1:]):
+        for v in reversed(groups[1:]):
             local[v] = build("mod", rest, self.extents[v])
             rest = lengths.floordiv(rest, self.extents[v])
-        local[domain[0]] = rest
+        local[groups[0]] = rest
         return f, local
 
     def _unit(self) -> Node:
