@@ -44,6 +44,17 @@
     for (int a = 0; a < nidx; a++)                                                                                   \
       if (!weft_lib_within(idx[a], count, xdims[a], fault)) return;                                                  \
     if (inner <= 0) return;                                                                                          \
+    if (inner == 1 && nidx == 1) { /* elements, not rows: the loops below would cost more than what they do */       \
+      const int64_t *at = idx[0], n = xdims[0];                                                                      \
+      for (int64_t i = 0; i < count; i++) {                                                                          \
+        T *o = out + at[i] + (at[i] < 0 ? n : 0);                                                                    \
+        if (add)                                                                                                     \
+          STORE(o, ADD(LOAD(o), LOAD(y + i * y_count_stride)));                                                      \
+        else                                                                                                         \
+          *o = y[i * y_count_stride];                                                                                \
+      }                                                                                                              \
+      return;                                                                                                        \
+    }                                                                                                                \
     for (int64_t i = 0; i < count; i++) {                                                                            \
       int64_t at = 0;                                                                                                \
       for (int a = 0; a < nidx; a++) at = at * xdims[a] + idx[a][i] + (idx[a][i] < 0 ? xdims[a] : 0);                \

@@ -69,18 +69,18 @@ static void memory(void) {
 
   char own[8];
   weft_array a = {own, 8, {0}};
-  CHECK(weft_lib_output(&a, 8) == own && weft_lib_output(&a, 0) == own);
-  CHECK(!weft_lib_output(&a, -8) && a.data == own && a.capacity == 8);
-  p = weft_lib_output(&a, 9); /* what it held stays its owner's */
+  CHECK(weft_lib_output(&a, 8, NULL) == own && weft_lib_output(&a, 0, NULL) == own);
+  CHECK(!weft_lib_output(&a, -8, NULL) && a.data == own && a.capacity == 8);
+  p = weft_lib_output(&a, 9, NULL); /* what it held stays its owner's */
   CHECK(p && p != own && a.data == p && a.capacity >= 9 && (uintptr_t)p % 64 == 0);
   memset(p, 1, (size_t)a.capacity);
-  CHECK(weft_lib_output(&a, 9) == p);
+  CHECK(weft_lib_output(&a, 9, NULL) == p);
   free(p);
   weft_array none = {NULL, 0, {0}};
-  CHECK((p = weft_lib_output(&none, 0)) && none.capacity >= 64);
+  CHECK((p = weft_lib_output(&none, 0, NULL)) && none.capacity >= 64);
   free(p);
   none.data = NULL, none.capacity = 0;
-  CHECK((p = weft_lib_output(&none, 3 << 20)));
+  CHECK((p = weft_lib_output(&none, 3 << 20, NULL)));
   memset(p, 1, 3 << 20);
   free(p);
 }
