@@ -44,7 +44,8 @@ FUSION = (
     "update in place after the commit", "product's kernel in place after the commit", "update beside the old value",
     "strided operand of a product", "late buffer", "arena slot shared", "scalar of the host", "copy",
     "loop of steps", "ring of states", "branch", "recomputed where read", "length from the host",
-    "length by statements", "stored for its many places",
+    "length by statements", "stored for its many places", "columns stage by stage", "runs between quotients",
+    "indices as flags", "scatter into its operand", "scatter into a variable after the commit",
 )  # fmt: skip
 
 # What need not be reached, and why.
@@ -216,8 +217,13 @@ def kinds(f: Any) -> Iterator[str]:
             yield "loop in strips (hard arguments)"
         if f"{name}_short_body" in text:
             yield "rows also side by side (short)"
-        if nest.mode == "column" and KernelPrinter(nest, name).is_one_fold():
-            yield "columns in blocks"
+        if "weft_outside" in text:
+            yield "indices as flags"
+        if re.search(r"\bturn\d+ = ", text):
+            yield "runs between quotients"
+        printer = KernelPrinter(nest, name)
+        if printer.stages():
+            yield "columns in blocks" if printer.is_one_fold() else "columns stage by stage"
     steps = steps_of(program.block)
     for s in [*steps, *program.after_commit]:
         for _, turned in s.makers.values():
@@ -232,6 +238,8 @@ def kinds(f: Any) -> Iterator[str]:
             yield "whole rows of a product" if s.rows else "whole columns of a product"
         if s.node.op in ("dot", "batched_dot") and any(i.op in ("dimshuffle", "slice") for i in s.node.inputs):
             yield "strided operand of a product"
+        if s.node.definition.writes_over and s.outputs[0] is s.inputs[0]:
+            yield "scatter into its operand"
         if s.kind == "kernel" and any(isinstance(x, Node) and x.op in BOUNDS for x in s.inputs):
             yield "length from the host"
         if s.kind == "scan":
@@ -243,6 +251,8 @@ def kinds(f: Any) -> Iterator[str]:
     for s in program.after_commit:
         if s.kind == "kernel":
             yield "update in place after the commit"
+        elif s.node.definition.writes_over:
+            yield "scatter into a variable after the commit"
         else:
             yield "product's kernel in place after the commit"
     if any(b.place == "spare" for b in program.buffers):

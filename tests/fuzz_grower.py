@@ -242,6 +242,10 @@ class Grower(Makers, StructureMakers, RuleMakers):
             return rng.choice(dependent)
         if s.kind == "b":
             made = self.add(f"!T.xor({s.name}, True)")
+        elif s.ndim and s.shape[0] and rng.random() < 0.3:  # some places of it, perhaps to what stands at others
+            mode, at = rng.choice(["set", "inc"]), self.places(s.shape[0])
+            value = rng.choice(["2", f"{s.name}[{at}] * 3", f"{s.name}[0]"])
+            made = self.add(f"!T.{mode}_subtensor({s.name}[{at}], {value})")
         elif fits and rng.random() < 0.7:
             other = rng.choice(fits)
             made = self.add(
