@@ -109,7 +109,7 @@ class KernelPrinter(StagePrinter):
             self.flat(out)
         else:
             self.functions(out, self.prologue)
-            if self.after or not self.is_one_fold():
+            if self.after or not self.stages():
                 self.body(out)
             short = self.short()
             if short is not None:
@@ -468,12 +468,7 @@ class KernelPrinter(StagePrinter):
                 short.launch_rounds(out, list(loop.inputs[:count]))
                 out("return;")
                 out.close()
-            if self.stages() and not self.is_one_fold():
-                out.open(f"if ({self.is_far()})")
-                self.launch_stages(out)
-                out("return;")
-                out.close()
-            if self.is_one_fold():
+            if self.stages():
                 self.launch_stages(out)
             else:
                 self.launch_rounds(out, list(loop.inputs[:count]))

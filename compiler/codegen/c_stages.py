@@ -4,9 +4,9 @@
     stores   rows are units: memory is gone through in order
 
 So few columns keep all threads busy, and columns that are longer than the cache are not gone through a tile at a time,
-where every row lies in another page. The other form (c_columns.py) does all of one tile and then the next: columns that
-stay in the cache are read from memory once. Both give the same bits. A kernel with one fold and what follows each
-column has this form only, one of more stages has both, and the launcher chooses.
+where every row lies in another page. The other form (c_columns.py) does all of one tile and then the next; both give
+the same bits. It is for columns of few elements, for a kernel that a product runs on whole columns, and for several
+stages inside outer loops, whose rounds keep the threads busy and lie together.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import itertools
 
 from ..ir import lengths
-from ..ir.dtypes import DTYPES
 from ..ir.node import Node, build, topological
 from .c_columns import BLOCK, OVER, TILE, ColumnPrinter, left_by
 from .c_loops import ROLLED
@@ -25,7 +24,6 @@ from .work import CHUNK, round_work
 
 JOINED = 64  # tiles of columns whose joining is worth another thread
 ROWS = 64  # of a unit of stores
-NEAR = 1 << 19  # bytes of a tile's columns that stay in a second cache while stage follows stage
 
 
 class StagePrinter(ColumnPrinter):
@@ -35,7 +33,7 @@ class StagePrinter(ColumnPrinter):
 
     def stages(self) -> list[tuple[Node | None, list[Node]]]:
         """The loops over the rows of a column, in order, each with the stores that follow it once a column; none where
-        no loop folds more than a block."""
+        the kernel runs tile by tile."""
         if self.nest.mode != "column":
             return []
         (outer,) = self.nest.block.inputs
@@ -48,14 +46,13 @@ class StagePrinter(ColumnPrinter):
                     found.append((None, []))
                 found[-1][1].append(s)
         folds = [loop for loop, _ in found if loop is not None and _accs(loop)]
-        return found if any((lengths.static(f.inputs[0]) or BLOCK + 1) > BLOCK for f in folds) else []
+        if all((lengths.static(f.inputs[0]) or BLOCK + 1) <= BLOCK for f in folds):
+            return []
+        return found if len(outer.attr("index")) == 1 or _is_one_fold(found) else []
 
     def is_one_fold(self) -> bool:
-        """Whether the stages are one fold and what follows it: they read every element once."""
-        found = self.stages()
-        if len(found) != 1 or found[0][0] is None:
-            return False
-        return all(s.op == "accumulate" and s.attr("fold") != "argmax" for s in found[0][0].inputs[1:])
+        """Whether the stages are one fold and what follows it."""
+        return _is_one_fold(self.stages())
 
     def stage_scratch(self) -> list[tuple[str, Node]]:
         """What blocks leave, and the results of folds that later stages read."""
@@ -249,20 +246,11 @@ class StagePrinter(ColumnPrinter):
                     units, grain = f"{tiles} * {count}", f"1 + {CHUNK} / {work} * ({count} ? {count} : 1)"
                 out(f"call->parallel_for({units}, {grain}, call->threads, {self.name}_{kind}{number}, a);")
 
-    def is_far(self) -> str:
-        """The condition under which a kernel of several stages runs them one after the other: a tile does not stay in
-        the cache, or there are fewer than two for each thread."""
-        (outer,) = self.nest.block.inputs
-        extents = [self.closed(e) for e in outer.inputs[: len(outer.attr("index"))]]
-        extents[-1] = f"(({extents[-1]} + WEFT_TILE - 1) / WEFT_TILE)"
-        loops = [loop for loop, _ in self.stages() if loop is not None]
-        loads = [n for n in topological([s for loop in loops for s in loop.inputs[1:]]) if n.op == "load"]
-        bytes_of_row = TILE * sum({n.attr("buffer"): DTYPES[n.type.dtype].itemsize for n in loads}.values())
-        far = max(NEAR // max(bytes_of_row, 1), BLOCK)
-        rows = dict.fromkeys(self.closed(loop.inputs[0]) for loop in loops if _accs(loop))
-        long = " || ".join(f"{r} > {far}" for r in rows)
-        some = " || ".join(f"{r} > {BLOCK}" for r in rows)
-        return f"({long}) || (({some}) && {' * '.join(extents)} < 2 * call->threads)"
+
+def _is_one_fold(stages: list[tuple[Node | None, list[Node]]]) -> bool:
+    if len(stages) != 1 or stages[0][0] is None:
+        return False
+    return all(s.op == "accumulate" and s.attr("fold") != "argmax" for s in stages[0][0].inputs[1:])
 
 
 def _accs(loop: Node | None) -> list[Node]:
