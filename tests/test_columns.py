@@ -86,7 +86,7 @@ def test_stages_after_each_other(name: str, dtype: str, monkeypatch: pytest.Monk
         m.setattr(StagePrinter, "stages", lambda self: [])
         g = weft.function([x], made)
     assert not re.search(r"_(blocks|join|map)\d?\(void", g.source)
-    for shape in ((1, 1), (70, 3), (1024, 129), (1025, 20), (2100, 130), (5000, 7), (0, 3)):
+    for shape in ((1, 1), (70, 3), (1024, 129), (1025, 20), (2100, 130), (5000, 7), (70, 9000), (0, 3), (3, 0)):
         if shape[0] == 0 and name in ("softmax", "log of a sum", "place of a maximum"):
             continue
         rng = np.random.default_rng(sum(shape))

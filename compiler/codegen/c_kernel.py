@@ -80,7 +80,7 @@ class KernelPrinter(StagePrinter):
                     for a in s.inputs[1:]:
                         if a.op == "accumulate":
                             out += [(d, blocks) for d in parts(a)]
-        return out + self.stage_scratch()
+        return out + self.stage_scratch
 
     def text(self) -> str:
         out = Text()

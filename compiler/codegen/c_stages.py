@@ -12,6 +12,7 @@ stages inside outer loops, whose rounds keep the threads busy and lie together.
 from __future__ import annotations
 
 import itertools
+from functools import cached_property
 
 from ..ir import lengths
 from ..ir.node import Node, build, topological
@@ -23,7 +24,7 @@ from .tracks import join, parts, shifted
 from .work import CHUNK, round_work
 
 JOINED = 64  # tiles of columns whose joining is worth another thread
-ROWS = 64  # of a unit of stores
+ROWS, PIECE = 64, 4096  # rows and columns of a unit of stores
 
 
 class StagePrinter(ColumnPrinter):
@@ -54,6 +55,7 @@ class StagePrinter(ColumnPrinter):
         """Whether the stages are one fold and what follows it."""
         return _is_one_fold(self.stages())
 
+    @cached_property
     def stage_scratch(self) -> list[tuple[str, Node]]:
         """What blocks leave, and the results of folds that later stages read."""
         out: list[tuple[str, Node]] = []
@@ -63,7 +65,7 @@ class StagePrinter(ColumnPrinter):
                 out += [(d, units) for d in parts(a)]
                 if self.is_read_after(k, a):
                     out.append((_held(a), lengths.scale(self.column_tiles(), TILE)))
-            out += [(wide(n.type.dtype), lengths.scale(self.column_tiles(), TILE)) for n in self.common(k)]
+            out += [(wide(n.type.dtype), lengths.scale(self.column_tiles(), TILE)) for n in self.common[k]]
         return out
 
     def column_tiles(self, loop: Node | None = None) -> Node:
@@ -82,8 +84,9 @@ class StagePrinter(ColumnPrinter):
     def place(self, stage: int, a: Node, part: int = 0) -> int:
         """The number of the scratch array that holds a part of what blocks leave of an accumulator; part -1: its
         result."""
-        return self.places()[stage, a][part]
+        return self.places[stage, a][part]
 
+    @cached_property
     def places(self) -> dict[tuple[int, Node], list[int]]:
         """The numbers of the scratch arrays of accumulators, and of what rows of a stage have in common."""
         numbers = itertools.count(1)
@@ -91,25 +94,29 @@ class StagePrinter(ColumnPrinter):
         for k, (loop, _) in enumerate(self.stages()):
             for a in _accs(loop):
                 found[k, a] = [next(numbers) for _ in range(len(parts(a)) + self.is_read_after(k, a))]
-            for n in self.common(k):
+            for n in self.common[k]:
                 found[k, n] = [next(numbers)]
         return found
 
     def kept(self, stage: int) -> dict[Node, int]:
         """What the rows of a stage of stores have in common, and the number of the scratch array that it is kept in."""
-        return {n: self.place(stage, n) for n in self.common(stage)}
+        return {n: self.place(stage, n) for n in self.common[stage]}
 
-    def common(self, stage: int) -> list[Node]:
-        loop = self.stages()[stage][0]
-        if loop is None or _accs(loop):
-            return []
-        (outer,) = self.nest.block.inputs
-        *others, last = outer.attr("index")
-        known = {build("index", index=k) for k in others}
-        known |= {acc_node(a) for before, _ in self.stages()[:stage] for a in _accs(before)}
-        body = list(loop.inputs[1:])
-        fixed = {n for n, on in depends_on(values_of(body)).items() if not on}
-        return self.each_column(body, loop.attr("index")[0], last, lambda n: n in known or n in fixed)
+    @cached_property
+    def common(self) -> list[list[Node]]:
+        """What the rows of each stage of stores compute alike: costly, and of what is known of a column."""
+        found: list[list[Node]] = []
+        known: set[Node] = set()
+        for loop, _ in self.stages():
+            found.append([])
+            if loop is not None and not _accs(loop):
+                *others, last = self.nest.block.inputs[0].attr("index")
+                body = list(loop.inputs[1:])
+                fixed = {n for n, on in depends_on(values_of(body)).items() if not on}
+                fixed |= known | {build("index", index=k) for k in others}
+                found[-1] = self.each_column(body, loop.attr("index")[0], last, fixed.__contains__)
+            known |= {acc_node(a) for a in _accs(loop)}
+        return found
 
     def functions(self, out: Text, prologue) -> None:
         """The functions of all stages; `prologue` opens one."""
@@ -131,7 +138,7 @@ class StagePrinter(ColumnPrinter):
             return {"join": number}
         if _accs(loop):
             return {"blocks": number, "join": number}
-        kinds = ["keep"] * bool(self.common(stage)) + ["map"] + ["join"] * bool(stores)
+        kinds = ["keep"] * bool(self.common[stage]) + ["map"] + ["join"] * bool(stores)
         return dict.fromkeys(kinds, number)
 
     def bind_results(self, scope: Scope, stage: int, at: str = "o * WEFT_TILE + c") -> None:
@@ -193,7 +200,7 @@ class StagePrinter(ColumnPrinter):
         out.close()
 
     def map_columns(self, out: Text, scope: Scope, outer: Node, stage: int) -> None:
-        """A unit is some rows of all columns."""
+        """A unit is some rows of a long piece of the columns."""
         loop = self.stages()[stage][0]
         assert loop is not None
         names, (k,), last = outer.attr("index"), loop.attr("index"), outer.attr("index")[-1]
@@ -201,18 +208,20 @@ class StagePrinter(ColumnPrinter):
         inner = scope.inner()
         hoist(out, inner, [loop], {build("index", index=i) for i in names})
         extent, columns = self.closed(loop.inputs[0]), self.closed(outer.inputs[len(names) - 1])
-        out(f"const int64_t chunks = ({extent} + {ROWS - 1}) / {ROWS};")
+        out(f"const int64_t chunks = ({extent} + {ROWS - 1}) / {ROWS}, pieces = ({columns} + {PIECE - 1}) / {PIECE};")
         out.open("for (int64_t u = begin; u < end; u++)")
-        out(f"const int64_t base = u / chunks * (({columns} + WEFT_TILE - 1) / WEFT_TILE) * WEFT_TILE;")
-        out(f"const int64_t p = u % chunks * {ROWS}, f = weft_min64(p + {ROWS}, {extent});")
+        out("const int64_t o = u / pieces / chunks;")
+        out(f"const int64_t base = o * (({columns} + WEFT_TILE - 1) / WEFT_TILE) * WEFT_TILE;")
+        out(f"const int64_t p = u / pieces % chunks * {ROWS}, f = weft_min64(p + {ROWS}, {extent});")
+        out(f"const int64_t g = u % pieces * {PIECE}, h = weft_min64(g + {PIECE}, {columns});")
         out("(void)base;")
-        self.around_columns(out, inner, outer, "(u / chunks)")
+        self.around_columns(out, inner, outer, "o")
         self.bind_results(inner, stage, f"base + i{last}")
         for n, number in self.kept(stage).items():
             inner.bind(n, f"s{number}[base + i{last}]")
         inner.bind(build("index", index=k), f"i{k}")
         out.open(f"for (int64_t i{k} = p; i{k} < f; i{k}++)")
-        self.vector_loop(out, inner, last, "0", columns, body, "#pragma GCC ivdep", ROLLED)
+        self.vector_loop(out, inner, last, "g", "h", body, "#pragma GCC ivdep", ROLLED)
         out.close()
         out.close()
 
@@ -229,21 +238,24 @@ class StagePrinter(ColumnPrinter):
     def launch_stages(self, out: Text) -> None:
         """The calls of all stages, in order."""
         (outer,) = self.nest.block.inputs
+        *_, columns = outer.inputs[: len(outer.attr("index"))]
         extents = [self.closed(e) for e in outer.inputs[: len(outer.attr("index"))]]
         extents[-1] = f"(({extents[-1]} + WEFT_TILE - 1) / WEFT_TILE)"
         out(f"const int64_t rounds = {' * '.join(extents)};")
-        out(f"const int64_t work = WEFT_TILE * {self.closed(round_work(self.nest))} + 1;")
+        out(f"const int64_t work = WEFT_TILE * {self.closed(round_work(self.nest))};")
         for k, (loop, stores) in enumerate(self.stages()):
             for kind, number in self.kinds(k, loop, stores).items():
                 units, grain = "rounds", str(JOINED)
                 if kind in ("blocks", "map"):
                     assert loop is not None
-                    each = "WEFT_BLOCK" if kind == "blocks" else str(ROWS)
-                    count = f"{kind}{number}"
-                    out(f"const int64_t {count} = ({self.closed(loop.inputs[0])} + {each} - 1) / {each};")
-                    tiles = "rounds" if kind == "blocks" else f"({' * '.join(extents[:-1]) or '1'})"
-                    work = "work" if kind == "blocks" else f"(work * {extents[-1]})"
-                    units, grain = f"{tiles} * {count}", f"1 + {CHUNK} / {work} * ({count} ? {count} : 1)"
+                    count, rows = f"{kind}{number}", self.closed(loop.inputs[0])
+                    if kind == "blocks":
+                        units = f"rounds * (({rows} + WEFT_BLOCK - 1) / WEFT_BLOCK)"
+                    else:
+                        pieces = f"(({self.closed(columns)} + {PIECE - 1}) / {PIECE})"
+                        units = " * ".join([*extents[:-1], f"(({rows} + {ROWS - 1}) / {ROWS})", pieces])
+                    out(f"const int64_t {count} = {units};")
+                    units, grain = count, f"1 + {CHUNK} * {count} / (work * rounds + 1)"
                 out(f"call->parallel_for({units}, {grain}, call->threads, {self.name}_{kind}{number}, a);")
 
 

@@ -83,8 +83,8 @@ static void k0(weft_call *call, int64_t n0, int64_t n1, const float *p0, float *
     k0_args args = {.n0 = n0, .n1 = n1, .p0 = p0, .p1 = p1, .s1 = s1};
     k0_args *const a = &args;
     const int64_t rounds = ((a->n1 + WEFT_TILE - 1) / WEFT_TILE);
-    const int64_t work = WEFT_TILE * ((a->n0 * 13) + 8) + 1;
-    const int64_t blocks = (a->n0 + WEFT_BLOCK - 1) / WEFT_BLOCK;
-    call->parallel_for(rounds * blocks, 1 + 200000 / work * (blocks ? blocks : 1), call->threads, k0_blocks, a);
+    const int64_t work = WEFT_TILE * ((a->n0 * 13) + 8);
+    const int64_t blocks = rounds * ((a->n0 + WEFT_BLOCK - 1) / WEFT_BLOCK);
+    call->parallel_for(blocks, 1 + 200000 * blocks / (work * rounds + 1), call->threads, k0_blocks, a);
     call->parallel_for(rounds, 64, call->threads, k0_join, a);
 }
