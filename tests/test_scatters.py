@@ -33,6 +33,7 @@ PLACES: dict[str, tuple[Callable[[], Any], int]] = {
     "into what is read afterwards": (lambda: (lambda y: T.inc_subtensor(y[i], v) + y)(T.dot(x, x)), 1),
     "into a product": (lambda: T.set_subtensor(T.dot(x, x)[i], v) * 2, 0),
     "into what its value is made of": (lambda: (lambda y: T.inc_subtensor(y[i], y[i] * 2))(T.exp(x)), 1),
+    "all of it into itself": (lambda: (lambda y: T.inc_subtensor(y[T.arange(6) % 3], y))(T.exp(x)), 1),
     "into what is sorted": (lambda: T.inc_subtensor(T.sort(x)[i], v), 0),
     "into what is put together": (lambda: T.inc_subtensor(T.concatenate([x * 2, x])[i], v), 1),
     "a part of what is put together": (lambda: T.concatenate([T.inc_subtensor((x * 2)[i], v), x]), 0),
@@ -58,6 +59,30 @@ def test_results(name: str) -> None:
     for p, q in zip(got, want, strict=True):
         np.testing.assert_allclose(p, q, 1e-12)
     assert f.source.count("memcpy(") == copies
+
+
+def test_bags_of_rows() -> None:
+    """Folds over gathered rows run by columns; what they give is read where other indices are checked."""
+    table, bags = T.dmatrix("table"), T.lmatrix("bags")
+    total = T.sum(table[bags], axis=1)
+    picked = T.tanh(total)[bags[0] % bags.shape[0]]
+    outputs = [T.exp(total) * table[bags[:, 0]], picked, total / T.sqrt(T.sum(T.sqr(total)))]
+    f, g = (weft.function([table, bags], outputs, mode=mode) for mode in ("compile", "interpret"))
+    rng = np.random.default_rng(0)
+    for shape in ((3, 2), (40, 17), (200, 1)):
+        given = rng.normal(size=(50, 70)) / 9, rng.integers(-50, 50, shape)
+        for p, q in zip(f(*given), g(*given), strict=True):
+            np.testing.assert_allclose(p, q, 1e-11)
+    with pytest.raises(IndexError, match="50"):
+        f(given[0], given[1] + 50)
+
+
+def test_what_follows_a_fold_beside_checks_of_indices() -> None:
+    n = x.shape[0]
+    total = T.sum(T.inc_subtensor(T.zeros_like(x)[T.arange(n), T.arange(n) % 1], x[:, 0]), axis=1)
+    for shape in ((1, 1), (40, 3), (300, 20), (5, 2000)):
+        a = np.random.default_rng(0).normal(size=shape) / 9
+        np.testing.assert_allclose(weft.function([x], T.exp(total) - 1)(a), np.expm1(a[:, 0]), 1e-12)
 
 
 def learned(s: Any, u: Any) -> tuple[list[Any], list[Any]]:

@@ -12,7 +12,7 @@ from ..ir.node import Node, build
 from . import scalar
 from .c_loops import ROLLED, LoopPrinter, place_type
 from .expressions import Scope, Text, depends_on, strip
-from .nests import acc_node, acc_type, hoist, rounded, start_of, value_type, values_of
+from .nests import acc_node, acc_type, hoist, hoist_checks, rounded, start_of, value_type, values_of
 from .tracks import Track, finish, join, joined, joining, lanes, shifted, tracks
 
 OVER = "for (int64_t c = 0; c < width; c++)"
@@ -93,9 +93,11 @@ class ColumnPrinter(LoopPrinter):
     ) -> None:  # fmt: skip
         """A loop over the tile's columns around stores (and folds into lane k of each column; the `first` value of a
         lane is what it starts from)."""
-        if self.nest.checks:
+        if self.nest.checks:  # results of folds, and what is kept of them, are one for each column
             scope = scope.inner()
-            hoist(out, scope, [*stores, *fold], {build("index", index=last)})
+            values = [v for s in (*stores, *fold) for v in s.inputs]
+            depends, column = depends_on(values), build("index", index=last)
+            hoist_checks(out, scope, values, lambda n: all(d.op == "index" and d is not column for d in depends[n]))
         out("#pragma GCC ivdep")
         out(ROLLED)
         out.open(over)

@@ -112,7 +112,12 @@ def hoist(out: Text, scope: Scope, statements: list[Node], moving: set[Node]) ->
         del scope.names[p]
     # Accumulators that a stage inside still has to fill are not in scope, so nothing of them moves.
     scope.emit(out, values, ready)
-    # Of a loop with a check of an index in it gcc makes no vectors. The lengths in a check stay where they are.
+    hoist_checks(out, scope, values, ready)
+
+
+def hoist_checks(out: Text, scope: Scope, values: list[Node], ready: Callable[[Node], bool]) -> None:
+    """Prints checks of indices that do not change in a loop in front of it: with one in it gcc makes no vectors of the
+    loop. The lengths in a check stay where they are."""
     checks = [n for n in topological(values) if n.op == "checked" and n not in scope.names and ready(n)]
     leaves = {n for n in topological(checks) if n.op in ("param", "const") and n not in scope.names}
     scope.emit(out, checks)

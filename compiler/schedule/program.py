@@ -277,7 +277,7 @@ class Builder:
         reads."""
         x = n.inputs[0]
         own = _maker(x).family in ("kernel", "procedural") and x not in self.value and x not in self.parts
-        return own and readers[x] == 1
+        return own and readers[x] == 1 and x not in n.inputs[1:]
 
     def library(self, n: Node) -> str:
         """Whose routine computes a node; "" for ours."""
