@@ -197,3 +197,24 @@ def test_the_readme_has_the_table_of_the_committed_run(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     out_of_date = "the README is out of date: python bench/report.py bench/results.json --readme"
     assert done.stdout.strip() in (ROOT / "README.md").read_text(), out_of_date
+
+
+DECLARED = """
+import weft, weft.tensor as T, workloads, numpy as np
+m, rng = workloads.of_weft(), np.random.default_rng(0)
+for name, (program, given) in workloads.WORKLOADS.items():
+    kinds = ["int32" if of and isinstance(of[-1], tuple) else "float32" for of in given]
+    ranks = [len(of[-1] if isinstance(of[-1], tuple) else of) for of in given]
+    inputs = [T.TensorType(kind, (None,) * rank)() for kind, rank in zip(kinds, ranks)]
+    weft.function(inputs, program(m, *inputs), mode="interpret")
+print(workloads.disagreement([np.ones(3)], [np.ones(3)]), workloads.disagreement(np.ones(3), np.zeros(3)) > 1)
+"""
+
+
+def test_workloads_are_programs() -> None:
+    """Each is declared; beside JAX they run where that is installed, and say what differs."""
+    done = bench("-c", DECLARED)
+    assert done.returncode == 0 and done.stdout.split() == ["0.0", "True"], done.stderr[-2000:]
+    if importlib.util.find_spec("jax"):
+        done = bench(BENCH / "workloads.py", "bags", "heat", "hessian_times_vector", "--seconds", "0.01")
+        assert done.returncode == 0 and done.stdout.count("JAX") == 3, done.stdout + done.stderr
