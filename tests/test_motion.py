@@ -232,6 +232,13 @@ def test_transposed_factors_are_put_in_order_once():
     assert "dimshuffle" not in loop_ops(r)
 
 
+def test_factors_that_are_computed_are_computed_once():
+    """A product needs its operand in memory; read by nothing but elements, cheap values of constants stay."""
+    out, _ = scan(lambda h, w: T.tanh(T.dot(h, w * 0.1)) + w * 2, outputs_info=[H], non_sequences=[W], n_steps=5)
+    r = moved([H, W], [out], array(4, 4), array(4, 4))
+    assert loop_ops(r).count("mul") == 1 and outer_ops(r).count("mul") == 1
+
+
 def test_a_loop_of_nothing_but_products_is_gone():
     y, _ = scan(lambda x, w: T.dot(x, w), X, None, [W])
     r = moved([X, W], [y], array(4, 2, 3), array(3, 5))

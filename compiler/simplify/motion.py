@@ -128,9 +128,10 @@ class _Loop:
                 constant.add(n)
                 if n.definition.costly or n.family in ("procedural", "reduce") or any(i in worth for i in n.inputs):
                     worth.add(n)
-        # A transposed factor is put in order once, not by each product.
-        worth |= {x for n in order if n.op == "dot" and n not in constant for x in n.inputs
-                  if x in constant and x.ndim == 2 and _is_transpose(x)}  # fmt: skip
+        # A transposed factor is put in order once, not by each product, and what a product has to have in memory is
+        # computed once.
+        worth |= {x for n in order if n.op in ("dot", "batched_dot") and n not in constant for x in n.inputs
+                  if x in constant and x.ndim > 1 and (_is_transpose(x) or x.family == "elementwise")}  # fmt: skip
         needed = {*p.roots(), *(i for n in order if n not in constant for i in n.inputs)}
         new: dict[Node, Node] = {}
         for n in order:
