@@ -19,7 +19,7 @@ GIVEN = {
 }  # fmt: skip
 
 
-def exp_twice(y: Any) -> list[Any]:
+def beside_its_operand(y: Any) -> list[Any]:
     return [y, T.inc_subtensor(y[i], v)]
 
 
@@ -29,7 +29,7 @@ PLACES: dict[str, tuple[Callable[[], Any], int]] = {
     "into an argument": (lambda: T.inc_subtensor(x[i], v), 1),
     "into what a kernel makes": (lambda: T.inc_subtensor((x * 2)[i], v), 0),
     "twice": (lambda: T.inc_subtensor(T.set_subtensor((x * 2)[i], v)[i], v), 0),
-    "into what is a result too": (lambda: exp_twice(T.exp(x)), 1),
+    "into what is a result too": (lambda: beside_its_operand(T.exp(x)), 1),
     "into what is read afterwards": (lambda: (lambda y: T.inc_subtensor(y[i], v) + y)(T.dot(x, x)), 1),
     "into a product": (lambda: T.set_subtensor(T.dot(x, x)[i], v) * 2, 0),
     "into what its value is made of": (lambda: (lambda y: T.inc_subtensor(y[i], y[i] * 2))(T.exp(x)), 1),

@@ -131,19 +131,14 @@ class ColumnPrinter(LoopPrinter):
         extent = scope[loop.inputs[0]]
         if not accs:
             self.of_columns(out, scope, stores, k, last)
-            self.rows_of_stores(out, scope, stores, k, last, "0", extent)
+            inner = scope.inner()
+            inner.bind(build("index", index=k), f"i{k}")
+            out.open(f"for (int64_t i{k} = 0; i{k} < {extent}; i{k}++)")
+            self.over_columns(out, inner, last, stores)
+            out.close()
             return
         self.of_columns(out, scope, body, k, last)
         self.folding_stage(out, scope, loop, last, extent)
-
-    def rows_of_stores(
-        self, out: Text, scope: Scope, stores: list[Node], k: int, last: int, begin: str, end: str
-    ) -> None:
-        inner = scope.inner()
-        inner.bind(build("index", index=k), f"i{k}")
-        out.open(f"for (int64_t i{k} = {begin}; i{k} < {end}; i{k}++)")
-        self.over_columns(out, inner, last, stores)
-        out.close()
 
     def folding_stage(self, out: Text, scope: Scope, loop: Node, last: int, extent: str) -> None:
         """A loop over rows with folds in it: its results are in scope afterwards."""

@@ -227,7 +227,9 @@ class StagePrinter(ColumnPrinter):
 
     def keep_of_columns(self, out: Text, scope: Scope, outer: Node, stage: int) -> None:
         """What the rows of a stage have in common, for each column."""
-        inner = self.hoist_columns(out, scope, outer, list(filter(None, [self.stages()[stage][0]])))
+        loop = self.stages()[stage][0]
+        assert loop is not None
+        inner = self.hoist_columns(out, scope, outer, [loop])
         out.open("for (int64_t o = begin; o < end; o++)")
         last = self.tile_of_columns(out, inner, outer)
         self.bind_results(inner, stage)

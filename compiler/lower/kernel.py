@@ -250,9 +250,8 @@ class _Lowering:
             )
         found = [(flat[key[1]][0], [*(v for _, v in rs2), *(v for _, _, v in ss2)]) for key, rs2, ss2 in planned]
         columns = bool(kept_outer) and not finals and self._by_columns(kept_outer[-1], found)
-        for at, (key, rs2, ss2) in enumerate(planned):
-            if columns:  # are worked on many at a time, and a scratch row holds the values of one outer round
-                break
+        # Columns are worked on many at a time, and a scratch row holds the values of one outer round.
+        for at, (key, rs2, ss2) in enumerate(() if columns else planned):
             var = flat[key[1]][0]
             self._share_rows(at, var, [v for _, v in rs2] + [v for _, _, v in ss2], first_seen, rows, stored)
             for b, o, v in ss2:
