@@ -229,7 +229,8 @@ class Group:
         if update and name not in [a for a, _ in p.updates]:
             return Verdict("differs", f"{got}, not {want}")
         k = len(p.outputs) + [a for a, _ in p.updates].index(name) if update else at.index(name)
-        return judge(got, want, lambda: (None if r is None else r[k] for r in others))
+        verdict = judge(got, want, lambda: (None if r is None else r[k] for r in others))
+        return Verdict("undecided") if verdict.state == "differs" and others.wavering(k) else verdict
 
 
 def slopes(p: Program, report: Report) -> None:

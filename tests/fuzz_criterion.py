@@ -4,12 +4,14 @@ The interpreter is run ten more times (and once more for each doubling of the el
 value perturbed by the error that its operation may have (docs/numerics.md), sums from what they are exactly:
 `Perturbed`. A result counts as different where it is further from the interpreter's than twice the spread of those
 runs (largest minus smallest, the plain run among them) and 2 units in the last place. Where the runs differ among
-themselves in something discrete (a place, a comparison, a length), or by a jump, nothing can be said: "undecided".
+themselves in something discrete (a place, a length, a comparison that the result is made of), or by a jump, nothing can
+be said: "undecided".
 """
 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
@@ -21,7 +23,9 @@ from weft.compiler.ir.interp import evaluate
 from weft.compiler.ir.interp.elementwise import FUNCTIONS
 from weft.compiler.ir.interp.reduce import devsq
 from weft.compiler.ir.interp.values import MEANING, widen
-from weft.compiler.ir.node import Node, Region
+from weft.compiler.ir.node import Node, Region, topological
+from weft.compiler.ir.regions import nested_nodes, regions_in
+from weft.compiler.ir.types import TensorType
 from weft.runtime.errors import WeftError
 
 SEEDS = 10
@@ -39,6 +43,10 @@ LINEAR = frozenset({"sum", "cumsum", "dot", "batched_dot", "csr_dot", "csr_dot_t
 # float dtype -> (bits of the mantissa, exponent of the smallest normal number)
 FORMAT = {"float16": (10, -14), "bfloat16": (7, -126), "float32": (23, -126), "float64": (52, -1022)}
 GRID = 1024.0
+
+
+def is_float(x: Node) -> bool:
+    return isinstance(x.type, TensorType) and x.type.kind == "dense" and DTYPES[x.type.dtype].kind in "fc"
 
 
 def part(dtype: str) -> str:
@@ -69,16 +77,23 @@ def roundings(op: str, count: int) -> float:
 
 
 class Perturbed:
-    """`after` of the interpreter: moves every float value by the error of its operation, in a random direction."""
+    """`after` of the interpreter: moves every float value by the error of its operation, in a random direction.
+
+    `decided` is what operations made of floats that is none: comparisons, places, whole numbers."""
 
     def __init__(self, seed: int):
         self.rng = np.random.default_rng(seed)
+        self.decided: defaultdict[Node, list[bytes]] = defaultdict(list)
 
     def __call__(self, node: Node, inputs: Sequence[Any], value: Any) -> Any:
         if isinstance(value, tuple):
             return value
         t = node.type
-        if t.kind != "dense" or DTYPES[t.dtype].kind not in "fc" or not value.size:
+        if t.kind != "dense" or not value.size:
+            return value
+        if DTYPES[t.dtype].kind not in "fc":
+            if any(is_float(x) for x in node.inputs):
+                self.decided[node].append(value.tobytes())
             return value
         with np.errstate(all="ignore"):
             error = error_of(node, inputs, value)
@@ -226,6 +241,7 @@ class Runs(Sequence[list[Any] | None]):
     def __init__(self, region: Region, args: Sequence[Any]):
         self.region, self.args = region, args
         self.found: list[list[Any] | None] = []
+        self.decided: list[dict[Node, list[bytes]]] = []
 
     def __len__(self) -> int:
         return SEEDS + 64
@@ -234,11 +250,21 @@ class Runs(Sequence[list[Any] | None]):
         if k >= len(self):
             raise IndexError(k)
         for seed in range(len(self.found), k + 1):
+            run = Perturbed(seed)
             try:
-                self.found.append(evaluate(self.region, self.args, after=Perturbed(seed)))
+                self.found.append(evaluate(self.region, self.args, after=run))
             except WeftError:
                 self.found.append(None)
+            self.decided.append(run.decided)
         return self.found[k]
+
+    def wavering(self, output: int) -> list[Node]:
+        """The operations that this output is made of, in nested regions too, that have not decided the same in all
+        runs: a result that follows from them jumps, maybe to where none of the runs has been."""
+        made_of = topological([self.region.outputs[output]])
+        inner = [n for m in made_of for _, a in m.attrs for r in regions_in(a) for _, ns in nested_nodes(r) for n in ns]
+        first, *more = self.decided
+        return [n for n in dict.fromkeys(made_of + inner) if any(d.get(n) != first.get(n) for d in more)]
 
 
 def near(got: np.ndarray, want: np.ndarray) -> np.ndarray:

@@ -106,6 +106,19 @@ def test_sums_are_moved_from_what_they_are_exactly():
         assert (np.abs(running - want) < 200 * one).all() and (np.abs(deviations) < 1e-22).all()
 
 
+def test_results_that_follow_from_a_wavering_comparison_are_undecided():
+    """The gradient of a minimum of numbers that are equal but for rounding: which of them hold it is chance, and none
+    of ten runs need find the compiled program's choice. Other outputs of the program are judged as ever."""
+    x = T.dvector("x")
+    same = x / 3.0 * 0.7 / 0.7 * 3.0
+    looped, _ = weft.scan(lambda v: T.gt(v, 1.0) * v, sequences=same)
+    lowered = Lowered([x], [weft.grad(T.min(same), x), T.exp(x), looped, T.gt(x, 0.5) * T.exp(x)])
+    runs = Runs(lowered.region, lowered.arguments([np.full(40, 1.0)]))
+    assert len(list(islice(runs, SEEDS))) == SEEDS
+    assert {n.op for n in runs.wavering(0)} == {"eq"} and {n.op for n in runs.wavering(2)} == {"gt"}
+    assert not runs.wavering(1) and not runs.wavering(3)
+
+
 def planted(seeds, grad=False):
     """What the programs say of a fault in the compiler; in a child process, which it may stop."""
     weft.config.verify = False
