@@ -36,7 +36,8 @@ OPTIONS = (
 
 # How the compiled program runs it: kinds of kernels and what stands around them.
 FUSION = (
-    "map", "row", "column", "flat", "several stores", "stages", "ends with folds of the outer loops",
+    "map", "row", "column", "flat", "folds written out", "several stores", "stages",
+    "ends with folds of the outer loops",
     "rows also side by side (short)", "columns in blocks", "map across rows", "loop in strips (hard arguments)",
     "guarded reads", "checked indices", "draws inside", "scratch rows", "maker of a product's operand",
     "maker of a transposed operand", "after each rectangle of a product", "whole rows of a product",
@@ -192,6 +193,8 @@ def kinds(f: Any) -> Iterator[str]:
         yield nest.mode
         if len(nest.outputs) > 1:
             yield "several stores"
+        if nest.mode == "map" and any(n.family == "reduce" for n in nest.body.nodes()):
+            yield "folds written out"
         if nest.finals:
             yield "ends with folds of the outer loops"
         if nest.scratch:

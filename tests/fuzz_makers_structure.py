@@ -24,7 +24,7 @@ class StructureMakers:
         return [
             (self.loop, 3), (self.recurrent, 3), (self.branch, 3), (self.draw, 2), (self.mask, 2), (self.until, 1),
             (self.sparse, 2), (self.linalg, 1), (self.host, 1), (self.counted, 1), (self.attention, 1), (self.loss, 2),
-            (self.chained, 2),
+            (self.chained, 2), (self.pooled, 2),
         ]  # fmt: skip
 
     def loop(self) -> str | None:
@@ -310,6 +310,24 @@ class StructureMakers:
             return None
         inner = f"T.nnet.softmax(T.dot({v.name}, {v.name}.T) * 0.125)"
         return f"T.dot({inner}, {v.name})" if self.rng.random() < 0.7 else f"T.dot({inner}, T.tanh({v.name}))"
+
+    def pooled(self) -> str | None:
+        """Folds of few elements, as many as the text says: by windows side by side, and what is scaled by those."""
+        rng = self.rng
+        v = self.pick("f", "f", "i", "b", least=1)
+        some = [(a, c) for a, n in enumerate(v.shape) for c in (2, 3, 4, 5, 8) if n and n % c == 0] if v else []
+        if v is None or not some:
+            return None
+        axis, c = rng.choice(some)
+        parts = [f"{v.name}.shape[{a}]" for a in range(v.ndim)]
+        parts[axis : axis + 1] = [f"{parts[axis]} // {c}", str(c)]
+        parted = f"{v.name}.reshape(({', '.join(parts)}))"
+        if v.kind == "b":
+            return f"!T.{rng.choice(['any', 'all'])}({parted}, axis={axis + 1})"
+        folded = f"T.{rng.choice(['sum', 'max', 'min'])}({parted}, axis={axis + 1}{{}})"
+        if v.kind == "f" and rng.random() < 0.4:
+            return f"{parted} / (abs({folded.format(', keepdims=True')}) + 1)"
+        return "!" + folded.format("")
 
     def loss(self) -> str | None:
         """What losses are made of: picked elements of a log of a softmax, both sides of a sigmoid."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
 from ..ir.node import Node, build, topological
+from ..ir.ops.elementwise import is_function
 from ..lower.kernel import Nest, may_be_columns
 from . import scalar
 from .c_columns import begins
@@ -17,7 +18,7 @@ from .c_stages import StagePrinter
 from .expressions import Scope, Text, strip
 from .nests import acc_node, acc_type, accumulates, hoist, moved, rounded, start_of, value_type, wide
 from .tracks import compensated, join, joined, joining, parts, shifted
-from .work import CHUNK, DIVIDES, element_work, has_function, round_work, short_rows
+from .work import CHUNK, element_work, has_function, round_work, short_rows
 
 GAP = 128  # bytes between the scratch rows of two workers
 
@@ -125,16 +126,15 @@ class KernelPrinter(StagePrinter):
         loop = block.inputs[0]
         loops = [s for s in loop.inputs[len(loop.attr("index")) :] if s.op == "loop"]
         rows = short_rows(loops)
-        costly = sum(n.definition.costly and n.op not in DIVIDES for n in topological(loops))
+        costly = sum(map(is_function, topological(loops)))
         if not rows or not may_be_columns(loops, build("index", index=loop.attr("index")[-1])) or costly > SHORT_COST:
-            return None
-        if any((lengths.static(extent) or 0) > few for extent, few in rows.items()):
             return None
         if any(extent not in rows for _, extent in self.nest.scratch):
             return None
         if not all(begins(a) or a.attr("fold") == "argmax" for a in accumulates(self.nest)):
             return None  # empty lanes have an effect, and the other form has others
-        return ShortPrinter(self, rows)
+        short = ShortPrinter(self, rows)
+        return None if any((lengths.static(extent) or 0) > few for extent, few in short.few.items()) else short
 
     def is_short(self, short: ShortPrinter) -> str:
         """The condition under which that form runs; tiles of a short last loop would be mostly empty."""

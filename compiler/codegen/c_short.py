@@ -13,6 +13,7 @@ from typing import NamedTuple
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
 from ..ir.node import Node, build, substitute, topological
+from ..ir.ops.elementwise import is_function
 from ..lower.kernel import Nest
 from .c_columns import OVER, TILE, begins, start_of_lane
 from .c_loops import LINE, ROLLED, by_lines, place_type
@@ -20,7 +21,6 @@ from .c_stages import StagePrinter
 from .expressions import Scope, Text, strip
 from .nests import acc_node, acc_type, moved, rounded, value_type
 from .tracks import finish, lanes, shifted, tracks
-from .work import DIVIDES
 
 TILED = "for (int c = 0; c < WEFT_TILE; c++)"
 AT_ONCE = 4  # lanes that a chain takes in a pass over its columns
@@ -172,7 +172,7 @@ class ShortRows(StagePrinter):
         alone = self.tile_alone(body, last)
         over = TILED if alone else OVER
         heights = {lanes(a) if begins(a) else 0 for a in accs}
-        costly = any(n.definition.costly and n.op not in DIVIDES for n in topological(body))
+        costly = any(map(is_function, topological(body)))
         # Lanes whose first values have a loop of their own, where memory keeps up with adding nothing to them.
         apart = heights.pop() if alone and not costly and len(heights) == 1 else 0
         for a in accs:  # declared here: later stages read them

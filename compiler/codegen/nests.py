@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..ir.dtypes import HALF
 from ..ir.node import Node, build, substitute, topological
 from ..lower.kernel import Nest
 from . import scalar
@@ -43,7 +44,7 @@ def moved(roots: list[Node], which: Callable[[int], bool], place: Callable[[Node
 
 def wide(dtype: str) -> str:
     """The dtype in which values of this one accumulate."""
-    return "float32" if dtype in scalar.HALF else dtype
+    return "float32" if dtype in HALF else dtype
 
 
 def value_type(a: Node) -> str:

@@ -6,7 +6,7 @@ import math
 
 from ...runtime.errors import InternalError
 from ..ir import lengths
-from ..ir.dtypes import DTYPES
+from ..ir.dtypes import DTYPES, HALF
 from ..ir.node import Node
 
 STORED = {
@@ -14,7 +14,6 @@ STORED = {
     "uint16": "uint16_t", "uint32": "uint32_t", "uint64": "uint64_t", "float16": "uint16_t", "bfloat16": "uint16_t",
     "float32": "float", "float64": "double", "complex64": "weft_c64", "complex128": "weft_c128",
 }  # fmt: skip
-HALF = ("float16", "bfloat16")
 WIDE = ("int32", "int64", "uint32", "uint64", "float32", "float64")
 
 INFIX = {

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ..ir.dtypes import DTYPES
 from ..ir.node import Node
+from ..lower import few
 from . import scalar
 from .expressions import strip
 from .nests import value_type, wide
@@ -45,14 +46,14 @@ class Track:
     @property
     def chain(self) -> int:
         """Up to how many elements lanes, of one or two elements each, are joined in order, not as a tree."""
-        return 2 * self.lanes if self.fold in ("sum", "prod") else 0
+        return few.chain(self.fold, self.acc.attr("dtype"))
 
     def step(self, a: str, b: str) -> str:
         return strip(scalar.fold_text(self.fold, self.acc.attr("dtype"), a, b))
 
 
 def lanes(acc: Node) -> int:
-    return 16 if acc.attr("dtype") in ("float32", "float16", "bfloat16") else 8
+    return few.lanes(acc.attr("dtype"))
 
 
 def tracks(accs: list[Node]) -> list[Track]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from ..ir import lengths
 from ..ir.dtypes import DTYPES
 from ..ir.node import Node, build, topological
+from ..ir.ops.elementwise import DIVISIONS, is_function
 from ..lower.kernel import Nest
 from .expressions import depends_on
 from .nests import acc_dtype
@@ -19,7 +20,6 @@ CHUNK = 200_000
 START = 500  # of a loop inside a round: its head and tail, the joining of lanes
 FAR = 30  # an element read or written away from its neighbours
 DIVISION, FUNCTION, SLOW = 6, 20, 150  # SLOW: not vectorised, or long
-DIVIDES = ("truediv", "reciprocal", "sqrt")
 SHORT = {"argmax": 48, "devsq": 16, "max": 16, "min": 16}
 LONG = ("draw_at", "floordiv", "mod", "pow")
 
@@ -34,7 +34,7 @@ def round_work(nest: Nest) -> Node:
 def short_rows(loops: list[Node]) -> dict[Node, int]:
     """The lengths that inner loops fold, and up to which each is better folded side by side with other rounds, as
     columns are, than by lanes of its own: measured on one core with AVX-512, data in its second cache."""
-    functions = any(n.definition.costly and n.op not in DIVIDES for n in topological(loops))
+    functions = any(map(is_function, topological(loops)))
     found: dict[Node, int] = {}
     for s in loops:
         folds = {a.attr("fold") for a in s.inputs[1:] if a.op == "accumulate"}
@@ -55,7 +55,7 @@ def has_function(body: list[Node], index: int) -> bool:
     """Whether each element of such a loop takes a function, which costs more than what it reads and writes."""
     var = build("index", index=index)
     depends = depends_on([v for s in body for v in s.inputs])
-    return any(n.definition.costly and n.op not in DIVIDES and var in found for n, found in depends.items())
+    return any(is_function(n) and var in found for n, found in depends.items())
 
 
 def _of(statements: list[Node], index: int, columns: bool, outer: bool = False) -> Node:
@@ -99,4 +99,4 @@ def _cost(n: Node, var: Node) -> int:
         return size
     if n.op in LONG or DTYPES[dtype].kind != "f":
         return SLOW
-    return DIVISION * size if n.op in DIVIDES else FUNCTION * size * size
+    return DIVISION * size if n.op in DIVISIONS else FUNCTION * size * size

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...runtime.errors import ArgumentError, DTypeError, ShapeError
 from ..ir import lengths
-from ..ir.dtypes import DTYPES, promote
+from ..ir.dtypes import DTYPES, HALF, promote
 from . import math, shaping
 from .arguments import integer, integers, listed
 from .config import config
@@ -315,7 +315,7 @@ def batched_dot(a: Any, b: Any) -> TensorVariable:
     if a.ndim == 3 and b.ndim == 3:
         return op1("batched_dot", cast(a, dtype), cast(b, dtype))
     # A product with a vector has nothing to tile, and as a sum it shares kernels. The halves sum their exact products.
-    wide = "float32" if dtype in ("float16", "bfloat16") else dtype
+    wide = "float32" if dtype in HALF else dtype
     x, y = cast(a, wide), cast(b, wide)
     for k, m in ((0, 0), (a.ndim - 1, inner)):  # an axis of length 1 would stretch
         if x.broadcastable[k] and not y.broadcastable[m]:

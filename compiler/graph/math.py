@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...runtime.errors import ArgumentError, DTypeError, ShapeError, WeftError
 from ..ir import lengths
-from ..ir.dtypes import DTYPES, check_dtype, promote, promote_all
+from ..ir.dtypes import DTYPES, HALF, check_dtype, promote, promote_all
 from .config import config
 from .tensor import as_tensor_variable, beside, cast, constant, is_literal, literal, literal_dtype, pad_left
 from .told import already_told
@@ -403,7 +403,7 @@ def var(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tens
     else:
         dtype = "float64" if kind in "biu" else x.dtype
         # The sum over a half type would overflow where its mean does not.
-        total = _devsq(cast(x, "float32" if dtype in ("float16", "bfloat16") else dtype), axes, keepdims)
+        total = _devsq(cast(x, "float32" if dtype in HALF else dtype), axes, keepdims)
     from .shaping import shape_i
 
     count: Any = constant(1, dtype="int64")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...runtime.errors import ArgumentError, DisconnectedInputError, DTypeError, ShapeError
-from ..ir.dtypes import COMPLEX, REAL_FLOAT, numpy_dtype
+from ..ir.dtypes import COMPLEX, HALF, REAL_FLOAT, numpy_dtype
 from . import math
 from .shared import SharedVariable, TensorSharedVariable, shared
 from .tensor import as_tensor_variable, cast, constant
@@ -24,7 +24,7 @@ Updates = dict[SharedVariable, Variable]
 
 def working_dtype(dtype: str) -> str:
     """The dtype that updates are computed and accumulated in: float32 for float16 and bfloat16, else the same."""
-    return "float32" if dtype in ("float16", "bfloat16") else dtype
+    return "float32" if dtype in HALF else dtype
 
 
 def check_params(params: Any, what: str) -> list[TensorSharedVariable]:

@@ -41,6 +41,7 @@ DTYPES: dict[str, DType] = {
 
 INTEGER = frozenset(n for n, d in DTYPES.items() if d.kind in "iu")
 DISCRETE = INTEGER | {"bool"}
+HALF = frozenset({"float16", "bfloat16"})  # computed with as float32, and rounded
 REAL_FLOAT = frozenset(n for n, d in DTYPES.items() if d.kind == "f")
 COMPLEX = frozenset(n for n, d in DTYPES.items() if d.kind == "c")
 FLOATING = REAL_FLOAT | COMPLEX

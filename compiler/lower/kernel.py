@@ -23,6 +23,7 @@ from ..ir.types import TupleType
 from ..schedule.affine import contiguous_strides
 from ..schedule.uses import is_one
 from .elements import ZERO, Elements, Index
+from .few import may_be_written_out, pays, places, written_out
 
 
 @dataclass
@@ -53,12 +54,20 @@ class Reduction:
 
 def lower_kernel(kernel: Node, collapse: bool = True) -> Nest:
     """The nest of a kernel; without `collapse` its last outer loop stays apart, so that it can run by rectangles."""
-    return _Lowering(kernel.attr("body"), kernel.attr("layout"), kernel.attr("outer"), within(kernel), collapse).run()
+    facts = (kernel.attr("body"), kernel.attr("layout"), kernel.attr("outer"), within(kernel), collapse)
+    if may_be_written_out(*facts[:3]):
+        nest = _Lowering(*facts, few=True).run()
+        if pays(nest.block):
+            return nest
+    return _Lowering(*facts).run()
 
 
 class _Lowering:
-    def __init__(self, body: Region, layout: tuple, outer: int, within: tuple, collapse: bool):
+    """`few`: the folds are written out, and are no loops."""
+
+    def __init__(self, body: Region, layout: tuple, outer: int, within: tuple, collapse: bool, few: bool = False):
         self.body, self.layout, self.outer_count, self.within, self.collapse = body, layout, outer, within, collapse
+        self.few = few
         scalars = [p for p in body.params if p.ndim == 0 and p.type.dtype == "int64"]
         self.scalars = len(scalars)
         tensors = body.params[self.scalars :]
@@ -101,19 +110,14 @@ class _Lowering:
         outer = self.outer = [self.variable(n) for n in outer_lengths]
         stores: list[tuple[int, Node, Node]] = []  # buffer, offset, value
         for k, (out, labels) in enumerate(zip(self.body.outputs, self.layout, strict=True)):
-            inner_axes = [(lab, a) for lab, a in zip(labels, out.type.axes, strict=True) if lab >= self.outer_count]
-            found = dict(
-                zip(
-                    (lab for lab, _ in sorted(inner_axes)),
-                    self.inner_variables(a for _, a in sorted(inner_axes, key=lambda t: t[0])),
-                    strict=True,
-                )
-            )
-            idx = tuple(ZERO if lab < 0 else outer[lab] if lab < self.outer_count else found[lab] for lab in labels)
-            value = self.elements.element(out, idx)
+            inner = {lab: a for lab, a in zip(labels, out.type.axes, strict=True) if lab >= self.outer_count}
+            folded = [inner[lab] for lab in sorted(inner)]
             strides = contiguous_strides(self._space(k))
-            offset = lengths.add(ZERO, *(lengths.mul(i, s) for i, s in zip(idx, strides, strict=True) if i is not ZERO))
-            stores.append((len(self.tensors) + k, offset, value))
+            for at in places(folded) if self.few else [self.inner_variables(folded)]:
+                found = dict(zip(sorted(inner), at, strict=True))
+                idx = tuple(ZERO if lab < 0 else outer[lab] if lab < self.outer_count else found[lab] for lab in labels)
+                parts = (lengths.mul(i, s) for i, s in zip(idx, strides, strict=True) if i is not ZERO)
+                stores.append((len(self.tensors) + k, lengths.add(ZERO, *parts), self.elements.element(out, idx)))
         return self._assemble(outer, stores)
 
     def _space(self, k: int) -> tuple[Node, ...]:
@@ -140,19 +144,24 @@ class _Lowering:
         r = n
         if n.op == "item":
             part, r = n.attr("index"), n.inputs[0]
+        x, axes = r.inputs[0], r.attr("axes")
+        if self.few:
+            all_of_it = (self._place(r, at, idx) for at in places([x.type.axes[a] for a in axes]))
+            return written_out(r.op, [self.elements.element(x, place) for place in all_of_it])
         key = (r, idx)
         if key not in self.reductions:
-            x, axes = r.inputs[0], r.attr("axes")
             final = not idx and bool(self.outer)
             folded_axes = [x.type.axes[a] for a in axes]
             domain = self.outer_variables(folded_axes) if final else self.inner_variables(folded_axes)
-            place, folded, kept = [], iter(domain), iter(idx)
-            for a in range(x.ndim):
-                i = next(folded) if a in axes else next(kept)
-                place.append(i)
-            value = _Pending(self, r, tuple(place), tuple(d for d in domain if d is not ZERO), final)
+            place = self._place(r, domain, idx)
+            value = _Pending(self, r, place, tuple(d for d in domain if d is not ZERO), final)
             self.reductions[key] = value.make()
         return self.reductions[key][part].acc
+
+    def _place(self, r: Node, folded: Iterable[Node], kept: Iterable[Node]) -> Index:
+        """Where a reduction reads, of the places along the axes that it folds and of those that it keeps."""
+        folded, kept = iter(folded), iter(kept)
+        return tuple(next(folded if a in r.attr("axes") else kept) for a in range(r.inputs[0].ndim))
 
     # Stages
 

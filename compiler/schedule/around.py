@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from ..ir import lengths
 from ..ir.node import Node, build, substitute, topological
+from ..ir.ops.elementwise import is_function
 from ..ir.ops.kernel import within
 from .affine import contiguous_strides, strided
 
@@ -29,7 +30,6 @@ PRODUCTS = {"dot": 2, "batched_dot": 3}  # the axes of a product that is made of
 Equal = Mapping[Node, Node]
 STEPS = ("kernel", "procedural", "control")
 NOT_MADE = ("float16", "bfloat16", "complex64", "complex128")
-DIVISIONS = ("truediv", "reciprocal", "sqrt")  # costly, but as fast as memory where they are vectors
 
 
 class Maker(NamedTuple):
@@ -276,7 +276,7 @@ def makes(nest, kernel: Node, x: Node, equal: Equal) -> bool:
     for n in topological([nest.block]):
         if n.op == "store" and n.inputs[0] is not here:
             return False
-        if n.family == "elementwise" and n.definition.costly and n.op not in DIVISIONS:
+        if n.family == "elementwise" and is_function(n):
             return False
         if n.op == "draw_at":
             return False

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..ir import lengths
-from ..ir.dtypes import COMPLEX, INTEGER, REAL_FLOAT
-from ..ir.interp.values import HALF, MEANING
+from ..ir.dtypes import COMPLEX, HALF, INTEGER, REAL_FLOAT
+from ..ir.interp.values import MEANING
 from ..ir.node import Node, build, constant, topological
 from ..ir.pattern import Bindings, number, uniform
 from ..ir.rewrite import Condition, Licence, Operands, Rule

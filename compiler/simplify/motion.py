@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from ..ir import lengths
+from ..ir.dtypes import HALF
 from ..ir.node import Check, Node, Region, build, depends, rebuild, topological
 from ..ir.origins import Origins
 from ..ir.types import TensorType
@@ -29,7 +30,6 @@ from .loop_parts import Parts, State
 from .rebuilder import Rebuilder
 from .shapes import BACKWARDS
 
-ROUNDED = ("float16", "bfloat16")  # L1: every sum of these is rounded
 Outer = Callable[[], Node]
 
 
@@ -153,7 +153,7 @@ class _Loop:
         turned = w in self.parts.sequences and x in constant and w.ndim == 1
         if turned:
             x, w = w, x
-        if x not in self.parts.sequences or w not in constant or w.ndim != 2 or n.type.dtype in ROUNDED:
+        if x not in self.parts.sequences or w not in constant or w.ndim != 2 or n.type.dtype in HALF:
             return None
         if turned:
             w = self.transpose(w)
@@ -182,7 +182,7 @@ class _Loop:
                 if s in p.stacked:
                     p.stacked.remove(s)
                 self.late[k] = lambda s=s: self.in_order(self.all_steps(s))  # type: ignore[misc]
-            elif s.op == "dot" and readers[s] == 1 and self.is_constant(s.inputs[1]) and s.type.dtype not in ROUNDED:
+            elif s.op == "dot" and readers[s] == 1 and self.is_constant(s.inputs[1]) and s.type.dtype not in HALF:
                 a, w = s.inputs
                 if s in p.stacked:
                     p.stacked.remove(s)
@@ -307,7 +307,7 @@ def _may_move(n: Node) -> bool:
 def _added(s: State, readers: dict[Node, int]) -> list[Node]:
     """The terms that are added to a state which nothing else in the loop reads; none where it is no such state."""
     t = s.initial.type
-    if s.keep or s.taps != (-1,) or t.kind != "dense" or t.ndim != 3 or t.dtype in (*ROUNDED, "bool"):
+    if s.keep or s.taps != (-1,) or t.kind != "dense" or t.ndim != 3 or t.dtype in HALF | {"bool"}:
         return []
     user = {i: n for n in topological([s.new]) for i in n.inputs}
     at, terms = s.params[0], []

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import DTYPES, numpy_dtype
+from ..dtypes import DTYPES, HALF, numpy_dtype
 from ..node import Node
 
 Value = Any
@@ -23,7 +23,6 @@ Meaning = Callable[[Node, Sequence[Value], Any], Value]
 
 MEANING: dict[str, Meaning] = {}
 
-HALF = frozenset({"float16", "bfloat16"})
 
 
 def meaning(*names: str) -> Callable[[Meaning], Meaning]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ....runtime.errors import DTypeError
 from ..dtypes import COMPLEX, DISCRETE, DTYPES, FLOATING, REAL_FLOAT, real_of
-from ..node import Typed, define
+from ..node import Node, Typed, define
 from ..types import TensorType
 from .common import dense, joined, one_of, same_dtype
 
@@ -47,6 +47,13 @@ ELEMENTWISE: dict[str, Row] = {
     **{n: Row(2, ANY, "bool", commutative=True) for n in ("eq", "ne")},
     **{n: Row(2, REAL, "bool") for n in ("lt", "le", "gt", "ge")},
 }  # fmt: skip
+
+DIVISIONS = ("truediv", "reciprocal", "sqrt")  # costly, but one instruction
+
+
+def is_function(n: Node) -> bool:
+    """Whether an operation on elements is computed by many instructions."""
+    return n.definition.costly and n.op not in DIVISIONS
 
 
 def _enter(name: str, row: Row) -> None:
