@@ -246,3 +246,15 @@ def test_clone_and_givens(function):
     out = ifelse(c, x[5], x.sum())
     assert function([c, y], weft.clone(out, {x: y * 2}))(0, [1.0, 2]) == 6
     assert function([c, y], out, givens={x: y * 2})(0, [1.0, 2]) == 6
+
+
+def test_lengths_that_a_branch_needs_are_known_inside_kernels(function):
+    """A branch takes a length as a value that is stored; that it is at least 1 has to stay known where it is read."""
+    c, x = T.dscalar("c"), T.tensor("float64", shape=(None, 1), name="x")
+    last = scan(lambda e, s: s + e.sum(), sequences=[x], outputs_info=[T.dot(x.T, x)])[0][-1]
+    cost = T.mean(ifelse(c > 1, T.concatenate([last, x], axis=0) * 0.5, T.exp(-abs(last))))
+    f = function([c, x], weft.grad(cost, x))
+    a = np.array([[0.5], [-0.25], [1.0]])
+    np.testing.assert_allclose(f(2, a), (2 * a + 1 + 1) * 0.5 / 4, 1e-12)
+    total = np.sum(a * a) + a.sum()
+    np.testing.assert_allclose(f(0, a), -np.exp(-abs(total)) * (2 * a + 1), 1e-12)

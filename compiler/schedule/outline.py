@@ -102,11 +102,15 @@ def _terms(length: Node, known: dict[Node, int]) -> int:
     lengths, integer arguments and numbers alone."""
 
     def is_made(n: Node) -> bool:
-        return n.family == "elementwise" and not n.ndim and n.type.dtype in ("int64", "bool")
+        return n.family == "elementwise" and is_whole(n)
+
+    def is_whole(n: Node) -> bool:
+        return not n.ndim and n.type.dtype in ("int64", "bool")
 
     for n in topological([length], lambda n: n.inputs if n not in known and is_made(n) else ()):
         if n not in known:
-            parts = [known[i] for i in n.inputs] if is_made(n) else [int(n.op in ("dim", "length", "const", "param"))]
+            leaf = n.op in ("dim", "length", "const", "param") and is_whole(n)
+            parts = [known[i] for i in n.inputs] if is_made(n) else [int(leaf)]
             known[n] = sum(parts) if all(parts) else 0
     return known[length]
 
@@ -154,6 +158,8 @@ def _collect(
             return True
         if n.op == "item":
             return n.inputs[0].family != "reduce" or home.get(n.inputs[0]) is not cluster
+        if 0 < _terms(n, terms) <= LONG and lengths.nonneg(n):
+            return False  # a length: of an argument one would not know what follows from what it is made of
         place = home.get(n)
         if n in by_value and place is not cluster:
             return True
