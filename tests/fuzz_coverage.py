@@ -46,7 +46,8 @@ FUSION = (
     "strided operand of a product", "late buffer", "arena slot shared", "scalar of the host", "copy",
     "loop of steps", "ring of states", "branch", "recomputed where read", "length from the host",
     "length by statements", "stored for its many places", "columns stage by stage", "runs between quotients",
-    "indices as flags", "scatter into its operand", "scatter into a variable after the commit",
+    "cut into segments", "cut where all conditions hold", "indices as flags", "scatter into its operand",
+    "scatter into a variable after the commit",
 )  # fmt: skip
 
 # What need not be reached, and why.
@@ -222,6 +223,10 @@ def kinds(f: Any) -> Iterator[str]:
             yield "rows also side by side (short)"
         if "weft_outside" in text:
             yield "indices as flags"
+        if re.search(r"\bend\d+_\d+ = ", text):
+            yield "cut into segments"
+        if "= side ?" in text:
+            yield "cut where all conditions hold"
         if re.search(r"\bturn\d+ = ", text):
             yield "runs between quotients"
         printer = KernelPrinter(nest, name)

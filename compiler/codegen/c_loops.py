@@ -18,6 +18,7 @@ from ..lower.kernel import Nest
 from . import scalar
 from .expressions import Scope, Text, strip
 from .nests import acc_node, acc_type, closed, hoist, rounded, start_of, value_type, values_of
+from .segments import split
 from .tracks import SHIFT, Track, finish, join, joined, joining, lanes, shifted, tracks
 
 # In front of an inner loop: gcc -O3 else unrolls it before it vectorises, where its length is constant. Folds get up to
@@ -85,6 +86,63 @@ class LoopPrinter:
                 raise InternalError(f"{s.op} is not a statement that stands alone")
 
     def vector_loop(
+        self, out: Text, scope: Scope, k: int, begin: str, end: str, body: list[Node], *pragmas: str
+    ) -> None:
+        """A loop of stores, cut where conditions on its variable change."""
+        parts = split(body, k, self.extent_of(k))
+        if parts is None:
+            return self.whole_loop(out, scope, k, begin, end, body, *pragmas)
+        out.open("")
+        scope = scope.inner()
+        scope.emit(out, parts.rows)
+        rows = " & ".join(scope[c] for c in parts.rows)
+
+        def part(first: str, last: str, statements: list[Node]) -> None:
+            inner = scope.inner()
+            out.open(f"if ({first} < {last})")
+            hoist(out, inner, statements, {build("index", index=k)})
+            self.whole_loop(out, inner, k, first, last, statements, *pragmas)
+            out.close()
+
+        for truth, segments in parts.exact.items():
+            if rows:
+                out.open(f"if ({rows})" if truth else "else")
+            first = begin
+            for s, (place, statements) in enumerate(segments):
+                last = end
+                if place is not None:
+                    inner = scope.inner()
+                    inner.emit(out, [place])
+                    last = f"end{k}_{s}"
+                    out(f"const int64_t {last} = weft_max64({first}, weft_min64({strip(inner[place])}, {end}));")
+                part(first, last, statements)
+                first = last
+            if rows:
+                out.close()
+        if not parts.exact:
+            scope.emit(out, [*parts.firsts, *parts.lasts])
+            first, last = begin, end
+            for place in parts.firsts:
+                first = f"weft_max64({first}, {strip(scope[place])})"
+            for place in parts.lasts:
+                last = f"weft_min64({last}, {strip(scope[place])})"
+            out(f"const int64_t first{k} = weft_min64({f'{rows} ? {first} : {end}' if rows else first}, {end});")
+            out(f"const int64_t last{k} = weft_max64(first{k}, {last});")
+            part(f"first{k}", f"last{k}", parts.statements)
+            out.open("for (int side = 0; side < 2; side++)")
+            out(f"const int64_t from{k} = side ? last{k} : {begin}, to{k} = side ? {end} : first{k};")
+            self.whole_loop(out, scope, k, f"from{k}", f"to{k}", body, *pragmas)
+            out.close()
+        out.close()
+
+    def extent_of(self, k: int) -> Node | None:
+        """The length of the loop over a variable, where it is one of the nest's."""
+        for n in topological([self.nest.block]):
+            if n.op == "loop" and k in n.attr("index"):
+                return n.inputs[n.attr("index").index(k)]
+        return None
+
+    def whole_loop(
         self, out: Text, scope: Scope, k: int, begin: str, end: str, body: list[Node], *pragmas: str
     ) -> None:
         """A loop of stores. Where a function has hard arguments it runs in strips: each by the fast form, and again by

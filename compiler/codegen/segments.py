@@ -1,0 +1,219 @@
+"""Loops cut where conditions on their variable change (index set splitting; Griebl, Feautrier, Lengauer 2000).
+
+Padding, a gradient of a slice, a concatenation, a triangle are choices by places: `i < n ? load : 0`. As a choice for
+each element they are compared as 64-bit numbers, loaded under masks, chosen. Between two places where one of them
+changes there is nothing to choose:
+
+    exact       conditions that change at places of known order: a loop for each segment, in it every condition is known
+    all true    else: a loop over where all hold, and the loop with conditions for what is left at both ends
+
+What does not change in the loop but with one around it (which row of a frame it is) is asked once, before.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..ir import lengths
+from ..ir.node import Node, build, constant, topological
+from ..ir.ops.elementwise import is_function
+from .nests import values_of
+
+MOST_CUTS, MOST_COPIES = 3, 6  # copies: of functions, which take long to compile
+MOST_NODES = 300  # of the loop, to be printed again
+FEW = 16  # elements, that are not worth it
+COMPARISONS = ("lt", "le", "gt", "ge", "eq")
+ZERO, ONE = lengths.const(0), lengths.const(1)
+
+
+class Cut(NamedTuple):
+    """A comparison, and the places where it changes: from `first` on and up to `last` it is true (None: no bound)."""
+
+    leaf: Node
+    first: Node | None
+    last: Node | None
+
+
+class Segment(NamedTuple):
+    end: Node | None  # None: that of the loop
+    statements: list[Node]
+
+
+class Split(NamedTuple):
+    """`rows`: conditions that do not change in the loop. `exact`: for each truth of the one in `rows` (for True, if
+    there is none) the segments. Otherwise where all hold: from `firsts`, to `lasts`, and what is done there."""
+
+    rows: list[Node]
+    exact: dict[bool, list[Segment]]
+    firsts: list[Node]
+    lasts: list[Node]
+    statements: list[Node]
+
+
+def split(body: list[Node], k: int, extent: Node | None) -> Split | None:
+    """How a loop of stores over variable k is cut; None where it is not, or where it would be too long."""
+    short = extent is not None and (lengths.static(extent) or FEW) < FEW
+    if short or any(s.op == "loop" for s in body):
+        return None
+    values = values_of(body)
+    nodes = topological(values)
+    var = build("index", index=k)
+    rows, cuts = _conditions(nodes, var)
+    if not cuts and not (rows and any(is_guarded(n) and var in topological([n]) for n in nodes)):
+        return None
+    if len(cuts) > 2 * MOST_CUTS or len(rows) > MOST_CUTS or len(nodes) > MOST_NODES:
+        return None
+    functions = sum(map(is_function, nodes))
+    exact: dict[bool, list[Segment]] = {}
+    if len(rows) <= 1:
+        for truth in (True, False) if rows else (True,):
+            known = resolved(body, dict.fromkeys(rows, truth))
+            segments = _in_order(known, _conditions(topological(values_of(known)), var)[1], extent)
+            if segments is None:
+                break
+            exact[truth] = segments
+        copies = sum(map(len, exact.values()))
+        if len(exact) == 1 + len(rows) and functions * copies <= MOST_COPIES:
+            return Split(rows, exact, [], [], [])
+    if 2 * functions > MOST_COPIES:
+        return None
+    cuts = [c for c in cuts if c.first is None or c.last is None]
+    firsts = list(dict.fromkeys(c.first for c in cuts if c.first is not None))
+    lasts = list(dict.fromkeys(c.last for c in cuts if c.last is not None))
+    if not (rows or cuts) or any(at_most(b, a) for a in firsts for b in lasts):
+        return None  # pieces of a concatenation exclude one another
+    true = dict.fromkeys([*rows, *(c.leaf for c in cuts)], True)
+    return Split(rows, {}, firsts, lasts, resolved(body, true))
+
+
+def is_guarded(n: Node) -> bool:
+    """Whether an access has a condition, its last input."""
+    return len(n.inputs) > {"load": 1, "checked": 2}.get(n.op, len(n.inputs))
+
+
+def at_most(a: Node, b: Node) -> bool:
+    """Whether a is known to be no greater than b."""
+    return lengths.nonneg(lengths.sub(b, a))
+
+
+def _conditions(nodes: list[Node], var: Node) -> tuple[list[Node], list[Cut]]:
+    """Of the choices and guards among the nodes, the comparisons of places: what does not change with the variable (as
+    much at once as there is), and what changes where."""
+    stack = [n.inputs[0] for n in nodes if n.op == "switch"]
+    stack += [n.inputs[-1] for n in nodes if is_guarded(n)]
+    rows: dict[Node, None] = {}
+    cuts: dict[Node, Cut] = {}
+    seen: set[Node] = set()
+    while stack:
+        c = stack.pop()
+        if c in seen:
+            continue
+        seen.add(c)
+        if c.op in COMPARISONS:
+            cut = _cut(c, var)
+            if cut is not None:
+                cuts[c] = cut
+                continue
+        if var not in topological([c]) and _of_places(c):
+            if c.op != "const":
+                rows[c] = None
+        elif c.op in ("and", "or"):
+            stack += c.inputs
+    return list(rows), list(cuts.values())
+
+
+def _of_places(c: Node) -> bool:
+    """Whether a condition is made of lengths and loop variables alone, as long as none of them wraps around."""
+    for n in topological([c], lambda n: n.inputs if n.op in ("and", "or") else ()):
+        if n.op in COMPARISONS:
+            if not all(_is_place(i) for i in n.inputs):
+                return False
+        elif n.op not in ("and", "or", "const"):
+            return False
+    return True
+
+
+def _is_place(x: Node) -> bool:
+    return x.type.dtype == "int64" and not lengths.unbounded(lengths.normal(x))
+
+
+def _cut(c: Node, var: Node) -> Cut | None:
+    """Where a comparison changes that is linear in the variable; None for others."""
+    if not all(map(_is_place, c.inputs)):
+        return None
+    a, b = map(lengths.normal, c.inputs)
+    if c.op in ("gt", "ge"):
+        a, b = b, a
+    away = lengths.sub(b, a)  # at least 0 where it holds
+    factor = lengths.coefficient(away, var)
+    if factor is None or factor == 0 or (c.op == "eq" and abs(factor) != 1):
+        return None
+    rest = lengths.sub(away, lengths.scale(var, factor))
+    if c.op == "eq":
+        at = lengths.scale(rest, -factor)
+        return Cut(c, at, lengths.add(at, ONE))
+    if c.op in ("lt", "gt"):
+        rest = lengths.sub(rest, ONE)
+    if factor > 0:
+        first = _divided(lengths.add(lengths.scale(rest, -1), lengths.const(factor - 1)), factor)
+        return Cut(c, first, None)
+    return Cut(c, None, lengths.add(_divided(rest, -factor), ONE))
+
+
+def _divided(a: Node, b: int) -> Node:
+    return a if b == 1 else lengths.floordiv(a, lengths.const(b))
+
+
+def _in_order(body: list[Node], cuts: list[Cut], extent: Node | None) -> list[Segment] | None:
+    """The segments of a loop whose cuts are known to follow one another; None where they are not, or are too many."""
+    places: list[Node] = []  # inside the loop, ascending
+    number: dict[Node | None, int] = {}  # of the first segment after a place
+    beyond: list[Node] = []
+    for place in dict.fromkeys(p for c in cuts for p in (c.first, c.last) if p is not None):
+        if at_most(place, ZERO):
+            number[place] = 0
+        elif extent is not None and at_most(extent, place):
+            beyond.append(place)
+        else:
+            at = next((s for s, p in enumerate(places) if at_most(place, p)), len(places))
+            if not all(at_most(p, place) for p in places[:at]):
+                return None
+            places.insert(at, place)
+    if len(places) > MOST_CUTS:
+        return None
+    number |= {p: s for s, p in enumerate(places, 1)}
+    number |= dict.fromkeys(beyond, len(places) + 1)
+    found = []
+    for s, end in enumerate([*places, None]):
+        truth = {c.leaf: number.get(c.first, 0) <= s < number.get(c.last, len(places) + 1) for c in cuts}
+        found.append(Segment(end, resolved(body, truth)))
+    return found
+
+
+def resolved(statements: list[Node], truth: dict[Node, bool]) -> list[Node]:
+    """Statements in which some conditions are known."""
+    known = {c: constant(t, "bool") for c, t in truth.items()}
+    done = dict(known)
+    for n in topological(statements, lambda n: () if n in known else n.inputs):
+        if n not in done:
+            done[n] = _resolved(n, [done[i] for i in n.inputs])
+    return [done[s] for s in statements]
+
+
+def _resolved(n: Node, inputs: list[Node]) -> Node:
+    if all(a is b for a, b in zip(n.inputs, inputs, strict=True)):
+        return n
+    known = [bool(i.value) if i.op == "const" and i.type.dtype == "bool" else None for i in inputs]
+    if n.op in ("and", "or"):
+        ends = n.op == "or"  # what decides it alone
+        if ends in known:
+            return constant(ends, "bool")
+        left = [i for i, t in zip(inputs, known, strict=True) if t is None]
+        return build(n.op, *left) if len(left) > 1 else left[0] if left else constant(not ends, "bool")
+    if n.op == "switch" and known[0] is not None:
+        return inputs[1] if known[0] else inputs[2]
+    if n.op in ("load", "checked") and known[-1] is not None:
+        if not known[-1]:  # what is read there is 0
+            return constant(0, n.type.dtype)
+        return build(n.op, *inputs[:-1], **dict(n.attrs))
+    return build(n.op, *inputs, **dict(n.attrs))
