@@ -38,13 +38,27 @@ def window(x: Any, size: int, stride: int = 1, axis: int = -1) -> TensorVariable
     """
     x = as_tensor_variable(x)
     a = _axis(x, axis, "window")
-    return op1(
-        "window",
-        x,
-        axis=a,
-        size=_positive(size, "the size of a window"),
-        stride=_positive(stride, "the stride of a window"),
-    )
+    size, stride = _positive(size, "the size of a window"), _positive(stride, "the stride of a window")
+    if size == stride:
+        return _parted(x, {a: size}).dimshuffle(*(k for k in range(x.ndim + 1) if k != a + 1), a + 1)
+    return op1("window", x, axis=a, size=size, stride=stride)
+
+
+def _parted(x: Variable, sizes: dict[int, int]) -> TensorVariable:
+    """Windows side by side along axes: the number of the window, and in the next axis the place in it. A view, and so
+    is its adjoint but for elements beyond the last window."""
+    places, parts = [], []
+    for a in range(x.ndim):
+        n = shaping.shape_i(x, a)
+        if a not in sizes:
+            places.append(slice(None))
+            parts.append(n)
+            continue
+        size = constant(sizes[a], dtype="int64")
+        count = math.int_div(n, size)
+        places.append(slice(math.mul(count, size)))
+        parts += [count, size]
+    return x[tuple(places)].reshape(parts, ndim=len(parts))  # type: ignore[index]
 
 
 def spread(g: Any, length: Any, stride: int = 1, axis: int = -1) -> TensorVariable:
@@ -139,13 +153,17 @@ def pool(
     for a, (s, t, p) in enumerate(zip(sizes, strides, pads, strict=True), lead):
         widths.append((p, p) if ignore_border else (0, _over(shaping.shape_i(x, a), s, t)))
 
+    apart = sizes == strides
+    places = tuple(range(lead + 1, lead + 2 * k, 2)) if apart else tuple(range(x.ndim, x.ndim + k))
+
     def windows(v: Variable, fill: Any) -> TensorVariable:
         v = pad(v, widths, fill)
+        if apart:
+            return _parted(v, dict(enumerate(sizes, lead)))
         for a, (s, t) in enumerate(zip(sizes, strides, strict=True), lead):
             v = window(v, s, t, axis=a)
         return v
 
-    places = tuple(range(x.ndim, x.ndim + k))
     if mode == "max":
         return math.max(windows(x, lowest(x.dtype)), axis=places)
     total = math.sum(windows(x, 0), axis=places)

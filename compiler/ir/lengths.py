@@ -229,7 +229,27 @@ def at_least(a: Node, b: Node) -> bool:
 
 
 def _none_negative(terms: Terms, fuel: int = 6) -> bool:
-    return all(c >= 0 and all(nonneg(f, fuel - 1) for f in m) for m, c in terms.items())
+    if all(c >= 0 and all(nonneg(f, fuel - 1) for f in m) for m, c in terms.items()):
+        return True
+    below = _without_quotients(terms, fuel)
+    return below is not None and all(c >= 0 and all(nonneg(f, fuel - 1) for f in m) for m, c in below.items())
+
+
+def _without_quotients(terms: Terms, fuel: int) -> Terms | None:
+    """Something smaller: of -c * (x // d) at least -c * x / d is left. None where nothing is subtracted so."""
+    out: list[Node] = []
+    changed = False
+    for m, c in terms.items():
+        for k, q in enumerate(m if c < 0 else ()):
+            d = static(q.inputs[1]) if q.op == "floordiv" else None
+            rest = (*m[:k], *m[k + 1 :])
+            if d is not None and d > 0 and c % d == 0 and all(nonneg(f, fuel - 1) for f in rest):
+                out.append(scale(mul(q.inputs[0], *rest), c // d))
+                changed = True
+                break
+        else:
+            out.append(_from_terms({m: c}))
+    return _terms(add(*out)) if changed else None
 
 
 def maximum(a: Node, b: Node) -> Node:

@@ -16,7 +16,7 @@ from ..ir.node import Node, build, constant, make
 from ..ir.ops.view import walk_spec
 from ..schedule.affine import contiguous_strides, strided
 from ..schedule.outline import uniform
-from ..schedule.uses import is_one, kept_axes
+from ..schedule.uses import groups, is_one
 
 Index = tuple[Node, ...]
 Request = tuple[Node, Index, Node | None]
@@ -200,15 +200,15 @@ class Elements:
         if view is not None and view.base in self.tensors:
             parts = (lengths.mul(i, s) for i, s in zip(idx, view.strides, strict=True) if i is not ZERO)
             return self._load(view.base, lengths.add(view.offset, *parts), guard)
-        same = kept_axes(n)
-        strides = contiguous_strides(n.type.axes[same:])
-        flat = lengths.add(ZERO, *(lengths.mul(i, s) for i, s in zip(idx[same:], strides, strict=True)))
-        inner = x.type.axes[same:]
         out: list[Node] = []
-        for s, a in zip(contiguous_strides(inner), inner, strict=True):
-            i = lengths.floordiv(flat, s)
-            out.append(ZERO if is_one(a) else i if not out and a is inner[0] else build("mod", i, a))
-        return (yield x, (*idx[:same], *out), guard)
+        for inputs, outputs in groups(n):
+            strides = contiguous_strides(tuple(n.type.axes[a] for a in outputs))
+            flat = lengths.add(ZERO, *(lengths.mul(idx[a], s) for a, s in zip(outputs, strides, strict=True)))
+            inner = tuple(x.type.axes[a] for a in inputs)
+            for k, (s, a) in enumerate(zip(contiguous_strides(inner), inner, strict=True)):
+                i = lengths.floordiv(flat, s)
+                out.append(ZERO if is_one(a) else i if not k else build("mod", i, a))
+        return (yield x, tuple(out), guard)
 
     def _iota(self, n: Node, idx: Index, guard: Node | None) -> Rule:
         return idx[0] if n.type.dtype == "int64" else build("cast", idx[0], dtype=n.type.dtype)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 from ...runtime.errors import InternalError
 from ..ir import lengths
 from ..ir.node import Node, make, rebuild
 from ..ir.ops.view import walk_spec
-from .uses import kept_axes
+from .uses import groups
 from .values import in_memory
 
 FEW = 8  # rows that a value may be computed in vain for
@@ -31,6 +32,19 @@ def operand(n: Node, k: int) -> Strided | None:
         axes = n.inputs[k].type.axes[rows:]
         return view if view is not None and _are_contiguous(axes, view.strides[rows:]) else None
     return None
+
+
+def _parted(n: Node, strides: tuple[Node, ...]) -> tuple[Node, ...] | None:
+    """The strides of a reshape by those of its operand, where axes that it joins lie as those of a tensor do."""
+    have, axes = n.inputs[0].type.axes, n.type.axes
+    out: list[Node] = []
+    for inputs, outputs in groups(n):
+        long = [a for a in inputs if not lengths.is_one(have[a])]
+        if not all(strides[a] is lengths.mul(strides[b], have[b]) for a, b in pairwise(long)):
+            return None
+        step = strides[long[-1]] if long else lengths.const(0)
+        out += [lengths.mul(step, s) for s in contiguous_strides(tuple(axes[a] for a in outputs))]
+    return tuple(out)
 
 
 def _are_contiguous(axes: tuple[Node, ...], strides: tuple[Node, ...]) -> bool:
@@ -79,7 +93,7 @@ def takes_quotients(n: Node) -> bool:
     """Whether an element of a reshape lies at quotients and remainders of its indices: it joins axes of a tensor that
     is not contiguous in memory."""
     x = n.inputs[0]
-    if sum(not lengths.is_one(a) for a in x.type.axes[kept_axes(n) :]) < 2:
+    if all(sum(not lengths.is_one(x.type.axes[a]) for a in g.inputs) < 2 for g in groups(n)):
         return False
     view = strided(n)
     base = x if view is None else view.base
@@ -115,7 +129,10 @@ def strided(n: Node) -> Strided | None:
             if _are_contiguous(have, strides):
                 strides = contiguous_strides(axes)
             elif len(axes) != len(have) or axes[1:] != have[1:]:  # else it says what is known of the leading length
-                return None
+                parts = _parted(v, strides)
+                if parts is None:
+                    return None
+                strides = parts
         elif v.op == "dimshuffle":
             strides = tuple(zero if o == "x" else strides[o] for o in v.attr("order"))
         elif v.op == "alloc":

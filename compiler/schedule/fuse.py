@@ -119,6 +119,7 @@ class _Fuser:
         self.bases: dict[Node, dict[int, Node]] = {}  # what the operands that a step reads in place are views of
         self.places: dict[tuple[Node, Labels], set[int]] = {}  # of what views read: a number for each of their places
         self.numbers: dict[tuple[Node, int, int], int] = {}
+        self.taken: set[Node] = set()  # what is written into something larger, all of it
         self.merged: dict[int, int] = {}  # kernels that became the end of another one
         self.assembled: dict[Node, list[Node]] = {}  # concatenations -> their parts, computed where they lie
         self.part_of: dict[Node, Node] = {}
@@ -172,6 +173,9 @@ class _Fuser:
                 self._read_scalar(x, kernel)
                 continue
             self._record(x, same if own is labels else Use(kernel, own))  # type: ignore[arg-type]
+            one_by_one = n.family == "elementwise" or n.op == "dimshuffle"
+            if n.op == "concatenate" or (n.op == "set_slice" and k == 1) or (one_by_one and n in self.taken):
+                self.taken.add(x)
             moves = n.family == "view" and n.op not in ("dimshuffle", "alloc", "rebroadcast")
             if moves or places is not ALIGNED:
                 known = self.places.setdefault((x, own), set())  # type: ignore[arg-type]
@@ -280,7 +284,8 @@ class _Fuser:
             return False  # loops and branches go by the lengths of their buffers
         if whole and not readers and (x.family == "procedural" or (x.op == "item" and x.inputs[0].family != "reduce")):
             return True
-        return bool(whole or any(is_aligned(u.labels, n) for u in readers)) and takes_quotients(n)  # type: ignore[arg-type]
+        all_of_it = whole or n in self.taken or any(is_aligned(u.labels, n) for u in readers)  # type: ignore[arg-type]
+        return bool(all_of_it) and takes_quotients(n)
 
     def _place_operand(self, n: Node, uses: list[Use]) -> None:
         """Stores what is reshaped, by its own loops."""

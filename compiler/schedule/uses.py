@@ -6,6 +6,8 @@ computed place. Knowing only labels, the scheduler decides fusion; `lower` compu
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from ...runtime.errors import InternalError
 from ..ir import lengths
 from ..ir.node import Node
@@ -72,8 +74,8 @@ def operand_labels(n: Node, labels: Labels, fresh: Labels) -> list[tuple[Node, L
         axis = n.attr("axis")
         return [(x, tuple(OPAQUE if a == axis else lab for a, lab in enumerate(labels))), *_scalars(n, 1)]
     if op == "reshape":
-        same = kept_axes(n)
-        return [(x, labels[:same] + (OPAQUE,) * (x.ndim - same)), *_scalars(n, 1)]
+        own = tuple(labels[g.outputs[0]] if is_kept(n, g) else OPAQUE for g in groups(n) for _ in g.inputs)
+        return [(x, own), *_scalars(n, 1)]
     if op in ("draw", "advance"):
         return [(x, (OPAQUE,)), *_scalars(n, 1)]
     if op == "iota":
@@ -81,12 +83,33 @@ def operand_labels(n: Node, labels: Labels, fresh: Labels) -> list[tuple[Node, L
     raise InternalError(f"{op} says nothing of how it reads its operands")
 
 
-def kept_axes(n: Node) -> int:
-    """How many leading axes a reshape leaves as they are."""
-    x, kept = n.inputs[0], 0
-    while kept < min(n.ndim, x.ndim) and n.type.axes[kept] is x.type.axes[kept]:
-        kept += 1
-    return kept
+class Group(NamedTuple):
+    """Axes `inputs` of a reshaped tensor that become axes `outputs`, both as many elements; first and last one each."""
+
+    inputs: range
+    outputs: range
+
+
+def groups(n: Node) -> list[Group]:
+    """The axes of a reshape that stay within one another: the fewest at a time, where lengths are known to multiply
+    alike; at the end all that is left."""
+    have, axes = n.inputs[0].type.axes, n.type.axes
+    found: list[Group] = []
+    i = p = 0
+    while i < len(have) or p < len(axes):
+        ends = [(j, q) for j in range(i, len(have) + 1) for q in range(p, len(axes) + 1) if j + q > i + p]
+        same = ((j, q) for j, q in ends if lengths.product(have[i:j]) is lengths.product(axes[p:q]))
+        j, q = next(same, (len(have), len(axes)))
+        found.append(Group(range(i, j), range(p, q)))
+        i, p = j, q
+    return found
+
+
+def is_kept(n: Node, g: Group) -> bool:
+    """Whether a reshape leaves an axis as it is."""
+    if len(g.inputs) != 1 or len(g.outputs) != 1:
+        return False
+    return n.inputs[0].type.axes[g.inputs[0]] is n.type.axes[g.outputs[0]]
 
 
 def _stretched(x: Node, labels: Labels) -> Labels:
