@@ -1,5 +1,7 @@
 """Folds of a few elements of known number are written out: the bits of the loops, and vectors around them."""
 
+import re
+
 import numpy as np
 import pytest
 from fuzz_criterion import plain
@@ -9,6 +11,7 @@ import weft.tensor as T
 from weft.compiler.ir.dtypes import numpy_dtype
 from weft.compiler.ir.node import topological
 from weft.compiler.lower import kernel as lower
+from weft.tensor.signal.pool import pool_2d
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 
@@ -99,6 +102,29 @@ def test_windows_side_by_side_become_vectors():
     ]:
         f = weft.function(inputs, output)
         assert all(nest.mode == "map" for nest in nests(f)) and "lane" not in f.source, f.source
+
+
+@pytest.mark.parametrize("lengths", [(None, 2, 11, 13), (None, None, None, None)])
+@pytest.mark.parametrize(("size", "stride"), [(2, 2), (3, 3), (3, 2), (3, 1)])
+@pytest.mark.parametrize("mode", ["max", "average_inc_pad"])
+def test_pooling_and_its_gradient(lengths, size, stride, mode, monkeypatch):
+    """Windows apart and overlapping: as with loops, as interpreted."""
+    x = T.TensorType("float32", shape=lengths)("x")
+    pooled = pool_2d(x, (size, size), stride=(stride, stride), mode=mode)
+    outputs = [pooled, weft.grad(T.sum(T.sqr(pooled)), x)]
+    a = np.random.default_rng(0).integers(-4, 5, (3, 2, 11, 13)).astype("float32")
+    got, want, few, _ = both(monkeypatch, [x], outputs, a)
+    assert all(map(same, got, want)) and "lane" not in few.source
+    interpreted = weft.function([x], outputs, mode="interpret")(a)
+    for g, w in zip(got, interpreted, strict=True):
+        np.testing.assert_allclose(g, w, 1e-6, 1e-6)
+
+
+def test_a_short_last_loop_is_written_out_too():
+    """Two sums for each row: the vector goes over rows."""
+    x = T.TensorType("float32", shape=(None, 2, 2))("x")
+    f = weft.function([x], T.sum(x, axis=1))
+    assert loops_inside(f) == [0] and len(re.findall(r"p1\[.*\] = ", f.source)) == 2, f.source
 
 
 def test_what_is_not_written_out():

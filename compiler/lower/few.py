@@ -65,6 +65,19 @@ def may_be_written_out(body: Region, layout: Sequence[Sequence[int]], outer: int
     return 1 < max(times.values()) <= TIMES and (all(map(are_few, inner)) if outer else not any(inner))
 
 
+def short_loops(body: Region, layout: Sequence[Sequence[int]], outer: int) -> int:
+    """How many of the last outer loops are short, so that a vector wants the one before: results in groups of three."""
+    extents = {
+        lab: a
+        for out, labels in zip(body.outputs, layout, strict=True)
+        for lab, a in zip(labels, out.type.axes, strict=True)
+    }
+    short = 0
+    while short < outer - 1 and are_few([extents[k] for k in range(outer - short - 1, outer)]):
+        short += 1
+    return short
+
+
 def folded(r: Node) -> Node:
     """The number of elements that a reduction makes one of."""
     return lengths.product(r.inputs[0].type.axes[a] for a in r.attr("axes"))

@@ -23,7 +23,7 @@ from ..ir.types import TupleType
 from ..schedule.affine import contiguous_strides
 from ..schedule.uses import is_one
 from .elements import ZERO, Elements, Index
-from .few import may_be_written_out, pays, places, written_out
+from .few import may_be_written_out, pays, places, short_loops, written_out
 
 
 @dataclass
@@ -54,12 +54,13 @@ class Reduction:
 
 def lower_kernel(kernel: Node, collapse: bool = True) -> Nest:
     """The nest of a kernel; without `collapse` its last outer loop stays apart, so that it can run by rectangles."""
-    facts = (kernel.attr("body"), kernel.attr("layout"), kernel.attr("outer"), within(kernel), collapse)
-    if may_be_written_out(*facts[:3]):
-        nest = _Lowering(*facts, few=True).run()
-        if pays(nest.block):
-            return nest
-    return _Lowering(*facts).run()
+    body, layout, outer = kernel.attr("body"), kernel.attr("layout"), kernel.attr("outer")
+    for loops in dict.fromkeys([outer - short_loops(body, layout, outer) if collapse else outer, outer]):
+        if may_be_written_out(body, layout, loops):
+            nest = _Lowering(body, layout, loops, within(kernel), collapse, few=True).run()
+            if pays(nest.block):
+                return nest
+    return _Lowering(body, layout, outer, within(kernel), collapse).run()
 
 
 class _Lowering:
