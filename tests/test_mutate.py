@@ -120,3 +120,44 @@ def test_a_number_that_was_converted_is_no_bool():
     for got, want in zip(f(*values), [values[0] != 0, values[1], values[0] == 0, ~values[1]], strict=True):
         assert got.dtype == bool
         np.testing.assert_array_equal(got, want)
+
+
+def in_each_row(x):
+    """A matrix to which a number is added in each row, and where."""
+    places = T.arange(x.shape[0]), T.cast(x % 2, "int64")
+    return T.inc_subtensor(T.outer(x, np.array([1.0, 2.0]))[places], 1.5), places
+
+
+CONDITIONS = {
+    "or-not": ("int32", lambda x: T.or_(x, T.invert(x)), np.array([0, 5, -3])),
+    **{
+        f"not-{op}": ("float64", lambda x, op=op: T.invert(getattr(T, op)(x, 0.5)), np.array([np.nan, 0.5, 1, -1]))
+        for op in ("lt", "le", "gt", "ge")
+    },
+    **{
+        f"{op}-self": ("float32", lambda x, op=op: getattr(T, op)(x, x), np.array([np.nan, 1.0])) for op in ("le", "ge")
+    },
+    "mod-one": ("float64", lambda x: T.mod(x, 1.0), np.array([0.25, -0.25, 3.5])),
+    "fold-of-numbers": ("bool", lambda x: [f(T.stack([x[0], x[1]])) for f in (T.any, T.all)], np.array([True, False])),
+    "length-below-zero": ("float64", lambda x: [T.lt(x[k], 0) for k in range(2)], np.array([-1.0, 1.0])),
+    "length-from-zero": ("int64", lambda x: [T.ge(x[k], 0) for k in range(2)], np.array([-1, 1])),
+    "cast-iota": ("int64", lambda x: T.cast(T.arange(x[0], dtype="int8"), "int64") + x[1], np.array([300, 1])),
+    "reduce-alloc": ("float64", lambda x: T.prod(T.alloc(x, 3, 2), axis=0), np.array([2.0, 0.5])),
+    "sum-scatter": ("float64", lambda x: [in_each_row(x)[0], T.sum(in_each_row(x)[0], axis=1)], np.arange(4.0)),
+    "gather-scatter": ("float64", lambda x: [in_each_row(x)[0], in_each_row(x)[0][in_each_row(x)[1]]], np.arange(4.0)),
+    "set-slice-whole": ("float64", lambda x: T.set_subtensor(T.zeros((3, 2))[:, :], x), np.array([1.0, 2.0])),
+    "inc-slice-whole": ("float64", lambda x: T.inc_subtensor(T.ones((3, 2))[:, :], x), np.array([1.0, 2.0])),
+}
+
+
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_conditions_of_rules(name):
+    """Each is a case in which the rule must not be used: with NaN, on another dtype, of what is not zero."""
+    dtype, make, value = CONDITIONS[name]
+    x = T.TensorType(dtype, shape=(None,))("x")
+    outputs = made if isinstance(made := make(x), list) else [made]
+    with np.errstate(all="ignore"):
+        want = weft.function([x], outputs, mode="interpret")(value.astype(dtype))
+    for w, g in zip(want, weft.function([x], outputs)(value.astype(dtype)), strict=True):
+        assert g.dtype == w.dtype
+        np.testing.assert_array_equal(g, w)
