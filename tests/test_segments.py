@@ -113,6 +113,10 @@ def test_conditions_that_are_known_go():
     assert resolved([both, either], false) == [y, build("switch", b, constant(0, "float32"), y)]
 
 
+def scaled(z):
+    return z / (1 + T.sum(z, axis=0) ** 2)
+
+
 PROGRAMS = {
     "pad": lambda x, y: T.pad(x, ((1, 2), (3, 0))),
     "slice gradient": lambda x, y: weft.grad(T.sum(T.exp(x[1:-1, 2:])), x),
@@ -127,6 +131,7 @@ PROGRAMS = {
     "rolled": lambda x, y: T.roll(x, 2, axis=1) + T.roll(y, -1, axis=0),
     "windows of a frame": lambda x, y: T.sum(T.window(T.pad(x, ((1, 1), (2, 1))), 3, 2, axis=1), axis=-1),
     "half": lambda x, y: T.pad(T.cast(x, "float16"), ((0, 1), (1, 1))),
+    "columns of a frame": lambda x, y: scaled(T.pad(x, ((0, 0), (1, 2)))),
     "logarithms": lambda x, y: T.log(T.pad(abs(x) + 1, ((1, 1), (1, 1)), 2.0)),
 }
 

@@ -96,11 +96,14 @@ class LoopPrinter:
         scope = scope.inner()
         scope.emit(out, parts.rows)
         rows = " & ".join(scope[c] for c in parts.rows)
+        # An accumulator of columns is an element of an array: it changes with the loop over them.
+        moving = {n for n, name in scope.names.items() if n.op == "acc" and not name.isidentifier()}
+        moving.add(build("index", index=k))
 
         def part(first: str, last: str, statements: list[Node]) -> None:
             inner = scope.inner()
             out.open(f"if ({first} < {last})")
-            hoist(out, inner, statements, {build("index", index=k)})
+            hoist(out, inner, statements, moving)
             self.whole_loop(out, inner, k, first, last, statements, *pragmas)
             out.close()
 
