@@ -5,7 +5,7 @@ import pytest
 
 import weft
 import weft.tensor as T
-from weft.compiler.codegen.segments import resolved, split
+from weft.compiler.codegen.segments import AllTrue, Cases, Exact, resolved, split
 from weft.compiler.ir import lengths
 from weft.compiler.ir.node import build, constant
 
@@ -38,25 +38,38 @@ def test_segments_of_known_order():
     inside = build("and", build("le", number(0), here), less(here, N))
     body = [store(build("switch", inside, load(here, inside), ZERO))]
     found = split(body, 0, lengths.add(N, number(2)))
-    assert found is not None and not found.rows
-    (segments,) = found.exact.values()
+    assert isinstance(found, Exact) and not found.rows
+    (segments,) = found.segments.values()
     assert [s.end for s in segments] == [number(1), lengths.add(N, number(1)), None]
     assert [s.statements for s in segments] == [[store(ZERO)], [store(load(here))], [store(ZERO)]]
 
 
 def test_what_is_known_throughout_is_no_cut():
     body = [store(build("switch", less(I, N), load(I, less(I, N)), ZERO))]
-    (segments,) = split(body, 0, N).exact.values()
+    (segments,) = split(body, 0, N).segments.values()
     assert [s.statements for s in segments] == [[store(load(I))]]
 
 
 def test_places_of_unknown_order():
     """The adjoint of a difference: where it is inside of both, and the rest."""
+    one, end = lengths.minimum(N, number(1)), lengths.maximum(lengths.sub(N, number(1)), number(0))
+    low, high = less(I, end), build("le", one, I)
+    values = [build("switch", c, load(I, c, buffer=b), ZERO) for b, c in enumerate((low, high))]
+    found = split([store(build("add", *values))], 0, N)
+    assert isinstance(found, AllTrue) and (found.firsts, found.lasts) == ([one], [end])
+    assert found.statements == [store(build("add", load(I), load(I, buffer=1)))]
+
+
+def test_what_often_holds_together():
+    """Both conditions change somewhere, nobody knows where: the call asks, the rest is the loop as it was."""
     low, high = less(I, N), build("le", M, I)
     values = [build("switch", c, load(I, c, buffer=b), ZERO) for b, c in enumerate((low, high))]
     found = split([store(build("add", *values))], 0, None)
-    assert not found.exact and (found.firsts, found.lasts) == ([M], [N])
-    assert found.statements == [store(build("add", load(I), load(I, buffer=1)))]
+    assert isinstance(found, Cases) and set(found.places) == {N, M} and set(found.conditions) == {low, high}
+    for mask, statements in found.cases.items():
+        truth = {c: bool(mask >> b & 1) for b, c in enumerate(found.conditions)}
+        wanted = [load(I, buffer=b) if truth[c] else ZERO for b, c in enumerate((low, high))]
+        assert statements == [store(build("add", *wanted))]
 
 
 def test_rows_are_asked_once():
@@ -64,9 +77,9 @@ def test_rows_are_asked_once():
     outside = build("and", build("le", number(1), row), less(row, M))
     body = [store(build("switch", build("and", outside, less(I, N)), load(I, build("and", outside, less(I, N))), ZERO))]
     found = split(body, 0, lengths.add(N, number(1)))
-    assert found.rows == [outside] and set(found.exact) == {True, False}
-    assert [s.statements for s in found.exact[False]] == [[store(ZERO)]]
-    assert [s.statements for s in found.exact[True]] == [[store(load(I))], [store(ZERO)]]
+    assert found.rows == [outside] and set(found.segments) == {True, False}
+    assert [s.statements for s in found.segments[False]] == [[store(ZERO)]]
+    assert [s.statements for s in found.segments[True]] == [[store(load(I))], [store(ZERO)]]
 
 
 @pytest.mark.parametrize("op", ["lt", "le", "gt", "ge", "eq"])
@@ -81,7 +94,7 @@ def test_cuts_are_where_conditions_change(op, factor):
         for inputs in ((side, number(4)), (number(4), side)):
             condition = build(op, *inputs)
             found = split([store(build("switch", condition, load(I, condition), ZERO))], 0, number(20))
-            (segments,) = found.exact.values()
+            (segments,) = found.segments.values()
             first, got = 0, []
             for s in segments:
                 end = max(first, min(20, 20 if s.end is None else lengths.static(s.end)))
@@ -113,6 +126,17 @@ def test_conditions_that_are_known_go():
     assert resolved([both, either], false) == [y, build("switch", b, constant(0, "float32"), y)]
 
 
+def turned(x, y):
+    a, b = x[:, :3], x[:, 3:6]
+    a, b, c, s = a[:, : b.shape[1]], b, y[:, : b.shape[1]], y[:, : b.shape[1]] * 0.5
+    return T.concatenate([a * c - b * s, b * c + a * s], axis=1)
+
+
+def shifted(x, count):
+    n = T.maximum(x.shape[1] - count + 1, 0)
+    return sum(x[:, k : k + n] for k in range(count))
+
+
 def scaled(z):
     return z / (1 + T.sum(z, axis=0) ** 2)
 
@@ -130,6 +154,10 @@ PROGRAMS = {
     "identity": lambda x, y: x + T.eye(x.shape[0], x.shape[1], 1),
     "rolled": lambda x, y: T.roll(x, 2, axis=1) + T.roll(y, -1, axis=0),
     "windows of a frame": lambda x, y: T.sum(T.window(T.pad(x, ((1, 1), (2, 1))), 3, 2, axis=1), axis=-1),
+    "halves turned": lambda x, y: weft.grad(T.sum(T.sqr(turned(x, y))), x),
+    "halves turned, stored": lambda x, y: turned(x, y) * 2,
+    "many shifts": lambda x, y: weft.grad(T.sum(T.sqr(shifted(x, 6))), x),
+    "columns written": lambda x, y: T.set_subtensor(T.set_subtensor(T.exp(x)[:, 0], 1.0)[:, -1], 7.0),
     "half": lambda x, y: T.pad(T.cast(x, "float16"), ((0, 1), (1, 1))),
     "columns of a frame": lambda x, y: scaled(T.pad(x, ((0, 0), (1, 2)))),
     "logarithms": lambda x, y: T.log(T.pad(abs(x) + 1, ((1, 1), (1, 1)), 2.0)),

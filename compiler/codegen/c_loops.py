@@ -18,7 +18,7 @@ from ..lower.kernel import Nest
 from . import scalar
 from .expressions import Scope, Text, strip
 from .nests import acc_node, acc_type, closed, hoist, rounded, start_of, value_type, values_of
-from .segments import split
+from .segments import AllTrue, Cases, Exact, split
 from .tracks import SHIFT, Track, finish, join, joined, joining, lanes, shifted, tracks
 
 # In front of an inner loop: gcc -O3 else unrolls it before it vectorises, where its length is constant. Folds get up to
@@ -46,6 +46,9 @@ def lane(t: Track, element: str, width: int) -> str:
 def by_lines(place: Node, row: Node, along: Node) -> bool:
     """Whether what lies there goes along memory, and from row to row lies elsewhere."""
     return row in topological([place]) and lengths.coefficient(place, along) == 1
+
+
+Part = Callable[[Scope, str, str, list[Node]], None]  # prints what is done from a place to another
 
 
 class Asked(NamedTuple):
@@ -92,51 +95,77 @@ class LoopPrinter:
         parts = split(body, k, self.extent_of(k))
         if parts is None:
             return self.whole_loop(out, scope, k, begin, end, body, *pragmas)
-        out.open("")
-        scope = scope.inner()
-        scope.emit(out, parts.rows)
-        rows = " & ".join(scope[c] for c in parts.rows)
         # An accumulator of columns is an element of an array: it changes with the loop over them.
         moving = {n for n, name in scope.names.items() if n.op == "acc" and not name.isidentifier()}
         moving.add(build("index", index=k))
 
-        def part(first: str, last: str, statements: list[Node]) -> None:
+        def part(scope: Scope, first: str, last: str, statements: list[Node]) -> None:
             inner = scope.inner()
             out.open(f"if ({first} < {last})")
             hoist(out, inner, statements, moving)
             self.whole_loop(out, inner, k, first, last, statements, *pragmas)
             out.close()
 
-        for truth, segments in parts.exact.items():
-            if rows:
-                out.open(f"if ({rows})" if truth else "else")
+        out.open("")
+        cut = {Exact: self.by_segments, AllTrue: self.where_all_hold, Cases: self.by_cases}[type(parts)]
+        cut(out, scope.inner(), parts, k, begin, end, part)
+        if not isinstance(parts, Exact):  # what is left
+            self.whole_loop(out, scope.inner(), k, f"from{k}", f"to{k}", body, *pragmas)
+            out.close()
+        out.close()
+
+    def by_segments(self, out: Text, scope: Scope, parts: Exact, k: int, begin: str, end: str, part: Part) -> None:
+        scope.emit(out, parts.rows)
+        for truth, segments in parts.segments.items():
+            if parts.rows:
+                out.open(f"if ({strip(scope[parts.rows[0]])})" if truth else "else")
             first = begin
             for s, (place, statements) in enumerate(segments):
-                last = end
+                last, inner = end, scope.inner()
                 if place is not None:
-                    inner = scope.inner()
                     inner.emit(out, [place])
                     last = f"end{k}_{s}"
                     out(f"const int64_t {last} = weft_max64({first}, weft_min64({strip(inner[place])}, {end}));")
-                part(first, last, statements)
+                part(inner, first, last, statements)
                 first = last
-            if rows:
+            if parts.rows:
                 out.close()
-        if not parts.exact:
-            scope.emit(out, [*parts.firsts, *parts.lasts])
-            first, last = begin, end
-            for place in parts.firsts:
-                first = f"weft_max64({first}, {strip(scope[place])})"
-            for place in parts.lasts:
-                last = f"weft_min64({last}, {strip(scope[place])})"
-            out(f"const int64_t first{k} = weft_min64({f'{rows} ? {first} : {end}' if rows else first}, {end});")
-            out(f"const int64_t last{k} = weft_max64(first{k}, {last});")
-            part(f"first{k}", f"last{k}", parts.statements)
-            out.open("for (int side = 0; side < 2; side++)")
-            out(f"const int64_t from{k} = side ? last{k} : {begin}, to{k} = side ? {end} : first{k};")
-            self.whole_loop(out, scope, k, f"from{k}", f"to{k}", body, *pragmas)
+
+    def where_all_hold(self, out: Text, scope: Scope, parts: AllTrue, k: int, begin: str, end: str, part: Part) -> None:
+        """Leaves a loop open over what is left at both ends."""
+        scope.emit(out, [*parts.rows, *parts.firsts, *parts.lasts])
+        rows = " & ".join(scope[c] for c in parts.rows)
+        first, last = begin, end
+        for place in parts.firsts:
+            first = f"weft_max64({first}, {strip(scope[place])})"
+        for place in parts.lasts:
+            last = f"weft_min64({last}, {strip(scope[place])})"
+        out(f"const int64_t first{k} = weft_min64({f'{rows} ? {first} : {end}' if rows else first}, {end});")
+        out(f"const int64_t last{k} = weft_max64(first{k}, {last});")
+        part(scope, f"first{k}", f"last{k}", parts.statements)
+        out.open("for (int side = 0; side < 2; side++)")
+        out(f"const int64_t from{k} = side ? last{k} : {begin}, to{k} = side ? {end} : first{k};")
+
+    def by_cases(self, out: Text, scope: Scope, parts: Cases, k: int, begin: str, end: str, part: Part) -> None:
+        """Leaves a loop open over the segments of no case."""
+        scope.emit(out, parts.places)
+        places = ", ".join([begin, *(strip(scope[p]) for p in parts.places), end])
+        count = len(parts.places) + 1
+        out(f"int64_t cut{k}[] = {{{places}}};")
+        out(f"weft_in_order(cut{k}, {count + 1});")
+        out.open(f"for (int s = 0; s < {count}; s++)")
+        out(f"const int64_t from{k} = cut{k}[s], to{k} = cut{k}[s + 1];")
+        out(f"if (from{k} == to{k}) continue;")
+        inner = scope.inner()
+        inner.bind(build("index", index=k), f"from{k}")
+        inner.emit(out, parts.conditions)
+        bits = " | ".join(f"{inner[c]} << {b}" for b, c in enumerate(parts.conditions))
+        out(f"const int holds = {bits};")
+        for mask, statements in parts.cases.items():
+            out.open(f"if (holds == {mask})")
+            part(scope, f"from{k}", f"to{k}", statements)
+            out("continue;")
             out.close()
-        out.close()
 
     def extent_of(self, k: int) -> Node | None:
         """The length of the loop over a variable, where it is one of the nest's."""

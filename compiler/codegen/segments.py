@@ -5,13 +5,19 @@ each element they are compared as 64-bit numbers, loaded under masks, chosen. Be
 changes there is nothing to choose:
 
     exact       conditions that change at places of known order: a loop for each segment, in it every condition is known
-    all true    else: a loop over where all hold, and the loop with conditions for what is left at both ends
+    all true    else, where all mostly hold: a loop for that, and the loop with conditions for what is left at both ends
+    cases       else: the places are put in order by the call, and for what often holds together there is a loop
 
 What does not change in the loop but with one around it (which row of a frame it is) is asked once, before.
 """
 
 from __future__ import annotations
 
+import operator
+import random
+from collections import Counter
+from collections.abc import Callable
+from itertools import pairwise
 from typing import NamedTuple
 
 from ..ir import lengths
@@ -19,8 +25,10 @@ from ..ir.node import Node, build, constant, topological
 from ..ir.ops.elementwise import is_function
 from .nests import values_of
 
-MOST_CUTS, MOST_COPIES = 3, 6  # copies: of functions, which take long to compile
-MOST_NODES = 300  # of the loop, to be printed again
+MOST_CUTS, MOST_CASES, MOST_CONDITIONS = 3, 3, 16
+MOST_COPIES = 6  # of functions, which take long to compile
+MOSTLY = 0.8  # of the elements
+MOST_NODES = 300  # of a loop and its copies
 FEW = 16  # elements, that are not worth it
 COMPARISONS = ("lt", "le", "gt", "ge", "eq")
 ZERO, ONE = lengths.const(0), lengths.const(1)
@@ -39,18 +47,31 @@ class Segment(NamedTuple):
     statements: list[Node]
 
 
-class Split(NamedTuple):
-    """`rows`: conditions that do not change in the loop. `exact`: for each truth of the one in `rows` (for True, if
-    there is none) the segments. Otherwise where all hold: from `firsts`, to `lasts`, and what is done there."""
+class Exact(NamedTuple):
+    """`rows`: a condition that does not change in the loop, or none; for each truth of it the segments."""
 
     rows: list[Node]
-    exact: dict[bool, list[Segment]]
+    segments: dict[bool, list[Segment]]
+
+
+class AllTrue(NamedTuple):
+    """Where `rows` hold, from all of `firsts` on and up to all of `lasts`, statements without conditions."""
+
+    rows: list[Node]
     firsts: list[Node]
     lasts: list[Node]
     statements: list[Node]
 
 
-def split(body: list[Node], k: int, extent: Node | None) -> Split | None:
+class Cases(NamedTuple):
+    """What changes at `places`, in any order; statements for some truths of the conditions, each a bit."""
+
+    conditions: list[Node]
+    places: list[Node]
+    cases: dict[int, list[Node]]
+
+
+def split(body: list[Node], k: int, extent: Node | None) -> Exact | AllTrue | Cases | None:
     """How a loop of stores over variable k is cut; None where it is not, or where it would be too long."""
     short = extent is not None and (lengths.static(extent) or FEW) < FEW
     if short or any(s.op == "loop" for s in body):
@@ -61,29 +82,84 @@ def split(body: list[Node], k: int, extent: Node | None) -> Split | None:
     rows, cuts = _conditions(nodes, var)
     if not cuts and not (rows and any(is_guarded(n) and var in topological([n]) for n in nodes)):
         return None
-    if len(cuts) > 2 * MOST_CUTS or len(rows) > MOST_CUTS or len(nodes) > MOST_NODES:
+    conditions = [*rows, *(c.leaf for c in cuts)]
+    if len(conditions) > MOST_CONDITIONS or len(nodes) > MOST_NODES:
         return None
     functions = sum(map(is_function, nodes))
-    exact: dict[bool, list[Segment]] = {}
-    if len(rows) <= 1:
-        for truth in (True, False) if rows else (True,):
-            known = resolved(body, dict.fromkeys(rows, truth))
-            segments = _in_order(known, _conditions(topological(values_of(known)), var)[1], extent)
-            if segments is None:
-                break
-            exact[truth] = segments
-        copies = sum(map(len, exact.values()))
-        if len(exact) == 1 + len(rows) and functions * copies <= MOST_COPIES:
-            return Split(rows, exact, [], [], [])
-    if 2 * functions > MOST_COPIES:
-        return None
-    cuts = [c for c in cuts if c.first is None or c.last is None]
+    exact = _exact(body, var, rows, extent)
+    if exact is not None and functions * sum(map(len, exact.segments.values())) <= MOST_COPIES:
+        return exact
     firsts = list(dict.fromkeys(c.first for c in cuts if c.first is not None))
     lasts = list(dict.fromkeys(c.last for c in cuts if c.last is not None))
-    if not (rows or cuts) or any(at_most(b, a) for a in firsts for b in lasts):
-        return None  # pieces of a concatenation exclude one another
-    true = dict.fromkeys([*rows, *(c.leaf for c in cuts)], True)
-    return Split(rows, {}, firsts, lasts, resolved(body, true))
+    places = list(dict.fromkeys([*firsts, *lasts]))
+    often = _often(conditions, places, var, extent)
+    most = min(MOST_CASES, max(MOST_NODES // len(nodes), 1), *([MOST_COPIES // functions - 1] if functions else []))
+    every = (1 << len(conditions)) - 1
+    if most < 1 or not often:
+        return None
+    if often.get(every, 0) >= MOSTLY and all(c.first is None or c.last is None for c in cuts):
+        return AllTrue(rows, firsts, lasts, resolved(body, dict.fromkeys(conditions, True)))
+    if not functions and not any(is_guarded(n) and var in topological([n]) for n in nodes):
+        return None
+    chosen = sorted(often, key=lambda mask: -often[mask])[:most]
+    return Cases(conditions, places, {mask: resolved(body, _truths(conditions, mask)) for mask in sorted(chosen)})
+
+
+def _exact(body: list[Node], var: Node, rows: list[Node], extent: Node | None) -> Exact | None:
+    if len(rows) > 1:
+        return None
+    found: dict[bool, list[Segment]] = {}
+    for truth in (True, False) if rows else (True,):
+        known = resolved(body, dict.fromkeys(rows, truth))
+        segments = _in_order(known, _conditions(topological(values_of(known)), var)[1], extent)
+        if segments is None:
+            return None
+        found[truth] = segments
+    return Exact(rows, found)
+
+
+def _truths(conditions: list[Node], mask: int) -> dict[Node, bool]:
+    return {c: bool(mask >> k & 1) for k, c in enumerate(conditions)}
+
+
+# Lengths that are tried to see what holds together how often; what comes out is right for any.
+TRIED, TIMES = (40, 64, 100, 1000), 24
+ARITHMETIC: dict[str, Callable[..., int]] = {
+    "add": operator.add, "sub": operator.sub, "mul": operator.mul, "neg": operator.neg, "maximum": max, "minimum": min,
+    "floordiv": lambda a, b: a // b if b else 0, "mod": lambda a, b: a % b if b else 0, "lt": operator.lt,
+    "le": operator.le, "gt": operator.gt, "ge": operator.ge, "eq": operator.eq, "and": min, "or": max,
+    "switch": lambda c, a, b: a if c else b, "cast": int,
+}  # fmt: skip
+
+
+def _often(conditions: list[Node], places: list[Node], var: Node, extent: Node | None) -> dict[int, float]:
+    """Truths of the conditions, as bits, and the share of the elements for which they hold at lengths that are tried.
+    Nothing where something is no arithmetic of lengths and loop variables."""
+    rng = random.Random(0)
+    count: Counter[int] = Counter()
+    before = topological([*places, *([extent] if extent is not None else [])])
+    after = topological(conditions)
+    if any(n.op not in ARITHMETIC and n.inputs for n in (*before, *after)):
+        return {}
+    for _ in range(TIMES):
+        values: dict[Node, int] = {}
+
+        def fill(nodes: list[Node], values: dict[Node, int] = values) -> None:
+            for n in nodes:
+                if n.op == "const":
+                    values[n] = int(n.value)
+                elif not n.inputs and n is not var:
+                    values.setdefault(n, rng.choice(TRIED) if n.op != "index" else rng.randrange(TRIED[0]))
+                elif n is not var:
+                    values[n] = ARITHMETIC[n.op](*(values[i] for i in n.inputs))
+
+        fill(before)
+        end = TRIED[-1] if extent is None else values[extent]
+        for first, last in pairwise(sorted({0, end, *(min(max(values[p], 0), end) for p in places)})):
+            values[var] = first
+            fill(after)
+            count[sum(bool(values[c]) << k for k, c in enumerate(conditions))] += (last - first) / end / TIMES
+    return dict(count)
 
 
 def is_guarded(n: Node) -> bool:
