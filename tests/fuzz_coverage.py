@@ -279,7 +279,7 @@ def kinds(f: Any) -> Iterator[str]:
             if s.kind == "scalar":
                 yield "scalar of the host"
             blocks.extend(s.blocks)
-    if any("computed again at more than" in d.reason for d in program.decisions):
+    if any("computed again at too many" in d.reason for d in program.decisions):
         yield "stored for its many places"
     if any(_twice(n) for n in generated.kernels.values()):
         yield "recomputed where read"

@@ -169,6 +169,15 @@ def nonneg(node: Node, fuel: int = 6) -> bool:
         return int(node.value) >= 0
     if node.op in ("dim", "length", "index") or (node.op == "param" and node.attr("kind") == "length"):
         return True
+    if node.nonneg is None:
+        node.nonneg = 0
+    asked = 1 << 2 * fuel  # two bits for each fuel: whether it was asked, and the answer
+    if not node.nonneg & asked:
+        node.nonneg |= asked | (2 * asked if _is_nonneg(node, fuel) else 0)
+    return bool(node.nonneg & 2 * asked)
+
+
+def _is_nonneg(node: Node, fuel: int) -> bool:
     if node.op == "maximum":
         return any(nonneg(i, fuel - 1) for i in node.inputs)
     if node.op in ("minimum", "floordiv", "mod"):
@@ -237,6 +246,8 @@ def _none_negative(terms: Terms, fuel: int = 6) -> bool:
 
 def _without_quotients(terms: Terms, fuel: int) -> Terms | None:
     """Something smaller: of -c * (x // d) at least -c * x / d is left. None where nothing is subtracted so."""
+    if not any(c < 0 and any(q.op == "floordiv" for q in m) for m, c in terms.items()):
+        return None
     out: list[Node] = []
     changed = False
     for m, c in terms.items():

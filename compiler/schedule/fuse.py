@@ -51,11 +51,13 @@ from .values import (
     is_stored,
     may_inline,
     nearby,
+    steps_of,
 )
 
 MAX_COST = 25.0  # functions a kernel, some 30 instructions each; C compilers are superlinear in a loop body's length
 MAX_STORES = 128
 MAX_PLACES = 16  # at which a kernel computes a value again for each element
+MAX_AGAIN = 48  # operations that are done again so
 MAX_SIBLINGS = 16  # stores of a kernel that unrelated values of the same domain join
 
 EARLIER = 2  # kernels of a domain that may run earlier than was planned, to share what another computes
@@ -191,7 +193,9 @@ class _Fuser:
         twice, double their number with each."""
         patterns = {u.labels for u in readers}
         places = sum(len(self.places.get((n, p), ALIGNED)) for p in patterns if p is not None)
-        return places > MAX_PLACES and not isinstance(n.type, TupleType) and n.ndim > 0 and not in_memory(n)
+        if places < 2 or isinstance(n.type, TupleType) or not n.ndim or in_memory(n):
+            return False
+        return places > MAX_PLACES or (places - 1) * steps_of(n, MAX_AGAIN) >= MAX_AGAIN
 
     # Placement, readers before what they read
 
@@ -268,7 +272,7 @@ class _Fuser:
             return
         apart = n.op == "concatenate" and (whole or len({u.kernel for u in readers}) > 1)
         if crowded:
-            self._note(n, False, f"it would be computed again at more than {MAX_PLACES} places")
+            self._note(n, False, "it would be computed again at too many places")
         elif not apart and self._join_reader(n, readers, whole):
             return
         if n.op == "concatenate" and len(n.inputs) > 1:

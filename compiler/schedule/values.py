@@ -72,6 +72,21 @@ def costly_sources(roots: Iterable[Node]) -> set[Node]:
     return {n for n in found if n.family == "reduce" or (n.family == "elementwise" and not is_cheap(n))}
 
 
+def steps_of(root: Node, most: int) -> int:
+    """How many elementwise operations a value takes from what is in memory, nearby ones counted, up to `most`."""
+    count, seen, stack = 0, {root}, [root]
+    while stack and count < most and len(seen) < 2 * most:
+        n = stack.pop()
+        if n.family not in ("elementwise", "view") or in_memory(n):
+            continue
+        count += n.family == "elementwise"
+        for i in n.inputs:
+            if i not in seen:
+                seen.add(i)
+                stack.append(i)
+    return count
+
+
 def folds(roots: Iterable[Node]) -> set[tuple]:
     """What is folded, and how, by reductions and those that pointwise values are computed from."""
     found = nearby(roots, 16, lambda n: True, lambda n: n.family == "elementwise" or n.op == "dimshuffle")
