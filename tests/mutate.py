@@ -36,7 +36,10 @@ from weft.compiler.simplify.indices import mark
 SUITE = {
     "rule": ("test_rewrite_rules.py", "test_rewrite_programs.py", "test_mutate.py"),
     "derivative": ("test_grad_elementwise.py", "test_grad_structure.py", "test_grad_linalg.py"),
-    "index map": ("test_specimens_index.py", "test_windows.py", "test_fusion.py", "test_strided_operands.py"),
+    "index map": (
+        "test_segments.py", "test_few.py", "test_specimens_index.py", "test_windows.py", "test_fusion.py",
+        "test_strided_operands.py",
+    ),
     "lifetime": ("test_runtime_program.py", "test_specimens_steps.py", "test_specimens_loops.py"),
     "in place": ("test_mutate.py", "test_runtime_program.py", "test_around_products.py", "test_specimens_steps.py"),
 }

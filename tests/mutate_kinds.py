@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from weft.compiler.codegen import segments
 from weft.compiler.grad import rules_elementwise, rules_index, rules_linalg, rules_structure  # noqa: F401  (fill PULLBACK)
 from weft.compiler.grad.table import PULLBACK, PUSHFORWARD
 from weft.compiler.ir.node import Node, build
 from weft.compiler.ir.pattern import instantiate, number
-from weft.compiler.lower import elements
+from weft.compiler.lower import elements, few
 from weft.compiler.schedule import affine, inplace, program, steps, uses
 from weft.compiler.simplify import PASSES
 
@@ -238,6 +239,7 @@ def mutants() -> list[Mutant]:
     return [
         *rules(), *derivatives(),
         *code("index map", elements), *code("index map", uses), *code("index map", affine),
+        *code("index map", segments), *code("index map", few),
         Mutant("lifetime", "every value lives a step less", _shorter),
         Mutant("lifetime", "every value begins a step later", _longest_first),
         Mutant("lifetime", "reading does not keep a value", _not_used_again),
