@@ -154,7 +154,7 @@ def _often(conditions: list[Node], places: list[Node], var: Node, extent: Node |
                     values[n] = ARITHMETIC[n.op](*(values[i] for i in n.inputs))
 
         fill(before)
-        end = TRIED[-1] if extent is None else values[extent]
+        end = TRIED[-1] if extent is None else max(values[extent], 0)
         for first, last in pairwise(sorted({0, end, *(min(max(values[p], 0), end) for p in places)})):
             values[var] = first
             fill(after)
