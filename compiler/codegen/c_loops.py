@@ -107,8 +107,12 @@ class LoopPrinter:
             out.close()
 
         out.open("")
-        cut = {Exact: self.by_segments, AllTrue: self.where_all_hold, Cases: self.by_cases}[type(parts)]
-        cut(out, scope.inner(), parts, k, begin, end, part)
+        if isinstance(parts, Exact):
+            self.by_segments(out, scope.inner(), parts, k, begin, end, part)
+        elif isinstance(parts, AllTrue):
+            self.where_all_hold(out, scope.inner(), parts, k, begin, end, part)
+        else:
+            self.by_cases(out, scope.inner(), parts, k, begin, end, part)
         if not isinstance(parts, Exact):  # what is left
             self.whole_loop(out, scope.inner(), k, f"from{k}", f"to{k}", body, *pragmas)
             out.close()

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import operator
 import random
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
@@ -136,7 +136,7 @@ def _often(conditions: list[Node], places: list[Node], var: Node, extent: Node |
     """Truths of the conditions, as bits, and the share of the elements for which they hold at lengths that are tried.
     Nothing where something is no arithmetic of lengths and loop variables."""
     rng = random.Random(0)
-    count: Counter[int] = Counter()
+    count: defaultdict[int, float] = defaultdict(float)
     before = topological([*places, *([extent] if extent is not None else [])])
     after = topological(conditions)
     if any(n.op not in ARITHMETIC and n.inputs for n in (*before, *after)):

@@ -128,8 +128,8 @@ def written_out(fold: str, values: list[Node]) -> Node:
         held[e % width] = _joined(step, held[e % width], v)
     if count <= chain(fold, dtype):
         result = held[0]
-        for v in held[1:]:
-            result = _joined(step, result, v)
+        for lane in held[1:]:
+            result = _joined(step, result, lane)
     else:
         while width > 1:
             width //= 2
