@@ -59,7 +59,8 @@ def of_weft() -> SimpleNamespace:
         int=lambda x: T.cast(x, "int64"), zeros=lambda *s: T.zeros(s, "float32"), loop=loop,
         add_at=lambda x, i, v: T.inc_subtensor(x[i], v), inside=lambda x, v: T.inc_subtensor(x[1:-1, 1:-1], v),
         turn=lambda x, *a: x.dimshuffle(*a), grad=lambda f, k, *a: T.grad(f(*a), [a[j] for j in k]),
-        conv=lambda x, w: T.nnet.conv2d(x, w, filter_flip=False),
+        conv=lambda x, w: T.nnet.conv2d(x, w, filter_flip=False), join=T.concatenate, softmax=T.nnet.softmax,
+        arange=T.arange,
     )  # fmt: skip
 
 
@@ -80,6 +81,7 @@ def of_jax() -> SimpleNamespace:
         zeros=lambda *s: jnp.zeros(s, jnp.float32), loop=loop, add_at=lambda x, i, v: x.at[i].add(v),
         inside=lambda x, v: x.at[1:-1, 1:-1].add(v), turn=lambda x, *a: jnp.transpose(x, a),
         grad=lambda f, k, *a: jax.grad(f, k)(*a), conv=lambda x, w: jax.lax.conv(x, w, (1, 1), "VALID"),
+        join=jnp.concatenate, softmax=jax.nn.softmax, arange=jnp.arange,
     )  # fmt: skip
 
 
@@ -382,6 +384,69 @@ def viterbi(m, b, a):
 @workload((1000, 1000), (1000,))
 def matrix_times_vector(m, a, b):
     return m.loop(lambda v: m.tanh(m.dot(a * 0.03, v)), b, steps=20)
+
+
+# ---- what reads neighbours, halves and windows, and its gradients ---------------------------------------------------
+
+
+@workload((1000, 1000))
+def gradient_of_differences(m, x):
+    return m.grad(lambda x: ((x[:, 1:] - x[:, :-1]) ** 2).sum() + ((x[1:] - x[:-1]) ** 2).sum(), [0], x)
+
+
+@workload((1000, 64))
+def gradient_of_moving_average(m, x):
+    return m.grad(lambda x: (sum(x[k : k + 990] for k in range(10)) ** 2).sum(), [0], x)
+
+
+@workload((16, 8, 28, 28))
+def gradient_of_max_pooling(m, x):
+    return m.grad(lambda x: (x.reshape((16, 8, 14, 2, 14, 2)).max(axis=(3, 5)) ** 2).sum(), [0], x)
+
+
+@workload((300, 300, 3))
+def gradient_of_grey(m, x):
+    return m.grad(lambda x: ((0.3 * x[:, :, 0] + 0.6 * x[:, :, 1] + 0.1 * x[:, :, 2]) ** 2).sum(), [0], x)
+
+
+def turned(m, x, c, s):
+    a, b = x[:, :, :32], x[:, :, 32:]
+    return m.join([a * c - b * s, b * c + a * s], axis=2)
+
+
+@workload((64, 128, 64), (128, 32), (128, 32))
+def rotary(m, x, c, s):
+    return turned(m, x, c, s)
+
+
+@workload((64, 128, 64), (128, 32), (128, 32))
+def gradient_of_rotary(m, x, c, s):
+    return m.grad(lambda x, c, s: (turned(m, x, c, s) ** 2).sum(), [0], x, c, s)
+
+
+def attended(m, q, k, v):
+    n = m.arange(64)
+    scores = m.where(n[:, None] >= n[None, :], m.batched(q, m.turn(k, 0, 2, 1)) * 0.25, -1e9)
+    return m.batched(m.softmax(scores), v)
+
+
+@workload((32, 64, 16), (32, 64, 16), (32, 64, 16))
+def causal_attention(m, q, k, v):
+    return attended(m, q, k, v)
+
+
+@workload((32, 64, 16), (32, 64, 16), (32, 64, 16))
+def gradient_of_causal_attention(m, q, k, v):
+    return m.grad(lambda q, k, v: (attended(m, q, k, v) ** 2).sum(), [0, 1, 2], q, k, v)
+
+
+@workload((100_000, 3), (100_000, 3))
+def gradient_of_cross_products(m, a, b):
+    def size(a, b):
+        pairs = ((1, 2), (2, 0), (0, 1))
+        return sum(((a[:, i] * b[:, j] - a[:, j] * b[:, i]) ** 2).sum() for i, j in pairs)
+
+    return m.grad(size, [0, 1], a, b)
 
 
 def fastest(call: Callable[[], Any], seconds: float) -> float:
