@@ -77,18 +77,18 @@ typedef union {
 } weft_argument;
 
 WEFT_FN int64_t weft_min64(int64_t a, int64_t b) { return a < b ? a : b; }
+WEFT_FN int64_t weft_max64(int64_t a, int64_t b) { return a > b ? a : b; }
 
 /* Puts places between the first and the last of them in order, what lies beyond these at them. */
 WEFT_FN void weft_in_order(int64_t *places, int count) {
     const int64_t first = places[0], last = places[count - 1];
     for (int k = 1; k < count - 1; k++) {
-        int64_t p = places[k] < first ? first : places[k] > last ? last : places[k];
+        const int64_t p = weft_max64(first, weft_min64(places[k], last));
         int at = k;
         for (; at > 1 && places[at - 1] > p; at--) places[at] = places[at - 1];
         places[at] = p;
     }
 }
-WEFT_FN int64_t weft_max64(int64_t a, int64_t b) { return a > b ? a : b; }
 
 /* Blocks of a sum, added with what rounding took of each addition kept apart (Knuth, TAOCP 2, 4.2.2: TwoSum): the error of
  * a sum does not grow with the number of its blocks. `low` of an overflown sum is NaN and does not count. */

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import cached_property
 from typing import NamedTuple
 
 from ...runtime.errors import InternalError
@@ -92,7 +93,7 @@ class LoopPrinter:
         self, out: Text, scope: Scope, k: int, begin: str, end: str, body: list[Node], *pragmas: str
     ) -> None:
         """A loop of stores, cut where conditions on its variable change."""
-        parts = split(body, k, self.extent_of(k))
+        parts = split(body, k, self.extents.get(k))
         if parts is None:
             return self.whole_loop(out, scope, k, begin, end, body, *pragmas)
         # An accumulator of columns is an element of an array: it changes with the loop over them.
@@ -171,12 +172,11 @@ class LoopPrinter:
             out("continue;")
             out.close()
 
-    def extent_of(self, k: int) -> Node | None:
-        """The length of the loop over a variable, where it is one of the nest's."""
-        for n in topological([self.nest.block]):
-            if n.op == "loop" and k in n.attr("index"):
-                return n.inputs[n.attr("index").index(k)]
-        return None
+    @cached_property
+    def extents(self) -> dict[int, Node]:
+        """The lengths of the nest's loops, by the number of their variable."""
+        loops = [n for n in topological([self.nest.block]) if n.op == "loop"]
+        return {k: extent for n in loops for k, extent in zip(n.attr("index"), n.inputs, strict=False)}
 
     def whole_loop(
         self, out: Text, scope: Scope, k: int, begin: str, end: str, body: list[Node], *pragmas: str

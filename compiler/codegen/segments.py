@@ -80,10 +80,11 @@ def split(body: list[Node], k: int, extent: Node | None) -> Exact | AllTrue | Ca
     nodes = topological(values)
     var = build("index", index=k)
     rows, cuts = _conditions(nodes, var)
-    if not cuts and not (rows and any(is_guarded(n) and var in topological([n]) for n in nodes)):
-        return None
     conditions = [*rows, *(c.leaf for c in cuts)]
-    if len(conditions) > MOST_CONDITIONS or len(nodes) > MOST_NODES:
+    if not 0 < len(conditions) <= MOST_CONDITIONS or len(nodes) > MOST_NODES:
+        return None
+    guarded = any(is_guarded(n) and var in topological([n]) for n in nodes)
+    if not cuts and not guarded:
         return None
     functions = sum(map(is_function, nodes))
     exact = _exact(body, var, rows, extent)
@@ -99,7 +100,7 @@ def split(body: list[Node], k: int, extent: Node | None) -> Exact | AllTrue | Ca
         return None
     if often.get(every, 0) >= MOSTLY and all(c.first is None or c.last is None for c in cuts):
         return AllTrue(rows, firsts, lasts, resolved(body, dict.fromkeys(conditions, True)))
-    if not functions and not any(is_guarded(n) and var in topological([n]) for n in nodes):
+    if not functions and not guarded:
         return None
     chosen = sorted(often, key=lambda mask: -often[mask])[:most]
     return Cases(conditions, places, {mask: resolved(body, _truths(conditions, mask)) for mask in sorted(chosen)})

@@ -73,18 +73,11 @@ def costly_sources(roots: Iterable[Node]) -> set[Node]:
 
 
 def steps_of(root: Node, most: int) -> int:
-    """How many elementwise operations a value takes from what is in memory, nearby ones counted, up to `most`."""
-    count, seen, stack = 0, {root}, [root]
-    while stack and count < most and len(seen) < 2 * most:
-        n = stack.pop()
-        if n.family not in ("elementwise", "view") or in_memory(n):
-            continue
-        count += n.family == "elementwise"
-        for i in n.inputs:
-            if i not in seen:
-                seen.add(i)
-                stack.append(i)
-    return count
+    """How many elementwise operations a value takes from what is in memory, counted as far as tells `most` of them."""
+    found = nearby(
+        [root], 2 * most, lambda n: n.family in ("elementwise", "view") and not in_memory(n), lambda n: True
+    )
+    return sum(n.family == "elementwise" for n in found)
 
 
 def folds(roots: Iterable[Node]) -> set[tuple]:
