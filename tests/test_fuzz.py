@@ -7,7 +7,7 @@ from itertools import islice
 import fuzz_programs
 import numpy as np
 import pytest
-from fuzz_check import Difference, Group, Report, slopes
+from fuzz_check import Difference, Group, Report, broken, slopes
 from fuzz_criterion import SEEDS, Runs, judge, plain, unit
 from fuzz_grower import Grower
 from fuzz_makers_rules import ALL
@@ -223,6 +223,21 @@ def test_a_wrong_derivative_of_a_maximum_is_found_in_random_programs(monkeypatch
             slopes(Grower(seed, smooth=True).grow(), Report())
 
 
+@pytest.mark.parametrize("at", [3.0, 33.5])
+@pytest.mark.parametrize("wrong", [False, True])
+def test_differences_of_what_rounding_decides_say_nothing(at, wrong):
+    """1 - sigmoid(33.5) is a few units of the last place of 1."""
+    lines = [f"w0 = np.array([{at}])", "v0 = T.tensor('float64', shape=(None,), name='v0')"]
+    lines += ["v1 = T.sum(T.log(1 - T.sigmoid(v0)))", "v2 = weft.grad(v1, v0)" + " * 2" * wrong]
+    p, report = written(lines, ["v2"], slopes=[Slope("v1", "v0", "v2", None)]), Report()
+    if wrong and at == 3.0:
+        with pytest.raises(Difference, match="differences say"):
+            slopes(p, report)
+    else:
+        slopes(p, report)
+        assert report.rough == (at == 33.5)
+
+
 SECOND = [
     "w0 = np.array([0.25])", "v0 = T.tensor('float64', shape=(None,), name='v0')",
     "w1 = np.array([0.25, 0.25])", "v1 = weft.shared(w1, 'v1')",
@@ -244,6 +259,36 @@ def test_a_second_call_that_fails_in_both_modes():
     assert report.faults == 1 and report.outputs == 4
     for p, state in zip(programs, (p.updates[0][0] for p in programs), strict=True):
         np.testing.assert_array_equal(p.scope[state].get_value(), p.scope["w" + state[1:]])
+
+
+def test_a_second_call_that_breaks_two_obligations():
+    """Either may be reported, whichever the interpreter comes to first; nothing else may."""
+    lines = ["w0 = np.ones(6)", "v0 = weft.shared(w0, 'v0')", "w1 = np.zeros(6)", "v1 = weft.shared(w1, 'v1')"]
+    lines += ["v2 = T.nonzero(v0)[0]", "v3 = v2.reshape((2, 3))", "v4 = v2 + T.nonzero(v1 + 1)[0]"]
+    lines += ["v5 = v1 + T.arange(6) % 2"]
+    p = written(lines, ["v3", "v4"], [("v0", "v5")])
+    group = Group([p])
+    true = group.function
+
+    class Other:
+        """Reports the given one."""
+
+        def __init__(self, which):
+            self.storages, self.calls, self.which = true.storages, 0, which
+
+        def __call__(self, *args):
+            self.calls += 1
+            if self.calls != 3:
+                return true(*args)
+            raise [*broken(p), ShapeError("of something else")][self.which]
+
+    for which in (0, 1):
+        group.function = Other(which)
+        group.compare(report := Report())
+        assert report.faults == 1
+    group.function = Other(2)
+    with pytest.raises(Difference, match="of something else"):
+        group.compare(Report())
 
 
 def test_a_second_call_that_fails_in_one_mode_is_found(monkeypatch):
