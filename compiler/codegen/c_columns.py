@@ -188,7 +188,7 @@ class ColumnPrinter(LoopPrinter):
             out(f"{scalar.register_type(n.type.dtype)} {name}[WEFT_TILE];")
         self.keep_columns(out, scope, {n: f"{name}[c]" for n, name in names.items()}, last)
         for n, name in names.items():
-            scope.bind(n, f"{name}[c]")
+            scope.bind_columns(n, f"{name}[c]")
 
     def keep_columns(self, out: Text, scope: Scope, into: dict[Node, str], last: int) -> None:
         """A loop that writes values of each column to places."""
@@ -218,7 +218,7 @@ class ColumnPrinter(LoopPrinter):
             done = rounded(a, joined(a, f"acc{n}[c]", f"low{n}[c]"))
             if done != f"acc{n}[c]":
                 out(f"{OVER} acc{n}[c] = {done};")
-            scope.bind(acc_node(a), f"acc{n}[c]")
+            scope.bind_columns(acc_node(a), f"acc{n}[c]")
 
     def column_block(self, out: Text, scope: Scope, loop: Node, stores: list[Node], last: int, extent: str) -> None:
         """The block from `b` on of a tile of columns: its result for each column is `all[0]` (argmax: `lane[0]`)."""

@@ -96,9 +96,7 @@ class LoopPrinter:
         parts = split(body, k, self.extents.get(k))
         if parts is None:
             return self.whole_loop(out, scope, k, begin, end, body, *pragmas)
-        # An accumulator of columns is an element of an array: it changes with the loop over them.
-        moving = {n for n, name in scope.names.items() if n.op == "acc" and not name.isidentifier()}
-        moving.add(build("index", index=k))
+        moving = {build("index", index=k), *scope.of_columns}
 
         def part(scope: Scope, first: str, last: str, statements: list[Node]) -> None:
             inner = scope.inner()

@@ -240,7 +240,7 @@ class ShortRows(StagePrinter):
         out.close()
         for a in accs:
             n = a.attr("acc")
-            scope.bind(acc_node(a), f"acc{n}[c]" if a.attr("fold") == "argmax" else f"lane{n}[0][c]")
+            scope.bind_columns(acc_node(a), f"acc{n}[c]" if a.attr("fold") == "argmax" else f"lane{n}[0][c]")
 
     def chain(self, out: Text, inner: Scope, last: int, accs: list[Node], k: int, most: int) -> None:
         """Up to two elements for each of `most` lanes, ahead of an "else": joined in order, lanes need no memory, and a

@@ -146,7 +146,7 @@ class StagePrinter(ColumnPrinter):
         for k, (loop, _) in enumerate(self.stages()[:stage]):
             for a in _accs(loop):
                 if self.is_read_after(k, a):
-                    scope.bind(acc_node(a), f"s{self.place(k, a, -1)}[{at}]")
+                    scope.bind_columns(acc_node(a), f"s{self.place(k, a, -1)}[{at}]")
 
     def blocks_of_columns(self, out: Text, scope: Scope, outer: Node, stage: int) -> None:
         """A unit is a block of a tile of columns, neighbouring tiles first: their rows share pages. Its result goes to
@@ -218,7 +218,7 @@ class StagePrinter(ColumnPrinter):
         self.around_columns(out, inner, outer, "o")
         self.bind_results(inner, stage, f"base + i{last}")
         for n, number in self.kept(stage).items():
-            inner.bind(n, f"s{number}[base + i{last}]")
+            inner.bind_columns(n, f"s{number}[base + i{last}]")
         inner.bind(build("index", index=k), f"i{k}")
         out.open(f"for (int64_t i{k} = p; i{k} < f; i{k}++)")
         self.vector_loop(out, inner, last, "g", "h", body, "#pragma GCC ivdep", ROLLED)

@@ -50,6 +50,8 @@ class Scope:
         self.pointer = pointer
         self.parameter: str = outer.parameter if outer else parameter
         self.names: dict[Node, str] = dict(outer.names) if outer else {}
+        # What each column has a value of: elements of arrays, which change with the loop over columns.
+        self.of_columns: set[Node] = set(outer.of_columns) if outer else set()
         self.counter: list[int] = counter if counter is not None else outer.counter if outer else [0]
         self.fault: str = outer.fault if outer else "fault"
         # Every load before any store, for buffers that overlap.
@@ -66,6 +68,11 @@ class Scope:
 
     def bind(self, node: Node, name: str) -> None:
         self.names[node] = name
+
+    def bind_columns(self, node: Node, element: str) -> None:
+        """Binds a value that each column has of its own to an element of an array."""
+        self.bind(node, element)
+        self.of_columns.add(node)
 
     def emit(self, out: Text, values: list[Node], ready: Callable[[Node], bool] | None = None) -> None:
         """Prints what the values need and the scope does not have; only `ready` nodes when given (hoisting)."""
