@@ -123,6 +123,12 @@ class _Frame:
             for k, r in enumerate(results):
                 self.c.own_bytes[k] = r.nbytes
 
+    def leave(self, storages: Sequence[Storage]) -> None:
+        """Gives up memory of outputs that a shared variable has borrowed."""
+        for *_, own in self.outputs:
+            if own is not None and any(s.out and own.holds(s.address()) for s in storages):
+                own.leave()
+
     def attach(self, storages: Sequence[Storage]) -> None:
         if len(storages) != self.c.states:
             raise InternalError(f"a program of {self.c.states} states was given {len(storages)}")
@@ -149,6 +155,13 @@ class _Own:
             self.frame.own_bytes[self.number] = self.frame.call.outputs[self.number].capacity
             self.frame.own[self.number] = data
         return array_over(self.block, shape, dtype)
+
+    def holds(self, address: int) -> bool:
+        return 0 <= address - int(ffi.cast("uintptr_t", self.block)) < self.frame.own_bytes[self.number]
+
+    def leave(self) -> None:
+        """The block belongs to the arrays on it; the next call makes another one."""
+        self.frame.own[self.number], self.block = _NULL, _NULL
 
 
 def _routine(name: str) -> int:
@@ -221,6 +234,7 @@ class Program:
             if storages is not frame.storages:
                 frame.attach(storages)
             if lending:
+                frame.leave(storages)
                 for k, in_place in self.writes:
                     if storages[k].out:
                         storages[k].protect(in_place)

@@ -50,6 +50,8 @@ class Storage:
         if value.ndim > MAX_NDIM:
             raise ValueError(f"a shared variable with {value.ndim} dimensions; at most {MAX_NDIM} are supported")
         fits = value.flags.c_contiguous and value.flags.aligned and value.dtype.isnative
+        borrow = borrow and value.nbytes > 0  # an empty view may have the address of a buffer
+        fits = fits and value.nbytes > 0
         if not (fits and (borrow or value.flags.writeable)):
             value = np.array(value, dtype=value.dtype.newbyteorder("="), order="C", copy=True)
             borrow = False
@@ -66,13 +68,15 @@ class Storage:
             new = ffi.new("weft_array *")
             new.data, new.capacity = ffi.cast("void *", address), value.nbytes
             new.dims[0 : value.ndim] = value.shape
+            if address == self._spare():  # lent once, and now given back: the user's
+                self._drop_spare()
             self._owned[address] = value
             self.out.pop(address, None)
-            if borrow and value.nbytes:
+            if borrow:
                 self.out[address] = None
                 lending.add(self.order)
             self.struct.now = new[0]  # at once: an interrupt finds the old value or the new one
-            live = {address, int(ffi.cast("uintptr_t", self.struct.spare.data))}
+            live = {address, self._spare()}
             self._owned = {a: v for a, v in self._owned.items() if a in live}
             self.dtype, self.ndim = value.dtype, value.ndim
             self.out = {a: w for a, w in self.out.items() if a in live}
@@ -90,11 +94,13 @@ class Storage:
             return self.array().copy()
 
     def lend(self) -> np.ndarray:
-        """The current value, not a copy: until the array and its views are gone, no call writes to its memory."""
+        """The current value, not a copy: until the array and its views are gone, no call writes to its memory.
+
+        An empty value, and one that a call just now runs on, which has looked already at what is lent, are copied."""
         with Held(self.group):
             value = self.array()
             address = _address(value)
-            if not value.nbytes:
+            if self.held or not value.nbytes:
                 return value.copy()
             door = self.out.get(address, _nobody)
             if door is None:
@@ -110,15 +116,23 @@ class Storage:
     def protect(self, in_place: bool) -> None:
         """Before a call that writes to the spare buffer, or `in_place` to the current one: to neither if it is lent."""
         self.out = {a: w for a, w in self.out.items() if a in self._owned and (w is None or w() is not None)}
-        now, spare = self.struct.now, self.struct.spare
-        if int(ffi.cast("uintptr_t", spare.data)) in self.out:
-            address = int(ffi.cast("uintptr_t", spare.data))
-            spare.data, spare.capacity = ffi.NULL, 0
-            del self._owned[address], self.out[address]
-        if in_place and not self.held and int(ffi.cast("uintptr_t", now.data)) in self.out:
+        spare = self._spare()
+        if spare in self.out:
+            self._drop_spare()
+            del self._owned[spare], self.out[spare]
+        if in_place and not self.held and self.address() in self.out:
             self.replace(self.array().copy())
         if not self.out:
             lending.discard(self.order)
+
+    def address(self) -> int:
+        return int(ffi.cast("uintptr_t", self.struct.now.data))
+
+    def _spare(self) -> int:
+        return int(ffi.cast("uintptr_t", self.struct.spare.data))
+
+    def _drop_spare(self) -> None:
+        self.struct.spare.data, self.struct.spare.capacity = ffi.NULL, 0
 
     def __reduce__(self):
         return Storage, (self.copy(),)
@@ -132,7 +146,7 @@ class Storage:
             if self.lost:
                 raise WeftError(LOST)
             now = self.struct.now
-            address = int(ffi.cast("uintptr_t", now.data))
+            address = self.address()
             shape = tuple(now.dims[a] for a in range(self.ndim))
             owned = self._owned.get(address)
             if owned is None:
@@ -145,7 +159,7 @@ class Storage:
 
     def _adopt(self, slot, address: int) -> np.ndarray:
         """Takes over a buffer that C allocated for a new value."""
-        live = {int(ffi.cast("uintptr_t", s.data)) for s in (self.struct.now, self.struct.spare)}
+        live = {self.address(), self._spare()}
         self._owned = {a: v for a, v in self._owned.items() if a in live}
         self._owned[address] = adopt(slot.data, slot.capacity)
         return self._owned[address]

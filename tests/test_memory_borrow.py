@@ -220,6 +220,57 @@ def test_a_lent_value_stays_as_it_is(mode: str, kind: str) -> None:
             np.testing.assert_array_equal(a, was)
 
 
+@pytest.mark.parametrize("n", [3, 20_000])
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_was_lent_is_given_back(mode: str, kind: str, n: int) -> None:
+    """Values of before, and parts of them, become the variable's again (a step is undone), whichever buffer they are."""
+    w, twin = weft.shared(numbers(n)), weft.shared(numbers(n))
+    f, g = (weft.function([x], v.sum(), updates=updates(v)[kind], mode=mode) for v in (w, twin))
+    rng = np.random.default_rng(n)
+    held = [(a, a.copy()) for a in (w.get_value(borrow=True), numbers(n))]
+    for _ in range(60):
+        if rng.random() < 0.4:
+            lent = w.get_value(borrow=True)
+            held.append((lent, lent.copy()))
+        if rng.random() < 0.4:
+            back = held[int(rng.integers(len(held)))][0]
+            begin, end = ((0, None), (0, 0), (0, 2), (1, 3), (1, None))[int(rng.choice(5, p=[0.6, 0.1, 0.1, 0.1, 0.1]))]
+            w.set_value(back[begin:end], borrow=True)
+            twin.set_value(back[begin:end])
+        if len(held) > 2 and rng.random() < 0.3:
+            held.pop(int(rng.integers(len(held))))
+        step = rng.normal(size=len(twin.get_value()))
+        assert f(step) == g(step)
+        np.testing.assert_array_equal(w.get_value(), twin.get_value())
+        for a, was in held:
+            np.testing.assert_array_equal(a, was)
+
+
+@pytest.mark.parametrize("n", [3, 20_000])
+def test_a_value_that_is_given_again_and_again(n: int) -> None:
+    f = weft.function([In(x, value=np.ones(n), update=x[::-1] + 1, borrow=True)], x.sum())
+    start = np.zeros(n)
+    for _ in range(4):
+        assert f(start) == 0 and not start.any()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_python_operation_was_lent_stays_as_it_is(kind: str) -> None:
+    w, kept = weft.shared(numbers()), []
+
+    @weft.compile.as_op(itypes=[T.dvector], otypes=[T.dvector])
+    def look(a: np.ndarray) -> np.ndarray:
+        kept.append((w.get_value(borrow=True), w.get_value()))
+        return a
+
+    f = weft.function([x], look(x), updates=updates(w)[kind])
+    for _ in range(4):
+        f(numbers())
+        for a, was in kept:
+            np.testing.assert_array_equal(a, was)
+
+
 def test_what_nobody_holds_any_more_is_written_again() -> None:
     w = weft.shared(numbers())
     f = weft.function([x], None, updates=[(w, w + x)])
@@ -340,6 +391,26 @@ def test_a_borrowed_output_as_argument_and_as_state(view) -> None:
     w.set_value(np.ascontiguousarray(out), borrow=True)
     want = g(start) + want.sum()
     np.testing.assert_array_equal(f(start), want)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("view", [lambda a: a, lambda a: a[10:], lambda a: a[:20]])
+def test_a_borrowed_output_becomes_a_state(kind: str, view) -> None:
+    """The variable that has borrowed it is updated by the call that would write there."""
+    w, twin = weft.shared(numbers()), weft.shared(numbers())
+    f = weft.function([x], Out(x + w, borrow=True), updates=updates(w)[kind])
+    g = weft.function([x], x + twin, updates=updates(twin)[kind])
+    for _ in range(4):
+        step = numbers(len(twin.get_value()))
+        out, want = f(step), g(step)
+        np.testing.assert_array_equal(out, want)
+        if len(want) == 50:
+            w.set_value(view(out), borrow=True)
+            twin.set_value(view(want))
+            step = numbers(len(view(want)))
+            np.testing.assert_array_equal(f(step), g(step))
+            np.testing.assert_array_equal(out, want)
+        np.testing.assert_array_equal(w.get_value(), twin.get_value())
 
 
 def test_a_failed_call_keeps_the_memory() -> None:

@@ -185,6 +185,33 @@ class Unpicklable:
         raise RuntimeError("not this one")
 
 
+@weft.compile.as_op(itypes=[T.dvector], otypes=[T.dvector])
+def doubled(a: np.ndarray) -> np.ndarray:
+    return a * 2
+
+
+class Holder:
+    @staticmethod
+    @weft.compile.as_op(itypes=[T.dvector], otypes=[T.dvector])
+    def tripled(a: np.ndarray) -> np.ndarray:
+        return a * 3
+
+
+@each_copy
+@each_mode
+def test_python_operations_by_their_names(clone: Callable, mode: str) -> None:
+    x = T.dvector("x")
+    f = clone(weft.function([x], [doubled(x), Holder.tripled(x)], mode=mode))
+    np.testing.assert_array_equal(f(np.ones(2)), [[2, 2], [3, 3]])
+    assert pickle.loads(pickle.dumps(doubled)) is doubled
+
+
+def test_a_python_operation_without_a_name() -> None:
+    local = weft.compile.as_op(itypes=[T.dvector], otypes=[T.dvector])(lambda a: a)
+    with pytest.raises((pickle.PicklingError, AttributeError), match="lambda"):
+        pickle.dumps(local)
+
+
 def test_after_a_failed_dump() -> None:
     x = T.vector("x")
     middle = chain(x, 10_000)

@@ -6,6 +6,8 @@ Both lower to the one IR operation that enters Python, `host_call`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
+from operator import attrgetter
 from types import CodeType
 from typing import Any
 
@@ -125,6 +127,15 @@ class FromFunctionOp(Op):
                 raise DTypeError(f"argument {k} of {self} is {x.describe()} : {x.type}; it is declared {t}")
         return Apply(self, given, [t() for t in self.otypes])
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """By the name that the decorator has left it under; else as any object, which needs a function with a name."""
+        place = (getattr(self.fn, "__module__", ""), getattr(self.fn, "__qualname__", ""))
+        try:
+            named = named_op(*place) is self
+        except (AttributeError, ImportError, ValueError):
+            named = False
+        return (named_op, place) if named else super().__reduce_ex__(protocol)
+
     def perform(self, node: Apply, inputs: list, outputs: list) -> None:
         result = self.fn(*inputs)
         results = result if isinstance(result, (list, tuple)) else [result]
@@ -135,6 +146,10 @@ class FromFunctionOp(Op):
 
     def __str__(self) -> str:
         return f"as_op({self.__name__})"
+
+
+def named_op(module: str, name: str) -> Any:
+    return attrgetter(name)(import_module(module))
 
 
 def as_op(itypes: Any, otypes: Any, infer_shape: Callable | None = None) -> Callable[[Callable], FromFunctionOp]:
