@@ -224,7 +224,7 @@ def test_a_lent_value_stays_as_it_is(mode: str, kind: str) -> None:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_was_lent_is_given_back(mode: str, kind: str, n: int) -> None:
-    """Values of before, and parts of them, become the variable's again (a step is undone), whichever buffer they are."""
+    """Values of before, and parts of them, become the variable's again (a step undone), whichever buffer they are."""
     w, twin = weft.shared(numbers(n)), weft.shared(numbers(n))
     f, g = (weft.function([x], v.sum(), updates=updates(v)[kind], mode=mode) for v in (w, twin))
     rng = np.random.default_rng(n)

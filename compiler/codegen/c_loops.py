@@ -195,8 +195,10 @@ class LoopPrinter:
             if quotients:
                 steps = scope[quotients[0].inputs[1]]
                 out.open(f"for (int64_t at{k} = {first}; at{k} < {last};)")
-                out(f"const int64_t turn{k} = at{k} / {steps}, past{k} = at{k} - turn{k} * {steps};")
-                out(f"const int64_t run{k} = weft_min64({steps} - past{k}, {last} - at{k});")
+                out(f"const int64_t turn{k} = weft_floordiv_i64(at{k}, {steps});")
+                out(f"const int64_t past{k} = weft_mod_i64(at{k}, {steps});")
+                # Of a length that is 0, or a number below, each element is a turn of its own.
+                out(f"const int64_t run{k} = {steps} > 0 ? weft_min64({steps} - past{k}, {last} - at{k}) : 1;")
             for p in pragmas:
                 out(p)
             if quotients:
@@ -484,7 +486,7 @@ def quotients_of(body: list[Node], k: int) -> list[Node]:
     var = build("index", index=k)
     found = [n for n in topological(values_of(body)) if n.op in ("mod", "floordiv") and n.inputs[0] is var]
     steps = {n.inputs[1] for n in found}
-    if len(steps) != 1 or (lengths.static(*steps) or FEW) < FEW:
+    if len(steps) != 1 or lengths.is_below(*steps, FEW):
         return []
     return [] if any(n.op in ("index", "load", "acc") for n in topological(steps)) else found
 

@@ -122,8 +122,8 @@ def hoist_checks(out: Text, scope: Scope, values: list[Node], ready: Callable[[N
     checks = [n for n in topological(values) if n.op == "checked" and n not in scope.names and ready(n)]
     leaves = {n for n in topological(checks) if n.op in ("param", "const") and n not in scope.names}
     scope.emit(out, checks)
-    for n in leaves:
-        del scope.names[n]
+    for n in leaves:  # not all: what is behind a name was not printed again
+        scope.names.pop(n, None)
 
 
 def _worth(n: Node) -> bool:

@@ -174,10 +174,9 @@ def scatter_call(host: HostPrinter, out: Text, scope: HostScope, s: Step, checke
 
 def stretch(out: Text, scope: HostScope, index: Node, b: Buffer, tmp: Buffer, axes: tuple[Node, ...]) -> None:
     """An index array as int64 in the common shape of all index arrays."""
-    broadcast_copy(
-        out, scope, index.type.axes, axes, f"b{b.number}", f"b{tmp.number}",
-        convert=f"weft_cast_{scalar.suffix(index.type.dtype)}_i64",
-    )  # fmt: skip
+    dtype = index.type.dtype
+    convert = "weft_place_u64" if dtype == "uint64" else f"weft_cast_{scalar.suffix(dtype)}_i64"
+    broadcast_copy(out, scope, index.type.axes, axes, f"b{b.number}", f"b{tmp.number}", convert=convert)
 
 
 def broadcast_copy(out: Text, scope: HostScope, have: Any, want: Any, src: str, dst: str, convert: str = "") -> None:

@@ -73,7 +73,7 @@ class Cases(NamedTuple):
 
 def split(body: list[Node], k: int, extent: Node | None) -> Exact | AllTrue | Cases | None:
     """How a loop of stores over variable k is cut; None where it is not, or where it would be too long."""
-    short = extent is not None and (lengths.static(extent) or FEW) < FEW
+    short = extent is not None and lengths.is_below(extent, FEW)
     if short or any(s.op == "loop" for s in body):
         return None
     values = values_of(body)
@@ -99,11 +99,13 @@ def split(body: list[Node], k: int, extent: Node | None) -> Exact | AllTrue | Ca
     if most < 1 or not often:
         return None
     if often.get(every, 0) >= MOSTLY and all(c.first is None or c.last is None for c in cuts):
-        return AllTrue(rows, firsts, lasts, resolved(body, dict.fromkeys(conditions, True)))
+        known = resolved(body, dict.fromkeys(conditions, True))
+        return AllTrue(rows, firsts, lasts, known) if known else None
     if not functions and not guarded:
         return None
     chosen = sorted(often, key=lambda mask: -often[mask])[:most]
-    return Cases(conditions, places, {mask: resolved(body, _truths(conditions, mask)) for mask in sorted(chosen)})
+    cases = {mask: resolved(body, _truths(conditions, mask)) for mask in sorted(chosen)}
+    return Cases(conditions, places, {m: c for m, c in cases.items() if c}) if any(cases.values()) else None
 
 
 def _exact(body: list[Node], var: Node, rows: list[Node], extent: Node | None) -> Exact | None:
@@ -112,6 +114,8 @@ def _exact(body: list[Node], var: Node, rows: list[Node], extent: Node | None) -
     found: dict[bool, list[Segment]] = {}
     for truth in (True, False) if rows else (True,):
         known = resolved(body, dict.fromkeys(rows, truth))
+        if not known:
+            return None
         segments = _in_order(known, _conditions(topological(values_of(known)), var)[1], extent)
         if segments is None:
             return None
@@ -263,18 +267,24 @@ def _in_order(body: list[Node], cuts: list[Cut], extent: Node | None) -> list[Se
     found = []
     for s, end in enumerate([*places, None]):
         truth = {c.leaf: number.get(c.first, 0) <= s < number.get(c.last, len(places) + 1) for c in cuts}
-        found.append(Segment(end, resolved(body, truth)))
+        known = resolved(body, truth)
+        if not known:
+            return None
+        found.append(Segment(end, known))
     return found
 
 
 def resolved(statements: list[Node], truth: dict[Node, bool]) -> list[Node]:
-    """Statements in which some conditions are known."""
+    """Statements in which some conditions are known. None at all where an index would not be looked up any more: what
+    a choice does not take is read all the same."""
     known = {c: constant(t, "bool") for c, t in truth.items()}
     done = dict(known)
     for n in topological(statements, lambda n: () if n in known else n.inputs):
         if n not in done:
             done[n] = _resolved(n, [done[i] for i in n.inputs])
-    return [done[s] for s in statements]
+    new = [done[s] for s in statements]
+    checks = {done[n] for n in done if n.op == "checked"}
+    return new if checks <= {*topological(new), constant(0, "int64")} else []
 
 
 def _resolved(n: Node, inputs: list[Node]) -> Node:

@@ -23,6 +23,7 @@ from .types import TensorType
 
 LIMIT = 1 << 48  # elements of an axis: more than memory has bytes, and so few that sums of lengths never wrap
 _SMALL = 1 << 12  # a constant factor that LIMIT leaves room for
+_TWICE = 1 << 6  # one that products of lengths leave room for, such as axes are made of
 
 LARGE = 256  # factors of a polynomial's terms beyond which it is an atom
 Terms = dict[tuple[Node, ...], int]  # a polynomial: monomial (sorted tuple of factors) -> coefficient
@@ -42,6 +43,12 @@ def is_one(node: Node) -> bool:
 def static(node: Node) -> int | None:
     """The value of a length known at compile time."""
     return _terms(node).get((), 0) if node.op == "const" else None
+
+
+def is_below(node: Node, n: int) -> bool:
+    """Whether a length is known when compiling, and less than n."""
+    v = static(node)
+    return v is not None and v < n
 
 
 def order(node: Node) -> tuple:
@@ -159,7 +166,8 @@ def sub(a: Node, b: Node) -> Node:
 
 
 def nonneg(node: Node, fuel: int = 6) -> bool:
-    """Whether the length is known to be at least 0 (wrapping aside: real lengths stay far below 2^63).
+    """Whether the length is known to be at least 0. Products of lengths, such as axes are made of, are taken not to
+    wrap; those with large constants, or third powers, may be any numbers of a program's.
 
     Conservative: gives up below `fuel` levels of nesting.
     """
@@ -183,7 +191,18 @@ def _is_nonneg(node: Node, fuel: int) -> bool:
     if node.op in ("minimum", "floordiv", "mod"):
         return all(nonneg(i, fuel - 1) for i in node.inputs)
     terms = _terms(node)
-    return (node,) not in terms and _none_negative(terms, fuel)
+    return (node,) not in terms and not _may_wrap(terms) and _none_negative(terms, fuel)
+
+
+def _may_wrap(terms: Terms) -> bool:
+    """Whether the sum may be beyond an int64, or a product in it."""
+
+    def fits(m: tuple[Node, ...], c: int) -> bool:
+        if len(m) < 2:
+            return abs(c) <= (_SMALL if m else LIMIT << 12)
+        return abs(c) <= (_SMALL if _of_one(m) else _TWICE) and all(m.count(f) < 3 for f in m[:-2])
+
+    return not all(fits(m, c) for m, c in terms.items())
 
 
 def unbounded(node: Node) -> list[tuple[Node, ...]]:
@@ -203,10 +222,13 @@ def products(node: Node) -> list[tuple[Node, ...]]:
 def _bounded(m: tuple[Node, ...], c: int) -> bool:
     if abs(c) > (_SMALL if m else LIMIT):
         return False
-    if len(m) > 1:  # distinct lengths of one array are factors of its size
-        places = {(f.attr("token"), f.attr("axis")) for f in m if f.op == "dim"}
-        return len(places) == len(m) and len({token for token, _ in places}) == 1
-    return all(_bounded_factor(f) for f in m)
+    return _of_one(m) if len(m) > 1 else all(_bounded_factor(f) for f in m)
+
+
+def _of_one(m: tuple[Node, ...]) -> bool:
+    """Whether these are distinct lengths of one array: then they are factors of its size."""
+    places = {(f.attr("token"), f.attr("axis")) for f in m if f.op == "dim"}
+    return len(places) == len(m) and len({token for token, _ in places}) == 1
 
 
 def _bounded_factor(node: Node, fuel: int = 6) -> bool:
@@ -226,6 +248,10 @@ def _bounded_factor(node: Node, fuel: int = 6) -> bool:
 
 def at_least(a: Node, b: Node) -> bool:
     """Whether a - b is known to be at least 0, by its polynomial alone."""
+    if a is b:
+        return True
+    if _may_wrap(_terms(a)) or _may_wrap(_terms(b)):
+        return False
     terms = dict(_terms(a))
     for m, c in _terms(b).items():
         terms[m] = _wrap(terms.get(m, 0) - c)

@@ -189,6 +189,8 @@ class Elements:
         return (yield x, (*place, *rest), guard)
 
     def _checked(self, value: Node, length: Node, guard: Node | None) -> Node:
+        if value.type.dtype == "uint64":  # what no int64 holds is out of range as the largest is
+            value = build("minimum", value, constant((1 << 63) - 1, "uint64"))
         i = value if value.type.dtype == "int64" else build("cast", value, dtype="int64")
         if self.extents.get(i) is length:
             return i  # arange over the whole axis: the loop variable itself
