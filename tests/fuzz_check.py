@@ -283,10 +283,13 @@ def slopes(p: Program, report: Report) -> None:
 
 
 def _cost(lowered: Lowered, args: Sequence[np.ndarray], place: int, step: np.ndarray, kinks: Kinks) -> np.ndarray:
-    """The first value with one argument moved."""
+    """The first value with one argument moved; NaN where that is an error: a condition jumps."""
     moved = [np.asarray(a + step) if k == place else a for k, a in enumerate(args)]
     with np.errstate(all="ignore"):
-        return np.asarray(evaluate(lowered.region, moved, after=kinks.again())[0], np.float64)
+        try:
+            return np.asarray(evaluate(lowered.region, moved, after=kinks.again())[0], np.float64)
+        except WeftError:
+            return np.full((), np.nan)
 
 
 def _spread(lowered: Lowered, args: Sequence[np.ndarray], value: np.ndarray) -> np.ndarray:

@@ -238,6 +238,13 @@ def test_differences_of_what_rounding_decides_say_nothing(at, wrong):
         assert report.rough == (at == 33.5)
 
 
+def test_a_condition_that_jumps_to_an_error_says_nothing():
+    lines = ["w0 = np.array([0.5, 0.5])", "v0 = T.tensor('float64', shape=(None,), name='v0')"]
+    lines += ["v1 = ifelse(T.sum(v0) > 1, v0[:1], T.exp(v0))[1]", "v2 = weft.grad(v1, v0)"]
+    slopes(written(lines, ["v2"], slopes=[Slope("v1", "v0", "v2", None)]), report := Report())
+    assert report.rough == report.slopes == 1
+
+
 SECOND = [
     "w0 = np.array([0.25])", "v0 = T.tensor('float64', shape=(None,), name='v0')",
     "w1 = np.array([0.25, 0.25])", "v1 = weft.shared(w1, 'v1')",
