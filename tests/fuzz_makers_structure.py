@@ -24,7 +24,7 @@ class StructureMakers:
         return [
             (self.loop, 3), (self.recurrent, 3), (self.branch, 3), (self.draw, 2), (self.mask, 2), (self.until, 1),
             (self.sparse, 2), (self.linalg, 1), (self.host, 1), (self.counted, 1), (self.attention, 1), (self.loss, 2),
-            (self.chained, 2), (self.pooled, 2),
+            (self.chained, 2), (self.pooled, 2), (self.placed, 3),
         ]  # fmt: skip
 
     def loop(self) -> str | None:
@@ -328,6 +328,31 @@ class StructureMakers:
         if v.kind == "f" and rng.random() < 0.4:
             return f"{parted} / (abs({folded.format(', keepdims=True')}) + 1)"
         return "!" + folded.format("")
+
+    def placed(self) -> str | None:
+        """Arithmetic of places: quotients by lengths, numbers that wrap, what is read there, choices between that."""
+        rng = self.rng
+        v, w = self.pick(least=1), self.pick(least=1)
+        if v is None or w is None or not v.shape[0]:
+            return None
+        n, m = f"{v.name}.shape[0]", f"{w.name}.shape[0]"
+        at = f"T.arange({n})"
+        mixed = f"{at} * 6364136223846793005 + 1442695040888963407"
+        number = rng.choice([
+            f"{at} // ({n} // 4)", f"{at} % ({n} - 1)", f"{at} % {m}", f"{at} // ({m} - 2)", f"({mixed}) % {n}",
+            f"({mixed}) // {n} % 9",
+            f"T.maximum({n} * 4611686018427387903, 0) % 5 + {at}", f"({n} - 1 - {at}) // 2", f"{at} * {m} % 7",
+        ])  # fmt: skip
+        if not self.smooth and rng.random() < 0.25:
+            return f"!{number}"
+        read = f"{v.name}[({number}) % {n}]"
+        if not self.smooth and rng.random() < 0.2:
+            read = f"{v.name}[T.cast(({number}) % {n}, 'uint64')]"
+        if rng.random() < 0.4:
+            return f"!{read}"
+        chosen = rng.choice([f"T.lt({at}, {m})", f"T.eq({at}, {n} // 2)", f"T.ge({at}, {n} - 3)", f"T.lt({number}, 2)"])
+        rows = f"{chosen}.dimshuffle({', '.join(['0', *(repr('x') for _ in v.shape[1:])])})"
+        return f"!T.switch({rows}, {read}, {rng.choice([v.name, '0', f'T.tanh({v.name})' if v.kind == 'f' else '2'])})"
 
     def loss(self) -> str | None:
         """What losses are made of: picked elements of a log of a softmax, both sides of a sigmoid."""
