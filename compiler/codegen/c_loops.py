@@ -30,7 +30,7 @@ from .tracks import SHIFT, Track, finish, join, joined, joining, lanes, shifted,
 #         for (long c = 0; c < 12; c++) o[r * 12 + c] = a[r * 12 + c] > 0 ? b[r * 12 + c] : 0;
 ROLLED = "#pragma GCC unroll 1"
 LINE = 64  # bytes of a line of the cache
-FEW = 16  # steps below which runs between two quotients are not worth a loop of their own
+SHORT_RUN = 16  # steps below which runs between two quotients are not worth a loop of their own
 WITHIN, HELD = 1 << 29, 1 << 20  # numbers of the place in a block, of the arrays that hold its values
 
 
@@ -50,6 +50,7 @@ def by_lines(place: Node, row: Node, along: Node) -> bool:
 
 
 Part = Callable[[Scope, str, str, list[Node]], None]  # prints what is done from a place to another
+Rest = Callable[[], None]
 
 
 class Asked(NamedTuple):
@@ -105,16 +106,16 @@ class LoopPrinter:
             self.whole_loop(out, inner, k, first, last, statements, *pragmas)
             out.close()
 
+        def rest() -> None:
+            self.whole_loop(out, scope.inner(), k, f"from{k}", f"to{k}", body, *pragmas)
+
         out.open("")
         if isinstance(parts, Exact):
             self.by_segments(out, scope.inner(), parts, k, begin, end, part)
         elif isinstance(parts, AllTrue):
-            self.where_all_hold(out, scope.inner(), parts, k, begin, end, part)
+            self.where_all_hold(out, scope.inner(), parts, k, begin, end, part, rest)
         else:
-            self.by_cases(out, scope.inner(), parts, k, begin, end, part)
-        if not isinstance(parts, Exact):  # what is left
-            self.whole_loop(out, scope.inner(), k, f"from{k}", f"to{k}", body, *pragmas)
-            out.close()
+            self.by_cases(out, scope.inner(), parts, k, begin, end, part, rest)
         out.close()
 
     def by_segments(self, out: Text, scope: Scope, parts: Exact, k: int, begin: str, end: str, part: Part) -> None:
@@ -134,8 +135,10 @@ class LoopPrinter:
             if parts.rows:
                 out.close()
 
-    def where_all_hold(self, out: Text, scope: Scope, parts: AllTrue, k: int, begin: str, end: str, part: Part) -> None:
-        """Leaves a loop open over what is left at both ends."""
+    def where_all_hold(
+        self, out: Text, scope: Scope, parts: AllTrue, k: int, begin: str, end: str, part: Part, rest: Rest
+    ) -> None:
+        """`rest` prints the loop from{k} to to{k}: over what is left at both ends."""
         scope.emit(out, [*parts.rows, *parts.firsts, *parts.lasts])
         rows = " & ".join(scope[c] for c in parts.rows)
         first, last = begin, end
@@ -148,9 +151,13 @@ class LoopPrinter:
         part(scope, f"first{k}", f"last{k}", parts.statements)
         out.open("for (int side = 0; side < 2; side++)")
         out(f"const int64_t from{k} = side ? last{k} : {begin}, to{k} = side ? {end} : first{k};")
+        rest()
+        out.close()
 
-    def by_cases(self, out: Text, scope: Scope, parts: Cases, k: int, begin: str, end: str, part: Part) -> None:
-        """Leaves a loop open over the segments of no case."""
+    def by_cases(
+        self, out: Text, scope: Scope, parts: Cases, k: int, begin: str, end: str, part: Part, rest: Rest
+    ) -> None:
+        """`rest` prints the loop from{k} to to{k}: a segment of no case."""
         scope.emit(out, parts.places)
         places = ", ".join([begin, *(strip(scope[p]) for p in parts.places), end])
         count = len(parts.places) + 1
@@ -169,6 +176,8 @@ class LoopPrinter:
             part(scope, f"from{k}", f"to{k}", statements)
             out("continue;")
             out.close()
+        rest()
+        out.close()
 
     @cached_property
     def extents(self) -> dict[int, Node]:
@@ -486,7 +495,7 @@ def quotients_of(body: list[Node], k: int) -> list[Node]:
     var = build("index", index=k)
     found = [n for n in topological(values_of(body)) if n.op in ("mod", "floordiv") and n.inputs[0] is var]
     steps = {n.inputs[1] for n in found}
-    if len(steps) != 1 or lengths.is_below(*steps, FEW):
+    if len(steps) != 1 or lengths.is_below(*steps, SHORT_RUN):
         return []
     return [] if any(n.op in ("index", "load", "acc") for n in topological(steps)) else found
 

@@ -23,13 +23,14 @@ from typing import NamedTuple
 from ..ir import lengths
 from ..ir.node import Node, build, constant, topological
 from ..ir.ops.elementwise import is_function
+from .expressions import depends_on
 from .nests import values_of
 
 MOST_CUTS, MOST_CASES, MOST_CONDITIONS = 3, 3, 16
 MOST_COPIES = 6  # of functions, which take long to compile
 MOSTLY = 0.8  # of the elements
 MOST_NODES = 300  # of a loop and its copies
-FEW = 16  # elements, that are not worth it
+SHORT = 16  # elements, that are not worth it
 COMPARISONS = ("lt", "le", "gt", "ge", "eq")
 ZERO, ONE = lengths.const(0), lengths.const(1)
 
@@ -73,7 +74,7 @@ class Cases(NamedTuple):
 
 def split(body: list[Node], k: int, extent: Node | None) -> Exact | AllTrue | Cases | None:
     """How a loop of stores over variable k is cut; None where it is not, or where it would be too long."""
-    short = extent is not None and lengths.is_below(extent, FEW)
+    short = extent is not None and lengths.is_below(extent, SHORT)
     if short or any(s.op == "loop" for s in body):
         return None
     values = values_of(body)
@@ -83,13 +84,17 @@ def split(body: list[Node], k: int, extent: Node | None) -> Exact | AllTrue | Ca
     conditions = [*rows, *(c.leaf for c in cuts)]
     if not 0 < len(conditions) <= MOST_CONDITIONS or len(nodes) > MOST_NODES:
         return None
-    guarded = any(is_guarded(n) and var in topological([n]) for n in nodes)
+    depends = depends_on(values)
+    guarded = any(is_guarded(n) and var in depends[n] for n in nodes)
     if not cuts and not guarded:
         return None
     functions = sum(map(is_function, nodes))
     exact = _exact(body, var, rows, extent)
-    if exact is not None and functions * sum(map(len, exact.segments.values())) <= MOST_COPIES:
-        return exact
+    if exact is not None:
+        copies = [s.statements for segments in exact.segments.values() for s in segments]
+        size = sum(len(topological(values_of(c))) for c in copies)
+        if functions * len(copies) <= MOST_COPIES and size <= MOST_NODES:
+            return exact
     firsts = list(dict.fromkeys(c.first for c in cuts if c.first is not None))
     lasts = list(dict.fromkeys(c.last for c in cuts if c.last is not None))
     places = list(dict.fromkeys([*firsts, *lasts]))
@@ -215,7 +220,7 @@ def _of_places(c: Node) -> bool:
 
 
 def _is_place(x: Node) -> bool:
-    return x.type.dtype == "int64" and not lengths.unbounded(lengths.normal(x))
+    return x.type.dtype == "int64" and lengths.is_moderate(lengths.normal(x))
 
 
 def _cut(c: Node, var: Node) -> Cut | None:

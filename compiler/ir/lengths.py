@@ -205,6 +205,12 @@ def _may_wrap(terms: Terms) -> bool:
     return not all(fits(m, c) for m, c in terms.items())
 
 
+def is_moderate(node: Node) -> bool:
+    """Whether a normal length is made of lengths, as axes and places are: taken not to wrap, as in `nonneg`."""
+    terms = _terms(node)
+    return not _may_wrap(terms) and all(_bounded_factor(f) for m in terms for f in m)
+
+
 def unbounded(node: Node) -> list[tuple[Node, ...]]:
     """The products in a normal length that are not known to be at most LIMIT, each as its factors.
 
