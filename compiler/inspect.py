@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..runtime.callable import CompiledFunction
-from ..runtime.errors import ArgumentError, InternalError
+from ..runtime.errors import ArgumentError, InternalError, ShapeError
 from ..runtime.locks import Held
 from .graph.modes import MODES
 from .ir import lengths, text
@@ -163,7 +163,11 @@ class Function(CompiledFunction):
             return Report(Told(head + ", interpreted"))
         generated = self._generated()
         head += f", {count(s.simplified)} after rewriting"
-        told = Told(head, f"{plural(len(generated.calls), 'call')} of {plural(len(generated.kernels), 'kernel')}")
+        calls = f"{plural(len(generated.calls), 'call')} of {plural(len(generated.kernels), 'kernel')}"
+        blocks = [b for t in s.program.block.steps for b in t.blocks]
+        again = {id(t) for b in blocks for t in steps_of(b)}
+        inside = sum(id(t) in again for _, t in generated.calls)
+        told = Told(head, calls + f", {inside} in loops and branches" * bool(inside))
         by_name: dict[str, list[list[Member]]] = {}
         for name, step in generated.calls:
             by_name.setdefault(name, []).append(step.members)
@@ -258,8 +262,12 @@ class Function(CompiledFunction):
 
     def _evaluated(self, formulas: list[Node], args: tuple, kwargs: dict[str, Any]) -> list[int]:
         """What formulas in the lengths are in a call with these arguments."""
-        values = [*self._bind(args, kwargs)[0], *(s.array() for s in self.storages)]
-        return [int(v) for v in evaluate(make_region(self._simplified().params, formulas, []), values)]
+        given = self._bind(args, kwargs)[0]
+        values = [*given, *(s.array() for s in self.storages)]
+        try:
+            return [int(v) for v in evaluate(make_region(self._simplified().params, formulas, []), values)]
+        except ShapeError:  # lengths that the program knows to be equal; a call says where in the user's program
+            raise ShapeError(f"{self} cannot be called with these shapes{self._lengths(given)}") from None
 
     def _saved_length(self) -> Node:
         total = lengths.const(0)
@@ -273,6 +281,7 @@ class Function(CompiledFunction):
             m, b, out = self._traffic(args, kwargs)
             saves = self.saved(*args, **kwargs)
             text = f"{m:,} bytes a call, {m / max(b, 1):.2f} times its arguments and results; fusion saves {saves:,}"
+            text += " outside loops and branches" * self._has_blocks()
         else:
             from .codegen.counted import traffic
             from .codegen.host import Kernels
@@ -281,7 +290,11 @@ class Function(CompiledFunction):
             t = traffic(self.stages.program, Kernels(), is_early)
             most, best, saved = (lengths.show(n) for n in (t.moved, t.least, self._saved_length()))
             text, out = f"{most} bytes a call; its arguments and results are {best}; fusion saves {saved}", t.left_out
+            text += " outside loops and branches" * self._has_blocks()
         return text + f"; without {out} tensors whose lengths only a call tells" * bool(out)
+
+    def _has_blocks(self) -> bool:
+        return any(n.family == "control" for n in self.stages.simplified.nodes())
 
     def _sizes(self, args: tuple, kwargs: dict[str, Any]) -> Callable[[Node], str]:
         """How sizes are said: as formulas; with the arguments of a call in bytes, where known when it starts."""

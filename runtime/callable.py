@@ -52,7 +52,7 @@ class Argument:
         if array.ndim != len(self.shape):
             of = "" if isinstance(value, np.ndarray) else f" (shape {array.shape})"
             raise ShapeError(
-                f"{self.label} takes {_dimensions(len(self.shape))}, but was given {_describe(value)}, which has "
+                f"{self.label} takes {_dimensions(len(self.shape))}, but was given {describe_value(value)}, which has "
                 f"{array.ndim}{of}; give it another shape, or declare the input with {_dimensions(array.ndim)}"
             )
         for a, (n, want) in enumerate(zip(array.shape, self.shape, strict=True)):
@@ -73,25 +73,39 @@ class Argument:
         exported = is_exporter(value)
         array = as_numbers(value, self)
         if self.strict and (array.dtype != self.dtype or not exported):
-            raise DTypeError(f"{self.label} is strict: it takes an array of {self.dtype}, not {_describe(value)}")
-        if array.dtype == self.dtype:
-            return array
-        if self.allow_downcast:
-            with np.errstate(all="ignore"):
-                return array.astype(self.dtype)
-        if exported:
-            if _fits(array.dtype, self.dtype):
-                return array.astype(self.dtype)
-        else:
-            with np.errstate(all="ignore"):
-                converted = array.astype(self.dtype)
-                same = (converted == array) | ((converted != converted) & (array != array))
-            if np.all(same) or (self.python_float and self.allow_downcast is None and isinstance(value, float)):
-                return converted
-        raise DTypeError(
-            f"{self.label} takes {self.dtype}; {_describe(value)} would lose precision or range. "
-            f"Convert it (`.astype({str(self.dtype)!r})`) or pass allow_input_downcast=True to weft.function"
-        )
+            raise DTypeError(f"{self.label} is strict: it takes an array of {self.dtype}, not {describe_value(value)}")
+        converted = convert(value, array, self.dtype, self.allow_downcast, self.python_float)
+        if converted is None:
+            raise DTypeError(
+                f"{self.label} takes {self.dtype}; {describe_value(value)} would lose precision or range. "
+                f"{how_to_convert(value, self.dtype)} or pass allow_input_downcast=True to weft.function"
+            )
+        return converted
+
+
+def convert(
+    value: Any, array: np.ndarray, dtype: np.dtype, allow_downcast: bool | None, python_float: bool
+) -> np.ndarray | None:
+    """The array that `as_numbers` makes of a value, in this dtype; None where that would lose something. Arrays are
+    converted if all values of their dtype fit, numbers and lists if they themselves do; a Python float may be rounded
+    to `config.floatX` (`python_float`), and anything where `allow_downcast`."""
+    if array.dtype == dtype:
+        return array
+    plain = isinstance(value, np.generic) or not is_exporter(value)
+    if not (allow_downcast or plain):
+        return array.astype(dtype) if _fits(array.dtype, dtype) else None
+    with np.errstate(all="ignore"):
+        made = array.astype(dtype)
+        if allow_downcast or (python_float and allow_downcast is None and type(value) is float):
+            return made
+        return made if np.all((made == array) | ((made != made) & (array != array))) else None
+
+
+def how_to_convert(value: Any, dtype: np.dtype) -> str:
+    """What a message asks for where a value does not fit."""
+    if isinstance(value, np.ndarray):
+        return f"Convert it (`.astype({str(dtype)!r})`)"
+    return f"Round it (`numpy.asarray(..., {str(dtype)!r})`)"
 
 
 def as_numbers(value: Any, who: str | Argument) -> np.ndarray:
@@ -101,11 +115,11 @@ def as_numbers(value: Any, who: str | Argument) -> np.ndarray:
     except ArgumentError as e:
         raise ArgumentError(f"{_asks(who)}; {e}") from None
     except ValueError:
-        raise DTypeError(f"{_asks(who)}; {_describe(value)} is not an array: its parts differ in length") from None
+        raise DTypeError(f"{_asks(who)}; {describe_value(value)} is not an array: its parts differ in length") from None
     except (TypeError, RuntimeError, BufferError) as e:  # PyTorch's own refusals are RuntimeErrors
-        raise DTypeError(f"{_asks(who)}; {_describe(value)} is not an array of numbers: {e}") from None
+        raise DTypeError(f"{_asks(who)}; {describe_value(value)} is not an array of numbers: {e}") from None
     if array.dtype.kind in "OSUMm" or array.dtype.names:
-        raise DTypeError(f"{_asks(who)}; {_describe(value)} is not an array of numbers")
+        raise DTypeError(f"{_asks(who)}; {describe_value(value)} is not an array of numbers")
     return array
 
 
@@ -124,7 +138,9 @@ def _dimensions(n: int) -> str:
     return f"{n} dimension" + ("" if n == 1 else "s")
 
 
-def _describe(value: Any) -> str:
+def describe_value(value: Any) -> str:
+    if isinstance(value, np.generic):
+        return f"the {value.dtype} {value}"
     if isinstance(value, np.ndarray):
         return f"an array of {value.dtype} with shape {value.shape}"
     if is_exporter(value):
@@ -327,6 +343,9 @@ class CompiledFunction:
             raise ArgumentError(f"{self} takes {takes} but was given {len(args)}")
         values: dict[int, Any] = dict(zip(self._explicit, args, strict=False))
         for key, v in kwargs.items():
+            alike = [k for k, a in enumerate(self.arguments) if a.name == key and not a.implicit]
+            if len(alike) > 1:
+                raise ArgumentError(f"{self} has {len(alike)} arguments named {key!r}: give them by position")
             k = self._positions.get(key)
             if k is None or self.arguments[k].implicit:
                 known = ", ".join(n for n, k in self._positions.items() if not self.arguments[k].implicit) or "none"

@@ -9,6 +9,7 @@ import contextlib
 import operator
 import os
 import threading
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,9 @@ def load(path: str | os.PathLike) -> None:
     from . import signals
 
     signals.install()
+    named = os.environ.get("WEFT_THREADS", "")
+    if named and not (named.strip().isdecimal() and int(named)):
+        warnings.warn(f"WEFT_THREADS={named} is no number of threads, and is not used", stacklevel=2)
 
 
 def open_library(path: str | os.PathLike, stay: bool = False) -> Any:

@@ -123,7 +123,8 @@ def test_a_directory_that_cannot_be_used(tmp_path, monkeypatch, why):
         folder.write_text("")
     else:
         monkeypatch.setattr(os, "getuid", lambda: 12345)
-    with pytest.warns(UserWarning, match="the cache of compiled programs cannot be used .*WEFT_CACHE_DIR"):
+    told = "is a file" if why == "a file" else "belongs to another user"
+    with pytest.warns(UserWarning, match=f"the cache of compiled programs cannot be used .*{told}.*WEFT_CACHE_DIR"):
         c = open_cache(folder)
     assert c.directory != folder and stat.S_IMODE(c.directory.stat().st_mode) == 0o700
     with warnings.catch_warnings():
@@ -151,10 +152,30 @@ assert open_cache(sys.argv[1]).directory.is_dir()
     assert not Path(done.stdout.split()[0]).exists()
 
 
-def test_a_directory_open_to_others_is_closed(tmp_path):
-    tmp_path.chmod(0o777)
-    open_cache(tmp_path)
-    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o770, 0o702])
+def test_a_directory_that_others_may_write_to_is_not_used(tmp_path, mode):
+    """Nor changed: it is the user's."""
+    cache_module._private.cache_clear()
+    tmp_path.chmod(mode)
+    with pytest.warns(UserWarning, match=r"others may write to .*: chmod go-w"):
+        c = open_cache(tmp_path)
+    c.fetch(A, Maker())
+    assert c.directory != tmp_path and not files(tmp_path)
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == mode
+    cache_module._private.cache_clear()
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o750, 0o700])
+def test_a_directory_that_is_there_is_left_as_it_is(tmp_path, mode):
+    tmp_path.chmod(mode)
+    made = open_cache(tmp_path).fetch(A, Maker())
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == mode
+    assert stat.S_IMODE(made.parent.stat().st_mode) == 0o700
+
+
+def test_a_home_directory_by_its_sign(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert open_cache("~/cache").directory == tmp_path / "cache"
 
 
 @pytest.mark.parametrize(

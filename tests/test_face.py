@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import weft
+from weft.compiler.graph.config import _FLAGS
 
 FACE = Path(weft.__file__)
 THIRD_PARTY = {"numpy"}  # all that `import weft` may load beside the standard library and itself
@@ -60,3 +61,11 @@ def test_name_is_resolved_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         for name in ("made", "planted"):
             vars(weft).pop(name, None)
         sys.modules.pop("weft.planted", None)
+
+
+def test_the_page_of_settings_has_them_all() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "settings.md").read_text()
+    for name, (variable, default, allowed) in _FLAGS.items():
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| `{name}` | `{variable}` |")]
+        said = {False: "off", True: "on"}.get(default, f"`{default}`") if allowed else ""
+        assert said in row.split("|")[3]

@@ -103,3 +103,41 @@ def test_collector_is_as_it_was() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_numbers_of_numpy_are_taken_where_they_fit() -> None:
+    x, i = T.fscalar("x"), T.iscalar("i")
+    f = weft.function([x, i], [x * 2, i + 1])
+    assert f(np.float64(0.5), np.arange(5)[3]) == [1.0, 4]
+    assert np.isnan(f(np.float64("nan"), 0)[0])
+    for args in ((np.float64(0.1), 1), (0.5, np.int64(2**40)), ([0.1], 1)):
+        with pytest.raises(weft.DTypeError, match="would lose precision or range. Round it"):
+            f(*args)
+    with pytest.raises(weft.DTypeError, match=r"Convert it \(`.astype"):
+        f(np.array(0.5), 1)  # an array counts by its dtype
+
+
+def test_set_value_converts_as_a_call_does(monkeypatch) -> None:
+    monkeypatch.setattr(weft.config, "floatX", "float32")
+    w, n = weft.shared(np.zeros(3, "float32")), weft.shared(np.float32(0))
+    w.set_value([1.0, np.nan, 2.0])
+    np.testing.assert_array_equal(w.get_value(), [1, np.nan, 2])
+    for value in (0.05, np.float64(0.5), True, float("nan"), np.float16(0.25)):
+        n.set_value(value)
+        np.testing.assert_array_equal(n.get_value(), np.float32(value))
+    for value in ([1e300, 0, 0], np.ones(3), [0.1, 0, 0]):
+        with pytest.raises(weft.DTypeError, match="does not fit without loss"):
+            w.set_value(value)
+    with pytest.raises(weft.DTypeError, match="the float64 0.1 does not fit"):
+        n.set_value(np.float64(0.1))
+    weft.config.floatX = "float64"
+    with pytest.raises(weft.DTypeError, match="float 0.05 does not fit"):
+        n.set_value(0.05)
+
+
+def test_arguments_of_one_name() -> None:
+    x, y = T.dscalar("x"), T.dscalar("x")
+    f = weft.function([x, y], x - y)
+    assert f(3, 1) == 2
+    with pytest.raises(weft.ArgumentError, match="2 arguments named 'x': give them by position"):
+        f(3, x=1)

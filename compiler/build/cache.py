@@ -50,7 +50,7 @@ def default_directory() -> Path:
 def open_cache(directory: str | os.PathLike = "", cap: int = CAP) -> Cache:
     """The cache in `directory` (the platform's when empty); where that cannot be used, a private one."""
     try:
-        path = Path(directory) if directory else default_directory()
+        path = Path(directory).expanduser() if directory else default_directory()
         _prepare(path)
     except (OSError, RuntimeError) as e:
         return Cache(_private(str(directory or "of the platform"), str(e)), cap, private=True)
@@ -58,14 +58,18 @@ def open_cache(directory: str | os.PathLike = "", cap: int = CAP) -> Cache:
 
 
 def _prepare(path: Path) -> None:
-    """Makes the directory ours alone: whoever can write to it can run code as us."""
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    """Makes the directory, ours alone. One that is there is left as it is, and used if nobody else can write to it:
+    who can, can run code as us. What is put into it is ours alone in any case."""
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except FileExistsError:
+        raise NotADirectoryError(f"{path} is a file, not a folder") from None
     info = path.stat()
     if hasattr(os, "getuid"):
         if info.st_uid != os.getuid():
             raise PermissionError(f"{path} belongs to another user")
-        if stat.S_IMODE(info.st_mode) & 0o077:
-            path.chmod(0o700)
+        if stat.S_IMODE(info.st_mode) & 0o022:
+            raise PermissionError(f"others may write to {path}, and so run code as you: chmod go-w {path}")
     with tempfile.TemporaryFile(dir=path):
         pass
 

@@ -84,7 +84,10 @@ def program_flags(toolchain: Toolchain) -> tuple[str, ...]:
 
 def _find(cc: str, path: str, notes: Cache | None) -> Toolchain:
     if cc:
-        command = shlex.split(cc)
+        try:
+            command = shlex.split(cc)
+        except ValueError as e:
+            raise CompileError(f"the C compiler's command {cc!r} cannot be read: {e}. {INSTALL}") from None
         if shutil.which(command[0], path=path) is None:
             raise CompileError(f"the C compiler {command[0]!r} (WEFT_CC or weft.config.cc) was not found. {INSTALL}")
         return _recall(tuple(command), path, notes)

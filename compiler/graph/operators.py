@@ -134,6 +134,8 @@ class TensorOperators(_Mixed):
         )
 
     def __float__(self):
+        if hasattr(self, "get_value"):
+            raise ArgumentError(f"{self.describe()} is symbolic; its present value is .get_value()")
         raise ArgumentError(f"{self.describe()} is symbolic and has no value yet; call .eval() or compile a function")
 
     __int__ = __float__

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from ...runtime.callable import as_numbers
+from ...runtime.callable import as_numbers, convert, describe_value, how_to_convert
 from ...runtime.errors import ArgumentError, DTypeError, ShapeError
 from ...runtime.state import Storage
 from ..ir.dtypes import check_dtype, numpy_dtype
+from .config import config
 from .operators import TensorOperators
 from .told import tell_methods, told
 from .types import TensorType, fresh_token, param
@@ -54,13 +55,13 @@ class SharedVariable(Variable):
         want = numpy_dtype(t.dtype)
         array = as_numbers(value, f"{self.describe()} holds {want}")
         if array.dtype != want:
-            lossless = isinstance(value, (int, float, bool, list, tuple)) and np.array_equal(array.astype(want), array)
-            if self.strict or not (self.allow_downcast or lossless or np.promote_types(array.dtype, want) == want):
+            fit = None if self.strict else convert(value, array, want, self.allow_downcast, want == config.floatX)
+            if fit is None:
                 raise DTypeError(
-                    f"{self.describe()} holds {t.dtype}; an array of {array.dtype} does not fit without loss: convert "
-                    f"it (`.astype({t.dtype!r})`), or make the variable with allow_downcast=True"
+                    f"{self.describe()} holds {t.dtype}; {describe_value(value)} does not fit without loss. "
+                    f"{how_to_convert(value, want)}, or make the variable with allow_downcast=True"
                 )
-            array = array.astype(want)
+            array = fit
         if array.ndim != t.ndim:
             raise ShapeError(
                 f"{self.describe()} has {t.ndim} dimensions; the new value has shape {array.shape} "
