@@ -77,7 +77,7 @@ typedef union {
 } weft_argument;
 
 /* An index of uint64; one that no int64 holds is out of range as this is. */
-WEFT_FN int64_t weft_place_u64(uint64_t i) { return i > INT64_MAX ? INT64_MAX : (int64_t)i; }
+WEFT_FN int64_t weft_place_u64(uint64_t i) { return (int64_t)(i >> 63 ? ~UINT64_C(0) >> 1 : i); }
 
 WEFT_FN int64_t weft_min64(int64_t a, int64_t b) { return a < b ? a : b; }
 WEFT_FN int64_t weft_max64(int64_t a, int64_t b) { return a > b ? a : b; }

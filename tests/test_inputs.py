@@ -111,7 +111,7 @@ def test_numbers_of_numpy_are_taken_where_they_fit() -> None:
     assert f(np.float64(0.5), np.arange(5)[3]) == [1.0, 4]
     assert np.isnan(f(np.float64("nan"), 0)[0])
     for args in ((np.float64(0.1), 1), (0.5, np.int64(2**40)), ([0.1], 1)):
-        with pytest.raises(weft.DTypeError, match="would lose precision or range. Round it"):
+        with pytest.raises(weft.DTypeError, match="would lose precision or range"):
             f(*args)
     with pytest.raises(weft.DTypeError, match=r"Convert it \(`.astype"):
         f(np.array(0.5), 1)  # an array counts by its dtype
@@ -126,12 +126,12 @@ def test_set_value_converts_as_a_call_does(monkeypatch) -> None:
         n.set_value(value)
         np.testing.assert_array_equal(n.get_value(), np.float32(value))
     for value in ([1e300, 0, 0], np.ones(3), [0.1, 0, 0]):
-        with pytest.raises(weft.DTypeError, match="does not fit without loss"):
+        with pytest.raises(weft.DTypeError, match="without loss"):
             w.set_value(value)
-    with pytest.raises(weft.DTypeError, match="the float64 0.1 does not fit"):
+    with pytest.raises(weft.DTypeError, match=r"the float64 0\.1 does not fit"):
         n.set_value(np.float64(0.1))
     weft.config.floatX = "float64"
-    with pytest.raises(weft.DTypeError, match="float 0.05 does not fit"):
+    with pytest.raises(weft.DTypeError, match=r"float 0\.05 does not fit"):
         n.set_value(0.05)
 
 

@@ -5,8 +5,8 @@ Both lower to the one IR operation that enters Python, `host_call`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from operator import attrgetter
 from types import CodeType
 from typing import Any
@@ -117,6 +117,7 @@ class FromFunctionOp(Op):
         if infer_shape is not None:
             self.infer_shape = infer_shape
         self.__name__ = getattr(fn, "__name__", "as_op")
+        self.__module__ = getattr(fn, "__module__", "")  # where pickle looks for its name
 
     def make_node(self, *inputs: Any) -> Apply:
         if len(inputs) != len(self.itypes):
@@ -129,12 +130,12 @@ class FromFunctionOp(Op):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """By the name that the decorator has left it under; else as any object, which needs a function with a name."""
-        place = (getattr(self.fn, "__module__", ""), getattr(self.fn, "__qualname__", ""))
+        name = getattr(self.fn, "__qualname__", "")
         try:
-            named = named_op(*place) is self
-        except (AttributeError, ImportError, ValueError):
+            named = attrgetter(name)(sys.modules.get(self.__module__)) is self
+        except AttributeError:
             named = False
-        return (named_op, place) if named else super().__reduce_ex__(protocol)
+        return name if named else super().__reduce_ex__(protocol)
 
     def perform(self, node: Apply, inputs: list, outputs: list) -> None:
         result = self.fn(*inputs)
@@ -146,10 +147,6 @@ class FromFunctionOp(Op):
 
     def __str__(self) -> str:
         return f"as_op({self.__name__})"
-
-
-def named_op(module: str, name: str) -> Any:
-    return attrgetter(name)(import_module(module))
 
 
 def as_op(itypes: Any, otypes: Any, infer_shape: Callable | None = None) -> Callable[[Callable], FromFunctionOp]:
