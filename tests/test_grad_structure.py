@@ -209,3 +209,11 @@ def test_none_at_all() -> None:
     x = T.dmatrix("x")
     for cost in (T.sum(x**2), T.sum(T.cumsum(x, 0)), T.sum(T.prod(x, 0)), T.sum(T.sort(x))):
         assert function([x], weft.grad(cost, x))(np.zeros((0, 3))).shape == (0, 3)
+
+
+def test_one_index_twice_writes_one_place_more_than_once() -> None:
+    m, k, v = T.dmatrix("m"), T.TensorType("bool", shape=(None, None))("k"), T.dvector("v")
+    rows = k.nonzero()[0]
+    g = weft.grad(T.sqr(T.set_subtensor(m[rows, rows], v)).sum(), v)
+    mask = np.array([[1, 1, 0], [0, 0, 1], [0, 0, 0]], bool)
+    np.testing.assert_array_equal(function([m, k, v], g)(np.zeros((3, 3)), mask, np.array([1.0, 2, 3])), [0, 4, 6])

@@ -146,3 +146,28 @@ def test_an_interrupt_after_the_commit_takes_back_nothing(monkeypatch, mode: str
     with pytest.raises(weft.ShapeError):
         f(np.ones(2), np.full(3, 7.0))
     assert (f["s"].tolist(), w.get_value().tolist()) == ([6.0] * 3, [5.0] * 3)
+
+
+def test_obligations_stay_before_what_relies_on_them() -> None:
+    """Also where the step that they stood in front of is an update that is written over the old value at the end."""
+    i, m = T.lvector("i"), T.fmatrix("m")
+    w, v = (weft.shared(np.ones(n, "float32")) for n in (7, 5))
+    k = i.sum()
+    f = weft.function([m, i], k, updates=[(w, w * 2), (v, T.cumsum(m[k]))])
+    with pytest.raises(weft.BoundsError):
+        f(np.ones((3, 5), "float32"), [10**9, 0])
+    assert w.get_value()[0] == 1 and f(np.ones((3, 5), "float32"), [1, 0]) == 1 and w.get_value()[0] == 2
+
+
+def test_obligations_read_what_they_are_about_before_it_is_overwritten() -> None:
+    m, x, p = T.fmatrix("m"), T.fvector("x"), T.fvector("p")
+    w, v, u = (weft.shared(np.ones(n, "float32")) for n in (7, 5, 5))
+    e = T.exp(x)
+    k = e.sum().astype("int64")
+    f = weft.function([m, x, p], e, updates=[(w, w * 2), (v, T.sort(v * T.dot(p, p))), (u, m[k] * 0)])
+    rows, full = np.ones((7, 5), "float32"), (lambda n, c: np.full(n, c, "float32"))
+    with pytest.raises(weft.BoundsError, match="index 29"):
+        f(rows, full(4, 2), full(5, 1))
+    assert w.get_value()[0] == 1
+    f(rows, full(4, 0), full(5, 100))
+    assert w.get_value()[0] == 2

@@ -16,6 +16,7 @@ from weft.compiler.ir.verify import verify
 from weft.compiler.simplify import simplify
 from weft.compiler.simplify.loops import tidy_loops
 from weft.compiler.simplify.motion import move
+from weft.ifelse import ifelse
 from weft.runtime.errors import ShapeError
 
 RNG = np.random.default_rng(7)
@@ -257,3 +258,30 @@ def test_gradients_of_a_loop_of_nothing_but_products():
     g = T.dtensor3("g")
     r = moved([X, W, g], weft.grad((y * g).sum(), [X, W]), array(4, 2, 3), array(3, 5), array(4, 2, 5))
     assert not scans(r)
+
+
+UNEVEN = {
+    "rows up to a number": lambda x, w, i: scan(lambda i, a: a + T.dot(x[:i].T, x[:i]), i, [w])[0][-1],
+    "some rows": lambda x, w, i: scan(lambda r, a: a + T.dot(some(w, r).T, some(w, r)), x, [w])[0][-1],
+    "parts": lambda x, w, i: scan(lambda r: T.dot(T.concatenate([r[r > 0], r[r <= 0]]), w), x)[0],
+    "a branch": lambda x, w, i: scan(lambda r: T.dot(ifelse(T.gt(r.sum(), 0), r, w[0]), w), x)[0],
+    "gradient of a branch": lambda x, w, i: weft.grad(branching(x, w).sum(), w),
+    "gradient of rows": lambda x, w, i: weft.grad(T.sqr(scan(lambda i: T.dot(x[:i], w).sum(0), i)[0]).sum(), w),
+}
+
+
+def some(w, r):
+    return w[T.nonzero(r > 0)[0]]
+
+
+def branching(x, w):
+    return scan(lambda h: ifelse(T.gt(h.sum(), 0), T.tanh(T.dot(h, w)), h + 1), None, x[0], n_steps=3)[0]
+
+
+@pytest.mark.parametrize("name", UNEVEN)
+def test_products_of_other_lengths_in_each_step_stay_in_the_loop(name):
+    x, w, i = T.dmatrix("x"), T.dmatrix("w"), T.lvector("i")
+    out = UNEVEN[name](x, w, i)
+    args = array(4, 5), array(5, 5), np.array([1, 3, 2])
+    f, g = (weft.function([x, w, i], out, mode=mode, on_unused_input="ignore") for mode in ("compile", "interpret"))
+    np.testing.assert_allclose(f(*args), g(*args), rtol=1e-9, atol=1e-12)

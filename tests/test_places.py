@@ -84,6 +84,19 @@ def test_places_that_wrap(name: str) -> None:
     compare([x, y], [outputs[name]()], [count(4), count(8)], [count(4), count(3)], [count(3), count(8)])
 
 
+def test_numbers_that_are_at_least_zero_wrap_too() -> None:
+    x, i = T.dvector("x"), T.lvector("i")
+    n, k = T.lscalars("n", "k")
+    a, b = T.maximum(n, 0), T.maximum(k, 0)
+    value, most = np.arange(100.0, 110.0), 2**63 - 1
+    compare([x, n], [x[a * 2]], [value, most], [value, 3])
+    compare([x, n], [T.set_subtensor(x[a * 2], 5.0)], [value, most], [value, 3])
+    compare([x, n], [x[a * 4096 :]], [value, (2**64 - 2**45) // 4096], [value, 0])
+    compare([x, n, k], [x[a * b :]], [value, 3, (2**64 - 1) // 3], [value, 2, 3])
+    compare([i], [(T.maximum(i, 0) * 2) // 3], [np.array([2**62, 5])])
+    compare([n, k], [T.maximum(a * 3, 0), T.lt(a + b, 0)], [2**62, 2**62], [3, 4])
+
+
 def test_an_index_into_an_index() -> None:
     """A length that is a name in one loop is none in the loop around it."""
     x, m, r = T.fmatrix("x"), T.lmatrix("m"), T.lvector("r")

@@ -283,3 +283,50 @@ def test_a_rule_that_grows_is_seen_by_the_measure():
     grows = Pass("grows", [Rule("g", "exp(x)", "neg(neg(log(x)))")], weigh(weight))
     r = closed(build("exp", PARAMS["x"]))
     assert grows.measure(apply(grows, r)) > grows.measure(r)
+
+
+X, C, S, L, Z = T.dvector("x"), T.dscalar("c"), T.fvector("s"), T.lvector("l"), T.zvector("z")
+NONE, FOUR = np.zeros(0), np.arange(1.0, 5.0)
+HUGE = np.full(4, 1e308), np.full(4, 3e38, "float32")
+KEPT = {
+    "sum of none by their number": (lambda: (X / X.shape[0]).sum(), {X: [NONE, FOUR, HUGE[0]]}),
+    "sum of none by their sum": (lambda: (X / X.sum()).sum(), {X: [NONE, FOUR]}),
+    "sum of none times their mean": (lambda: (X * X.mean()).sum(), {X: [NONE, FOUR]}),
+    "sum of none times infinity": (lambda: (X * C).sum(), {X: [NONE, FOUR], C: [np.inf, 3.0]}),
+    "sum of none by zero": (lambda: (X / C).sum(), {X: [NONE, FOUR], C: [0.0, 3.0]}),
+    "sum of no numbers": (lambda: T.alloc(C, X.shape[0]).sum(), {X: [NONE, FOUR], C: [np.nan, 3.0]}),
+    "sums of rows of none": (
+        lambda: (X.dimshuffle("x", 0) / C).sum(axis=1) + (X.dimshuffle("x", 0) * C).sum(axis=1),
+        {X: [NONE, FOUR], C: [np.inf, 3.0]},
+    ),
+    "sum of what is made smaller": (lambda: (X * 0.25).sum() + (X / 4).sum(), {X: [HUGE[0]]}),
+    "float32 sum of what is made smaller": (lambda: (S * np.float32(0.25)).sum(), {S: [HUGE[1]]}),
+    "sum of complex numbers": (lambda: (Z * 2).sum(), {Z: [np.full(4, 3e307 + 0j)]}),
+    "large constants of one factor": (lambda: X * 1e308 + X * 1e308, {X: [np.array([0.1, 0.0])]}),
+    "constants whose product is tiny": (lambda: X * 1e-160 * 1e-160, {X: [np.array([1e300])]}),
+    "float32 constants whose product is tiny": (
+        lambda: S * np.float32(1e-20) * np.float32(1e-22), {S: [np.array([1e30], "float32")]},
+    ),
+    "integers by way of floats": (
+        lambda: T.stack([T.cast(L * 1.0, "int64"), T.cast(L + 0.0, "int64"), T.cast(T.cast(L, "float64"), "int64")]),
+        {L: [np.array([2**53 + 1, 2**60 + 2**36 + 1])]},
+    ),
+    "float32 by way of float64": (
+        lambda: T.cast(T.cast(L, "float64"), "float32"), {L: [np.array([2**60 + 2**36 + 1, 2**53 + 1])]},
+    ),
+    "zero of the other sign": (lambda: 1.0 / T.switch(X > 0, np.float64(1), np.float64(-0.0)), {X: [FOUR - 2]}),
+    "exponential of a difference": (
+        lambda: T.exp((X - X.max(keepdims=True)) - T.log(C)), {X: [np.array([0.0, -800.0])], C: [1e-300]},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_values_that_rewriting_has_to_keep(name):
+    out, given = KEPT[name][0](), KEPT[name][1]
+    f, g = (weft.function(list(given), out, mode=mode) for mode in ("compile", "interpret"))
+    for k in range(max(map(len, given.values()))):
+        args = [v[min(k, len(v) - 1)] for v in given.values()]
+        got, want = f(*args), g(*args)
+        exact = want.dtype.kind == "i"
+        np.testing.assert_allclose(got, want, rtol=0 if exact else 5e-7 if want.dtype == "float32" else 1e-14)

@@ -88,6 +88,9 @@ BELOW = build("sum", FROM_TOP, axes=(1,))
 SIG, GIS = node("sigmoid(x)"), node("sigmoid(neg(x))")
 
 
+COUNT = shuffle(build("cast", M_, dtype="float64"), "x")
+
+
 def branch(out):
     a = build("param", build("dim", token=0, axis=0), build("dim", token=0, axis=1), token=0, dtype="float64", kind="dense")
     return region([a], [build(out, a)])
@@ -322,9 +325,12 @@ CASES = [
     ("reduce-reduce", "sum(sum(x; axes=(0,)); axes=(0,))", "sum(x; axes=(0, 1))"),
     ("reduce-dimshuffle", lambda: build("sum", shuffle(X, 1, 0), axes=(0,)), "sum(x; axes=(1,))"),
     ("reduce-alloc", "sum(alloc(v, m, n); axes=(0,))",
-     lambda: build("mul", V, shuffle(build("cast", M_, dtype="float64"), "x"))),
-    ("sum-scaled", "sum(mul(x, col); axes=(1,))", lambda: build("mul", build("sum", X, axes=(1,)), shuffle(P["col"], 0))),
-    ("sum-divided", "sum(truediv(x, col); axes=(1,))", lambda: build("truediv", build("sum", X, axes=(1,)), shuffle(P["col"], 0))),
+     lambda: build("switch", build("eq", COUNT, constant([0.0], "float64")), constant([0.0], "float64"),
+                   build("mul", V, COUNT))),
+    ("sum-scaled", "sum(mul(x, 3); axes=(1,))",
+     lambda: build("mul", build("sum", X, axes=(1,)), shuffle(constant([[3.0]], "float64"), 0))),
+    ("sum-divided", "sum(truediv(x, 0.5); axes=(1,))",
+     lambda: build("truediv", build("sum", X, axes=(1,)), shuffle(constant([[0.5]], "float64"), 0))),
     ("fold-of-numbers", lambda: build("prod", beside(N_, M_, [3]), axes=(0,)),
      lambda: build("mul", build("mul", N_, M_), lengths.const(3))),
     ("fold-of-numbers", lambda: build("max", beside(N_, M_), axes=(0,)), lambda: build("maximum", N_, M_)),

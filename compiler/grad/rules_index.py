@@ -40,7 +40,7 @@ def _distinct(index: list[Variable]) -> bool:
     made = owners.pop()
     if owners or made is None:
         return False
-    return getattr(made.op, "name", "") == "nonzero" and len(index) == len(made.outputs)
+    return getattr(made.op, "name", "") == "nonzero" and len({*index}) == len(index) == len(made.outputs)
 
 
 def _last(x: Variable, index: list[Variable], ndim: int) -> Variable:

@@ -190,8 +190,7 @@ def _is_nonneg(node: Node, fuel: int) -> bool:
         return any(nonneg(i, fuel - 1) for i in node.inputs)
     if node.op in ("minimum", "floordiv", "mod"):
         return all(nonneg(i, fuel - 1) for i in node.inputs)
-    terms = _terms(node)
-    return (node,) not in terms and not _may_wrap(terms) and _none_negative(terms, fuel)
+    return (node,) not in _terms(node) and is_moderate(node) and _none_negative(_terms(node), fuel)
 
 
 def _may_wrap(terms: Terms) -> bool:
@@ -238,35 +237,42 @@ def _of_one(m: tuple[Node, ...]) -> bool:
 
 
 def _bounded_factor(node: Node, fuel: int = 6) -> bool:
+    return _limited(node, True, fuel) and _limited(node, False, fuel)
+
+
+def _limited(node: Node, above: bool, fuel: int) -> bool:
+    """Whether a number is known to be at most a small multiple of LIMIT; else, at least the negative of that."""
     if node.op in ("dim", "length", "index") or (node.op == "param" and node.attr("kind") == "length"):
         return True
-    if fuel == 0 or node.op not in ("maximum", "minimum", "floordiv", "mod"):
+    if fuel == 0:
         return False
-
-    def within(p: Node) -> bool:
-        return all(
-            len(m) <= 1 and abs(c) <= (_SMALL if m else LIMIT) and all(_bounded_factor(f, fuel - 1) for f in m)
-            for m, c in _terms(p).items()
-        )
-
-    return all(map(within, node.inputs[:1] if node.op == "floordiv" else node.inputs))
+    if node.op in ("maximum", "minimum"):
+        found = (_limited(i, above, fuel - 1) for i in node.inputs)
+        return all(found) if (node.op == "maximum") == above else any(found)
+    if node.op == "switch":
+        return all(_limited(i, above, fuel - 1) for i in node.inputs[1:])
+    if node.op in ("floordiv", "mod"):
+        return _bounded_factor(node.inputs[node.op == "mod"], fuel - 1)
+    terms = _terms(node)
+    return (node,) not in terms and all(
+        len(m) <= 1 and abs(c) <= (_SMALL if m else LIMIT) and all(_bounded_factor(f, fuel - 1) for f in m)
+        for m, c in terms.items()
+    )
 
 
 def at_least(a: Node, b: Node) -> bool:
     """Whether a - b is known to be at least 0, by its polynomial alone."""
     if a is b:
         return True
-    if _may_wrap(_terms(a)) or _may_wrap(_terms(b)):
-        return False
     terms = dict(_terms(a))
     for m, c in _terms(b).items():
         terms[m] = _wrap(terms.get(m, 0) - c)
     terms = {m: c for m, c in terms.items() if c}
-    if len(terms) == 1:
+    if terms == {m: c for m, c in _terms(a).items() if c} and len(terms) == 1:  # b is 0
         ((m, c),) = terms.items()
         if c == 1 and len(m) == 1:
             return nonneg(m[0])
-    return not _is_large(terms) and _none_negative(terms)
+    return not _is_large(terms) and is_moderate(a) and is_moderate(b) and _none_negative(terms)
 
 
 def _none_negative(terms: Terms, fuel: int = 6) -> bool:

@@ -49,9 +49,11 @@ def choose(
             if trial is not None:
                 chosen = trial
     for s in chosen:
+        at = block.steps.index(s)
         block.steps.remove(s)
-        if s.checks:  # obligations stay before the commit
-            block.final_checks[:0] = s.checks
+        if s.checks:  # they hang on the step that came next: those that follow rely on them, and read what they read
+            later = block.steps[at].checks if at < len(block.steps) else block.final_checks
+            later[:0] = s.checks
             s.checks = []
         last = _last(s)
         assert last is not None

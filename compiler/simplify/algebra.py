@@ -16,7 +16,9 @@ from .common import (
     ROUNDING,
     SELF,
     SIGN,
+    VIEWS,
     ZERO,
+    anchored,
     computed,
     is_const,
     is_extreme,
@@ -26,6 +28,7 @@ from .common import (
     rule,
     same_extent,
     sound,
+    uncovered,
     weight,
 )
 
@@ -54,6 +57,10 @@ def _signed(b: Bindings, node: Node) -> bool:
     return DTYPES[node.inputs[0].dtype].kind != "u"  # there -x is 2^n - x
 
 
+def _varies(b: Bindings, node: Node) -> bool:
+    return not (is_const(b["y"]) and is_const(b["z"]))  # `collect` looks whether their sum is a number
+
+
 SUMS = [
     R("add-zero", "add(x, 0)", "x", licence=SIGN),
     R("sub-zero", "sub(x, 0)", "x", licence=SIGN),
@@ -68,8 +75,8 @@ SUMS = [
     rule("add-neg-mul", "add(x, mul(neg(y), z))", "sub(x, mul(y, z))"),
     rule("sub-neg-mul", "sub(x, mul(neg(y), z))", "add(x, mul(y, z))"),
     rule("neg-mul-neg", "neg(mul(neg(x), y))", "mul(x, y)"),
-    R("factor-add", "add(mul(x, y), mul(x, z))", "mul(x, add(y, z))", licence=ROUNDING),
-    R("factor-sub", "sub(mul(x, y), mul(x, z))", "mul(x, sub(y, z))", licence=ROUNDING),
+    R("factor-add", "add(mul(x, y), mul(x, z))", "mul(x, add(y, z))", _varies, ROUNDING),
+    R("factor-sub", "sub(mul(x, y), mul(x, z))", "mul(x, sub(y, z))", _varies, ROUNDING),
     R("add-self", "add(x, x)", "mul(x, 2)", _not_bool),
 ]
 
@@ -213,9 +220,10 @@ CONSTANTS = [
 
 # ---- powers, exponentials and logarithms ----------------------------------------------------------------------------
 
-def _at_most_zero(b: Bindings, node: Node) -> bool:
-    """Whether x is shifted by its maximum, so that exp(x) cannot overflow."""
-    if b["x"].op != "sub":
+def _of_softmax(b: Bindings, node: Node) -> bool:
+    """Whether x is shifted by its maximum and y the sum of what that makes: exp(x) cannot overflow, y is at least 1."""
+    y = uncovered(b["y"], VIEWS)[-1]
+    if b["x"].op != "sub" or y.op != "sum" or not anchored(y.inputs[0], y.attr("axes")):
         return False
     v, shift = b["x"].inputs
     return is_extreme(shift, "max", v)
@@ -253,7 +261,7 @@ POWERS = [
     R("log-exp", "log(exp(x))", "x", licence=INVERSE),
     R("expm1-log1p", "expm1(log1p(x))", "x", licence=INVERSE),
     R("log1p-expm1", "log1p(expm1(x))", "x", licence=INVERSE),
-    R("exp-sub-log", "exp(sub(x, log(y)))", "truediv(exp(x), y)", _at_most_zero, (INVERSE, ROUNDING)),
+    R("exp-sub-log", "exp(sub(x, log(y)))", "truediv(exp(x), y)", _of_softmax, (INVERSE, ROUNDING)),
 ]
 
 
@@ -263,7 +271,7 @@ POWERS = [
 def _cast_cast(b: Bindings, node: Node) -> Node | None:
     """A conversion by way of a dtype that holds every value of the first."""
     x, mid, out = b["x"], b["m"], b["d"]
-    if promote(x.dtype, mid) != mid:
+    if promote(x.dtype, mid) != mid or (x.dtype in ("int64", "uint64") and mid in ("float64", "complex128")):
         return None
     # Floats saturate on the way to integers, integers wrap.
     if x.dtype in INTEGER and DTYPES[mid].kind in "fc" and out in INTEGER and promote(x.dtype, out) != out:
@@ -298,6 +306,11 @@ def _of_integers(b: Bindings, node: Node) -> bool:
     return b["x"].dtype in INTEGER
 
 
+def _zero_as_cast(b: Bindings, node: Node) -> bool:
+    zero = complex(uniform(node.inputs[2]))  # type: ignore[arg-type]
+    return math.copysign(1, zero.real) == math.copysign(1, zero.imag) == 1
+
+
 LOGIC = [
     rule("switch-true", "switch(1, x, y)", "x"),
     rule("switch-false", "switch(0, x, y)", "y"),
@@ -305,7 +318,7 @@ LOGIC = [
     rule("switch-not", "switch(invert(c), x, y)", "switch(c, y, x)"),
     rule("switch-then-again", "switch(c, switch(c, x, y), z)", "switch(c, x, z)"),
     rule("switch-else-again", "switch(c, x, switch(c, y, z))", "switch(c, x, z)"),
-    rule("switch-bool", "switch(c, 1, 0)", lambda b, node: build("cast", b["c"], dtype=node.dtype)),
+    rule("switch-bool", "switch(c, 1, 0)", lambda b, node: build("cast", b["c"], dtype=node.dtype), _zero_as_cast),
     rule("maximum-self", "maximum(x, x)", "x", licence=SELF),
     rule("minimum-self", "minimum(x, x)", "x", licence=SELF),
     rule("maximum-again", "maximum(maximum(x, y), y)", "maximum(x, y)"),

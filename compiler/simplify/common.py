@@ -68,11 +68,14 @@ def _value(node: Node) -> Node:
 
 
 def sound(op: str, *args: Node) -> Node | None:
-    """`computed`, unless a finite result is out of reach or a factor would vanish."""
+    """`computed`, unless a finite result is out of reach or a factor would vanish, or lose digits below the smallest
+    normal number."""
     out = computed(op, *args)
     value = uniform(out)
-    if isinstance(value, float) and (not math.isfinite(value) or (value == 0 and op in ("mul", "truediv"))):
-        return None
+    if isinstance(value, float):
+        tiny = op in ("mul", "truediv") and abs(value) < np.finfo(out.dtype).smallest_normal
+        if tiny or not math.isfinite(value):
+            return None
     return out
 
 
@@ -149,6 +152,14 @@ def extreme_of(shift: Node, fold: str) -> tuple[Node, tuple[int, ...]] | None:
     return (x, axes) if view.attr("order") == tuple("x" if a in axes else next(kept) for a in range(x.ndim)) else None
 
 
+def anchored(e: Node, axes: tuple[int, ...]) -> bool:
+    """Whether e is exp(x - max(x)), the maximum over these axes: the largest is 1, or all are 0 or NaN."""
+    if e.op != "exp" or e.inputs[0].op != "sub":
+        return False
+    x, shift = e.inputs[0].inputs
+    return extreme_of(shift, "max") == (x, axes)
+
+
 def is_extreme(shift: Node, fold: str, x: Node) -> bool:
     """Whether `shift` is the maximum (minimum) of x at the elements that it was taken from, and no 0 in place of an
     infinite one: x - 0 may have any sign there."""
@@ -205,7 +216,7 @@ def static_size(node: Node) -> int | None:
 
 
 __all__ = [
-    "computed", "extent", "extreme_of", "is_const", "is_extreme", "is_float", "is_integer", "is_real",
+    "anchored", "computed", "extent", "extreme_of", "is_const", "is_extreme", "is_float", "is_integer", "is_real",
     "length_number", "ones", "pad", "readers", "real_rule", "rule", "same_extent", "sound", "static_size", "uncovered",
     "weight",
 ]  # fmt: skip

@@ -175,14 +175,18 @@ class _Loop:
             if isinstance(s, State):
                 terms = _added(s, readers) if s.params[0] not in checked else []
                 alone = [t for t in terms if readers[t] == 1 and _is_like(t, s.new)]
-                products = {t: pair for t in alone if (pair := self.product_of(t)) is not None}
+                pairs = {t: self.product_of(t) for t in alone}
+                products = {t: pair for t, pair in pairs.items() if pair is not None and all(map(self.is_even, pair))}
                 if products:
                     self.add_later(k, s, products, [t for t in terms if t not in products])
             elif s in p.sequences:
                 if s in p.stacked:
                     p.stacked.remove(s)
                 self.late[k] = lambda s=s: self.in_order(self.all_steps(s))  # type: ignore[misc]
-            elif s.op == "dot" and readers[s] == 1 and self.is_constant(s.inputs[1]) and s.type.dtype not in HALF:
+            elif (
+                s.op == "dot" and readers[s] == 1 and self.is_constant(s.inputs[1]) and s.type.dtype not in HALF
+                and self.is_even(s.inputs[0])
+            ):  # fmt: skip
                 a, w = s.inputs
                 if s in p.stacked:
                     p.stacked.remove(s)
@@ -190,6 +194,13 @@ class _Loop:
                 self.late[k] = lambda a=a, w=w: self.in_order(  # type: ignore[misc]
                     self.of_all_rows(a, self.all_steps(a), w, rebuild(w, self.parts.outside()))
                 )
+
+    def is_even(self, v: Node) -> bool:
+        """Whether a value of the step has the same lengths in all steps: then those of all steps are one tensor."""
+        constant = self.parts.constants
+        return all(
+            n.op != "length" and (n.op != "param" or n in constant) for a in v.type.axes for n in topological([a])
+        )
 
     def is_constant(self, w: Node) -> bool:
         while w.op == "dimshuffle":

@@ -14,18 +14,10 @@ from ..ir.node import Node, Region, build, make
 from ..ir.pattern import Bindings, uniform
 from ..ir.regions import nested_nodes
 from ..ir.rewrite import Pass, weigh
-from .common import ROUNDING, VIEWS, extent, extreme_of, is_float, real_rule, uncovered, weight
+from .common import ROUNDING, VIEWS, anchored, extent, is_float, real_rule, uncovered, weight
 
 _LARGEST = 2.0**60  # of a constant that is added to a root, or bounds it
 _DEPTH = 4  # operations between a divisor and the root or sum in it
-
-
-def _anchored(e: Node, axes: tuple[int, ...]) -> bool:
-    """Whether e is exp(x - max(x)), the maximum over these axes: the largest is 1, or all are 0 or NaN."""
-    if e.op != "exp" or e.inputs[0].op != "sub":
-        return False
-    x, shift = e.inputs[0].inputs
-    return extreme_of(shift, "max") == (x, axes)
 
 
 def _tame(s: Node, depth: int = _DEPTH) -> bool:
@@ -33,7 +25,7 @@ def _tame(s: Node, depth: int = _DEPTH) -> bool:
     if s.op == "sqrt":
         return True
     if s.op == "sum":
-        return _anchored(s.inputs[0], s.attr("axes"))
+        return anchored(s.inputs[0], s.attr("axes"))
     if s.op == "cast" and depth:  # to more digits: numbers that are normal stay it
         x = s.inputs[0]
         return is_float(x) and promote(x.dtype, s.dtype) == s.dtype and _tame(uncovered(x, VIEWS)[-1], depth - 1)

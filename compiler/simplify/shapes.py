@@ -3,6 +3,7 @@ less to reduce."""
 
 from __future__ import annotations
 
+import cmath
 from typing import Any
 
 from ..ir import lengths
@@ -282,11 +283,26 @@ def _reduce_alloc(b: Bindings, node: Node) -> Node | None:
         out = build(node.op, out, axes=tuple(left.index(a) for a in rest))
     if node.op == "sum":
         count = lengths.product(alloc.axes[a] for a in same)
-        out = build("mul", out, length_number(count, node.dtype, out.ndim))
+        of = length_number(count, node.dtype, out.ndim)
+        value = uniform(b["x"])
+        finite = node.dtype in DISCRETE or (value is not None and cmath.isfinite(value))
+        empty = not finite and not lengths.static(count)  # of none the sum is 0, whatever they are
+        out = build("mul", out, of)
+        if empty:
+            out = build("switch", build("eq", of, number(0, of.dtype, of.ndim)), number(0, out.dtype, out.ndim), out)
     return out
 
 
 _WIDE = frozenset({"float32", "float64"}) | COMPLEX  # the others hold few lengths exactly, or none above 65504
+
+
+def _is_harmless(c: Node, op: str) -> bool:
+    """Whether a sum of floats scaled afterwards is the sum of what is scaled: of none it is 0 whatever the factor, and
+    what is made smaller first may not overflow."""
+    value = uniform(c)
+    if not isinstance(value, float) or c.dtype in COMPLEX:
+        return False
+    return 1 <= abs(value) < cmath.inf if op == "mul" else 0 < abs(value) <= 1
 
 
 def _sum_scaled(op: str):
@@ -294,6 +310,8 @@ def _sum_scaled(op: str):
         """A factor that is the same along the reduced axes comes out of the sum."""
         x, c, axes = b["x"], b["c"], b["a"]
         if any(a not in ones(c) for a in axes) or any(a in ones(x) for a in axes) or node.dtype == "bool":
+            return None
+        if node.dtype not in DISCRETE and not _is_harmless(c, op):
             return None
         return build(op, build("sum", x, axes=axes), _drop(c, axes))
 
