@@ -304,3 +304,16 @@ def test_jacobian_computes_the_forward_part_once():
 
 def test_jacobian_of_a_scan():
     check(lambda x, w: T.jacobian(scan(lambda v, h: T.tanh(v * w + h), x, w)[0], x), *arrays(3, ()), order=1)
+
+
+@pytest.mark.parametrize("mode", ["interpret", "compile"])
+def test_steps_that_draw_other_numbers_of_values(mode):
+    """The gradient draws them again: linear in x, the cost is the gradient times x."""
+    x, streams = T.dmatrix("x"), RandomStreams(3)
+    y, changes = weft.scan(lambda r: (streams.uniform((T.nonzero(r > 0)[0].shape[0],)) * r[r > 0]).sum(), x)
+    f = weft.function([x], [y.sum(), weft.grad(y.sum(), x)], updates=changes, mode=mode)
+    at = np.random.default_rng(0).normal(size=(4, 5))
+    for _ in range(2):
+        cost, g = f(at)
+        np.testing.assert_allclose((g * at).sum(), cost, rtol=1e-12)
+        assert ((g != 0) == (at > 0)).all()

@@ -189,14 +189,15 @@ def _saved(
     hold it, sequences, constants). The loop runs again where its results do not hold what is read."""
     inputs = set(loop.inner_inputs)
     random = any(s.random for s in loop.states)
-    drawn = [v for v in draws(loop) if v not in inputs] if random else []
+    drawn = [v for v in draws(loop) if v not in inputs and _is_even(v)] if random else []
     kept = [s.new for s in loop.states if s.keep and is_plain(s.new, inputs)]
     kept += [v for v, _ in loop.stacked if is_plain(v, inputs)]
     heavy = _heavy(loop, outputs, [*inputs, *kept, *drawn])
     used = set(ancestors(outputs, stop=[*inputs, *kept, *drawn, *heavy]))
     lost = any(not s.keep and not s.random and any(i in used for i in s.inner) for s in loop.states)
     more = [*heavy, *(v for v in drawn if v in used and v not in kept)]
-    # What draws inside, a loop or a branch, draws again: from the state that this step began with.
+    # What draws inside, a loop or a branch, or other numbers of values in each step, draws again: from the state that
+    # this step began with.
     begun = {op1("state_words", s.inner[0]): s.inner[0] for s in loop.states if s.random and s.inner[0] in used}
     more += begun
     if lost or more or steps_run(loop) is None:
@@ -237,6 +238,10 @@ def _is_heavy(v: Variable) -> bool:
     n = v.node.inputs[0] if v.node.op == "item" else v.node
     if n.family not in ("procedural", "control", "reduce") or v.ir_type.kind != "dense":
         return False
+    return _is_even(v)
+
+
+def _is_even(v: Variable) -> bool:
     return all(a.op in ("const", "dim") for a in v.ir_type.axes)
 
 
