@@ -190,7 +190,7 @@ def _is_nonneg(node: Node, fuel: int) -> bool:
         return any(nonneg(i, fuel - 1) for i in node.inputs)
     if node.op in ("minimum", "floordiv", "mod"):
         return all(nonneg(i, fuel - 1) for i in node.inputs)
-    return (node,) not in _terms(node) and is_moderate(node) and _none_negative(_terms(node), fuel)
+    return (node,) not in _terms(node) and _none_negative(_terms(node), fuel) and is_moderate(node)
 
 
 def _may_wrap(terms: Terms) -> bool:
@@ -207,7 +207,7 @@ def _may_wrap(terms: Terms) -> bool:
 def is_moderate(node: Node) -> bool:
     """Whether a normal length is made of lengths, as axes and places are: taken not to wrap, as in `nonneg`."""
     terms = _terms(node)
-    return not _may_wrap(terms) and all(_bounded_factor(f) for m in terms for f in m)
+    return not _may_wrap(terms) and all(interval(f) is not None for m in terms for f in m)
 
 
 def unbounded(node: Node) -> list[tuple[Node, ...]]:
@@ -227,7 +227,7 @@ def products(node: Node) -> list[tuple[Node, ...]]:
 def _bounded(m: tuple[Node, ...], c: int) -> bool:
     if abs(c) > (_SMALL if m else LIMIT):
         return False
-    return _of_one(m) if len(m) > 1 else all(_bounded_factor(f) for f in m)
+    return _of_one(m) if len(m) > 1 else all(interval(f) is not None for f in m)
 
 
 def _of_one(m: tuple[Node, ...]) -> bool:
@@ -236,28 +236,58 @@ def _of_one(m: tuple[Node, ...]) -> bool:
     return len(places) == len(m) and len({token for token, _ in places}) == 1
 
 
-def _bounded_factor(node: Node, fuel: int = 6) -> bool:
-    return _limited(node, True, fuel) and _limited(node, False, fuel)
+NUMBERS = ("add", "mul", "maximum", "minimum", "switch", "floordiv", "mod")  # whose intervals follow from their inputs'
+_ANY = (-(1 << 63), (1 << 63) - 1)
+_FAR = LIMIT << 12  # beyond which nothing is said: sums of such wrap
 
 
-def _limited(node: Node, above: bool, fuel: int) -> bool:
-    """Whether a number is known to be at most a small multiple of LIMIT; else, at least the negative of that."""
-    if node.op in ("dim", "length", "index") or (node.op == "param" and node.attr("kind") == "length"):
-        return True
-    if fuel == 0:
-        return False
-    if node.op in ("maximum", "minimum"):
-        found = (_limited(i, above, fuel - 1) for i in node.inputs)
-        return all(found) if (node.op == "maximum") == above else any(found)
-    if node.op == "switch":
-        return all(_limited(i, above, fuel - 1) for i in node.inputs[1:])
-    if node.op in ("floordiv", "mod"):
-        return _bounded_factor(node.inputs[node.op == "mod"], fuel - 1)
-    terms = _terms(node)
-    return (node,) not in terms and all(
-        len(m) <= 1 and abs(c) <= (_SMALL if m else LIMIT) and all(_bounded_factor(f, fuel - 1) for f in m)
-        for m, c in terms.items()
-    )
+def interval(node: Node) -> tuple[int, int] | None:
+    """The least and the greatest that a number made of lengths may be; None where that is beyond a small multiple of
+    LIMIT. Products of several lengths are taken to be an axis' length, or a place in one."""
+    if node.interval is None:
+        todo = topological([node], lambda n: n.inputs if n.interval is None and n.op in NUMBERS else ())
+        for n in todo:
+            if n.interval is None:
+                n.interval = _interval(n)
+    low, high = node.interval
+    return (low, high) if low >= -_FAR and high <= _FAR else None
+
+
+def _interval(node: Node) -> tuple[int, int]:
+    op = node.op
+    if op in ("dim", "length", "index") or (op == "param" and node.attr("kind") == "length"):
+        return 0, LIMIT
+    if type(node.type) is not TensorType or node.type.axes or node.type.dtype != "int64":
+        return _ANY
+    if op == "const":
+        return int(node.value), int(node.value)
+    if op not in NUMBERS:
+        return _ANY
+    ends = [i.interval for i in node.inputs]
+    if op in ("maximum", "minimum"):
+        fold = max if op == "maximum" else min
+        return fold(ends[0][0], ends[1][0]), fold(ends[0][1], ends[1][1])
+    if op == "switch":
+        return min(ends[1][0], ends[2][0]), max(ends[1][1], ends[2][1])
+    if op == "floordiv":  # by 0 it is 0
+        most = max(map(abs, ends[0]))
+        return (0, most) if ends[0][0] >= 0 and ends[1][0] >= 0 else (-most, most)
+    if op == "mod":
+        low, high = ends[1]
+        return min(low, 0), max(high, 0)
+    low = high = 0
+    for m, c in _terms(node).items():
+        if m == (node,):
+            return _ANY
+        a, b = (1, 1) if not m else m[0].interval if len(m) == 1 else (0, LIMIT) if _is_product(m) else _ANY
+        low += min(a * c, b * c)
+        high += max(a * c, b * c)
+    return (low, high) if low >= _ANY[0] and high <= _ANY[1] else _ANY
+
+
+def _is_product(m: tuple[Node, ...]) -> bool:
+    """Whether it may be the length of an axis, or a place in it: of factors that are at least 0."""
+    return all(f.interval[0] >= 0 and f.interval[1] <= _FAR for f in m)
 
 
 def at_least(a: Node, b: Node) -> bool:
@@ -272,7 +302,7 @@ def at_least(a: Node, b: Node) -> bool:
         ((m, c),) = terms.items()
         if c == 1 and len(m) == 1:
             return nonneg(m[0])
-    return not _is_large(terms) and is_moderate(a) and is_moderate(b) and _none_negative(terms)
+    return not _is_large(terms) and _none_negative(terms) and is_moderate(a) and is_moderate(b)
 
 
 def _none_negative(terms: Terms, fuel: int = 6) -> bool:

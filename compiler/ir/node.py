@@ -122,8 +122,8 @@ class Constant:
 
 class Node:
     __slots__ = (
-        "__weakref__", "attrs", "checks", "definition", "digest", "early", "inputs", "nonneg", "normal", "op", "terms",
-        "type", "uid", "uniform",
+        "__weakref__", "attrs", "checks", "definition", "digest", "early", "inputs", "interval", "nonneg", "normal",
+        "op", "terms", "type", "uid", "uniform",
     )  # fmt: skip
 
     op: str
@@ -137,6 +137,7 @@ class Node:
     # ir/pattern.py.
     digest: bytes | None
     early: bool | None
+    interval: tuple[int, int] | None
     nonneg: int | None
     terms: dict[tuple[Node, ...], int] | None
     normal: Any
@@ -225,7 +226,7 @@ def make(op: str, inputs: Sequence[Node] = (), attrs: Attrs = ()) -> Node:
     node.type, node.checks = typed(definition, inputs, attrs)
     node.op, node.inputs, node.attrs = op, inputs, attrs
     node.definition = definition
-    node.digest = node.early = node.terms = node.nonneg = node.normal = node.uniform = None
+    node.digest = node.early = node.terms = node.interval = node.nonneg = node.normal = node.uniform = None
     made = _Interned(node, forget)
     made.key = key
     with _lock:
