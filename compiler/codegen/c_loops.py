@@ -494,8 +494,8 @@ def quotients_of(body: list[Node], k: int) -> list[Node]:
         return []
     var = build("index", index=k)
     found = [n for n in topological(values_of(body)) if n.op in ("mod", "floordiv") and n.inputs[0] is var]
-    steps = {n.inputs[1] for n in found}
-    if len(steps) != 1 or lengths.is_below(*steps, SHORT_RUN):
+    steps = list({n.inputs[1] for n in found})
+    if len(steps) != 1 or lengths.is_below(steps[0], SHORT_RUN):
         return []
     return [] if any(n.op in ("index", "load", "acc") for n in topological(steps)) else found
 

@@ -137,7 +137,7 @@ class Node:
     # ir/pattern.py.
     digest: bytes | None
     early: bool | None
-    interval: tuple[int, int] | None
+    interval: Any  # tuple[int, int] once asked for
     nonneg: int | None
     terms: dict[tuple[Node, ...], int] | None
     normal: Any
