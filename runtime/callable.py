@@ -7,6 +7,7 @@ after any error every shared variable is as it was.
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -216,6 +217,8 @@ class CompiledFunction:
         self._count = len(self.arguments) if plain and getattr(executor, "checks", False) else -1
         self._quick: Any = getattr(executor, "quick", None)
         self._positions = {a.name: k for k, a in enumerate(self.arguments) if a.name is not None}
+        named = Counter(a.name for a in self.arguments if a.name is not None and not a.implicit)
+        self._alike = {name: n for name, n in named.items() if n > 1}
         self._explicit = [k for k, a in enumerate(self.arguments) if not a.implicit]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -343,9 +346,8 @@ class CompiledFunction:
             raise ArgumentError(f"{self} takes {takes} but was given {len(args)}")
         values: dict[int, Any] = dict(zip(self._explicit, args, strict=False))
         for key, v in kwargs.items():
-            alike = [k for k, a in enumerate(self.arguments) if a.name == key and not a.implicit]
-            if len(alike) > 1:
-                raise ArgumentError(f"{self} has {len(alike)} arguments named {key!r}: give them by position")
+            if key in self._alike:
+                raise ArgumentError(f"{self} has {self._alike[key]} arguments named {key!r}: give them by position")
             k = self._positions.get(key)
             if k is None or self.arguments[k].implicit:
                 known = ", ".join(n for n, k in self._positions.items() if not self.arguments[k].implicit) or "none"

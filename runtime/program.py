@@ -92,6 +92,8 @@ class _Frame:
         self.wanted: list[tuple[tuple[int, ...], np.dtype]] | None = None  # results of the last call, if all were small
         self.foreseen = bool(_HEADER) and not program.hosts and not any(o.get("borrow") for o in m["outputs"])
         self.storages: Sequence[Storage] | None = None
+        self.updates = program.updates
+        self.written: frozenset[int] = frozenset()  # orders of the storages that a call writes to
         self.hosts = program.hosts
         self.held: list[Storage] = []
         self.objects = c.objects
@@ -134,7 +136,7 @@ class _Frame:
             raise InternalError(f"a program of {self.c.states} states was given {len(storages)}")
         for k, s in enumerate(storages):
             self.c.call.states[k] = s.struct
-        self.storages = storages
+        self.storages, self.written = storages, frozenset(storages[k].order for k in self.updates)
 
 
 def _fill(slot: Any, a: np.ndarray) -> None:
@@ -289,7 +291,9 @@ class Program:
             return None
         try:
             wanted = frame.wanted
-            if wanted is None or lending or _in_host or lost or storages is not frame.storages:
+            if wanted is None or _in_host or lost or storages is not frame.storages:
+                return None
+            if lending and not lending.isdisjoint(frame.written):
                 return None
             results = tuple([_empty(shape, dtype) for shape, dtype in wanted])
             if storages:

@@ -49,9 +49,8 @@ class Storage:
         """Makes `value` (C-contiguous, aligned) the current one. The caller no longer owns it, unless `borrow`."""
         if value.ndim > MAX_NDIM:
             raise ValueError(f"a shared variable with {value.ndim} dimensions; at most {MAX_NDIM} are supported")
-        fits = value.flags.c_contiguous and value.flags.aligned and value.dtype.isnative
-        borrow = borrow and value.nbytes > 0  # an empty view may have the address of a buffer
-        fits = fits and value.nbytes > 0
+        # An empty view may have the address of a buffer.
+        fits = value.nbytes and value.flags.c_contiguous and value.flags.aligned and value.dtype.isnative
         if not (fits and (borrow or value.flags.writeable)):
             value = np.array(value, dtype=value.dtype.newbyteorder("="), order="C", copy=True)
             borrow = False

@@ -48,6 +48,18 @@ def test_lengths_that_change(add: Any) -> None:
     assert len(addresses) == len([n for n, _ in held if n]), "no result is another's memory"
 
 
+def test_what_is_lent_concerns_the_functions_that_write_to_it() -> None:
+    data, w = weft.shared(np.ones(3), borrow=True), weft.shared(np.zeros(3))
+    f = weft.function([x], (data * x).sum(), updates=[(w, w + data)])
+    f(np.ones(3))
+    given = quick_calls(f)
+    lent = w.get_value(borrow=True)
+    f(np.ones(3))
+    f(np.ones(3))
+    assert [g is None for g in given] == [True, False], "a borrowed data set is read, and w's buffer is another by now"
+    assert (lent == 1).all() and (w.get_value() == 3).all() and (data.get_value() == 1).all()
+
+
 @pytest.mark.parametrize("form", ["one", "list", "dict", "none"])
 def test_forms_of_outputs(form: str) -> None:
     outs = {"one": x + y, "list": [x + y, (x * y).sum()], "dict": {"a": x + y, "b": x.sum()}, "none": None}[form]

@@ -23,6 +23,7 @@ from .types import TensorType
 
 LIMIT = 1 << 48  # elements of an axis: more than memory has bytes, and so few that sums of lengths never wrap
 _SMALL = 1 << 12  # a constant factor that LIMIT leaves room for
+_FAR = LIMIT * _SMALL  # beyond which nothing is said of a number: sums of such wrap
 _TWICE = 1 << 6  # one that products of lengths leave room for, such as axes are made of
 
 LARGE = 256  # factors of a polynomial's terms beyond which it is an atom
@@ -198,7 +199,7 @@ def _may_wrap(terms: Terms) -> bool:
 
     def fits(m: tuple[Node, ...], c: int) -> bool:
         if len(m) < 2:
-            return abs(c) <= (_SMALL if m else LIMIT << 12)
+            return abs(c) <= (_SMALL if m else _FAR)
         return abs(c) <= (_SMALL if _of_one(m) else _TWICE) and all(m.count(f) < 3 for f in m[:-2])
 
     return not all(fits(m, c) for m, c in terms.items())
@@ -238,7 +239,6 @@ def _of_one(m: tuple[Node, ...]) -> bool:
 
 NUMBERS = ("add", "mul", "maximum", "minimum", "switch", "floordiv", "mod")  # whose intervals follow from their inputs'
 _ANY = (-(1 << 63), (1 << 63) - 1)
-_FAR = LIMIT << 12  # beyond which nothing is said: sums of such wrap
 
 
 def interval(node: Node) -> tuple[int, int] | None:
