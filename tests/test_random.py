@@ -182,6 +182,14 @@ def test_permutations(run: Callable[..., Any]) -> None:
     assert len(set(run(s.choice((5,), a=9, replace=False)).tolist())) == 5
 
 
+@pytest.mark.parametrize(("low", "high"), [(-(2**62), 2**62), (-(2**63), 2**63 - 1), (0, 2**63 - 1), (2**53, 2**54)])
+def test_integers_of_wide_ranges(run: Callable[..., Any], low: int, high: int) -> None:
+    a, b = weft.shared(np.int64(low)), weft.shared(np.int64(high))
+    for got in run([RandomStreams(4).random_integers((1000,), *ends) for ends in ((low, high), (a, b))]):
+        spread = got.astype("float64").std() / (float(high) - float(low))
+        assert low <= got.min() and got.max() <= high and abs(spread - 12**-0.5) < 0.02
+
+
 def test_refused() -> None:
     s = RandomStreams(4)
     with pytest.raises(weft.ArgumentError, match="from 1 to 1000"):

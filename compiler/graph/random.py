@@ -198,15 +198,15 @@ class RandomStreams:
         a, b = lengths.static(low.node), lengths.static(high.node)
         if a is not None and b is not None and a > b:
             raise ArgumentError(f"random_integers from {a} to {b}: the range is empty")
-        out = self._below(
-            state, _size(size, ndim, low, high), math.add(math.sub(high, low), constant(1, dtype="int64"))
-        )
+        span = cast(math.sub(high, low), "uint64")  # it may wrap as an int64, and so may what is drawn below it
+        n = math.add(cast(span, "float64"), constant(1, dtype="float64"))
+        out = cast(self._below(state, _size(size, ndim, low, high), n, "uint64"), "int64")
         return self._mark(cast(math.add(low, out), dtype), state)
 
-    def _below(self, state: Variable, shape: Sequence[Variable], n: Variable) -> Variable:
+    def _below(self, state: Variable, shape: Sequence[Variable], n: Variable, dtype: str = "int64") -> Variable:
         """Integers in [0, n): the product rounds below n, since the largest draw is 1 - 2^-53."""
         u = self._draw(state, shape, "uniform", "float64")
-        return cast(math.floor(math.mul(u, cast(n, "float64"))), "int64")
+        return cast(math.floor(math.mul(u, cast(n, "float64"))), dtype)
 
     def choice(
         self,
