@@ -169,6 +169,15 @@ def test_linear_algebra(mode: str) -> None:
         np.testing.assert_allclose(got, want)
 
 
+@pytest.mark.parametrize("trans", ["T", True, 2, "C"])
+def test_a_transposed_system_has_several_names(trans: Any) -> None:
+    a, b = np.array([[2.0, 0.0], [1.0, 4.0]]), np.array([1.0, 2.0])
+    x = slinalg.solve_triangular(a, b, lower=True, trans=trans)
+    np.testing.assert_allclose(weft.function([], x)(), np.linalg.solve(a.T, b))
+    with pytest.raises(weft.ArgumentError, match="not 'H'"):
+        slinalg.solve_triangular(a, b, trans="H")
+
+
 def test_refused() -> None:
     x: Any = T.matrix("x")
     for call in (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ...runtime.errors import ShapeError
+from ...runtime.errors import ArgumentError, ShapeError
 from ..ir.dtypes import DTYPES, promote
 from .tensor import as_tensor_variable, cast
 from .variable import op1
@@ -38,10 +38,13 @@ def solve_triangular(a: Any, b: Any, lower: bool = False, trans: Any = 0) -> Ten
     a, b = _real(as_tensor_variable(a)), _real(as_tensor_variable(b))
     if a.ndim != 2 or b.ndim not in (1, 2):
         raise ShapeError(f"solve_triangular takes a matrix and a vector or matrix, not {a.ndim} and {b.ndim} axes")
+    if trans not in (0, 1, 2, "N", "T", "C"):
+        raise ArgumentError(f"solve_triangular: trans is 0 or 'N', 1 or 'T', or 2 or 'C', not {trans!r}")
     dtype = promote(a.dtype, b.dtype)
     a, b = cast(a, dtype), cast(b, dtype)
     columns = op1("dimshuffle", b, order=(0, "x")) if b.ndim == 1 else b
-    x = op1("solve_triangular", a, columns, lower=bool(lower), trans=trans in (1, "T", True))
+    turned = trans in (1, 2, "T", "C")  # "C" conjugates as well, which changes no real number
+    x = op1("solve_triangular", a, columns, lower=bool(lower), trans=turned)
     return op1("dimshuffle", x, order=(0,)) if b.ndim == 1 else x
 
 
