@@ -198,3 +198,16 @@ def test_refused() -> None:
         s.binomial((2,), n=10**6)
     with pytest.raises(weft.ArgumentError, match="empty"):
         s.random_integers((2,), low=3, high=2)
+    for empty in (0, -5):
+        with pytest.raises(weft.ArgumentError, match="empty"):
+            s.choice((2,), a=empty)
+    with pytest.raises(weft.ShapeError, match="3 and 5"):
+        s.choice((5,), a=3, replace=False)
+
+
+def test_without_replacement_there_are_as_many_as_asked_for(run: Callable[..., Any]) -> None:
+    for count in (-1, 6):
+        with pytest.raises(weft.ShapeError, match=f"and {count} differ"):
+            run(RandomStreams(4).choice((weft.shared(count),), a=5, replace=False))
+    assert run(RandomStreams(4).choice((weft.shared(0),), a=5, replace=False)).shape == (0,)
+    assert sorted(run(RandomStreams(4).choice((weft.shared(5),), a=5, replace=False))) == [0, 1, 2, 3, 4]

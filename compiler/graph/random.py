@@ -226,6 +226,9 @@ class RandomStreams:
         if a.ndim > 1:
             raise ShapeError(f"choice takes a number or a vector, not {a.describe()} with {a.ndim} dimensions")
         count = cast(a, "int64") if a.ndim == 0 else shaping.shape_i(a, 0)
+        known = lengths.static(count.node)
+        if a.ndim == 0 and known is not None and known < 1:
+            raise ArgumentError(f"choice from range({known}), which is empty")
         shape = _size(size, ndim)
         if not replace:
             if p is not None:
@@ -233,7 +236,8 @@ class RandomStreams:
             if len(shape) > 1:
                 raise ArgumentError("choice without replacement takes one number as size")
             order = math.argsort(self._draw(state, [count], "uniform", "float64"))
-            index: Any = order[: shape[0]] if shape else order[0]  # type: ignore[index]
+            # A slice gives what there is: the call checks that it is as many as asked for.
+            index: Any = op1("reshape", order[: shape[0]], *shape) if shape else order[0]  # type: ignore[index]
         elif p is None:
             index = self._below(state, shape, count)
         else:
