@@ -190,6 +190,17 @@ def test_a_bad_index_is_an_error_of_the_call(mode: str, what: str) -> None:
         f(broken(what))
 
 
+@pytest.mark.parametrize("what", ["column", "negative", "order", "start", "end"])
+def test_parts_that_are_no_matrix_make_no_dense_one(mode: str, what: str) -> None:
+    data, (indices, indptr) = T.vector(), (T.TensorType("int64", shape=(None,))() for _ in range(2))
+    f = weft.function([data, indices, indptr], S.dense_from_sparse(S.CSR(data, indices, indptr, (5, 4))), mode=mode)
+    m = broken("nothing")
+    np.testing.assert_array_equal(f(m.data, m.indices, m.indptr), m.toarray())
+    m = broken(what)
+    with pytest.raises(weft.BoundsError):
+        f(m.data, m.indices, m.indptr)
+
+
 def test_arguments(mode: str) -> None:
     x = S.csr_matrix("x")
     f = weft.function([x], S.dense_from_sparse(x), mode=mode)

@@ -165,10 +165,13 @@ def dot(x: Any, y: Any) -> Variable:
 
 
 def _row_numbers(x: Variable) -> Variable:
-    """The row of each stored element: how many rows end at or before it."""
+    """The row of each stored element: how many rows end at or before it.
+
+    Where they end is counted, not read: a product looks at indices and indptr before it reads by them."""
     nnz = shaping.shape_i(csm_data(x), 0)
     one = constant(1, dtype="int64")
-    ends = csm_indptr(x)[1:]  # type: ignore[index]
+    ones, column = shaping.ones((nnz,), dtype="int64"), shaping.ones((shaping.shape_i(x, 1), 1), dtype="int64")
+    ends = math.cumsum(op1("csr_dot", ones, csm_indices(x), csm_indptr(x), column)[:, 0])  # type: ignore[index]
     marks = shaping.zeros(math.add(nnz, one), dtype="int64")
     from .indexing import inc_subtensor
 
