@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import weft
+import weft.sparse
 import weft.tensor as T
 from weft.compile.ops import as_op
 from weft.compiler.show import limits
@@ -83,6 +84,22 @@ def test_operations_are_counted_in_the_loop_where_they_run(made: Callable, opera
     f = weft.function([x], made(x), profile=True)
     f(np.ones((3, 4)))
     assert sum(r.flops for r in f.profile.rows) == operations
+
+
+@pytest.mark.parametrize(("dtype", "each", "added"), [("float32", 2, 1), ("complex128", 8, 2), ("int64", 0, 0)])
+def test_terms_of_routines_cost_what_their_dtype_takes(dtype: str, each: int, added: int) -> None:
+    data, b = T.TensorType(dtype, shape=(None,))("data"), T.TensorType(dtype, shape=(None, None))("b")
+    sparse = weft.sparse.CSR(data, np.array([0, 1, 2, 0]), np.array([0, 2, 4]), (2, 3))
+    y = np.ones((3, 5), dtype)
+    for made, operations in (
+        (weft.sparse.dot(sparse, b), each * 4 * 5),
+        (weft.sparse.dot(b[:2].T, sparse), each * 4 * 5),
+        (T.dot(b, b.T), each * 3 * 3 * 5),
+        (T.cumsum(b, axis=0), added * 3 * 5),
+    ):
+        f = weft.function([data, b], made, profile=True, on_unused_input="ignore")
+        f(np.ones(4, dtype), y)
+        assert sum(r.flops for r in f.profile.rows) == operations
 
 
 def test_loops_and_branches() -> None:

@@ -148,26 +148,23 @@ def traffic(program: HostProgram, kernels: Kernels, known: Callable[[Node], bool
 
 
 def _routine(n: Node) -> Node:
-    """Of a routine: twice the products that a sum is made of, where it is one."""
+    """Of a routine: a product and a sum for each term, where it adds products."""
     shapes = [x.type.axes for x in n.inputs]
-    dtype = n.inputs[0].type.dtype
-    if n.op in ("dot", "batched_dot"):
-        out = lengths.product(n.type.axes)
-        times = 2 if dtype in REAL_FLOAT else 8 if DTYPES[dtype].kind == "c" else 0
-        return lengths.scale(lengths.mul(out, shapes[0][-1]), times)
-    if DTYPES[dtype].kind not in "fc" and n.op not in ("csr_sample",):
-        return lengths.const(0)
-    if n.op in ("csr_dot", "csr_dot_t"):
-        return lengths.scale(lengths.mul(shapes[0][0], shapes[3][1]), 2)
-    if n.op == "csr_sample":
-        return lengths.scale(lengths.mul(shapes[0][0], shapes[2][1]), 2)
-    if n.op == "cumsum":
-        return lengths.product(shapes[0])
     if n.op == "cholesky":
         return lengths.floordiv(lengths.product((shapes[0][0],) * 3), lengths.const(3))
     if n.op == "solve_triangular":
         return lengths.mul(shapes[0][0], lengths.product(shapes[1]))
-    return lengths.const(0)
+    if n.op == "cumsum":
+        return lengths.scale(lengths.product(shapes[0]), flops("add", n.type.dtype))
+    if n.op in ("dot", "batched_dot"):
+        terms = lengths.mul(lengths.product(n.type.axes), shapes[0][-1])
+    elif n.op in ("csr_dot", "csr_dot_t"):
+        terms = lengths.mul(shapes[0][0], shapes[3][1])
+    elif n.op == "csr_sample":
+        terms = lengths.mul(shapes[0][0], shapes[2][1])
+    else:
+        return lengths.const(0)
+    return lengths.scale(terms, flops("mul", n.type.dtype) + flops("add", n.type.dtype))
 
 
 def _kernel(s: Step, kernels: Kernels) -> tuple[Node, dict[int, Node]]:
