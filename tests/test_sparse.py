@@ -201,6 +201,31 @@ def test_parts_that_are_no_matrix_make_no_dense_one(mode: str, what: str) -> Non
         f(m.data, m.indices, m.indptr)
 
 
+@pytest.mark.parametrize("what", ["column", "negative", "order", "start", "end"])
+def test_parts_that_are_no_matrix_leave_no_function(mode: str, what: str) -> None:
+    data, (indices, indptr) = T.vector(), (T.TensorType("int64", shape=(None,))() for _ in range(2))
+    calls, kept = weft.shared(0), weft.shared(matrix(5, 4))
+    made = S.CSR(data, indices, indptr, (5, 4))
+    f = weft.function([data, indices, indptr], made * 2, updates=[(calls, calls + 1)], mode=mode)
+    g = weft.function([data, indices, indptr], updates=[(kept, made), (calls, calls + 1)], mode=mode)
+    m = broken("nothing")
+    assert abs(f(m.data, m.indices, m.indptr) - 2 * m).sum() == 0
+    m = broken(what)
+    for h in (f, g):
+        with pytest.raises(weft.BoundsError):
+            h(m.data, m.indices, m.indptr)
+    assert calls.get_value() == 1 and abs(kept.get_value() - matrix(5, 4)).sum() == 0
+
+
+def test_matrices_that_were_looked_at_are_not_looked_at_again(mode: str) -> None:
+    x, d, m = S.csr_matrix("x"), T.matrix("d"), matrix(5, 4)
+    s = weft.shared(m)
+    f = weft.function([x, d], [x * 2, s + s, S.csr_from_dense(d), S.as_sparse_variable(m) * 3], mode=mode)
+    for got, times in zip(f(m, m.toarray()), (2, 2, 1, 3), strict=True):
+        assert abs(got - times * m).sum() == 0
+    assert mode == "interpret" or "csr_dot" not in f.source
+
+
 def test_arguments(mode: str) -> None:
     x = S.csr_matrix("x")
     f = weft.function([x], S.dense_from_sparse(x), mode=mode)

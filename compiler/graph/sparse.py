@@ -96,7 +96,7 @@ def declared(t: SparseType, name: str | None) -> SparseVariable:
         (math.sub(shaping.shape_i(indptr, 0), constant(1, dtype="int64")),
          TensorType("int64", shape=())(f"{label}.columns") if columns is None else constant(columns, dtype="int64")),
     )  # fmt: skip
-    out.name = name
+    out.name, out.tag.well_formed = name, True
     return out
 
 
@@ -115,8 +115,27 @@ def parts(x: Variable) -> list[Variable]:
 
 
 def exploded(x: Variable) -> list[Variable]:
-    """The parts of any sparse matrix as they leave a function: data, indices, indptr (int32), columns."""
-    return [csm_data(x), cast(csm_indices(x), "int32"), cast(csm_indptr(x), "int32"), shaping.shape_i(x, 1)]
+    """The parts of any sparse matrix as they leave a function: data, indices, indptr (int32), columns.
+
+    No bad index leaves one: it is an error of the call, before anything is committed."""
+    indptr = csm_indptr(x)
+    if not _well_formed(x):
+        indptr = shaping.concatenate([constant(np.zeros(1, np.int64)), _row_ends(x)])
+    return [csm_data(x), cast(csm_indices(x), "int32"), cast(indptr, "int32"), shaping.shape_i(x, 1)]
+
+
+def _well_formed(x: Variable) -> bool:
+    """Whether its places are those of an argument, a constant or a shared variable, at which `convert` has looked, or
+    what a dense matrix gave."""
+    while x.owner is not None and not getattr(x.tag, "well_formed", False):
+        makers = [p.owner for p in x.owner.inputs[INDICES:COLUMNS]]
+        if any(m is None or getattr(m.op, "name", "") != "csr_part" for m in makers):
+            return False
+        first, second = (m.inputs[0] for m in makers)  # type: ignore[union-attr]
+        if first is not second:
+            return False
+        x = first
+    return getattr(x.tag, "well_formed", False)
 
 
 def _matrix(dense: Variable, rows: Variable) -> Variable:
@@ -164,14 +183,19 @@ def dot(x: Any, y: Any) -> Variable:
     return structured_dot(x, y)
 
 
-def _row_numbers(x: Variable) -> Variable:
-    """The row of each stored element: how many rows end at or before it.
+def _row_ends(x: Variable) -> Variable:
+    """Where each row ends among the stored elements: counted, not read, by a product, which looks at indices and indptr
+    before it reads by them."""
+    ones = shaping.ones((shaping.shape_i(csm_data(x), 0),), dtype="int64")
+    column = shaping.ones((shaping.shape_i(x, 1), 1), dtype="int64")
+    return math.cumsum(op1("csr_dot", ones, csm_indices(x), csm_indptr(x), column)[:, 0])  # type: ignore[index]
 
-    Where they end is counted, not read: a product looks at indices and indptr before it reads by them."""
+
+def _row_numbers(x: Variable) -> Variable:
+    """The row of each stored element: how many rows end at or before it."""
     nnz = shaping.shape_i(csm_data(x), 0)
     one = constant(1, dtype="int64")
-    ones, column = shaping.ones((nnz,), dtype="int64"), shaping.ones((shaping.shape_i(x, 1), 1), dtype="int64")
-    ends = math.cumsum(op1("csr_dot", ones, csm_indices(x), csm_indptr(x), column)[:, 0])  # type: ignore[index]
+    ends = _row_ends(x)
     marks = shaping.zeros(math.add(nnz, one), dtype="int64")
     from .indexing import inc_subtensor
 
@@ -195,7 +219,9 @@ def csr_from_dense(x: Any) -> SparseVariable:
     places = x.nonzero()  # type: ignore[attr-defined]
     counts = math.cumsum(math.sum(math.neq(x, constant(0, dtype=x.dtype)), axis=1))
     indptr = shaping.concatenate([shaping.zeros((1,), dtype="int64"), counts])
-    return CSR(x[places], places[1], indptr, (shaping.shape_i(x, 0), shaping.shape_i(x, 1)))  # type: ignore[index]
+    out = CSR(x[places], places[1], indptr, (shaping.shape_i(x, 0), shaping.shape_i(x, 1)))  # type: ignore[index]
+    out.tag.well_formed = True
+    return out
 
 
 def sp_sum(x: Any, axis: int | None = None, sparse_grad: bool = False) -> Variable:
@@ -322,7 +348,7 @@ def as_sparse_variable(x: Any, name: str | None = None) -> SparseVariable:
         raise DTypeError(f"{x!r} is not a sparse matrix")
     data, indices, indptr, columns = convert(x, "the constant", numpy_dtype(check_dtype(x.dtype)), (None, None))
     out = CSR(constant(data), constant(indices), constant(indptr), (len(indptr) - 1, int(columns)))
-    out.name = name
+    out.name, out.tag.well_formed = name, True
     return out
 
 
@@ -369,6 +395,7 @@ def as_shared(x: Variable, name: str | None) -> SparseSharedVariable:
     out = SparseSharedVariable(x.node, x.owner, 0, name)
     assert x.owner is not None
     x.owner.outputs[0] = out
+    out.tag.well_formed = True
     return out
 
 
