@@ -306,3 +306,14 @@ def test_settings_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WEFT_MODE", "fast")
     with pytest.raises(weft.ArgumentError, match=r"WEFT_MODE: weft\.config\.mode is one of .* not 'fast'"):
         Config()
+
+
+@pytest.mark.parametrize("mode", ["interpret", "compile", "check"])
+def test_a_product_with_zero_keeps_nan_and_infinity(mode: str) -> None:
+    a, v = T.matrix(), T.vector()
+    f = weft.function([a, v], [T.dot(a, v), T.dot(v, a.T), T.dot(a, v[:, None])[:, 0]], mode=mode)
+    for columns in (1, 2):
+        rows = np.ones((3, columns))
+        rows[:2] = [[np.nan], [np.inf]]
+        for got in f(rows, np.zeros(columns)):
+            np.testing.assert_array_equal(got, [np.nan, np.nan, 0])

@@ -13,7 +13,8 @@ from .values import cast, meaning, narrow, widen
 
 @meaning("dot")
 def _(node, values, run):
-    return narrow(np.dot(*map(widen, values)), node.type.dtype)
+    # np.matmul, for np.dot leaves out a column that is multiplied by a single 0, and with it NaN and infinity.
+    return narrow(np.matmul(*map(widen, values)), node.type.dtype)
 
 
 @meaning("batched_dot")
