@@ -306,6 +306,17 @@ def test_jacobian_of_a_scan():
     check(lambda x, w: T.jacobian(scan(lambda v, h: T.tanh(v * w + h), x, w)[0], x), *arrays(3, ()), order=1)
 
 
+def test_jacobians_in_steps_that_do_not_know_a_length():
+    """The step is given a history, or a concatenation, and not that its first rows are there."""
+
+    def last(x, h, w):
+        return scan(lambda v, h: T.tanh(v + T.dot(h, w)), x, h)[0][-1]
+
+    check(lambda x, h, w: T.jacobian(last(x, h, w), h), *arrays((3, 2), 2, (2, 2)), order=1)
+    check(lambda x, h, w: T.hessian(last(x, h, w).sum(), h), *arrays((3, 2), 2, (2, 2)), order=1)
+    check(lambda x, y: T.jacobian(T.sqr(T.concatenate([x[None], y])).sum(0), x), *arrays(2, (3, 2)), order=1)
+
+
 @pytest.mark.parametrize("mode", ["interpret", "compile"])
 def test_steps_that_draw_other_numbers_of_values(mode):
     """The gradient draws them again: linear in x, the cost is the gradient times x."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ...runtime.errors import MissingInputError, WeftError
 from ..ir.digest import digest
-from ..ir.node import Check, Node, Region, region
+from ..ir.node import Check, Node, Region, build, region
 from ..ir.origins import Lines, Origins
 from .trace import Trace
 from .types import param
@@ -90,11 +90,13 @@ def lower(
     replace: dict[Variable, Variable] | None = None,
     what: str = "function",
     order: Sequence[Variable] | None = None,
+    declared: bool = False,
 ) -> Lowered:
     """The region computing `outputs` from `params` (Variables taken as given, leaves or not).
 
     `replace` maps Variables to others that stand for them (givens). Raises MissingInputError for any other leaf.
-    `order` is what the outputs depend on, inputs first, if the caller knows.
+    `order` is what the outputs depend on, inputs first, if the caller knows. With `declared` the nodes are as
+    broadcastable as their Variables.
     """
     replace = replace or {}
     nodes: dict[Variable, Node] = {}
@@ -117,6 +119,8 @@ def lower(
         owner = v.owner
         inputs = [nodes[replace.get(i, i)] for i in owner.inputs] if replace else [nodes[i] for i in owner.inputs]
         made = _lower_op(owner, inputs)
+        if declared:
+            made = [_as_declared(n, o) for o, n in zip(owner.outputs, made, strict=True)]
         if owner.op.lowered is not None:
             origins.include(owner.op.lowered.origins)
         for o, n in zip(owner.outputs, made, strict=True):
@@ -218,6 +222,13 @@ def _lower_op(owner, inputs: list[Node]) -> list[Node]:
         return lower_host(owner, inputs)
     except WeftError as e:
         raise explain(e, owner.op.title, owner.inputs, owner.trace) from None
+
+
+def _as_declared(n: Node, v: Variable) -> Node:
+    """The node of a Variable, as broadcastable as that is. The Variable was typed by what its params are made of, which
+    may tell that a length is 1 where the params do not: of `concatenate([a[None], b])[:1]`, say."""
+    axes = tuple(a for a, one in enumerate(v.ir_type.broadcastable) if one and not n.type.broadcastable[a])
+    return build("rebroadcast", n, axes=axes) if axes and n.type.kind == "dense" else n
 
 
 def _missing(leaf: Variable, outputs: Sequence[Variable], what: str) -> str:

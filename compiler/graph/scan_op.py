@@ -90,7 +90,7 @@ class Scan(Op):
     def lowered(self) -> Lowered:
         """The step as a region, with the lines of its nodes."""
         if self._lowered is None:
-            self._lowered = lower(self.inner_inputs, self.inner_outputs, what="step of scan")
+            self._lowered = lower(self.inner_inputs, self.inner_outputs, what="step of scan", declared=True)
         return self._lowered
 
     @property
