@@ -9,7 +9,9 @@ from grad_check import check, function
 import weft
 import weft.tensor as T
 from weft import scan
+from weft.compile.ops import as_op
 from weft.compiler.grad.extras import numeric_gradient
+from weft.compiler.grad.reverse import NullGradient
 from weft.compiler.graph.scan_op import Loop, Scan, State, make_scan
 from weft.compiler.graph.variable import ancestors
 from weft.ifelse import ifelse
@@ -275,6 +277,27 @@ def test_no_gradient_inside():
     h = scan(lambda v: opaque(v), x)[0]
     with pytest.raises(weft.NullGradientError, match="opaque"):
         weft.grad(h.sum(), x)
+
+
+def test_gradients_that_do_not_exist():
+    """null_gradients="return" says which of them there are, in a loop too."""
+
+    @as_op([T.dvector], [T.dvector])
+    def twice(v):
+        return v * 2
+
+    x, y, h = T.dmatrix("x"), T.dmatrix("y"), T.dvector("h")
+    rows = scan(lambda a, b: T.sqr(a) + twice(b), sequences=[x, y])[0]
+    gx, gy = T.grad(rows.sum(), [x, y], null_gradients="return")
+    assert isinstance(gy, NullGradient)
+    a, b = arrays((3, 2), (3, 2))
+    np.testing.assert_allclose(function([x, y], gx)(a, b), 2 * a)
+    assert isinstance(T.grad(rows.sum(), y, null_gradients="return"), NullGradient)
+    with pytest.raises(weft.NullGradientError, match="no gradient"):
+        T.grad(rows.sum(), y)
+    states = scan(lambda a, s: twice(s) + a, x, h)[0]  # an element of x has none either: later states are made of it
+    for g in T.grad(states.sum(), [x, h], null_gradients="return"):
+        assert isinstance(g, NullGradient)
 
 
 def test_jacobian_and_hessian():

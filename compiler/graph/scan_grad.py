@@ -37,7 +37,7 @@ def pullback(
     belongs to the initial values. Gradients of constants add up in states of which only the last value is kept.
     """
     from ..grad import fit
-    from ..grad.reverse import propagate
+    from ..grad.reverse import NullGradient, propagate
 
     wanted = _wanted(loop, needed)
     reach = reachable(loop, wanted)
@@ -67,7 +67,13 @@ def pullback(
             _contribute(start, v, _arrives(sequences, reverse(g)))
 
     targets = [i for i in loop.inner_inputs if i in reach]
-    found, _ = propagate(start, targets, loop.inner_inputs)
+    made, _ = propagate(start, targets, loop.inner_inputs, "return")
+    found = {v: g for v, g in made.items() if not isinstance(g, NullGradient)}
+    nulls = {v: made[v] for v in targets if v in made and v not in found}
+    for s in loop.states:  # what a state lacks in one step is missing everywhere in those before
+        for i in s.inner:
+            if i in nulls:
+                return [None] + [nulls[i] if any(v in reach for v in inner) else None for inner in _inner(loop)]
 
     states: list[State] = []
     for k in active:
@@ -88,6 +94,8 @@ def pullback(
     stacked: list[tuple[Variable, Variable | None]] = [(found[v], None) for _, v, _ in along]
 
     outputs = [*(s.new for s in states), *(v for v, _ in stacked)]
+    if not outputs:
+        return [None, *(nulls.get(inner[0]) for inner in _inner(loop))]
     saved, given, constants = _saved(loop, name, [*outputs, *(i for _, i, _ in along)])
     steps = steps_run(saved)
     assert steps is not None
@@ -111,18 +119,20 @@ def pullback(
     base += len(loop.states)
     for k, _, _ in sums:
         out[base + k] = subtensor(next(results), 0)
+    for k, inner in enumerate(_inner(loop), 1):
+        out[k] = nulls.get(inner[0], out[k])
     return [g if need else None for g, need in zip(out, needed, strict=True)]
+
+
+def _inner(loop: Loop) -> list[tuple[Variable, ...]]:
+    """The inner inputs of each outer input but the number of steps."""
+    return [*((i,) for i, _ in loop.sequences), *(s.inner for s in loop.states), *((i,) for i, _ in loop.constants)]
 
 
 def _wanted(loop: Loop, needed: Sequence[bool]) -> list[Variable]:
     """The inner inputs of the needed outer inputs that have a gradient."""
-    flags = iter(needed[1:])
     found: list[Variable] = []
-    for inner, flag in [
-        *(((i,), next(flags)) for i, _ in loop.sequences),
-        *((s.inner, next(flags)) for s in loop.states),
-        *(((i,), next(flags)) for i, _ in loop.constants),
-    ]:
+    for inner, flag in zip(_inner(loop), needed[1:], strict=True):
         if flag and inner[0].dtype not in DISCRETE:
             found.extend(inner)
     return found
