@@ -404,6 +404,9 @@ def test_rank_of_a_state():
         scan(lambda a, b: a + b, outputs_info=dict(initial=T.zeros((1,)), taps=[-2, -1]), n_steps=2)
 
 
+COUNT = weft.shared(0.0, name="count")
+
+
 @pytest.mark.parametrize(
     ("make", "text"),
     [
@@ -418,6 +421,9 @@ def test_rank_of_a_state():
         (lambda x: scan(lambda v, h: h, x, dict(taps=[-2])), "no initial state"),
         (lambda x: scan(lambda v: v, x, n_steps=2.5), "n_steps is an integer"),
         (lambda x: scan(lambda v: v, x, truncate_gradient=0), "truncate_gradient"),
+        (lambda x: scan(lambda v: v, x, truncate_gradient=1.5), "truncate_gradient of scan is an integer, not 1.5"),
+        (lambda x: scan(lambda: x, dict(input=x, taps=[]), n_steps=2), "sequence 0 has no taps"),
+        (lambda x: scan(lambda v: [(COUNT, v), (COUNT, v + 1)], x), "updates change count twice"),
         (lambda x: scan(lambda v: (v, "what"), x), "the step returned"),
         (lambda x: scan(lambda v: {x: v}, x), "updates change shared variables"),
         (lambda x: scan(lambda v: (v, until(x)), x), "until takes a scalar"),

@@ -11,7 +11,7 @@ import numpy as np
 from ...runtime.errors import ArgumentError, DTypeError, MissingInputError, ShapeError
 from ..ir import lengths
 from . import math, shaping
-from .arguments import integers
+from .arguments import integer, integers
 from .indexing import subtensor
 from .lowering import trace_of
 from .scan_op import Loop, State, inner_leaf, make_scan
@@ -102,6 +102,7 @@ def scan(
     Raises ArgumentError, DTypeError, ShapeError, MissingInputError.
     """
     label = f"scan {name!r}" if name else "scan"
+    truncate_gradient = integer(truncate_gradient, f"truncate_gradient of {label}")
     if truncate_gradient == 0 or truncate_gradient < -1:
         raise ArgumentError(f"{label}: truncate_gradient is a number of steps or -1, not {truncate_gradient}")
     steps, flip = _steps(n_steps, label)
@@ -187,6 +188,8 @@ def _sequences(sequences: Any, backwards: bool, label: str) -> list[Entry]:
                 raise ArgumentError(f"{label}: sequence {k} is a dict without 'input'")
             taps = entry.get("taps", [0])
             taps = integers(_listed(taps), f"a tap of {label}") if taps is not None else [0]
+            if not taps:
+                raise ArgumentError(f"{label}: sequence {k} has no taps; fn gets one argument a tap")
             entry = entry["input"]
         x = as_tensor_variable(entry)
         if x.ndim == 0:
@@ -281,7 +284,7 @@ def parse_result(result: Any, label: str = "scan") -> tuple[Variable | None, lis
     if is_outputs(result):
         return None, variables(result), {}
     if is_updates(result):
-        return None, [], dict(result)
+        return None, [], _by_target(result, label)
     if isinstance(result, until):
         return result.condition, [], {}
     found: list[Any] = [None, None, None]  # outputs, updates, condition: in this order, each at most once
@@ -300,8 +303,18 @@ def parse_result(result: Any, label: str = "scan") -> tuple[Variable | None, lis
     return (
         None if condition is None else condition.condition,
         [] if outputs is None else variables(outputs),
-        {} if updates is None else dict(updates),
+        {} if updates is None else _by_target(updates, label),
     )
+
+
+def _by_target(updates: Any, label: str) -> dict:
+    out: dict = {}
+    for target, new in updates.items() if hasattr(updates, "items") else updates:
+        if target in out:
+            named = target.describe() if isinstance(target, Variable) else repr(target)
+            raise ArgumentError(f"{label}: updates change {named} twice")
+        out[target] = new
+    return out
 
 
 def _build(
