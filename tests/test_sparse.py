@@ -110,6 +110,24 @@ def test_gradients(mode: str) -> None:
     assert abs(zero).sum() == 0 and zero.nnz == m.nnz
 
 
+def test_gradients_through_a_loop(mode: str) -> None:
+    """Its steps make the matrix again of its parts: what arrives at those is the matrix' gradient."""
+    m, d, t = matrix(4, 4), numbers(4, 1), matrix(4, 4)
+    t.data[:] = np.cos(t.data)
+    y = T.matrix("y")
+    for x in (S.csr_matrix("x"), S.shared(m, "x")):
+        written = S.dot(x, S.dot(x, S.dot(x, y)))
+        looped = weft.scan(lambda h, x=x: S.dot(x, h), outputs_info=S.dot(x, y), n_steps=2)[0][-1]
+        ins = [] if hasattr(x, "get_value") else [x]
+        outs = []
+        for z in (written, looped):
+            outs += [S.csm_data(weft.grad(T.sum(z**2), x)), S.csm_data(T.Lop(z, x, z)), T.Rop(z, x, S.as_sparse(t))]
+        a, b, c, e, f, g = weft.function([*ins, y], outs, mode=mode)(*[m] * len(ins), d)
+        for one, other in ((a, e), (b, f), (c, g)):
+            np.testing.assert_allclose(one, other)
+        assert abs(a).sum() > 0
+
+
 def test_constants_and_defaults(mode: str) -> None:
     m, d = matrix(5, 4), numbers(4, 3)
     y, x = T.matrix("y"), S.csr_matrix("x")

@@ -8,7 +8,7 @@ from typing import Any
 from ...runtime.errors import ShapeError
 from ..graph import math, shaping
 from ..graph.tensor import cast, constant
-from ..graph.variable import Variable, op1
+from ..graph.variable import Constant, Variable, op1
 from ..ir.dtypes import COMPLEX
 
 
@@ -84,6 +84,14 @@ def csr_part(x: Variable, part: int) -> Variable:
 def csr_like(data: Variable, like: Variable) -> Variable:
     """The sparse matrix with the places of `like` and other data."""
     return op1("csr", data, csr_part(like, 1), csr_part(like, 2), shaping.shape_i(like, 1))
+
+
+def declared_data(x: Variable) -> Variable | None:
+    """The elements of a sparse matrix that is an input or shared: a leaf. None for anything else."""
+    if x.ir_type.kind != "csr" or x.owner is None or x.owner.op.name != "csr":
+        return None
+    data = x.owner.inputs[0]
+    return data if data.owner is None and not isinstance(data, Constant) else None
 
 
 def total(parts: Sequence[Variable]) -> Variable:

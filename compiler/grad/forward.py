@@ -13,7 +13,7 @@ from ..graph.trace import on_behalf
 from ..graph.variable import Apply, Primitive, Variable, ancestors
 from ..ir.dtypes import DISCRETE
 from . import fit
-from .reverse import _absent, connected_to, propagate, refuse, start_gradient
+from .reverse import _absent, connected_to, gradients, refuse, start_gradient
 from .table import NO_GRADIENT, PUSHFORWARD
 
 
@@ -38,6 +38,9 @@ def Rop(f: Any, wrt: Any, eval_points: Any, disconnected_outputs: str = "raise")
         if p.ndim != v.ndim:
             raise ShapeError(f"the direction for {v.describe()} has {p.ndim} dimensions, not {v.ndim}")
         tangents[v] = fit.fit_tangent(p, v)
+        data = fit.declared_data(v)
+        if data is not None and data not in ins and tangents[v].ir_type.kind == "csr":  # which loops take in its place
+            tangents[data] = fit.csr_part(tangents[v], 0)
     push(outs, tangents)
     found = []
     for o in outs:
@@ -102,7 +105,7 @@ def Lop(f: Any, wrt: Any, eval_points: Any, consider_constant: Any = None, disco
     for o, p in zip(outs, points, strict=True):
         g = start_gradient(o, p)
         start[o] = fit.total([start[o], g]) if o in start else g
-    grads, connected = propagate(start, targets, consider_constant or ())
+    grads, connected = gradients(start, targets, consider_constant or ())
     found = [
         grads[w] if w in grads else _absent(w, w in connected, outs[0], disconnected_inputs, "zero") for w in targets
     ]

@@ -86,7 +86,7 @@ def grad(
         if cost.dtype in COMPLEX:
             raise DTypeError(f"the cost of grad is {cost.dtype}; it has to be real: take abs, real or imag of {which}")
         start.setdefault(cost, shaping.ones_like(cost))
-    grads, connected = propagate(start, targets, constant, null_gradients, given=start)
+    grads, connected = gradients(start, targets, constant, null_gradients, given=start)
     out: list[Any] = []
     for w in targets:
         g = grads.get(w)
@@ -129,6 +129,29 @@ def refuse(text: str, policy: str) -> None:
         raise DisconnectedInputError(text)
     if policy == "warn":
         warnings.warn(text, stacklevel=6)
+
+
+def gradients(
+    start: dict[Variable, Variable],
+    targets: Sequence[Variable],
+    constant: Sequence[Variable] = (),
+    null_gradients: str = "raise",
+    given: Collection[Variable] = (),
+) -> tuple[dict[Variable, Any], set[Variable]]:
+    """`propagate` to Variables of any kind. Of a sparse matrix loops take the parts, and make it again in their steps:
+    what arrives at the elements of one that is declared, past the matrix itself, is a gradient of it too."""
+    data = {w: d for w in targets if (d := fit.declared_data(w)) is not None and w not in constant}
+    data = {w: d for w, d in data.items() if d not in targets}
+    grads, connected = propagate(start, [*targets, *data.values()], [*constant, *data], null_gradients, given)
+    for w, d in data.items():
+        if d in connected:
+            connected.add(w)
+        g = grads.get(d)
+        if g is None:
+            continue
+        g = g if isinstance(g, NullGradient) else fit.csr_like(g, w)
+        grads[w] = _sum([grads[w], g]) if w in grads else g
+    return grads, connected
 
 
 def propagate(
