@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..runtime.callable import CompiledFunction
 from ..runtime.errors import ArgumentError, InternalError, ShapeError
-from ..runtime.locks import Held
 from .graph.modes import MODES
 from .ir import lengths, text
 from .ir.interp import evaluate
@@ -142,8 +141,11 @@ class Function(CompiledFunction):
 
     def forget(self) -> None:
         """Empties the profile, between two calls."""
-        with Held(self._group):
+        group = self._group.hold()
+        try:
             self.executor.forget()  # type: ignore[attr-defined]
+        finally:
+            group.lock.release()
 
     def _generated(self) -> Generated:
         if not MODES[self.mode].compiled:

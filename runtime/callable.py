@@ -17,7 +17,7 @@ import numpy as np
 from . import pool
 from .errors import ArgumentError, BoundsError, DTypeError, InternalError, OutOfMemoryError, ShapeError, WeftError
 from .exchange import as_array, is_exporter
-from .locks import Held, join
+from .locks import join
 from .state import Storage
 
 
@@ -227,16 +227,14 @@ class CompiledFunction:
         elif self.storages:
             results = self._run(args, run=self._quickly)
         else:  # `_run` written out: this is where calls of tiny functions spend their time
-            lock = self._group.lock
+            group = self._group.hold()
             try:
-                lock.acquire()
                 results = self._quick(args, self.storages)
             except (ShapeError, BoundsError, OutOfMemoryError) as e:
                 e.args = (f"{e}{self._lengths(args)}",)
                 raise
             finally:
-                if lock._is_owned():  # type: ignore[attr-defined]
-                    lock.release()
+                group.lock.release()
         if results is None and len(args) == self._count and all(type(a) is np.ndarray for a in args) and not kwargs:
             with contextlib.suppress(Unfit):
                 results = self._run(args)
@@ -269,9 +267,12 @@ class CompiledFunction:
     @threads.setter
     def threads(self, n: int | None) -> None:
         checked = pool.thread_count(n, str(self))
-        with Held(self._group):
+        group = self._group.hold()
+        try:
             self.executor.set_limit(checked)
             self._threads = n
+        finally:
+            group.lock.release()
 
     def __getitem__(self, key: Any) -> np.ndarray:
         """The current value of an argument that the function keeps between calls, by its name or Variable: a copy."""
@@ -293,25 +294,17 @@ class CompiledFunction:
 
     def _run(self, values: Sequence[np.ndarray], given: Sequence[Given] = (), run: Any = None) -> Any:
         """Executes under the locks. `given` are values for states: after an error they are as they were."""
-        group = self._group
-        lock, around = group.lock, None
+        group = self._group = self._group.hold()
+        around = group.running
         try:
-            lock.acquire()
-            while group.into is not None:  # another function has joined it with others
-                lock.release()
-                group = self._group = group.current()
-                lock = group.lock
-                lock.acquire()
-            around = group.running
             group.running = (self.storages, around)
             return (run or self._execute)(values, given)
         except (ShapeError, BoundsError, OutOfMemoryError) as e:
             e.args = (f"{e}{self._lengths(values)}",)
             raise
         finally:
-            if lock._is_owned():  # type: ignore[attr-defined]
-                group.running = around
-                lock.release()  # an interrupt comes while it waits, or once it is taken
+            group.running = around
+            group.lock.release()
 
     def _execute(self, values: Sequence[np.ndarray], given: Sequence[Given]) -> list[np.ndarray]:
         if not given:

@@ -2,10 +2,15 @@
 
 Each variable begins in a group of its own. A function joins the groups of its variables into one, for good; two
 functions that share a variable, or are linked by others that do, wait for each other, functions that are not never do.
+
+Python raises an interrupt after the call of a C function or when a Python function begins, not when one returns. So
+between taking a lock and the `try` whose `finally` gives it back nothing is called, nor before `release` in there; the
+`__exit__` of a class in Python would begin with its lock held.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import weakref
 from collections.abc import Iterable, Sequence
@@ -31,33 +36,26 @@ class Group:
             group = group.into
         return group
 
-    def hold(self) -> threading.RLock:  # type: ignore[valid-type]
-        """Takes the lock of the group that stands for this one by then; the caller releases it."""
+    def hold(self) -> Group:
+        """The group that stands for this one, with its lock taken: `try: ... finally: group.lock.release()` is next."""
+        group = self
         while True:
-            group = self.current()
-            group.lock.acquire()
+            while group.into is not None:  # a function has joined it with others
+                group = group.into
+            lock = group.lock
+            try:
+                lock.acquire()
+            except BaseException:  # an interrupt comes while it waits, or once the lock is taken
+                with contextlib.suppress(RuntimeError):
+                    lock.release()
+                raise
             if group.into is None:
-                return group.lock
-            group.lock.release()
+                return group
+            lock.release()
 
 
 groups: weakref.WeakSet[Group] = weakref.WeakSet()
 _joining = threading.Lock()
-
-
-class Held:
-    """`with Held(group):`"""
-
-    __slots__ = ("group", "lock")
-
-    def __init__(self, group: Group):
-        self.group = group
-
-    def __enter__(self) -> None:
-        self.lock = self.group.hold()
-
-    def __exit__(self, *error: object) -> None:
-        self.lock.release()  # type: ignore[attr-defined]
 
 
 def join(parts: Iterable[Group]) -> Group:
@@ -83,4 +81,4 @@ def free_in_child(lock: threading.RLock) -> bool:  # type: ignore[valid-type]
     return True
 
 
-__all__ = ["Group", "Held", "free_in_child", "groups", "join"]
+__all__ = ["Group", "free_in_child", "groups", "join"]

@@ -11,23 +11,40 @@ and the current one copied where it would be updated in place.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import weakref
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
 from .abi import MAX_NDIM, adopt, ffi
 from .errors import WeftError
-from .locks import Group, Held, free_in_child, groups
+from .locks import Group, free_in_child, groups
 
+F = TypeVar("F", bound=Callable[..., Any])
 _orders = itertools.count()
 lending: set[int] = set()  # orders of the storages with buffers that others see; most programs never have one
 LOST = (
     "the process was forked while another thread ran a function on this shared variable, so its value is not known in "
     "the child; set it (set_value), or fork while no function runs on it"
 )
+
+
+def _locked(method: F) -> F:
+    """A method of a storage that runs with its group's lock held."""
+
+    @functools.wraps(method)
+    def run(self: Storage, *args: Any, **kwargs: Any) -> Any:
+        group = self.group.hold()
+        try:
+            return method(self, *args, **kwargs)
+        finally:
+            group.lock.release()
+
+    return run  # type: ignore[return-value]
 
 
 class Storage:
@@ -45,6 +62,7 @@ class Storage:
         self.dtype = value.dtype
         self.replace(value, borrow)
 
+    @_locked
     def replace(self, value: np.ndarray, borrow: bool = False) -> None:
         """Makes `value` (C-contiguous, aligned) the current one. The caller no longer owns it, unless `borrow`."""
         if value.ndim > MAX_NDIM:
@@ -54,63 +72,62 @@ class Storage:
         if not (fits and (borrow or value.flags.writeable)):
             value = np.array(value, dtype=value.dtype.newbyteorder("="), order="C", copy=True)
             borrow = False
-        with Held(self.group):
-            if self.held:
-                raise WeftError(
-                    "a Python operation may not set a shared variable of the function that runs it; make the new value "
-                    "one of the function's updates, or set it after the call"
-                )
-            if self.lost:  # the pointers may be half swapped; the buffers stay with the child
-                self.struct.now, self.struct.spare = ffi.new("weft_state *").now, ffi.new("weft_state *").spare
-                self.lost = False
-            address = _address(value)
-            new = ffi.new("weft_array *")
-            new.data, new.capacity = ffi.cast("void *", address), value.nbytes
-            new.dims[0 : value.ndim] = value.shape
-            if address == self._spare():  # lent once, and now given back: the user's
-                self._drop_spare()
-            self._owned[address] = value
-            self.out.pop(address, None)
-            if borrow:
-                self.out[address] = None
-                lending.add(self.order)
-            self.struct.now = new[0]  # at once: an interrupt finds the old value or the new one
-            live = {address, self._spare()}
-            self._owned = {a: v for a, v in self._owned.items() if a in live}
-            self.dtype, self.ndim = value.dtype, value.ndim
-            self.out = {a: w for a, w in self.out.items() if a in live}
+        if self.held:
+            raise WeftError(
+                "a Python operation may not set a shared variable of the function that runs it; make the new value "
+                "one of the function's updates, or set it after the call"
+            )
+        if self.lost:  # the pointers may be half swapped; the buffers stay with the child
+            self.struct.now, self.struct.spare = ffi.new("weft_state *").now, ffi.new("weft_state *").spare
+            self.lost = False
+        address = _address(value)
+        new = ffi.new("weft_array *")
+        new.data, new.capacity = ffi.cast("void *", address), value.nbytes
+        new.dims[0 : value.ndim] = value.shape
+        if address == self._spare():  # lent once, and now given back: the user's
+            self._drop_spare()
+        self._owned[address] = value
+        self.out.pop(address, None)
+        if borrow:
+            self.out[address] = None
+            lending.add(self.order)
+        self.struct.now = new[0]  # at once: an interrupt finds the old value or the new one
+        live = {address, self._spare()}
+        self._owned = {a: v for a, v in self._owned.items() if a in live}
+        self.dtype, self.ndim = value.dtype, value.ndim
+        self.out = {a: w for a, w in self.out.items() if a in live}
 
+    @_locked
     def restore(self) -> Callable[[], None]:
         """What puts the present value back, borrowed as it is."""
-        with Held(self.group):
-            value = self.array()
-            borrowed = _address(value) in self.out
-            return lambda: self.replace(value, borrowed)
+        value = self.array()
+        borrowed = _address(value) in self.out
+        return lambda: self.replace(value, borrowed)
 
+    @_locked
     def copy(self) -> np.ndarray:
         """The current value as an array of the caller's own."""
-        with Held(self.group):
-            return self.array().copy()
+        return self.array().copy()
 
+    @_locked
     def lend(self) -> np.ndarray:
         """The current value, not a copy: until the array and its views are gone, no call writes to its memory.
 
         An empty value, and one that a call just now runs on, which has looked already at what is lent, are copied."""
-        with Held(self.group):
-            value = self.array()
-            address = _address(value)
-            if self.held or not value.nbytes:
-                return value.copy()
-            door = self.out.get(address, _nobody)
-            if door is None:
-                return value[...]
-            buffer = door()
-            if buffer is None:
-                # Whatever views are made of the array, they hold this object, and it holds the memory.
-                buffer = ffi.buffer(ffi.from_buffer(self._owned[address].reshape(-1).view(np.uint8)))
-                self.out[address] = weakref.ref(buffer)
-                lending.add(self.order)
-            return np.ndarray(value.shape, value.dtype, buffer)
+        value = self.array()
+        address = _address(value)
+        if self.held or not value.nbytes:
+            return value.copy()
+        door = self.out.get(address, _nobody)
+        if door is None:
+            return value[...]
+        buffer = door()
+        if buffer is None:
+            # Whatever views are made of the array, they hold this object, and it holds the memory.
+            buffer = ffi.buffer(ffi.from_buffer(self._owned[address].reshape(-1).view(np.uint8)))
+            self.out[address] = weakref.ref(buffer)
+            lending.add(self.order)
+        return np.ndarray(value.shape, value.dtype, buffer)
 
     def protect(self, in_place: bool) -> None:
         """Before a call that writes to the spare buffer, or `in_place` to the current one: to neither if it is lent."""
@@ -139,22 +156,22 @@ class Storage:
     def __del__(self, discard: Callable[[int], None] = lending.discard) -> None:
         discard(self.order)
 
+    @_locked
     def array(self) -> np.ndarray:
         """The current value, not a copy."""
-        with Held(self.group):
-            if self.lost:
-                raise WeftError(LOST)
-            now = self.struct.now
-            address = self.address()
-            shape = tuple(now.dims[a] for a in range(self.ndim))
-            owned = self._owned.get(address)
-            if owned is None:
-                owned = self._adopt(now, address)
-            if owned.shape == shape and owned.dtype == self.dtype:
-                return owned
-            flat = owned.reshape(-1).view(np.uint8)
-            count = int(np.prod(shape, dtype=np.int64))
-            return flat[: count * self.dtype.itemsize].view(self.dtype).reshape(shape)
+        if self.lost:
+            raise WeftError(LOST)
+        now = self.struct.now
+        address = self.address()
+        shape = tuple(now.dims[a] for a in range(self.ndim))
+        owned = self._owned.get(address)
+        if owned is None:
+            owned = self._adopt(now, address)
+        if owned.shape == shape and owned.dtype == self.dtype:
+            return owned
+        flat = owned.reshape(-1).view(np.uint8)
+        count = int(np.prod(shape, dtype=np.int64))
+        return flat[: count * self.dtype.itemsize].view(self.dtype).reshape(shape)
 
     def _adopt(self, slot, address: int) -> np.ndarray:
         """Takes over a buffer that C allocated for a new value."""

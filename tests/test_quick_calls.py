@@ -121,7 +121,7 @@ def test_linked_functions_wait_for_each_other_and_others_do_not() -> None:
     fa, fd = weft.function([], a * 2), weft.function([], d * 2)
     fab = weft.function([], [a + b])
     assert fa._group.current() is fab._group.current() is not fd._group.current()
-    with locks.Held(a.container.group):
+    with a.container.group.current().lock:
         got: list[Any] = []
         t = threading.Thread(target=lambda: got.append(fd()))
         t.start()
@@ -169,7 +169,7 @@ def test_joining_waits_for_calls_that_run() -> None:
     inside, go_on = [threading.Event() for _ in groups], [threading.Event() for _ in groups]
 
     def call(k: int) -> None:
-        with locks.Held(groups[k]):
+        with groups[k].current().lock:
             groups[k].running = ([], None)
             inside[k].set()
             assert go_on[k].wait(30)
@@ -191,5 +191,5 @@ def test_joining_waits_for_calls_that_run() -> None:
     go_on[0].set()
     for t in running:
         t.join()
-    with locks.Held(groups[2]):
+    with groups[2].current().lock:
         assert groups[0].lock._is_owned() and not groups[2].lock._is_owned()

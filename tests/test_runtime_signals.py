@@ -213,3 +213,34 @@ print(caught, count, int(s.array()))
 """)
     caught, count, commits = map(int, out.split())
     assert caught > 50 and count <= commits <= count + 3 * caught + 3
+
+
+def test_no_lock_stays_held_whenever_a_signal_comes(run):
+    run("""
+import random
+from weft.runtime.callable import Argument, CompiledFunction
+arguments = [Argument(n, n, np.dtype("i8"), ()) for n in "xy"]
+none = np.array(0)
+alone = Program(sys.argv[2], {**f.manifest, "states": []})
+alone.execute = alone.quick = lambda *_: [none]  # of a function without variables what stands around it
+g, h = CompiledFunction(arguments, [s], f, "one"), CompiledFunction(arguments, [], alone, "one")
+class Interrupt(BaseException):
+    pass
+def handler(*_):
+    raise Interrupt
+signal.signal(signal.SIGALRM, handler)
+for name, call, group in (
+    ("a function", lambda: g(none, none), lambda: g._group.current()),
+    ("one without variables", lambda: h(none, none), lambda: h._group),
+    ("copy", lambda: s.copy(), lambda: s.group.current()),
+    ("replace", lambda: s.replace(np.array(1)), lambda: s.group.current()),
+):
+    for _ in range(500):
+        try:
+            signal.setitimer(signal.ITIMER_REAL, random.uniform(2e-5, 1e-4))
+            while True:
+                call()
+        except Interrupt:
+            pass
+        assert not group().lock._is_owned() and group().running is None, name
+""")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...runtime.errors import ArgumentError, DTypeError, ShapeError
-from ...runtime.locks import Held, join
+from ...runtime.locks import join
 from ...runtime.sparse import assemble, convert
 from ..ir import lengths
 from ..ir.dtypes import INTEGER, check_dtype, numpy_dtype, promote, promote_all
@@ -364,18 +364,21 @@ class SparseSharedVariable(SparseVariable):
 
     def get_value(self, borrow: bool = False, return_internal_type: bool = False) -> Any:
         """The current value, a SciPy matrix."""
-        with self._locked():
+        group = join(p.container.group for p in self.shared_parts).hold()
+        try:
             return assemble([p.get_value() for p in self.shared_parts])
+        finally:
+            group.lock.release()
 
     def set_value(self, new_value: Any, borrow: bool = False) -> None:
         """Replaces the value by a SciPy matrix; places and shape may change, the dtype may not."""
         new = convert(new_value, self.describe(), numpy_dtype(self.dtype), (None, None))
-        with self._locked():
+        group = join(p.container.group for p in self.shared_parts).hold()
+        try:
             for p, v in zip(self.shared_parts, new, strict=True):
                 p.set_value(v)
-
-    def _locked(self) -> Held:
-        return Held(join(p.container.group for p in self.shared_parts))
+        finally:
+            group.lock.release()
 
 
 def shared_sparse(value: Any, name: str | None = None) -> SparseSharedVariable:
