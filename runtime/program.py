@@ -121,9 +121,10 @@ class _Frame:
         """The next call may have results of these shapes."""
         self.wanted = None
         if self.foreseen and all(r.nbytes <= _SMALL for r in results):
-            self.wanted = [(r.shape, d) for r, (_, _, _, d, _) in zip(results, self.outputs, strict=True)]
             for k, r in enumerate(results):
                 self.c.own_bytes[k] = r.nbytes
+            # Last: C writes as many bytes as it was told, also where an interrupt came before.
+            self.wanted = [(r.shape, d) for r, (_, _, _, d, _) in zip(results, self.outputs, strict=True)]
 
     def leave(self, storages: Sequence[Storage]) -> None:
         """Gives up memory of outputs that a shared variable has borrowed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import weft
 import weft.tensor as T
 from weft.runtime import locks
+from weft.runtime.program import _Frame
 
 x, y = T.dvectors("x", "y")
 
@@ -193,3 +195,39 @@ def test_joining_waits_for_calls_that_run() -> None:
         t.join()
     with groups[2].current().lock:
         assert groups[0].lock._is_owned() and not groups[2].lock._is_owned()
+
+
+def test_an_interrupt_while_results_are_foreseen() -> None:
+    """Wherever it comes: C is never told of more bytes than the next call's arrays have."""
+    f = weft.function([x], x * 2)
+    step = 0
+
+    def trace(frame: Any, event: str, _: Any) -> Any:
+        nonlocal step
+        if frame.f_code is not _Frame.foresee.__code__:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            step -= 1
+            if step == 0:
+                raise KeyboardInterrupt
+        return trace
+
+    frame = f.executor._frames[0]
+    for k in range(1, 200):
+        for n in (100, 100, 2):
+            step, before = (k, sys.gettrace()) if n == 2 else (0, sys.gettrace())
+            sys.settrace(trace)
+            try:
+                f(np.ones(n))
+            except KeyboardInterrupt:
+                pass
+            finally:
+                sys.settrace(before)
+        if frame.wanted is not None:
+            assert frame.c.own_bytes[0] <= frame.wanted[0][0][0] * 8
+        if step > 0:
+            break
+    else:
+        raise AssertionError("it has fewer steps")
+    assert k > 10
