@@ -16,13 +16,10 @@ _libc = ffi.dlopen(None)
 MAX_NDIM = len(ffi.new("weft_array *").dims)
 
 
-def adopt(data, nbytes: int) -> np.ndarray:
-    """A uint8 array over memory from C's allocator, freed when the last view of it is gone."""
-    if nbytes == 0:
-        _libc.free(data)
-        return np.empty(0, np.uint8)
-    owned = ffi.gc(data, _libc.free, size=nbytes)
-    return np.frombuffer(ffi.buffer(owned, nbytes), dtype=np.uint8)
+def adopt(data, address: int, blocks: dict[int, Any]) -> None:
+    """Puts memory from C's allocator into `blocks`, as what frees it when it is gone. Python sees one call of a C
+    function: an interrupt that came between making the owner and storing it would free memory in use."""
+    blocks.update(zip((address,), map(ffi.gc, (data,), (_libc.free,)), strict=True))
 
 
 _free, _gc, _buffer, _ndarray = _libc.free, ffi.gc, ffi.buffer, np.ndarray  # looked up once: adopt_array is hot

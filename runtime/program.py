@@ -258,13 +258,13 @@ class Program:
                 while code < 0:
                     self._prepare(frame, code, arguments)
                     code = run(c)
+                if c.moved:
+                    for s in storages:
+                        s.settle()
             except BaseException:  # Python's SIGINT handler; committed or not, the call's buffers are ours
                 for s in storages:
                     s.settle()
                 raise
-            if c.moved:
-                for s in storages:
-                    s.settle()
             if code:
                 raise self._error(code, frame)
             results = []
@@ -300,13 +300,13 @@ class Program:
             if storages:
                 try:
                     code = frame.quick(frame.c, id(arguments), id(results))
+                    if frame.c.moved:
+                        for s in storages:
+                            s.settle()
                 except BaseException:
                     for s in storages:
                         s.settle()
                     raise
-                if frame.c.moved:
-                    for s in storages:
-                        s.settle()
             else:
                 code = frame.quick(frame.c, id(arguments), id(results))
             if code == 0:

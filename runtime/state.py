@@ -57,6 +57,7 @@ class Storage:
         self.lost = False  # in a forked child: some thread of the parent was at work on the value
         self.struct = ffi.new("weft_state *")
         self._owned: dict[int, np.ndarray] = {}
+        self._adopted: dict[int, Any] = {}  # buffers from C on the way there; what an interrupt leaves, too
         # Buffers that others see: what lent arrays rest on; None: borrowed.
         self.out: dict[int, weakref.ref | None] = {}
         self.dtype = value.dtype
@@ -177,8 +178,15 @@ class Storage:
         """Takes over a buffer that C allocated for a new value."""
         live = {self.address(), self._spare()}
         self._owned = {a: v for a, v in self._owned.items() if a in live}
-        self._owned[address] = adopt(slot.data, slot.capacity)
-        return self._owned[address]
+        return self._own(slot, address)
+
+    def _own(self, slot, address: int) -> np.ndarray:
+        if address not in self._adopted:
+            adopt(slot.data, address, self._adopted)
+        array = np.frombuffer(ffi.buffer(self._adopted[address], slot.capacity), np.uint8)
+        self._owned[address] = array
+        del self._adopted[address]
+        return array
 
     def settle(self) -> None:
         """After a call: owns whatever buffers C put into the struct and frees those it dropped."""
@@ -188,7 +196,9 @@ class Storage:
             if address:
                 live.add(address)
                 if address not in self._owned:
-                    self._owned[address] = adopt(slot.data, slot.capacity)
+                    self._own(slot, address)
+        if self._adopted:
+            self._adopted = {a: v for a, v in self._adopted.items() if a in live}
         if len(self._owned) > len(live):
             self._owned = {a: v for a, v in self._owned.items() if a in live}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -244,3 +245,47 @@ for name, call, group in (
             pass
         assert not group().lock._is_owned() and group().running is None, name
 """)
+
+
+def test_an_interrupt_while_a_new_buffer_is_taken_over():
+    """Wherever in Python it comes: memory that the variable uses is not freed."""
+    code = """
+import sys
+import numpy as np
+import weft
+w = weft.shared(np.zeros(1000))
+f = weft.function([], updates=[(w, w[::-1] + 1)])  # not in place
+f()
+left = 0
+def trace(frame, event, _):
+    global left
+    if not frame.f_code.co_filename.endswith(("runtime/state.py", "runtime/abi.py")):
+        return None
+    frame.f_trace_opcodes = True
+    if event == "opcode":
+        left -= 1
+        if left == 0:
+            raise KeyboardInterrupt
+    return trace
+interrupted = 0
+for k in range(1, 3000):
+    w.set_value(np.full(1000 + 100 * k, 3.0))  # the call needs a larger buffer
+    left = k
+    try:
+        sys.settrace(trace)
+        f()
+    except KeyboardInterrupt:
+        interrupted += 1
+    finally:
+        sys.settrace(None)
+    value = w.get_value()
+    assert (value == 4).all() or (value == 3).all(), (k, value)
+    f()
+    assert (w.get_value() == value + 1).all()
+    if left > 0:
+        break
+assert interrupted > 50
+"""
+    env = {**os.environ, "MALLOC_PERTURB_": "85"}  # freed memory is overwritten
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, timeout=120, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
