@@ -95,7 +95,7 @@ class _Frame:
         self.updates = program.updates
         self.written: frozenset[int] = frozenset()  # orders of the storages that a call writes to
         self.hosts = program.hosts
-        self.held: list[Storage] = []
+        self.holds = [False]  # what its storages look at: one store ends it for all, whatever interrupts come
         self.objects = c.objects
         c.main, c.header, c.limit = program.entry, _HEADER, program.limit
         c.given, c.first, c.array = inputs, _FIRST, id(np.ndarray)
@@ -276,12 +276,11 @@ class Program:
             frame.foresee(results)
             return results
         finally:
+            frame.holds[0] = False
+            frames.append(frame)
             if self.hosts:
-                while frame.held:
-                    frame.held.pop().held = False
                 _in_host.discard(frame)
                 _raised.error = None
-            frames.append(frame)
 
     def quick(self, arguments: tuple, storages: Sequence[Storage]) -> Sequence[np.ndarray] | None:
         """`execute` for what most calls are: arrays as declared, small results of the shapes of the last call; None
@@ -369,11 +368,13 @@ class Program:
                     f"{self.name} uses a shared variable of the function whose Python operation calls it; a call "
                     "inside another one needs shared variables of its own"
                 )
+        for f in [f for f in _in_host if not f.holds[0]]:  # an interrupt came before they were taken out
+            _in_host.discard(f)
         if self.hosts:
+            frame.holds[0] = True
             _in_host.add(frame)
             for s in storages:
-                frame.held.append(s)
-                s.held = True
+                s.holder = frame.holds
 
     def _prepare(self, frame: _Frame, code: int, arguments: Sequence[np.ndarray]) -> None:
         """What weft_run asked for before it ran. By now Python has raised a signal that it had noted."""

@@ -33,6 +33,9 @@ LOST = (
 )
 
 
+_FREE = [False]
+
+
 def _locked(method: F) -> F:
     """A method of a storage that runs with its group's lock held."""
 
@@ -53,7 +56,7 @@ class Storage:
     def __init__(self, value: np.ndarray, borrow: bool = False):
         self.group = Group()
         self.order = next(_orders)
-        self.held = False  # a function that runs a Python operation just now uses the buffers
+        self.holder = _FREE  # of the last function with Python operations that used the buffers: whether it does now
         self.lost = False  # in a forked child: some thread of the parent was at work on the value
         self.struct = ffi.new("weft_state *")
         self._owned: dict[int, np.ndarray] = {}
@@ -142,6 +145,11 @@ class Storage:
         if not self.out:
             lending.discard(self.order)
 
+    @property
+    def held(self) -> bool:
+        """A function that runs a Python operation just now uses the buffers."""
+        return self.holder[0]
+
     def address(self) -> int:
         return int(ffi.cast("uintptr_t", self.struct.now.data))
 
@@ -217,7 +225,7 @@ def _after_fork() -> None:
             while g.running is not None:
                 storages, g.running = g.running
                 for s in storages:
-                    s.lost, s.held = True, False
+                    s.lost, s.holder = True, _FREE
                     lost.append(s.order)
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C in compiled calls: each case is a real SIGINT in a process of its own."""
+"""Ctrl-C in compiled calls: real signals in processes of their own, and interrupts at every place of one function."""
 
 from __future__ import annotations
 
@@ -252,7 +252,6 @@ def test_an_interrupt_while_a_new_buffer_is_taken_over():
     code = """
 import sys
 import numpy as np
-import weft
 w = weft.shared(np.zeros(1000))
 f = weft.function([], updates=[(w, w[::-1] + 1)])  # not in place
 f()
@@ -288,4 +287,33 @@ assert interrupted > 50
 """
     env = {**os.environ, "MALLOC_PERTURB_": "85"}  # freed memory is overwritten
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, timeout=120, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_no_variable_stays_in_use_whenever_a_signal_comes():
+    code = """
+import random, signal
+import numpy as np
+import weft, weft.compile, weft.tensor as T
+@weft.compile.as_op(itypes=[T.dvector], otypes=[T.dvector])
+def same(x):
+    return x
+many = [weft.shared(np.zeros(2)) for _ in range(40)]
+f = weft.function([], same(sum(many)))
+f()
+class Interrupt(BaseException):
+    pass
+def handler(*_):
+    raise Interrupt
+signal.signal(signal.SIGALRM, handler)
+for _ in range(400):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, random.uniform(2e-5, 4e-4))
+        while True:
+            f()
+    except Interrupt:
+        pass
+    assert not any(v.container.held for v in many)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=120, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
