@@ -334,7 +334,7 @@ class Program:
     @property
     def committed(self) -> bool:
         """Whether the last call has, since this was set to False; its frame is the one given back last."""
-        return bool(self._frames[-1].c.committed)
+        return bool(self._frames and self._frames[-1].c.committed)  # none: an interrupt came before the call began
 
     @committed.setter
     def committed(self, value: bool) -> None:

@@ -7,9 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import weft
+import weft.tensor as T
 from weft.compiler.build.library import compile_library, process_library
+from weft.runtime.program import Program
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -252,6 +256,7 @@ def test_an_interrupt_while_a_new_buffer_is_taken_over():
     code = """
 import sys
 import numpy as np
+import weft
 w = weft.shared(np.zeros(1000))
 f = weft.function([], updates=[(w, w[::-1] + 1)])  # not in place
 f()
@@ -317,3 +322,36 @@ for _ in range(400):
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=120, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_values_given_in_a_call_that_is_interrupted():
+    """Wherever in `execute` it comes: the state is what it was, or what the call makes of the value."""
+    x = T.dvector("x")
+    f = weft.function([weft.In(x, value=np.zeros(3), update=x[::-1] * 2)], x.sum())
+    left = 0
+
+    def trace(frame, event, _):
+        nonlocal left
+        if frame.f_code is not Program.execute.__code__:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            left -= 1
+            if left == 0:
+                raise KeyboardInterrupt
+        return trace
+
+    before, k = sys.gettrace(), 0
+    while left <= 0:
+        f["x"] = np.zeros(3)
+        k += 1
+        left = k
+        sys.settrace(trace)
+        try:
+            f(np.ones(3))
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(before)
+        assert f["x"].tolist() in ([0, 0, 0], [2, 2, 2])
+    assert k > 50
