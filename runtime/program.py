@@ -277,6 +277,7 @@ class Program:
             return results
         finally:
             frame.holds[0] = False
+            frame.c.limit = self.limit  # set in a Python operation of the call, it may be
             frames.append(frame)
             if self.hosts:
                 _in_host.discard(frame)

@@ -508,3 +508,15 @@ def test_rare_small_loops_wake_few_sleepers(bodies: tuple[FFI, Any]) -> None:
     _, lib = bodies
     assert lib.woken_by(16, 3) <= 2 * 3 + 3  # loops of less work than is ever worth a wake-up
     assert lib.woken_by(4, 1000) >= 3  # and work enough to wake them
+
+
+def test_a_limit_that_a_python_operation_of_the_call_sets() -> None:
+    @as_op(itypes=[T.dvector], otypes=[T.dvector])
+    def single(x: np.ndarray) -> np.ndarray:
+        f.threads = 1
+        return x
+
+    x = T.dvector("x")
+    f = weft.function([x], single(x))
+    f(np.ones(3))
+    assert f.threads == 1 and [frame.c.limit for frame in f.executor._frames] == [1]
