@@ -261,7 +261,12 @@ void *weft_memory(int64_t bytes, int64_t *size) {
   if (data && n > SMALL && budget < BUDGET) budget++;
   unlock_kept();
   *size = (int64_t)n;
-  if (!data && (data = weft_block((int64_t)n, size))) choose_pages(data, (size_t)*size);
+  if (data) return data;
+  if (!(data = weft_block((int64_t)n, size))) {
+    weft_trim(); /* blocks of other sizes may be what is missing */
+    data = weft_block((int64_t)n, size);
+  }
+  if (data) choose_pages(data, (size_t)*size);
   return data;
 }
 

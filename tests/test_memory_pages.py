@@ -11,6 +11,7 @@ import ctypes
 import os
 import resource
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -154,3 +155,23 @@ def test_updates_take_no_faults(large: np.ndarray) -> None:
         f = weft.function([x], None, updates=[(w, rule(w))])
         f(large)
         assert taken(f, large) < NONE
+
+
+def test_blocks_that_wait_are_given_back_where_memory_runs_out() -> None:
+    code = """
+import resource
+import numpy as np
+import weft, weft.tensor as T
+x = T.dvector("x")
+f = weft.function([x], x * 2)
+for n in (6_000_000, 10_000_000, 14_000_000):
+    f(np.ones(n))
+a = np.ones(20_000_000)
+f(np.ones(3))
+with open("/proc/self/statm") as file:
+    pages = int(file.read().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 100_000_000,) * 2)
+assert f(a)[-1] == 2
+"""
+    done = subprocess.run([sys.executable, "-c", code], timeout=120, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
