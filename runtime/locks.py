@@ -55,12 +55,12 @@ class Group:
 
 
 groups: weakref.WeakSet[Group] = weakref.WeakSet()
-_joining = threading.Lock()
+joining = threading.RLock()
 
 
 def join(parts: Iterable[Group]) -> Group:
     """One group for all; calls that run on any but one of them are waited for."""
-    with _joining:
+    with joining:
         found = list(dict.fromkeys(p.current() for p in parts))
         if not found:
             return Group()
@@ -81,4 +81,4 @@ def free_in_child(lock: threading.RLock) -> bool:  # type: ignore[valid-type]
     return True
 
 
-__all__ = ["Group", "free_in_child", "groups", "join"]
+__all__ = ["Group", "free_in_child", "groups", "join", "joining"]

@@ -22,7 +22,7 @@ import numpy as np
 
 from .abi import MAX_NDIM, adopt, ffi
 from .errors import WeftError
-from .locks import Group, free_in_child, groups
+from .locks import Group, free_in_child, groups, joining
 
 F = TypeVar("F", bound=Callable[..., Any])
 _orders = itertools.count()
@@ -220,6 +220,7 @@ def _nobody() -> None:
 
 
 def _after_fork() -> None:
+    free_in_child(joining)
     for g in list(groups):
         if free_in_child(g.lock):
             while g.running is not None:

@@ -21,7 +21,7 @@ from cffi import FFI
 import weft
 import weft.tensor as T
 from weft.compile.ops import as_op
-from weft.runtime import pool
+from weft.runtime import locks, pool
 from weft.runtime.errors import WeftError
 
 TESTS = Path(__file__).parent
@@ -229,6 +229,17 @@ def test_fork_in_the_middle_of_training() -> None:
     assert in_child[0] == in_parent
     assert in_parent[2]
     assert in_child[1][0] != in_parent[0]  # five steps further
+
+
+def test_fork_while_another_thread_makes_a_function() -> None:
+    a, b = weft.shared(np.zeros(2)), weft.shared(np.zeros(2))
+    with a.container.group.lock, b.container.group.lock:  # calls run on them: making a function of both waits
+        maker = threading.Thread(target=lambda: weft.function([], a + b))
+        maker.start()
+        while locks.joining.acquire(blocking=False):
+            locks.joining.release()
+        assert forked(lambda: weft.function([], a + 2)().tolist()) == [2, 2]
+    maker.join()
 
 
 def test_fork_while_another_thread_is_inside_a_call() -> None:
