@@ -67,13 +67,23 @@ class CompileError(WeftError, RuntimeError):
     explained = True  # no line of the user's program is at fault
 
 
+LENGTH_LIMIT = 1 << 48  # of an axis: what sums of lengths may rest on (compiler/ir/lengths.py)
+
+
+def too_long(what: str, shape: tuple[int, ...]) -> ShapeError | None:
+    """What is wrong with an array of this shape where an axis is longer than any; it may be empty."""
+    if all(n <= LENGTH_LIMIT for n in shape):
+        return None
+    return ShapeError(f"{what} has shape {shape}: an axis has at most 2**48 elements")
+
+
 def unfit_result(k: int, name: str, array: Any, dtype: Any, ndim: int) -> WeftError | None:
     """What is wrong with the array that a Python operation of the user's returned as its output k."""
     if array.dtype != dtype:
         return DTypeError(f"output {k} of {name} is {array.dtype}; it is declared {dtype}")
     if array.ndim != ndim:
         return ShapeError(f"output {k} of {name} has {array.ndim} dimensions; it is declared with {ndim}")
-    return None
+    return too_long(f"output {k} of {name}", array.shape)
 
 
 class InternalError(Exception):

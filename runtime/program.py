@@ -24,13 +24,12 @@ import numpy as np
 from . import errors, lapack, openblas, pool, signals
 from .abi import CONSTANTS, MAX_NDIM, adopt_array, array_over, ffi, keep
 from .callable import Unfit
-from .errors import InternalError, ShapeError, WeftError
+from .errors import InternalError, WeftError
 from .state import LOST, Storage, lending, lost
 
 OK, CHECK, NO_MEMORY, STOPPED, HOST_RAISED = range(5)
 _STALE, _HANDLER, _ARGUMENT, _OTHER = (CONSTANTS[f"WEFT_RUN_{n}"] for n in ("STALE", "HANDLER", "ARGUMENT", "OTHER"))
 _NULL = ffi.NULL
-_LENGTH_LIMIT = 1 << 48  # of an axis: what sums of lengths may rest on (compiler/ir/lengths.py)
 _TOO_MANY = (1 << 63) - 1  # bytes: a size that an int64 does not hold
 
 
@@ -391,8 +390,8 @@ class Program:
             if a.dtype != dtype or a.ndim != ndim or not (a.flags.c_contiguous and a.flags.aligned):
                 want = f"aligned C-contiguous array of {dtype}, {ndim} dimensions"
                 raise Unfit(f"input {k} of {self.name} is no {want}")
-            if any(n > _LENGTH_LIMIT for n in a.shape):
-                raise ShapeError(f"input {k} of {self.name} has shape {a.shape}: an axis has at most 2**48 elements")
+            if (wrong := errors.too_long(f"input {k} of {self.name}", a.shape)) is not None:
+                raise wrong
             _fill(frame.c.call.inputs[k], a)
             frame.objects[k] = 0
         return len(arguments)

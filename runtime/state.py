@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .abi import MAX_NDIM, adopt, ffi
-from .errors import WeftError
+from .errors import WeftError, too_long
 from .locks import Group, free_in_child, groups, joining
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -71,6 +71,8 @@ class Storage:
         """Makes `value` (C-contiguous, aligned) the current one. The caller no longer owns it, unless `borrow`."""
         if value.ndim > MAX_NDIM:
             raise ValueError(f"a shared variable with {value.ndim} dimensions; at most {MAX_NDIM} are supported")
+        if (wrong := too_long("the value of a shared variable", value.shape)) is not None:
+            raise wrong
         # An empty view may have the address of a buffer.
         fits = value.nbytes and value.flags.c_contiguous and value.flags.aligned and value.dtype.isnative
         if not (fits and (borrow or value.flags.writeable)):

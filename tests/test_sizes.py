@@ -179,3 +179,20 @@ def test_what_is_known_to_be_a_length() -> None:
     assert len(lengths.unbounded(lengths.mul(a, c))) == 1
     assert len(lengths.unbounded(lengths.mul(a, a))) == 1
     assert lengths.unbounded(lengths.const(2**60))
+
+
+def test_no_axis_is_longer_than_lengths_may_be() -> None:
+    """Of empty arrays too: what is computed of their lengths would wrap."""
+    from weft.compile.ops import as_op
+
+    endless = np.empty((0, 1 << 62), np.int8)
+    v, x = weft.shared(np.empty((0, 3), np.int8)), T.bmatrix("x")
+    for do in (lambda: v.set_value(endless), lambda: weft.shared(endless, borrow=True)):
+        with pytest.raises(ShapeError, match=r"an axis has at most 2\*\*48 elements"):
+            do()
+    assert v.get_value().shape == (0, 3)
+    made = as_op(itypes=[T.bmatrix], otypes=[T.bmatrix])(lambda _: endless)(x)
+    for y in (x, made):
+        f = weft.function([x], T.concatenate([y] * 4, axis=1).shape[1])
+        with pytest.raises(ShapeError, match=r"an axis has at most 2\*\*48 elements"):
+            f(np.empty((0, 3), np.int8) if y is made else endless)
