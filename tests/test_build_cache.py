@@ -83,13 +83,37 @@ def test_the_least_recently_used_go_first(tmp_path):
 
 def test_what_crashes_left_goes_after_a_day(tmp_path):
     c = open_cache(tmp_path)
-    for name, age in (("tmp-old", 2), ("tmp-new", 0), ("failed-old", 2)):
+    for name, age in (("weft-tmp-old", 2), ("weft-tmp-new", 0), ("weft-failed-old", 2)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "x.c").write_text("")
         then = time.time() - age * cache_module.DAY
         os.utime(tmp_path / name, (then, then))
     c.fetch(A, Maker())
-    assert {p.name for p in tmp_path.iterdir()} == {"tmp-new", A[:2], cache_module.NOTE}
+    assert {p.name for p in tmp_path.iterdir()} == {"weft-tmp-new", A[:2], cache_module.NOTE}
+
+
+def test_what_somebody_keeps_in_the_folder_stays(tmp_path):
+    """However much it takes, and however old it is."""
+    c = Cache(tmp_path, cap=100)
+    kept = [tmp_path / name for name in ("photos/large.jpg", "ab/mine.so", "tmp-data/x", "failed-runs/x", "notes")]
+    then = time.time() - 3 * cache_module.DAY
+    for p in kept:
+        p.parent.mkdir(exist_ok=True)
+        p.write_bytes(b"." * 1000)
+        os.utime(p, (then, then))
+        os.utime(p.parent, (then, then))
+    made = c.fetch(A, Maker())
+    assert files(tmp_path) == sorted([*kept, made])
+
+
+def test_a_folder_that_is_gone_when_it_is_looked_at(tmp_path):
+    """Another process has just removed it: what comes after it counts."""
+    c = Cache(tmp_path, cap=100)
+    (tmp_path / "tmp-gone").symlink_to(tmp_path / "nowhere")
+    (tmp_path / f"{cache_module.WORK}gone").symlink_to(tmp_path / "nowhere")
+    for n in range(6):
+        c.fetch(hashlib.sha256(b"%d" % n).hexdigest(), Maker(b"." * 60))
+    assert sum(p.stat().st_size for p in files(tmp_path)) <= 100
 
 
 def test_entries_are_looked_through_when_they_may_be_too_many(tmp_path, monkeypatch):
@@ -304,7 +328,7 @@ assert f(np.zeros(4)) == 12
         _, err = p.communicate(timeout=240)
         assert p.returncode == 0, err.decode()
     assert len([p for p in files(tmp_path) if p.suffix == ".program"]) == 1
-    assert not [p for p in tmp_path.iterdir() if p.name.startswith("tmp-")]
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(cache_module.WORK)]
 
 
 def test_processes_that_are_killed(tmp_path):

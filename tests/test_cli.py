@@ -413,8 +413,8 @@ def test_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture)
     for k in range(3):
         cache.fetch(f"{k:064x}", lambda p: p.write_bytes(b"x" * 1000))
     cache.fetch("f" * 64, lambda p: p.write_text("{}"), ".json")
-    (folder / "failed-1234").mkdir()
-    (folder / "failed-1234" / "program.c").write_text("int x")
+    (folder / "weft-failed-1234").mkdir()
+    (folder / "weft-failed-1234" / "program.c").write_text("int x")
     strangers = [folder / "notes.txt", folder / "ab" / "mine.so", folder / "data" / f"{1:064x}.so"]
     for p in strangers:
         p.parent.mkdir(exist_ok=True)
@@ -429,7 +429,7 @@ def test_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture)
     _, out, _ = said(["cache", "clear"], capsys)
     assert out == f"5 files, 0.0 MB removed from {folder}\n"
     assert all(p.exists() for p in strangers) and cache.contents() == {}
-    assert not (folder / "failed-1234").exists() and not (folder / NOTE).exists()
+    assert not (folder / "weft-failed-1234").exists() and not (folder / NOTE).exists()
 
 
 def test_bench(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:

@@ -33,6 +33,7 @@ MANY = 2000  # lines of it
 ENTRIES = re.compile(r"[0-9a-f]{2}")  # names of folders, the first two digits of keys
 ENTRY = re.compile(r"[0-9a-f]{32,}\.[a-z]+")
 LEFT = "failed"
+WORK, REFUSED = "weft-tmp-", "weft-failed-"  # how folders begin: one that is being filled; what a compiler refused
 
 
 def default_directory() -> Path:
@@ -132,7 +133,7 @@ class Cache:
         return None
 
     def _add(self, key: str, make: Callable[[Path], object], suffix: str) -> Path:
-        with tempfile.TemporaryDirectory(prefix="tmp-", dir=self.directory, ignore_cleanup_errors=True) as work:
+        with tempfile.TemporaryDirectory(prefix=WORK, dir=self.directory, ignore_cleanup_errors=True) as work:
             made = Path(work) / f"weft{suffix}"
             make(made)
             target = self.directory / key[:2] / (key[2:] + _digest(made) + suffix)
@@ -164,18 +165,16 @@ class Cache:
                     yield Path(entry.path)
 
     def shrink(self, keep: Path | None = None) -> None:
-        """Removes the entries used longest ago until the cache is well below its cap, and what crashes left behind."""
+        """Removes the entries used longest ago until the cache is well below its cap, and what crashes left behind;
+        nothing else that somebody may keep in the folder."""
         entries = []
-        with contextlib.suppress(OSError):
-            for folder in self.directory.iterdir():
-                if folder.name.startswith(("tmp-", "failed-")):
-                    if folder.stat().st_mtime < time.time() - DAY:
-                        shutil.rmtree(folder, ignore_errors=True)
-                    continue
-                for path in self._entries(folder):
-                    with contextlib.suppress(OSError):
-                        info = path.stat()
-                        entries.append((info.st_mtime_ns, info.st_size, path))
+        for kind, path in self._kept():
+            with contextlib.suppress(OSError):  # what another process has just removed
+                info = path.stat()
+                if kind != LEFT:
+                    entries.append((info.st_mtime_ns, info.st_size, path))
+                elif info.st_mtime < time.time() - DAY:
+                    shutil.rmtree(path, ignore_errors=True)
         total = sum(size for _, size, _ in entries)
         for _, size, path in sorted(entries) if total > self.cap else ():
             if total <= self.cap * 3 // 4:
@@ -216,10 +215,10 @@ class Cache:
         return files, total
 
     def _kept(self) -> Iterator[tuple[str, Path]]:
-        """Its entries as (kind, path)."""
+        """Its own as (kind, path)."""
         with contextlib.suppress(OSError):
             for folder in sorted(self.directory.iterdir()):
-                if folder.name.startswith(("tmp-", "failed-")) and folder.is_dir():
+                if folder.name.startswith((WORK, REFUSED)) and folder.is_dir():
                     yield LEFT, folder
                 elif ENTRIES.fullmatch(folder.name):
                     yield from ((p.suffix, p) for p in self._entries(folder) if ENTRY.fullmatch(p.name))

@@ -12,7 +12,7 @@ from pathlib import Path
 from ...runtime.abi import CONSTANTS, HEADERS
 from ...runtime.pool import SOURCES
 from . import toolchain
-from .cache import open_cache
+from .cache import REFUSED, open_cache
 
 # Routine of kernels/weft_library.h -> the header of kernels/ that defines it, for each dtype.
 FAMILIES = {
@@ -46,7 +46,7 @@ def compile_library(
     key = key_of(chain, sources, (*flags, *(o.name for o in objects), *(toolchain.WARNINGS if warnings else ())))
 
     def make(target: Path) -> None:
-        failed = store.directory / f"failed-{key[:16]}"
+        failed = store.directory / f"{REFUSED}{key[:16]}"
         toolchain.compile_to(chain, sources, target, failed, flags=(*flags, *linked), warnings=warnings)
 
     return store.fetch(key, make)
@@ -81,7 +81,7 @@ def static_object(part: str, *, cc: str = "", cache_dir: str | os.PathLike = "")
         source = (f"weft_{part}.c", f'#include "weft_{family}.h"\nWEFT_LIB_OF_{dtype}(WEFT_LIB_{family.upper()})\n')
 
     def make(target: Path) -> None:
-        toolchain.compile_object(chain, source, target, store.directory / f"failed-{part}")
+        toolchain.compile_object(chain, source, target, store.directory / f"{REFUSED}{part}")
 
     return store.fetch(key_of(chain, [source], ("object",)), make)
 
