@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -141,7 +142,7 @@ def test_entries_are_looked_through_when_they_may_be_too_many(tmp_path, monkeypa
 
 @pytest.mark.parametrize("why", ["a file", "another's"])
 def test_a_directory_that_cannot_be_used(tmp_path, monkeypatch, why):
-    cache_module._private.cache_clear()
+    cache_module._elsewhere.clear()
     folder = tmp_path / "cache"
     if why == "a file":
         folder.write_text("")
@@ -155,7 +156,7 @@ def test_a_directory_that_cannot_be_used(tmp_path, monkeypatch, why):
         warnings.simplefilter("error")
         assert open_cache(folder).directory == c.directory  # one warning
     assert c.fetch(A, Maker()).read_bytes() == b"made"
-    cache_module._private.cache_clear()
+    cache_module._elsewhere.clear()
 
 
 def test_the_private_directory_goes_with_the_process(tmp_path):
@@ -176,17 +177,35 @@ assert open_cache(sys.argv[1]).directory.is_dir()
     assert not Path(done.stdout.split()[0]).exists()
 
 
+def test_there_is_one_private_directory_whatever_the_error_says(tmp_path, monkeypatch):
+    """It may name the file that could not be made, another one each time; what has removed the folder leaves none."""
+    cache_module._elsewhere.clear()
+
+    def refused(path):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), f"{path}/{os.urandom(4).hex()}")
+
+    monkeypatch.setattr(cache_module, "_prepare", refused)
+    with pytest.warns(UserWarning, match="Permission denied") as told:
+        first = open_cache(tmp_path).directory
+        assert open_cache(tmp_path).directory == first
+        shutil.rmtree(first)  # the parent of a forked process ends, or something tidies the folder up
+        second = open_cache(tmp_path)
+        assert second.fetch(A, Maker()).read_bytes() == b"made"
+    assert len(told) == 1 and second.directory != first
+    cache_module._elsewhere.clear()
+
+
 @pytest.mark.parametrize("mode", [0o777, 0o1777, 0o770, 0o702])
 def test_a_directory_that_others_may_write_to_is_not_used(tmp_path, mode):
     """Nor changed: it is the user's."""
-    cache_module._private.cache_clear()
+    cache_module._elsewhere.clear()
     tmp_path.chmod(mode)
     with pytest.warns(UserWarning, match=r"others may write to .*: chmod go-w"):
         c = open_cache(tmp_path)
     c.fetch(A, Maker())
     assert c.directory != tmp_path and not files(tmp_path)
     assert stat.S_IMODE(tmp_path.stat().st_mode) == mode
-    cache_module._private.cache_clear()
+    cache_module._elsewhere.clear()
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o750, 0o700])
@@ -253,7 +272,7 @@ def test_a_second_compilation_takes_the_first_ones_file(tmp_path, monkeypatch):
 @pytest.mark.parametrize("when", ["the folder is made", "the file is written", "the compiler writes"])
 def test_a_full_disk(tmp_path, monkeypatch, when):
     """What does not fit into the cache is compiled in a folder of the process's own."""
-    cache_module._private.cache_clear()
+    cache_module._elsewhere.clear()
     full, elsewhere = tmp_path / "cache", tmp_path / "tmp"
     elsewhere.mkdir()
     monkeypatch.setattr(cache_module.tempfile, "tempdir", str(elsewhere))
@@ -287,12 +306,12 @@ def test_a_full_disk(tmp_path, monkeypatch, when):
             path = c.fetch(A, make)
             assert c.fetch(B, make).parent.parent == path.parent.parent
     assert len(told) == 1 and path.is_relative_to(elsewhere) and files(full) == []
-    cache_module._private.cache_clear()
+    cache_module._elsewhere.clear()
 
 
 def test_no_room_here_nor_elsewhere(tmp_path, monkeypatch):
     """It is tried in one other folder, not in ever new ones."""
-    cache_module._private.cache_clear()
+    cache_module._elsewhere.clear()
     monkeypatch.setattr(cache_module.tempfile, "tempdir", str(tmp_path))
     tried = []
 
@@ -303,11 +322,11 @@ def test_no_room_here_nor_elsewhere(tmp_path, monkeypatch):
     with pytest.warns(UserWarning, match="No space left"), pytest.raises(OSError, match="No space left"):
         open_cache(tmp_path / "cache").fetch(A, make)
     assert len(tried) == 2
-    cache_module._private.cache_clear()
+    cache_module._elsewhere.clear()
 
 
 def test_no_room_anywhere(tmp_path, monkeypatch):
-    cache_module._private.cache_clear()
+    cache_module._elsewhere.clear()
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(cache_module.tempfile, "mkdtemp", lambda **_: (_ for _ in ()).throw(OSError("read-only")))
     with pytest.raises(WeftError, match=r"no place for compiled programs: .*read-only.*WEFT_CACHE_DIR"):

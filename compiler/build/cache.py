@@ -19,7 +19,6 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
 
 from ...runtime.errors import WeftError
@@ -75,26 +74,37 @@ def _prepare(path: Path) -> None:
         pass
 
 
-@cache
+_elsewhere: dict[str, tuple[Path, int]] = {}  # in place of a folder that cannot be used: a private one, its user
+
+
 def _private(directory: str, why: str) -> Path:
+    """A folder of this process's own; the same one for as long as it is there."""
+    with contextlib.suppress(OSError, KeyError):
+        path, user = _elsewhere[directory]
+        if path.lstat().st_uid == user:  # a forked child's goes with its parent, and somebody else may take the name
+            return path
     advice = "Name a folder with room that you may write to with WEFT_CACHE_DIR or weft.config.cache_dir"
     try:
         path, owner = Path(tempfile.mkdtemp(prefix="weft-")), os.getpid()
+        again = directory in _elsewhere
+        _elsewhere[directory] = path, path.stat().st_uid
     except OSError as e:
         raise WeftError(
             f"there is no place for compiled programs: the cache {directory} cannot be used ({why}), nor a folder for "
             f"temporary files ({e}). {advice}"
         ) from e
-    warnings.warn(
-        f"the cache of compiled programs cannot be used ({why}); programs are compiled anew in every process. {advice}",
-        stacklevel=2,
-    )
 
     def remove() -> None:
         if os.getpid() == owner:  # a forked child leaves it to its parent
             shutil.rmtree(path, ignore_errors=True)
 
     atexit.register(remove)
+    if not again:
+        warnings.warn(
+            f"the cache of compiled programs cannot be used ({why}); programs are compiled anew in every process. "
+            f"{advice}",
+            stacklevel=2,
+        )
     return path
 
 
