@@ -133,7 +133,7 @@ class Function(CompiledFunction):
     @property
     def profile(self) -> Profile | None:
         """The time that calls spent in each step, of a function that was compiled with `profile=True`; else None."""
-        if not self.stages.profiled or self.mode == "interpret":
+        if not self.stages.profiled or not MODES[self.mode].compiled:
             return None
         from .show.profile import Profile
 
@@ -141,6 +141,8 @@ class Function(CompiledFunction):
 
     def forget(self) -> None:
         """Empties the profile, between two calls."""
+        if not MODES[self.mode].compiled:
+            return
         group = self._group.hold()
         try:
             self.executor.forget()  # type: ignore[attr-defined]

@@ -14,6 +14,7 @@ import weft
 import weft.sparse
 import weft.tensor as T
 from weft.compile.ops import as_op
+from weft.compiler.graph.modes import MODES
 from weft.compiler.show import limits
 from weft.compiler.show.profile import WIDTH, Row
 
@@ -167,6 +168,21 @@ def test_settings() -> None:
     f(VECTOR)
     copied = pickle.loads(pickle.dumps(f))
     assert copied.profile is not None and copied.profile.calls == 0
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_modes(mode: str) -> None:
+    """Where a compiled program runs, it counts, beside the interpreter too."""
+    x = T.dvector("x")
+    f = weft.function([x], T.exp(x).sum(), profile=True, mode=mode)
+    assert f(VECTOR).shape == ()
+    if mode in ("compile", "check"):
+        assert f.profile.calls == 1 and "1 call" in str(f.profile) and f.profile.rows[0].runs == 1
+        f.forget()
+        assert f.profile.calls == 0
+    else:
+        assert f.profile is None
+        f.forget()
 
 
 def test_a_call_that_fails() -> None:

@@ -98,6 +98,12 @@ class Checked:
     def set_limit(self, threads: int) -> None:
         self.program.set_limit(threads)
 
+    def counted(self) -> list[tuple[int, int, int, int]]:
+        return self.program.counted()
+
+    def forget(self) -> None:
+        self.program.forget()
+
 
 def _obliged(e: WeftError) -> bool:
     """Whether the compiled program has to fail, too: what no result needs may be dropped with its failures, but not an
