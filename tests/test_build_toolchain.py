@@ -67,7 +67,7 @@ def test_a_compiler_without_a_required_flag(script):
 
 
 def test_a_compiler_that_writes_nothing(script):
-    with pytest.raises(CompileError, match=r"mycc cannot compile weft's C:\n  no error, but it wrote no object file"):
+    with pytest.raises(CompileError, match=r"mycc cannot compile weft's C:\n  no error, but it wrote no file"):
         toolchain.find(script("exit 0"))
 
 
@@ -117,6 +117,19 @@ def test_a_compiler_that_is_killed(tmp_path, script):
     kills = 'for a in "$@"; do case $a in -shared) kill -9 $$;; esac; done; exec cc "$@"'
     with pytest.raises(CompileError, match="was killed by signal 9"):
         compile_library(ONE, cc=script(kills), cache_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('case "$*" in *--version*) exit 0;; *one.c*) echo "error: no"; exit 1;; esac; exec cc "$@"', "error: no"),
+        ('case "$*" in *one.c*) exit 0;; esac; exec cc "$@"', "no error, but it wrote no file"),
+    ],
+)
+def test_a_compiler_that_says_too_little(tmp_path, script, text, told):
+    """Nothing of its version, or nothing of what it did not do."""
+    with pytest.raises(CompileError, match=told):
+        compile_library(ONE, cc=script(text), cache_dir=tmp_path / "cache")
 
 
 def test_warnings_are_errors_where_asked(tmp_path):

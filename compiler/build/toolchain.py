@@ -159,10 +159,14 @@ def _takes(command: tuple[str, ...], flags: Sequence[str]) -> subprocess.Complet
     quiet = ("-Werror", "-Wno-unused-command-line-argument")
     with tempfile.TemporaryDirectory(prefix="weft-probe-") as folder:
         path = os.path.join(folder, "probe.o")
-        done = _run([*command, *flags, *quiet, "-c", "-x", "c", "-", "-o", path], text)
-        if not done.returncode and not os.path.exists(path):
-            done.returncode, done.stdout = 1, done.stdout + "no error, but it wrote no object file\n"
-        return done
+        return _made(_run([*command, *flags, *quiet, "-c", "-x", "c", "-", "-o", path], text), path)
+
+
+def _made(done: subprocess.CompletedProcess[str], path: str) -> subprocess.CompletedProcess[str]:
+    """A run that says it went well, and made no file, did not."""
+    if not done.returncode and not os.path.exists(path):
+        done.returncode, done.stdout = 1, done.stdout + "no error, but it wrote no file\n"
+    return done
 
 
 def _run(command: Sequence[str], text: str = "") -> subprocess.CompletedProcess[str]:
@@ -254,8 +258,8 @@ def _compile(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """
     done = _run(command)
     if done.returncode and "internal compiler error" in done.stdout:
-        return _run([*command, "-fno-tree-vectorize"])
-    return done
+        done = _run([*command, "-fno-tree-vectorize"])
+    return _made(done, command[command.index("-o") + 1])
 
 
 def _check(
@@ -273,9 +277,10 @@ def _check(
     output = done.stdout
     for p, k in zip(paths, kept, strict=True):
         text, output = text.replace(str(p), str(k)), output.replace(str(p), str(k))
+    version = next(iter(toolchain.version.splitlines()), toolchain.command[0])
     how = f"was killed by signal {-done.returncode}" if done.returncode < 0 else "refused a generated program"
     raise CompileError(
-        f"the C compiler ({toolchain.version.splitlines()[0]}) {how}:\n{_first_lines(output)}\n"
+        f"the C compiler ({version}) {how}:\n{_first_lines(output)}\n"
         f"command: {text}\nsource: {', '.join(map(str, kept))}"
     )
 
