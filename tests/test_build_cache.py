@@ -140,15 +140,17 @@ def test_entries_are_looked_through_when_they_may_be_too_many(tmp_path, monkeypa
     assert add(14) == 1
 
 
-@pytest.mark.parametrize("why", ["a file", "another's"])
+@pytest.mark.parametrize("why", ["a file", "another's", "not UTF-8"])
 def test_a_directory_that_cannot_be_used(tmp_path, monkeypatch, why):
     cache_module._elsewhere.clear()
     folder = tmp_path / "cache"
     if why == "a file":
         folder.write_text("")
+    elif why == "not UTF-8":
+        folder = Path(os.fsdecode(os.fsencode(folder) + b"\xff"))
     else:
         monkeypatch.setattr(os, "getuid", lambda: 12345)
-    told = "is a file" if why == "a file" else "belongs to another user"
+    told = {"a file": "is a file", "another's": "belongs to another user", "not UTF-8": "can't encode"}[why]
     with pytest.warns(UserWarning, match=f"the cache of compiled programs cannot be used .*{told}.*WEFT_CACHE_DIR"):
         c = open_cache(folder)
     assert c.directory != folder and stat.S_IMODE(c.directory.stat().st_mode) == 0o700

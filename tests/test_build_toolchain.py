@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import stat
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 
 from weft.compiler.build import toolchain
 from weft.compiler.build.library import compile_library, included, key_of
-from weft.runtime.errors import CompileError
+from weft.compiler.graph.config import config
+from weft.runtime.errors import ArgumentError, CompileError
 
 ONE = [("one.c", "int one(void) { return 1; }\n")]
 
@@ -44,6 +46,26 @@ def test_a_named_compiler_with_arguments(script, tmp_path):
     assert chain.command[1:] == ("-DNAMED=7",)
     path = compile_library([("a.c", "int f(void) { return NAMED; }")], cc=" ".join(chain.command), cache_dir=tmp_path)
     assert call(path, "f") == 7
+
+
+def test_settings_that_are_paths(script, tmp_path, monkeypatch):
+    (tmp_path / "of mine").mkdir()
+    cc = script('exec cc "$@"', "of mine/gcc")
+    monkeypatch.setattr(config, "cc", Path(cc))
+    assert toolchain.find(config.cc).command == (cc,)
+    monkeypatch.setattr(config, "cc", None)
+    monkeypatch.setattr(config, "cache_dir", tmp_path)
+    assert config.cc == "" and config.cache_dir == str(tmp_path)
+    for name, value in (("cc", 5), ("cc", ["gcc"]), ("cache_dir", b"bytes"), ("cache_dir", "nul\0")):
+        with pytest.raises(ArgumentError, match=rf"weft\.config\.{name} is a string or a path, not "):
+            setattr(config, name, value)
+
+
+def test_a_name_that_is_not_utf8(script, tmp_path):
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/\xffcc")
+    os.rename(script('exec cc "$@"'), name)
+    path = compile_library(ONE, cc=name, cache_dir=tmp_path)
+    assert call(path, "one") == 1 and compile_library(ONE, cc=name, cache_dir=tmp_path) == path
 
 
 def test_optional_flags_that_are_refused_are_left_out(script):

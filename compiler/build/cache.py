@@ -52,7 +52,7 @@ def open_cache(directory: str | os.PathLike = "", cap: int = CAP) -> Cache:
     try:
         path = Path(directory).expanduser() if directory else default_directory()
         _prepare(path)
-    except (OSError, RuntimeError) as e:
+    except (OSError, RuntimeError, UnicodeError) as e:
         return Cache(_private(str(directory or "of the platform"), str(e)), cap, private=True)
     return Cache(path, cap)
 
@@ -60,6 +60,7 @@ def open_cache(directory: str | os.PathLike = "", cap: int = CAP) -> Cache:
 def _prepare(path: Path) -> None:
     """Makes the directory, ours alone. One that is there is left as it is, and used if nobody else can write to it:
     who can, can run code as us. What is put into it is ours alone in any case."""
+    os.fspath(path).encode()  # libraries are loaded by names in UTF-8
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
     except FileExistsError:

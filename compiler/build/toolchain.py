@@ -59,8 +59,9 @@ class Toolchain:
 
     @property
     def identity(self) -> str:
-        """All that a library depends on beside its sources."""
-        return "\n".join((*self.command, self.version, self.cpu, *self.flags, *LIBRARIES))
+        """All that a library depends on beside its sources. A path need not be UTF-8; keys are of text that is."""
+        text = "\n".join((*self.command, self.version, self.cpu, *self.flags, *LIBRARIES))
+        return text.encode(errors="backslashreplace").decode()
 
 
 _found: dict[tuple[str, str], Toolchain] = {}

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from typing import Any
 
 from ...runtime.errors import ArgumentError
@@ -66,12 +67,24 @@ class Config:
         if name == "mode" and isinstance(value, str):
             value = theano_mode(value)
         allowed = _FLAGS[name][2]
+        if allowed is None:
+            value = _text(name, value)
         if allowed is not None and value not in allowed:
             raise ArgumentError(f"weft.config.{name} is one of {', '.join(map(repr, allowed))}, not {value!r}")
         object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
         return "\n".join(f"{n} = {getattr(self, n)!r}" for n in _FLAGS)
+
+
+def _text(name: str, value: Any) -> str:
+    """A command or a folder; None is the default."""
+    if isinstance(value, os.PathLike):
+        path = os.fspath(value)
+        value = shlex.quote(path) if name == "cc" else path  # a command is split at its spaces
+    if not isinstance(value, str | None) or "\0" in (value or ""):
+        raise ArgumentError(f"weft.config.{name} is a string or a path, not {value!r}")
+    return value or ""
 
 
 config = Config()
