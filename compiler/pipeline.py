@@ -24,10 +24,10 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from ..runtime import pool
-from ..runtime.errors import InternalError
+from ..runtime.errors import InternalError, WeftError
 from ..runtime.program import Program
 from .build import programs, toolchain
-from .build.cache import open_cache
+from .build.cache import TRIES, open_cache
 from .build.library import compile_program, process_library
 from .graph.config import config
 from .graph.function import Source
@@ -157,7 +157,7 @@ def _executor(source: Source, stages: Stages, mode: str | NanGuardMode) -> Any:
     return program
 
 
-def _compiled(source: Source, stages: Stages) -> Program:
+def _compiled(source: Source, stages: Stages, tries: int = TRIES) -> Program:
     """The program of a source: from the cache, or made by all stages and entered there."""
     where = {"cc": config.cc, "cache_dir": config.cache_dir}
     digest = source.declared.digest  # of Variables, which then call no Python; without one their region has to be seen
@@ -190,7 +190,12 @@ def _compiled(source: Source, stages: Stages) -> Program:
         told = partial(text_of, source, found.manifest)
         return Program(found.library, manifest_of(source, found.manifest), hosts, found.constants, told)
 
-    return stages.run("load", load)
+    try:
+        return stages.run("load", load)
+    except WeftError:
+        if tries == 1 or found.library.exists():
+            raise
+        return _compiled(source, stages, tries - 1)  # another process has just removed it
 
 
 def _checked(region: Region, level: str) -> None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import threading
+import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,7 @@ import pytest
 import weft
 import weft.tensor as T
 from weft.compile.ops import as_op
+from weft.compiler.build.cache import Cache
 from weft.compiler.graph.function import declare
 
 STAGES = {"lower", "sink", "simplify", "fuse", "print", "build"}
@@ -210,6 +215,59 @@ def test_what_is_gone_or_damaged_is_made_again(empty_cache: Path, suffix: str, d
     f = weft.function([x], T.exp(x) * 3)
     assert not f.stages.cached and f(np.ones(2)).tobytes() == want.tobytes()
     assert weft.function([x], T.exp(x) * 3).stages.cached
+
+
+@pytest.mark.parametrize("suffix", [".so", ".program"])
+def test_what_goes_between_the_look_and_the_loading(
+    empty_cache: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process makes room, or clears the cache."""
+    x = T.dvector("x")
+    weft.function([x], x * 5)
+    weft.function([x], x * 6)
+    real, removed = Cache.find, []
+
+    def find(self: Cache, key: str, kind: str = ".so") -> Path | None:
+        found = real(self, key, kind)
+        if found is not None and kind == suffix and not removed:
+            removed.append(found)
+            found.unlink()
+        return found
+
+    monkeypatch.setattr(Cache, "find", find)
+    f = weft.function([x], x * 6)
+    assert f(np.ones(2)).tolist() == [6, 6] and removed and not f.stages.cached
+
+
+@pytest.mark.parametrize("how", [Cache.clear, lambda c: shutil.rmtree(c.directory)])
+@pytest.mark.parametrize("which", ["weft_library.c", "-shared"])
+def test_a_cache_that_is_emptied_while_something_is_compiled(
+    tmp_path: Path, how: Callable[[Cache], object], which: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library's object, or the program, is in the compiler's hands."""
+    x = T.dvector("x")
+    folder, cc, ready, go = (tmp_path / name for name in ("cache", "cc", "ready", "go"))
+    monkeypatch.setattr(weft.config, "cache_dir", str(folder))
+    waits = f"[ -e {go} ] || {{ touch {ready}; while [ ! -e {go} ]; do sleep 0.01; done; }}"
+    cc.write_text(f'#!/bin/sh\ncase "$*" in *{which}*) {waits};; esac\nexec gcc "$@"\n')
+    cc.chmod(0o755)
+    weft.function([x], x)
+    monkeypatch.setattr(weft.config, "cc", str(cc))
+
+    def empty() -> None:
+        while not ready.exists():
+            time.sleep(0.01)
+        how(Cache(folder))
+        go.touch()
+
+    other = threading.Thread(target=empty)
+    other.start()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        f = weft.function([x], x * 6)
+    other.join()
+    assert f(np.ones(2)).tolist() == [6, 6]
+    assert weft.function([x], x * 6).stages.cached
 
 
 def test_what_tells_programs_apart(monkeypatch: pytest.MonkeyPatch) -> None:

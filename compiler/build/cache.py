@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -24,6 +25,7 @@ from pathlib import Path
 from ...runtime.errors import WeftError
 
 CAP = 1 << 30  # bytes
+TRIES = 3  # where the folder is emptied meanwhile
 SUFFIX = ".so"
 DIGITS = 32  # of the digest in a name
 DAY = 24 * 3600.0
@@ -117,11 +119,12 @@ class Cache:
     def fetch(self, key: str, make: Callable[[Path], object], suffix: str = SUFFIX) -> Path:
         """The file of `key`; where there is none, or a damaged one, `make(path)` writes it first: elsewhere, with a
         warning, if there is no room here."""
-        found = self.find(key, suffix)
-        if found is not None:
-            return found
         try:
-            return self._add(key, make, suffix)
+            for _ in range(TRIES):
+                found = self.find(key, suffix) or self._add(key, make, suffix)
+                if found is not None:
+                    return found
+            raise FileNotFoundError(errno.ENOENT, "it is emptied again and again")
         except OSError as e:
             if self.private:
                 raise
@@ -143,14 +146,21 @@ class Cache:
                 path.unlink()
         return None
 
-    def _add(self, key: str, make: Callable[[Path], object], suffix: str) -> Path:
+    def _add(self, key: str, make: Callable[[Path], object], suffix: str) -> Path | None:
+        """None where somebody removed the folder that it was made in: `weft cache clear`, `rm -r`."""
+        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryDirectory(prefix=WORK, dir=self.directory, ignore_cleanup_errors=True) as work:
             made = Path(work) / f"weft{suffix}"
-            make(made)
-            target = self.directory / key[:2] / (key[2:] + _digest(made) + suffix)
-            target.parent.mkdir(exist_ok=True, mode=0o700)
-            size = made.stat().st_size
-            os.replace(made, target)
+            try:
+                make(made)
+                target = self.directory / key[:2] / (key[2:] + _digest(made) + suffix)
+                target.parent.mkdir(exist_ok=True, mode=0o700)
+                size = made.stat().st_size
+                os.replace(made, target)
+            except (OSError, WeftError):
+                if Path(work).is_dir():
+                    raise
+                return None
         if self._is_due(size):
             self.shrink(keep=target)
         return target

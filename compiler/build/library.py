@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ...runtime.abi import CONSTANTS, HEADERS
+from ...runtime.errors import CompileError
 from ...runtime.pool import SOURCES
 from . import toolchain
-from .cache import REFUSED, open_cache
+from .cache import REFUSED, TRIES, open_cache
 
 # Routine of kernels/weft_library.h -> the header of kernels/ that defines it, for each dtype.
 FAMILIES = {
@@ -58,10 +59,17 @@ def compile_program(units: Sequence[tuple[str, str]], *, cc: str = "", cache_dir
     A part is compiled once a machine; those that are missing, in parallel.
     """
     wanted = parts(text for _, text in units)
-    with ThreadPoolExecutor(min(toolchain.processors(), len(wanted))) as workers:
-        objects = list(workers.map(lambda part: static_object(part, cc=cc, cache_dir=cache_dir), wanted))
     flags = toolchain.program_flags(toolchain.find(cc))
-    return compile_library(units, cc=cc, cache_dir=cache_dir, flags=flags, objects=objects)
+    tries = TRIES
+    while True:
+        tries -= 1
+        with ThreadPoolExecutor(min(toolchain.processors(), len(wanted))) as workers:
+            objects = list(workers.map(lambda part: static_object(part, cc=cc, cache_dir=cache_dir), wanted))
+        try:
+            return compile_library(units, cc=cc, cache_dir=cache_dir, flags=flags, objects=objects)
+        except CompileError:
+            if not tries or all(o.exists() for o in objects):
+                raise  # else the cache was emptied before they were linked
 
 
 def parts(texts: Iterable[str]) -> list[str]:

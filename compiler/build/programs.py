@@ -91,7 +91,10 @@ def find(key: str, cache_dir: str | os.PathLike) -> Entry | None:
     path = store.find(key, SUFFIX)
     if path is None:
         return None
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:  # another process has just made room
+        return None
     start = 8 + int.from_bytes(data[:8], "little")
     told = json.loads(data[8:start])
     library = store.find(told["library"])
