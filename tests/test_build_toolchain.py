@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from weft.compiler.build.library import compile_library, included, key_of
 from weft.compiler.graph.config import config
 from weft.runtime.errors import ArgumentError, CompileError
 
+ROOT = Path(__file__).resolve().parents[1]
 ONE = [("one.c", "int one(void) { return 1; }\n")]
 
 
@@ -111,6 +114,27 @@ def test_several_units_are_linked(tmp_path):
     path = compile_library(units, cache_dir=tmp_path, warnings=True)
     assert call(path, "total") == 3
     assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_units_where_no_thread_can_be_started(tmp_path):
+    """At the end of a process, in what `atexit` calls."""
+    code = """
+import atexit, sys
+from weft.compiler.build import library
+
+def late():
+    units = [(f"{n}.c", f"int {n}(void) {{ return 1; }}") for n in "abc"]
+    print(library.compile_library(units, cache_dir=sys.argv[1]).exists(), flush=True)
+    library.static_object = lambda part, **_: library.compile_library([("o.c", part)], cache_dir=sys.argv[1])
+    try:
+        library.compile_program([("p.c", "weft_lib_sort_f64(")], cache_dir=sys.argv[1])
+    except library.CompileError:
+        print("refused")
+
+atexit.register(late)
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.split() == ["True", "refused"], done.stderr
 
 
 @pytest.mark.parametrize("other", [[], ONE])

@@ -6,7 +6,6 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ...runtime.abi import CONSTANTS, HEADERS
@@ -63,8 +62,7 @@ def compile_program(units: Sequence[tuple[str, str]], *, cc: str = "", cache_dir
     tries = TRIES
     while True:
         tries -= 1
-        with ThreadPoolExecutor(min(toolchain.processors(), len(wanted))) as workers:
-            objects = list(workers.map(lambda part: static_object(part, cc=cc, cache_dir=cache_dir), wanted))
+        objects = toolchain.side_by_side(lambda part: static_object(part, cc=cc, cache_dir=cache_dir), wanted)
         try:
             return compile_library(units, cc=cc, cache_dir=cache_dir, flags=flags, objects=objects)
         except CompileError:

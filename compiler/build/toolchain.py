@@ -13,11 +13,11 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 from ...runtime.abi import HEADERS
 from ...runtime.errors import CompileError
@@ -40,6 +40,8 @@ WARNINGS = ("-Wall", "-Wextra", "-Werror")
 LIBRARIES = ("-lm", "-lpthread")
 COMPILER = re.compile(r"(^|-)(gcc|clang)(-[\d.]+)?$")  # names of files that are compilers themselves
 NOTES = ".json"
+A = TypeVar("A")
+B = TypeVar("B")
 FULL = os.strerror(errno.ENOSPC)
 INSTALL = (
     "Install one (Debian, Ubuntu: apt install gcc; Fedora: dnf install gcc; macOS: xcode-select --install), or name "
@@ -203,6 +205,23 @@ def processors() -> int:
     return os.cpu_count() or 1
 
 
+def side_by_side(f: Callable[[A], B], items: Sequence[A]) -> list[B]:
+    """f of each, on as many threads as there are processors; on this one alone where no other can be started: the
+    process ends (`atexit`), or may have no more."""
+    if len(items) == 1:
+        return [f(items[0])]
+    results: Iterable[B]
+    with contextlib.ExitStack() as stack:
+        try:
+            from concurrent.futures import ThreadPoolExecutor  # even this is refused then
+
+            workers = stack.enter_context(ThreadPoolExecutor(min(processors(), len(items))))
+            results = workers.map(f, items)  # errors of f are raised below
+        except RuntimeError:
+            results = map(f, items)
+        return list(results)
+
+
 def compile_to(
     toolchain: Toolchain,
     sources: Sequence[tuple[str, str]],
@@ -227,9 +246,8 @@ def compile_to(
     else:
         objects = [p.with_suffix(".o") for p in paths]
         jobs = [([*common, "-c", str(p), "-o", str(o)], p) for p, o in zip(paths, objects, strict=True)]
-        with ThreadPoolExecutor(min(processors(), len(jobs))) as workers:
-            for (command, path), done in zip(jobs, workers.map(lambda job: _compile(job[0]), jobs), strict=True):
-                _check(toolchain, done, command, [path], failed)
+        for (command, path), done in zip(jobs, side_by_side(lambda job: _compile(job[0]), jobs), strict=True):
+            _check(toolchain, done, command, [path], failed)
         link = [*common, "-shared", *map(str, objects), "-o", str(target), *LIBRARIES]
     _check(toolchain, _compile(link), link, paths, failed)
 
