@@ -300,6 +300,7 @@ def test_explain(capsys: Capture) -> None:
     (SCRIPT, "number", 2, "number is of type int; a compiled function or an expression"),
     (SCRIPT, "x", 2, "x is an input, of which nothing is computed"),
     (SCRIPT, "T.tanh", 2, "can be explained, such as T.tanh() may give"),
+    (SCRIPT, "sys.exit(3)", 1, "sys.exit(3) ended itself (exit 3)"),
     ("a = 1 / 0", "a", 1, "ZeroDivisionError: division by zero"),
     ("import sys; sys.exit(4)", "a", 1, "ended itself (exit 4)"),
     ("a = (", "a", 1, "SyntaxError"),
@@ -309,6 +310,20 @@ def test_explain_says_what_is_wrong(text: str, name: str, status: int, expected:
     Path("script.py").write_text(text)
     got, out, err = said(["explain", f"script.py:{name}"], capsys)
     assert got == status and expected in err and not out and "runpy" not in err
+
+
+def test_explain_json_is_alone_on_standard_output(capsys: Capture) -> None:
+    """Whatever a function of the script prints, and where nothing is compiled."""
+    Path("script.py").write_text("""
+import weft, weft.tensor as T
+def make():
+    print("noise")
+    return weft.function([], T.zeros(3))
+plain = weft.function([], T.zeros(3), mode="interpret")
+""")
+    for name, keys in (("make()", {"name", "report", "kernels", "saved"}), ("plain", {"name", "report"})):
+        status, out, err = said(["explain", f"script.py:{name}", "--json"], capsys)
+        assert status == 0 and keys <= set(json.loads(out)), err
 
 
 def test_explain_a_script_that_works_in_functions_and_ends_itself(capsys: Capture) -> None:

@@ -5,10 +5,11 @@ example:
   weft explain 'script.py:T.tanh(x).sum()'
   weft explain script.py
 
-The script is run as `python script.py` would run it; what it prints goes to
-standard error. Behind the colon stands the name of a compiled function, or
-Python that gives one, or an expression, which is then compiled with what it
-needs as inputs. Without it, the names that can stand there are listed.
+The script is run as `python script.py` would run it; what it prints, then or
+when the name is looked up, goes to standard error. Behind the colon stands
+the name of a compiled function, or Python that gives one, or an expression,
+which is then compiled with what it needs as inputs. Without it, the names
+that can stand there are listed.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from ..compiler.graph.function import function
+from ..compiler.graph.modes import MODES
 from ..compiler.graph.shared import SharedVariable
 from ..compiler.graph.variable import Constant, Variable, ancestors
 from ..compiler.inspect import Function
@@ -53,8 +55,11 @@ def run(options: argparse.Namespace) -> int:
     f = found if isinstance(found, Function) else compiled(found)
     if options.json:
         s = f.stages
-        arguments = not f.arguments  # lengths are known where there are none
-        figures = f.summary() if arguments else {"kernels": len(s.generated.kernels), "calls": len(s.generated.calls)}
+        figures: dict[str, Any] = {}
+        if MODES[f.mode].compiled:
+            figures = {"kernels": len(s.generated.kernels), "calls": len(s.generated.calls)}
+            if not f.arguments:  # all lengths are known
+                figures = f.summary()
         print(json.dumps({"name": str(f), **figures, "report": str(f.report())}))
         return 0
     print(f.report())
@@ -94,7 +99,10 @@ def own_traceback(error: BaseException, script: Path) -> str:
 
 def value_of(name: str, names: dict[str, Any], script: Path, known: dict[str, Any]) -> Any:
     try:
-        found = eval(name, names)
+        with contextlib.redirect_stdout(sys.stderr):
+            found = eval(name, names)
+    except SystemExit as e:
+        raise WeftError(f"{name} ended itself (exit {e.code})") from None
     except Exception as e:
         there = f" It has {', '.join(known)}." if known else ""
         raise ArgumentError(f"{script} has no {name!r}: {type(e).__name__}: {e}.{there}") from None
