@@ -400,6 +400,22 @@ def test_doctor_with_a_wrong_name_of_a_compiler(monkeypatch: pytest.MonkeyPatch,
     assert status == 1 and "unset WEFT_CC   (" in out
 
 
+def test_doctor_looks_at_the_cache_as_functions_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(weft.config, "cache_dir", "~/mine")
+    (tmp_path / "mine").mkdir()
+    for mode, ok, text in ((0o755, True, f"{tmp_path}/mine: 0.0 MB"), (0o777, False, "others may write to")):
+        (tmp_path / "mine").chmod(mode)
+        (found,) = doctor.cache()
+        assert found.ok is ok and text in found.value and bool(found.fix) is not ok
+    monkeypatch.setattr(weft.config, "cache_dir", str(tmp_path / "mine" / "file" / "cache"))
+    (tmp_path / "mine" / "file").touch()
+    (found,) = doctor.cache()
+    assert not found.ok and "Not a directory" in found.value
+
+
 def test_doctor_fails_on_nothing(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     """Whatever breaks under it is told."""
 

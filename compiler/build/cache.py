@@ -51,12 +51,21 @@ def default_directory() -> Path:
 
 def open_cache(directory: str | os.PathLike = "", cap: int = CAP) -> Cache:
     """The cache in `directory` (the platform's when empty); where that cannot be used, a private one."""
+    path, why = prepared(directory)
+    if why:
+        return Cache(_private(str(directory or "of the platform"), why), cap, private=True)
+    return Cache(path, cap)
+
+
+def prepared(directory: str | os.PathLike) -> tuple[Path, str]:
+    """The folder of the cache in `directory`, made where there is none, and why it cannot be used, "" where it can."""
+    path = Path(directory or "~/.cache/weft")
     try:
-        path = Path(directory).expanduser() if directory else default_directory()
+        path = path.expanduser() if directory else default_directory()
         _prepare(path)
     except (OSError, RuntimeError, UnicodeError) as e:
-        return Cache(_private(str(directory or "of the platform"), str(e)), cap, private=True)
-    return Cache(path, cap)
+        return path, str(e)
+    return path, ""
 
 
 def _prepare(path: Path) -> None:

@@ -192,19 +192,16 @@ def products() -> Iterator[Finding]:
 
 
 def cache() -> Iterator[Finding]:
-    from ..compiler.build.cache import Cache, default_directory
+    from ..compiler.build.cache import Cache, prepared
     from ..compiler.graph.config import config
 
-    path = Path(config.cache_dir) if config.cache_dir else default_directory()
-    there = path
-    while not there.exists() and there != there.parent:
-        there = there.parent
-    writable = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
-    size = sum(size for _, size in Cache(path).contents().values())
-    free = shutil.disk_usage(there).free if there.is_dir() else 0
-    said = f"{path}: {size / 1e6:,.1f} MB, {free / 1e9:,.1f} GB free"
-    fix = "" if writable else "name a folder that you may write to: export WEFT_CACHE_DIR=/path/to/folder"
-    yield Finding("Cache", "folder", said + ("" if writable else "; it cannot be written to"), writable, False, fix)
+    path, why = prepared(config.cache_dir)
+    said = str(path)
+    if path.is_dir():
+        size = sum(size for _, size in Cache(path).contents().values())
+        said += f": {size / 1e6:,.1f} MB, {shutil.disk_usage(path).free / 1e9:,.1f} GB free"
+    fix = "name a folder that you alone may write to: export WEFT_CACHE_DIR=/path/to/folder" if why else ""
+    yield Finding("Cache", "folder", f"{said}; it cannot be used: {why}" if why else said, not why, False, fix)
 
 
 def trial() -> Iterator[Finding]:
