@@ -109,7 +109,7 @@ class _Frame:
         ]
         self._keep = ffi.new("void *[]", [ffi.cast("void *", a) for a in program.routines])
         c.call.library = self._keep
-        if program.steps:
+        if program.profiled:
             c.call.profile = self._spent = ffi.new("weft_spent[]", 2 + 2 * program.steps)
             program.spent.append(self._spent)
         if program.hosts:
@@ -215,7 +215,7 @@ class Program:
         in_place = set(manifest.get("in_place", states))
         self.updates = list(manifest.get("updates", states))
         self.writes = [(k, k in in_place) for k in self.updates]
-        self.steps = int(manifest.get("profile", 0))
+        self.profiled, self.steps = "profile" in manifest, int(manifest.get("profile", 0))  # there may be no step
         self.spent: list[Any] = []  # what each frame has counted
         self._told = told
         self._checks = [(c["message"], _error_class(c["error"])) for c in manifest["checks"]]
@@ -350,7 +350,7 @@ class Program:
     def counted(self) -> list[tuple[int, int, int, int]]:
         """Runs, nanoseconds, bytes and floating-point operations: of the calls that ended well, of those that failed,
         of each step of the former. Empty where the program does not profile itself."""
-        rows = [0, 1, *range(2 + self.steps, 2 + 2 * self.steps)] if self.steps else []
+        rows = [0, 1, *range(2 + self.steps, 2 + 2 * self.steps)] if self.profiled else []
         found = [[(r.runs, r.ns, r.bytes, r.flops) for r in (spent[k] for k in rows)] for spent in list(self.spent)]
         return [tuple(map(sum, zip(*same, strict=True))) for same in zip(*found, strict=True)]  # type: ignore[misc]
 

@@ -185,6 +185,16 @@ def test_modes(mode: str) -> None:
         f.forget()
 
 
+@pytest.mark.parametrize("outputs", [None, []])
+def test_a_program_without_steps(outputs: Any) -> None:
+    f = weft.function([], outputs, profile=True)
+    f()
+    f()
+    assert f.profile.calls == 2 and f.profile.rows == [] and "2 calls" in str(f.profile)
+    f.forget()
+    assert f.profile.calls == 0
+
+
 def test_a_call_that_fails() -> None:
     x, i = T.dmatrix("x"), T.lvector("i")
     total, _ = weft.scan(lambda k, s: s + T.exp(x[k]).sum(), sequences=i, outputs_info=T.zeros(()))
