@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import stat
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -135,6 +138,29 @@ atexit.register(late)
 """
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.split() == ["True", "refused"], done.stderr
+
+
+def test_an_interrupt_does_not_wait_for_what_runs_side_by_side(monkeypatch):
+    """Where it comes to the process alone, not to the compilers too."""
+    monkeypatch.setattr(toolchain, "processors", lambda: 2)
+    ready, go, begun = threading.Event(), threading.Event(), []
+
+    def work(k):
+        begun.append(k)
+        ready.set()
+        go.wait(60)
+
+    other = threading.Thread(target=lambda: (ready.wait(60), os.kill(os.getpid(), signal.SIGINT)))
+    other.start()
+    start = time.monotonic()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            toolchain.side_by_side(work, range(5))
+        assert time.monotonic() - start < 30
+    finally:
+        go.set()
+        other.join()
+    assert len(begun) <= 2
 
 
 @pytest.mark.parametrize("other", [[], ONE])

@@ -211,15 +211,22 @@ def side_by_side(f: Callable[[A], B], items: Sequence[A]) -> list[B]:
     if len(items) == 1:
         return [f(items[0])]
     results: Iterable[B]
-    with contextlib.ExitStack() as stack:
+    workers, wait = None, True
+    try:
         try:
             from concurrent.futures import ThreadPoolExecutor  # even this is refused then
 
-            workers = stack.enter_context(ThreadPoolExecutor(min(processors(), len(items))))
+            workers = ThreadPoolExecutor(min(processors(), len(items)))
             results = workers.map(f, items)  # errors of f are raised below
         except RuntimeError:
             results = map(f, items)
         return list(results)
+    except KeyboardInterrupt:
+        wait = False  # what runs ends by itself; nothing else is begun
+        raise
+    finally:
+        if workers is not None:
+            workers.shutdown(wait, cancel_futures=not wait)
 
 
 def compile_to(
