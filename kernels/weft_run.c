@@ -92,7 +92,8 @@ static int handler_is_gone(void) {
  * Small ones wait in stacks by size: multiples of 64 bytes up to 1024, then four sizes an octave. A block's size is what
  * the C library says, rounded down to one of these; a request is rounded up. */
 
-enum { SMALL = 65536, SIZES = 41, MOST_SMALL = 2 << 20, MOST_LARGE = 64, EACH = 16 };
+/* What the C library says of a block of SMALL bytes is less than LARGE. */
+enum { SMALL = 65536, LARGE = SMALL + 4096, SIZES = 41, MOST_SMALL = 2 << 20, MOST_LARGE = 64, EACH = 16 };
 
 typedef struct small { struct small *next; } small;
 
@@ -172,7 +173,7 @@ void weft_recycle(void *data) {
     return;
   }
   lock_blocks();
-  if (bytes >= SMALL + 4096) gone = keep_large(data, bytes, old);
+  if (bytes >= LARGE) gone = keep_large(data, bytes, old);
   else if (!keep_small(data, bytes)) old[gone++] = data;
   unlock_kept();
   while (gone) free(old[--gone]);
@@ -254,6 +255,7 @@ static void choose_pages(char *data, size_t bytes) {
 void *weft_memory(int64_t bytes, int64_t *size) {
   if (bytes < 0) return NULL;
   size_t n = bytes ? (size_t)bytes : 1;
+  if (n > SMALL && n < LARGE) n = LARGE; /* so that it is found again as what it was asked for as */
   void *data;
   lock_blocks();
   if (n <= SMALL) data = take_small(size_above(n, &n));

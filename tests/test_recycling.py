@@ -29,8 +29,9 @@ def ones(n: int) -> np.ndarray:
     return np.ones(n, np.float32)
 
 
-def test_a_dropped_output_is_used_again(plus_one: Any) -> None:
-    a = ones(LARGE)
+@pytest.mark.parametrize("n", [16_385, 16_500, 17_400, 17_500, LARGE])
+def test_a_dropped_output_is_used_again(plus_one: Any, n: int) -> None:
+    a = ones(n)
     out = plus_one(a)
     seen = {address(out)}
     for _ in range(10):
