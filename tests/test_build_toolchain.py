@@ -236,4 +236,6 @@ def test_what_the_key_depends_on(monkeypatch, tmp_path):
     keys.append(key_of(chain, sources))
     (tmp_path / "b.h").write_text("int bb;\n")
     keys.append(key_of(chain, sources))
+    monkeypatch.setattr(toolchain, "c_library", lambda: "another")
+    keys.append(key_of(chain, sources))
     assert len(set(keys)) == len(keys)

@@ -62,7 +62,7 @@ class Toolchain:
     @property
     def identity(self) -> str:
         """All that a library depends on beside its sources. A path need not be UTF-8; keys are of text that is."""
-        text = "\n".join((*self.command, self.version, self.cpu, *self.flags, *LIBRARIES))
+        text = "\n".join((*self.command, self.version, self.cpu, *self.flags, *LIBRARIES, c_library()))
         return text.encode(errors="backslashreplace").decode()
 
 
@@ -183,6 +183,12 @@ def _run(command: Sequence[str], text: str = "") -> subprocess.CompletedProcess[
 
 
 @cache
+def c_library() -> str:
+    """The C library of this process where it has a version: what was linked with a newer one does not load."""
+    name = "CS_GNU_LIBC_VERSION"
+    return os.confstr(name) or "" if name in getattr(os, "confstr_names", ()) else ""
+
+
 def cpu_identity() -> str:
     """What -march=native depends on: the model and its features, hashed where they are long."""
     parts = [platform.system(), platform.machine()]
