@@ -93,10 +93,11 @@ class Storage:
         if address == self._spare():  # lent once, and now given back: the user's
             self._drop_spare()
         self._owned[address] = value
-        self.out.pop(address, None)
         if borrow:
-            self.out[address] = None
             lending.add(self.order)
+            self.out[address] = None
+        else:
+            self.out.pop(address, None)
         self.struct.now = new[0]  # at once: an interrupt finds the old value or the new one
         live = {address, self._spare()}
         self._owned = {a: v for a, v in self._owned.items() if a in live}
