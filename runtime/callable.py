@@ -93,13 +93,17 @@ def convert(
     if array.dtype == dtype:
         return array
     plain = isinstance(value, np.generic) or not is_exporter(value)
-    if not (allow_downcast or plain):
-        return array.astype(dtype) if _fits(array.dtype, dtype) else None
+    if _fits(array.dtype, dtype):
+        return array.astype(dtype)
+    if not (allow_downcast or (plain and (array.dtype.kind != "c" or dtype.kind == "c"))):
+        return None
     with np.errstate(all="ignore"):
         made = array.astype(dtype)
         if allow_downcast or (python_float and allow_downcast is None and type(value) is float):
             return made
-        return made if np.all((made == array) | ((made != made) & (array != array))) else None
+        # Twice, for integers are compared with floats as float64: 2^53 + 1 equals what float32 makes of it.
+        same = (made == array) & (made.astype(array.dtype) == array)
+        return made if np.all(same | ((made != made) & (array != array))) else None
 
 
 def how_to_convert(value: Any, dtype: np.dtype) -> str:

@@ -117,6 +117,25 @@ def test_numbers_of_numpy_are_taken_where_they_fit() -> None:
         f(np.array(0.5), 1)  # an array counts by its dtype
 
 
+@pytest.mark.parametrize(
+    ("dtype", "fits", "not_"),
+    [
+        ("float32", [2**24, 2**53, 2**62, -(2**62)], [2**24 + 1, 2**53 + 1, 2**62 + 1, 2**63 - 1]),
+        ("float64", [2**53, 2**62, 2**53 + 1], [1j]),  # as arrays of int64 are taken for float64
+        ("uint64", [0, 2**63 - 1, 3.0], [-1, -1.0, 2.0**64, 0.5]),
+        ("int64", [-(2**63), 2.0**53], [2.0**63, float("inf"), float("nan")]),
+    ],
+)
+def test_numbers_that_are_not_exact(dtype: str, fits: list, not_: list) -> None:
+    v = T.TensorType(dtype, shape=())("v")
+    f = weft.function([v], v, mode="interpret")
+    for n in fits:
+        assert f(n) == np.array(n).astype(dtype)
+    for n in not_:
+        with pytest.raises(weft.DTypeError, match="would lose precision or range"):
+            f(n)
+
+
 def test_set_value_converts_as_a_call_does(monkeypatch) -> None:
     monkeypatch.setattr(weft.config, "floatX", "float32")
     w, n = weft.shared(np.zeros(3, "float32")), weft.shared(np.float32(0))
