@@ -83,6 +83,8 @@ def curves(report: dict[str, Any]) -> Figure | None:
         return None
     plots = [("chain of 12 operations", found["size"], "elements"), *_by_threads(found)]
     plots = [p for p in plots if p[1]]
+    if not plots:  # nobody was timed
+        return None
     figure, row = plt.subplots(1, len(plots), figsize=(5.6 + 3.0 * (len(plots) - 1), 4.6), squeeze=False,
                                width_ratios=[2.2, *[1] * (len(plots) - 1)])  # fmt: skip
     for axes, (title, curve, across) in zip(row[0], plots, strict=True):

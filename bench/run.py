@@ -12,13 +12,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 from cases import NAMES, case
 from machine import describe
 from report import pictures, relatives_table, table, tables
-from worker import KEPT
+from worker import KEPT, NOT_WRITTEN
 
 HERE = Path(__file__).parent
 # name -> module of contestants/, variant
@@ -48,6 +49,7 @@ THREAD_VARIABLES = ("WEFT_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "
 PAUSE = 0.15  # seconds between contestants: thread pools go on spinning after a call
 LARGE = 1 << 18  # bytes of results, from which on fresh arrays are timed too
 PATIENCE = 600  # seconds that a contestant may take for an answer
+GRACE = 10  # and to end, once it is told to
 
 
 class Worker:
@@ -61,7 +63,11 @@ class Worker:
             command + ["tiny"] * tiny, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True,
             env=environment(threads, scratch if private else None),
         )  # fmt: skip
-        self.told = self.read()
+        try:
+            self.told = self.read()
+        except BaseException:  # as an interrupt: nobody else knows of the process yet
+            self.end()
+            raise
 
     def read(self) -> dict[str, Any]:
         assert self.process.stdout is not None
@@ -69,11 +75,12 @@ class Worker:
             self.process.kill()
             return {"error": f"no answer in {PATIENCE} seconds"}
         line = self.process.stdout.readline()
-        if line:
+        if line.endswith("\n"):  # else it ended before its answer did
             return json.loads(line)
+        status = self.wait()
         self.log.seek(0)
         last = (self.log.read().strip().splitlines() or ["nothing printed"])[-1]
-        return {"error": f"its process ended with {self.process.wait()}: {last[:300]}"}
+        return {"error": f"its process ended with {status}: {last[:300]}"}
 
     def time(self, seconds: float, fresh: bool = False) -> dict[str, Any]:
         assert self.process.stdin is not None
@@ -84,12 +91,26 @@ class Worker:
             pass
         return self.read()
 
+    def wait(self) -> int:
+        """Its exit status; threads of its own may keep it from ending."""
+        try:
+            return self.process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+
     def close(self) -> None:
         assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.close()
+        with suppress(BrokenPipeError):  # what it was told last, if it was dead by then
+            self.process.stdin.close()
         self.process.stdout.close()
-        self.process.wait()
+        self.wait()
         self.log.close()
+
+    def end(self) -> None:
+        """At once. Nothing is left to do where it is closed."""
+        self.process.kill()
+        self.close()
 
 
 def environment(threads: int, cache: Path | None) -> dict[str, str]:
@@ -112,7 +133,8 @@ def environment(threads: int, cache: Path | None) -> dict[str, str]:
 def touch_memory() -> None:
     """Another process takes and leaves as much memory as a fresh turn does: on a virtual machine some of it may have
     gone back to the host, and who needs it first waits for that, not for what is timed."""
-    subprocess.run([sys.executable, "-c", f"b'1' * {KEPT + (KEPT >> 2)}"], check=True)
+    command = [sys.executable, "-c", f"b'1' * {KEPT + (KEPT >> 2)}"]
+    subprocess.run(command, stderr=subprocess.DEVNULL, check=False)  # there may be less: then nobody gets it
 
 
 def run_case(
@@ -127,16 +149,19 @@ def run_case(
     about.data, about.reference = {}, []  # they may be gigabytes
     results: dict[str, dict[str, Any]] = {}
     workers: dict[str, Worker] = {}
-    with tempfile.TemporaryDirectory(prefix="weft-bench-") as scratch:
+    folders = tempfile.TemporaryDirectory(prefix="weft-bench-", ignore_cleanup_errors=True)
+    with folders as scratch, ExitStack() as started:
         for contestant in contestants:
             folder = Path(scratch) / contestant.replace(os.sep, "_")
             folder.mkdir()
             worker = Worker(contestant, name, threads, args.tiny, folder, about.compiles)
+            started.callback(worker.end)
             told = worker.told
             # A bound compiles nothing; else a second process finds what the first one built.
             if about.compiles and "error" not in told and not contestant.startswith("products"):
                 worker.close()
                 worker = Worker(contestant, name, threads, args.tiny, folder, about.compiles)
+                started.callback(worker.end)
                 told = {**worker.told, "cold_seconds": told["seconds"], "once": told["once"]}
             results[contestant] = told
             if "error" in told:
@@ -159,19 +184,27 @@ def run_case(
         fresh: dict[str, list[list[float]]] = {c: [] for c in workers}
         if building and large and about.group == "fused":
             for _ in rounds[:: 1 if args.tiny else 3]:
-                for contestant, worker in workers.items():
+                for contestant, worker in list(workers.items()):
                     time.sleep(PAUSE)
                     if not args.tiny:
                         touch_memory()
-                    fresh[contestant].append(worker.time(args.seconds, fresh=True).get("samples", []))
-        for contestant, worker in workers.items():
+                    told = worker.time(args.seconds, fresh=True)
+                    if "error" in told:
+                        results[contestant]["fresh"] = told
+                        workers.pop(contestant).close()
+                    else:
+                        fresh[contestant].append(told["samples"])
+        for worker in workers.values():
             worker.close()
-            if parts[contestant][0]:
-                results[contestant]["parts"] = [min(times) for times in zip(*parts[contestant], strict=True)]
-            else:
-                results[contestant] |= summary(turns[contestant])
-                if fresh[contestant]:
-                    results[contestant]["fresh"] = summary(fresh[contestant])
+    for contestant, told in results.items():
+        if "error" in told:
+            continue
+        if parts[contestant][0]:
+            told["parts"] = [min(times) for times in zip(*parts[contestant], strict=True)]
+        else:
+            told |= summary(turns[contestant])
+            if fresh.get(contestant) and "fresh" not in told:
+                told["fresh"] = summary(fresh[contestant])
     join_products(results)
     return {"title": about.title, "group": about.group, "compiles": about.compiles, "results": results}
 
@@ -232,12 +265,15 @@ def run_curves(args: argparse.Namespace) -> dict[str, Any]:
     sizes = [10**k for k in range(2, 5 if args.tiny else 9)]
     wanted = [c for c in args.contestants if not c.startswith("products")]
     short = argparse.Namespace(**{**vars(args), "rounds": min(args.rounds, 4)})
-    curves: dict[str, Any] = {"size": {}, "threads": {}}
+    curves: dict[str, Any] = {"size": {}, "threads": {}, "not timed": []}
 
     def add(curve: dict[str, list[list[float]]], at: int, found: dict[str, Any]) -> None:
         for contestant, r in found["results"].items():
             if "fastest" in r:
                 curve.setdefault(contestant, []).append([at, r["fastest"]])
+            elif r.get("error", NOT_WRITTEN) != NOT_WRITTEN:
+                curves["not timed"].append([found["title"], contestant, r["error"]])
+                print(f"{found['title']}: not timed: {contestant}: {r['error']}", flush=True)
 
     for n in sizes:
         short.tiny = False
@@ -293,6 +329,7 @@ def main() -> int:
     if "products" in args.contestants:
         args.contestants.remove("products")
         args.contestants += [c for c in CONTESTANTS if c.startswith("products")]
+    check(p, args)
     report: dict[str, Any] = {"machine": describe(args.threads), "command": " ".join(["bench/run.py", *sys.argv[1:]])}
     report["cases"] = {}
 
@@ -320,8 +357,35 @@ def main() -> int:
             print(line)
     results = [r for one in report["cases"].values() for r in one["results"].values()]
     results += [r for found in report.get("relatives", {}).values() for one in found for r in one["results"].values()]
-    return 1 if any("refused" in r.get("error", "") for r in results) else 0
+    errors = [r.get("error", "") for r in results]
+    errors += [error for *_, error in report.get("curves", {}).get("not timed", [])]
+    return 1 if any("refused" in error for error in errors) else 0
+
+
+def check(p: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """What would show after the first cases only, or as a contestant that is not installed."""
+    from relatives import FAMILIES
+
+    families = "|".join(FAMILIES)
+    for name in args.cases:
+        if name not in (*NAMES, "import") and not re.fullmatch(rf"chain:\d+(e\d)?|relative:({families}):-?\d+", name):
+            p.error(f"--cases: there is no {name!r}, but {', '.join((*NAMES, 'import'))}")
+    for name in args.contestants:
+        if name not in CONTESTANTS and not name.endswith(".py"):
+            p.error(f"--contestants: there is no {name!r}, but {', '.join(CONTESTANTS)}, and files x.py")
+    for name in args.families or ():
+        if name not in FAMILIES:
+            p.error(f"--families: there is no {name!r}, but {', '.join(FAMILIES)}")
+    for name in ("rounds", "threads"):
+        if getattr(args, name) < 1:
+            p.error(f"--{name}: at least 1")
+    if args.json and not args.json.absolute().parent.is_dir():
+        p.error(f"--json: there is no folder {args.json.absolute().parent}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("interrupted; what was timed before stands in the JSON", file=sys.stderr)
+        sys.exit(130)

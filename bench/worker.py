@@ -21,6 +21,7 @@ from typing import Any
 from cases import Case, Run, case, flat
 
 BATCH = 2e-4  # seconds; calls that are shorter are timed several at once
+NOT_WRITTEN = "not written for it"
 KEPT = 1 << 30  # bytes of results kept where memory is to be fresh; two thirds, which may be recycled, untimed
 
 
@@ -39,7 +40,7 @@ def prepare(module: ModuleType, variant: str, threads: int, case: Case) -> tuple
     version = module.setup(variant, threads)
     build = getattr(module, case.family, None)
     if build is None:
-        return None, {"error": "not written for it", "version": version}
+        return None, {"error": NOT_WRITTEN, "version": version}
     told: dict[str, Any] = {"version": version}
     if case.compiles:
         start = time.perf_counter()

@@ -166,6 +166,106 @@ def test_a_process_that_dies_is_reported(tmp_path: Path) -> None:
     assert "fastest" in report["cases"]["overhead"]["results"]["numpy"] and out.returncode == 0
 
 
+FAILS = """
+import os, signal, threading, time
+from cases import Run
+from contestants import numpy
+def setup(variant, threads): return "1"
+def chain(data):
+    made, count = numpy.chain(data), 0
+    def fresh():
+        nonlocal count; count += 1
+        if count > 1: raise MemoryError("none left")
+        return made.call()
+    return Run(fresh, into=made.into)
+def overhead(data):  # dies while others have their turn
+    made, count = numpy.overhead(data), 0
+    def call():
+        nonlocal count; count += 1
+        if count == 2: threading.Timer(0.05, os._exit, [3]).start()
+        return made.call()
+    return Run(call)
+def softmax(data):  # does not end by itself
+    threading.Thread(target=time.sleep, args=(100,)).start()
+    return numpy.softmax(data)
+def adam(data):  # neither on an interrupt
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.write(2, str(os.getpid()).encode())
+    time.sleep(100)
+"""
+
+
+def test_what_fails_between_turns_is_reported(tmp_path: Path) -> None:
+    fails = tmp_path / "fails.py"
+    fails.write_text(FAILS)
+    given = ("--cases", "overhead,chain_1e4", "--contestants", f"numpy,{fails}", "--rounds", 3)
+    done = bench(BENCH / "run.py", *given, "--tiny", "--seconds", 0.01, "--json", tmp_path / "out.json")
+    assert done.returncode == 0, done.stderr
+    cases = json.loads((tmp_path / "out.json").read_text())["cases"]
+    assert "ended with 3" in cases["overhead"]["results"][str(fails)]["error"]
+    own = cases["chain_1e4"]["results"][str(fails)]
+    assert own["fastest"] > 0 and "none left" in own["fresh"]["error"]
+    assert all(one["results"]["numpy"]["fastest"] > 0 for one in cases.values())
+    assert f"Not timed on fresh arrays: {fails}: its process ended with 1: MemoryError: none left" in done.stdout
+
+
+def test_processes_that_do_not_end_are_ended(tmp_path: Path) -> None:
+    fails = tmp_path / "fails.py"
+    fails.write_text(FAILS)
+    found = json.loads(bench("-c", ENDED, fails).stdout)
+    assert found["softmax"] == "timed" and found["seconds"] < 30
+    assert found["adam"] == "KeyboardInterrupt" and not found["left"]
+
+
+# The second case is interrupted as soon as its process runs: neither that nor its folder is left.
+ENDED = """
+import argparse, json, os, signal, sys, tempfile, threading, time, pathlib, run
+run.GRACE, fails, start, pids = 1, sys.argv[1], time.monotonic(), []
+tempfile.tempdir = tempfile.mkdtemp()
+args = argparse.Namespace(tiny=True, rounds=1, seconds=0.01)
+found = {"softmax": "timed" if "fastest" in run.run_case("softmax", [fails], 1, args)["results"][fails] else "?"}
+def interrupt():
+    while not pids:
+        logs = [p.read_text() for p in pathlib.Path(tempfile.tempdir).glob("*/*/log")]
+        pids.extend(int(t) for t in logs if t)
+        time.sleep(0.05)
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=interrupt, daemon=True).start()
+try:
+    run.run_case("adam", [fails], 1, args)
+except KeyboardInterrupt as e:
+    found["adam"] = type(e).__name__
+left = [p for p in pids if os.path.exists(f"/proc/{p}")] + os.listdir(tempfile.tempdir)
+os.rmdir(tempfile.tempdir)
+print(json.dumps({**found, "seconds": time.monotonic() - start, "left": left}))
+"""
+
+
+def test_a_wrong_answer_in_a_curve_is_refused(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.py"
+    wrong.write_text(WRONG)
+    out, report = run(tmp_path, "--cases", "", "--contestants", wrong, "--curves", "--png", tmp_path)
+    assert out.returncode == 1 and f"chain of 12 operations, 100: not timed: {wrong}: refused" in out.stdout, out.stderr
+    assert report["curves"]["size"] == {} and len(report["curves"]["not timed"]) >= 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (("--cases", "chain_1e5"), "chain_1e5"),
+        (("--cases", "relative:chain"), "relative:chain"),
+        (("--contestants", "weft,jaxx"), "jaxx"),
+        (("--families", "chains"), "chains"),
+        (("--rounds", 0), "--rounds"),
+        (("--threads", 0), "--threads"),
+        (("--json", "no/folder.json"), "no"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments: tuple, names: str) -> None:
+    done = bench(BENCH / "run.py", *arguments)
+    assert done.returncode == 2 and names in done.stderr.splitlines()[-1], done.stderr
+
+
 def test_slowdowns_are_shown(tmp_path: Path) -> None:
     def report(name: str, fastest: float, fresh: float, cold: float, at: float) -> Path:
         timed = {"fastest": fastest, "fresh": {"fastest": fresh}, "cold_seconds": cold, "seconds": 0.1}
