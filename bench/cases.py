@@ -37,7 +37,7 @@ class Case:
     title: str
     data: dict[str, Any]
     reference: list[np.ndarray]
-    tolerance: float
+    tolerance: float  # some times what rounding to float32 does, and less than rounding to float16 would
     calls: int = 1
     base: list[np.ndarray] = field(default_factory=list)
     compiles: bool = False  # whether the seconds to build it are shown

@@ -101,7 +101,7 @@ def adam(tiny: bool) -> Case:
         a -= LEARNING_RATE / (1 - BETA1**t) * m / (np.sqrt(v) / np.sqrt(1 - BETA2**t) + ADAM_EPSILON)
     zero = np.zeros(n, np.float32)
     title = f"Adam, {_short(n)} parameters"
-    return Case("adam", "fused", title, data, [a, m, v], 1e-3, calls=steps, base=[p, zero, zero])
+    return Case("adam", "fused", title, data, [a, m, v], 2e-4, calls=steps, base=[p, zero, zero])
 
 
 def overhead(tiny: bool) -> Case:

@@ -138,7 +138,7 @@ def logistic(tiny: bool) -> Case:
         "b": np.zeros((), np.float32),
     }
     title = f"logistic regression step {n}x{features}"
-    return _case("logistic", title, data, logistic_step, 1e-2)
+    return _case("logistic", title, data, logistic_step, 5e-5)
 
 
 def mlp(tiny: bool, hidden: int, batch: int) -> Case:
@@ -166,7 +166,7 @@ def deep(tiny: bool) -> Case:
     for k in range(layers):
         data[f"w{k}"] = _normal(rng, width, width) / np.float32(width**0.5)
         data[f"b{k}"] = np.zeros(width, np.float32)
-    return _case("deep", f"step of {layers} layers {width} wide, batch {batch}", data, deep_step, 1e-2)
+    return _case("deep", f"step of {layers} layers {width} wide, batch {batch}", data, deep_step, 4e-4)
 
 
 def lstm(tiny: bool) -> Case:
@@ -175,7 +175,7 @@ def lstm(tiny: bool) -> Case:
     data = {"x": _normal(rng, steps, batch, n), "t": _normal(rng, batch, n) / 2}
     data |= {k: _normal(rng, n, 4 * n) / np.float32(n**0.5) for k in ("wx", "wh")}
     data["bias"] = np.zeros(4 * n, np.float32)
-    return _case("lstm", f"LSTM step {steps}x{batch}x{n}", data, lstm_step, 1e-2)
+    return _case("lstm", f"LSTM step {steps}x{batch}x{n}", data, lstm_step, 1e-3)
 
 
 def recurrence(tiny: bool) -> Case:

@@ -147,6 +147,48 @@ def test_relatives_and_curves_are_timed(tmp_path: Path) -> None:
         assert (tmp_path / "png" / "curves.png").stat().st_size > 10_000
 
 
+HALF = """
+import numpy as np
+from cases import Run
+from contestants import numpy
+def setup(variant, threads): return "1"
+def half(a): return np.asarray(a).astype(np.float16).astype(np.float32)
+def kept(family):  # outputs and moments rounded to half precision
+    def build(data):
+        made = getattr(numpy, family)(data)
+        def state():
+            p, *moments = made.state() or [None]
+            return [] if p is None else [p, *map(half, moments)]
+        return Run(made.call if family == "adam" else lambda: half(made.call()), state)
+    return build
+def read(family):  # inputs rounded
+    return lambda data: getattr(numpy, family)({**data, "x": half(data["x"])})
+chain, softmax, layernorm_gelu, distances, adam, overhead = map(
+    kept, ("chain", "softmax", "layernorm_gelu", "distances", "adam", "overhead"))
+logistic, deep, lstm = map(read, ("logistic", "deep", "lstm"))
+"""
+
+
+@pytest.mark.slow
+def test_answers_as_exact_as_half_precision_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "half.py").write_text(HALF)
+    names = "chain_1e4 softmax layernorm_gelu distances adam overhead logistic deep lstm"
+    done = bench("-c", REFUSED, tmp_path / "half.py", names)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert all("refused" in told[name] for name in names.split()), told
+
+
+# Of full size: how far rounding goes depends on that.
+REFUSED = """
+import json, sys, worker
+half = worker.load(sys.argv[1])
+sizes = {name: name in ("overhead", "adam", "softmax", "layernorm_gelu", "distances") for name in sys.argv[2].split()}
+print(json.dumps({name: worker.prepare(half, "", 2, worker.case(name, tiny))[1].get("error", "")
+                  for name, tiny in sizes.items()}))
+"""
+
+
 @pytest.mark.parametrize("case", ["chain_1e4", "softmax", "adam", "deep"])
 def test_a_wrong_answer_is_refused(tmp_path: Path, case: str) -> None:
     wrong = tmp_path / "wrong.py"
