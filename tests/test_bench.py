@@ -334,6 +334,34 @@ def test_slowdowns_are_shown(tmp_path: Path) -> None:
     assert only.returncode == 0 and "chain: jax" in only.stdout and "weft" not in only.stdout
 
 
+def test_noise_is_no_slowdown_and_failures_are(tmp_path: Path) -> None:
+    def report(title: str = "chain", threads: int = 2, **timed: object) -> Path:
+        case = {"title": title, "results": {"weft": timed}}
+        to = tmp_path / f"{len(list(tmp_path.iterdir()))}.json"
+        to.write_text(json.dumps({"machine": {"threads": threads}, "cases": {"chain": case}}))
+        return to
+
+    a = report(fastest=1.0, spread=1.05, cold_seconds=1.0, seconds=0.01, fresh={"fastest": 1.0, "spread": 1.1})
+    quiet = {"fastest": 1.0, "spread": 1.0, "cold_seconds": 1.0, "seconds": 0.01}
+    for status, line, b in (
+        (0, "unsure    1.50  chain: weft", report(**{**quiet, "fastest": 1.5, "spread": 1.6})),
+        (1, "slower    1.70  chain: weft", report(**{**quiet, "fastest": 1.7, "spread": 1.6})),
+        (0, "unsure    1.30  chain built cold: weft", report(**{**quiet, "cold_seconds": 1.3})),
+        (0, "unsure    2.00  chain, fresh: weft", report(**quiet, fresh={"fastest": 2.0, "spread": 2.5})),
+        (1, "failed          chain: weft  refused: off", report(error="refused: off")),
+        (1, "failed          chain, fresh: weft  none left", report(**quiet, fresh={"error": "none left"})),
+        (0, "threads differ: 2 and 1", report(threads=1, **quiet)),
+    ):
+        shown = bench("-m", "weft", "bench", "compare", a, b)
+        assert shown.returncode == status and line in shown.stdout, shown.stdout + shown.stderr
+    tiny = bench(BENCH / "compare.py", a, report("chain, tiny", **quiet))
+    assert tiny.returncode == 1 and "not the same programs" in tiny.stderr
+    for text in ("[1", "[]", "{}", '{"cases": {"chain": []}}'):
+        (tmp_path / "c").write_text(text)
+        assert "not a run of bench/run.py" in bench(BENCH / "compare.py", a, tmp_path / "c").stderr.splitlines()[0]
+    assert bench(BENCH / "compare.py", a, "nowhere.json").stderr.strip() == "nowhere.json: No such file or directory"
+
+
 def test_the_readme_has_the_table_of_the_committed_run(tmp_path: Path) -> None:
     done = bench("-c", "import sys, json, report; print(report.readme(json.load(open('results.json'))))")
     assert done.returncode == 0, done.stderr

@@ -4,9 +4,12 @@ example:
   weft bench
   weft bench --small
   weft bench --rounds 4 --contestants weft,numpy,jax
+  weft bench compare A.json B.json
 
-The last are arguments of bench/run.py: the whole benchmark, beside its peers
-and beside C written by hand, comes with the source tree (bench/README.md).
+The last but one are arguments of bench/run.py: the whole benchmark, beside its
+peers and beside C written by hand, comes with the source tree
+(bench/README.md). The last shows what became slower from one of its runs to
+another, and ends with 1 if weft did.
 """
 
 from __future__ import annotations
@@ -39,7 +42,10 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     if SCRIPT.is_file() and not options.small:
         more = ["--json", options.json] if options.json else []
-        return subprocess.run([sys.executable, str(SCRIPT), *options.rest, *more], check=False).returncode
+        script, rest = SCRIPT, options.rest
+        if rest[:1] == ["compare"]:
+            script, rest = SCRIPT.with_name("compare.py"), rest[1:]
+        return subprocess.run([sys.executable, str(script), *rest, *more], check=False).returncode
     if options.rest:
         raise ArgumentError(f"{' '.join(options.rest)}: these are of bench/run.py, which comes with the source tree")
     found = [measured(name, make) for name, make in CASES.items()]
