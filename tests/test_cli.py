@@ -463,6 +463,16 @@ def test_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture)
     assert not (folder / "weft-failed-1234").exists() and not (folder / NOTE).exists()
 
 
+@pytest.mark.parametrize("case", bench.CASES)
+def test_bench_refuses_answers_as_exact_as_half_precision(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    own, other = bench.CASES[case]()
+    want = other()
+    assert bench.agree(own(), want)
+    monkeypatch.setattr(bench, "REST", 0.0)
+    with pytest.raises(ArithmeticError, match="the answers differ"):
+        bench.measured(case, lambda: (lambda: want.astype(np.float16).astype(np.float32), other))
+
+
 def test_bench(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     monkeypatch.setattr(bench, "TURNS", 1)
     monkeypatch.setattr(bench, "SECONDS", 0.01)
