@@ -65,6 +65,8 @@ def table(one: dict[str, Any]) -> str:
         rows.append(row)
     beaten = [c for c in times if "limit" in times and times[c] < 0.97 * times["limit"]]
     notes = [f"The C loop is beaten by {' and '.join(beaten)}: it has a fault."] if beaten else []
+    beaten = [c for c in fresh if "limit" in fresh and fresh[c] < 0.97 * fresh["limit"]]
+    notes += [f"The C loop on fresh arrays is beaten by {' and '.join(beaten)}: it has a fault."] if beaten else []
     notes += [f"Not timed: {c}: {r['error']}" for c, r in one["results"].items() if "error" in r]
     failed = {c: r["fresh"]["error"] for c, r in one["results"].items() if "error" in r.get("fresh", {})}
     notes += [f"Not timed on fresh arrays: {c}: {error}" for c, error in failed.items()]

@@ -334,6 +334,32 @@ def test_slowdowns_are_shown(tmp_path: Path) -> None:
     assert only.returncode == 0 and "chain: jax" in only.stdout and "weft" not in only.stdout
 
 
+BEATEN = """
+import json, report
+limit, jax = ({"fastest": t, "median": t, "fresh": {"fastest": f}} for t, f in ((1.0, 2.0), (1.1, 1.5)))
+print(report.table({"title": "chain", "compiles": False, "results": {"limit": limit, "jax": jax}}))
+"""
+KINDS = """
+import worker
+from contestants import limit
+limit.setup("", 2)
+for name in ("chain_1e4", "softmax", "black_scholes"):
+    case = worker.case(name, True)
+    run = getattr(limit, case.family)(case.data)
+    wrong = [case.disagreement(worker.flat(run.call())) for _ in range(2)]
+    assert wrong == ["", ""], wrong
+"""
+
+
+def test_bounds_hold_on_fresh_arrays_too() -> None:
+    """Their loops write to small pages and to huge ones in turns, and where they are beaten the table says so."""
+    shown = bench("-c", BEATEN).stdout
+    assert "The C loop on fresh arrays is beaten by jax: it has a fault." in shown and "loop is beaten" not in shown
+    if shutil.which(os.environ.get("CC", "cc")) is not None and importlib.util.find_spec("cffi"):
+        done = bench("-c", KINDS)
+        assert done.returncode == 0, done.stderr
+
+
 def test_noise_is_no_slowdown_and_failures_are(tmp_path: Path) -> None:
     def report(title: str = "chain", threads: int = 2, **timed: object) -> Path:
         case = {"title": title, "results": {"weft": timed}}
