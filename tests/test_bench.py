@@ -360,6 +360,23 @@ def test_bounds_hold_on_fresh_arrays_too() -> None:
         assert done.returncode == 0, done.stderr
 
 
+INTO = """
+import sys, worker
+made = {name: getattr(worker.load(sys.argv[1]), (case := worker.case(name, True)).family)(case.data)
+        for name in sys.argv[2].split()}
+print(*(name for name, run in made.items() if run.into is None))
+"""
+
+
+@pytest.mark.parametrize("contestant", ["numpy", "numexpr"])
+def test_peers_that_take_arrays_to_compute_into_are_given_them(contestant: str) -> None:
+    _, _, needed, has = CONTESTANTS[contestant]
+    if importlib.util.find_spec(needed) is None:
+        pytest.skip(f"{needed} is not installed")
+    large = [name for name in has.split() if name in FUSED.split() and name != "adam"]
+    assert bench("-c", INTO, contestant, " ".join(large)).stdout == "\n"
+
+
 def test_noise_is_no_slowdown_and_failures_are(tmp_path: Path) -> None:
     def report(title: str = "chain", threads: int = 2, **timed: object) -> Path:
         case = {"title": title, "results": {"weft": timed}}

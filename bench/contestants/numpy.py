@@ -12,6 +12,8 @@ from cases_fused import (
     BETA2,
     EPSILON,
     LEARNING_RATE,
+    RISK_FREE,
+    VOLATILITY,
     black_scholes_formula,
     chain_formula,
     gelu_formula,
@@ -19,10 +21,10 @@ from cases_fused import (
 from cases_training import deep_step, logistic_step, lstm_step, mlp_step, parameters, recurrence_step
 
 
-def _erf(x):
+def _erf(x, out=None):
     from scipy.special import erf
 
-    return erf(x)
+    return erf(x, out=out)
 
 
 M = SimpleNamespace(
@@ -53,7 +55,23 @@ def chain(data) -> Run:
 
 
 def black_scholes(data) -> Run:
-    return Run(lambda: black_scholes_formula(M, **data))
+    spot, strike, years = data.values()
+    spread, d, e, paid, call, put = (np.empty_like(spot) for _ in range(6))
+
+    def normal(d):
+        np.multiply(_erf(np.multiply(d, 0.5**0.5, out=d), out=d), 0.5, out=d)
+        return np.add(d, 0.5, out=d)
+
+    def into():
+        np.multiply(np.sqrt(years, out=spread), VOLATILITY, out=spread)
+        np.log(np.divide(spot, strike, out=d), out=d)
+        np.add(d, np.multiply(years, RISK_FREE + 0.5 * VOLATILITY**2, out=e), out=d)
+        np.subtract(np.divide(d, spread, out=d), spread, out=e)
+        np.multiply(np.exp(np.multiply(years, -RISK_FREE, out=paid), out=paid), strike, out=paid)
+        np.subtract(np.multiply(spot, normal(d), out=call), np.multiply(paid, normal(e), out=e), out=call)
+        return call, np.add(np.subtract(call, spot, out=put), paid, out=put)
+
+    return Run(lambda: black_scholes_formula(M, **data), into=into)
 
 
 def softmax(data) -> Run:
