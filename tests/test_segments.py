@@ -185,3 +185,18 @@ def test_no_choice_is_left_inside():
         body = source[source.index("_body(") : source.index("static int32_t run")]
         loops = [part[: part.index("}")] for part in body.split("#pragma GCC unroll 1\n")[1:]]
         assert any("p0[" in loop and "?" not in loop for loop in loops), body
+
+
+def test_numbers_that_are_left_alone():
+    """Where what is set is a number, so may be both operands: as wide as the dtype says, and of either sign."""
+    x, y = T.lvector("x"), T.ivector("y")
+    big = T.set_subtensor(x[3:], np.int64(100000)) * T.set_subtensor(x[7:], np.int64(-100001))
+    minus = T.maximum(-T.set_subtensor(y[3:], np.int32(-5)), y)
+    chosen = T.switch(T.lt(x, 20), np.int64(2**31 - 1), np.int64(5)) + T.switch(T.gt(x, 9), np.int64(2**31 - 2), 7)
+    a = np.arange(40)
+    b = np.int32(a % 9)
+    left, right = (np.where(a < k, a, v) for k, v in ((3, 100000), (7, -100001)))
+    got = weft.function([x, y], [big, minus, chosen])(a, b)
+    np.testing.assert_array_equal(got[0], left * right)
+    np.testing.assert_array_equal(got[1], np.maximum(-np.where(a < 3, b, -5), b))
+    np.testing.assert_array_equal(got[2], np.where(a < 20, 2**31 - 1, 5) + np.where(a > 9, 2**31 - 2, 7))

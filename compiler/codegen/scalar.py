@@ -45,7 +45,7 @@ def literal(value: object, dtype: str) -> str:
     if kind in "iu":
         v = int(value)  # type: ignore[call-overload]
         if dtype == "int64":
-            return "INT64_MIN" if v == -(1 << 63) else f"{v}" if abs(v) < 1 << 31 else f"INT64_C({v})"
+            return f"{v}" if abs(v) < 1 << 31 else _wide(v)
         if dtype == "uint64":
             return f"UINT64_C({v})"
         return "(-2147483647 - 1)" if v == -(1 << 31) else f"{v}u" if dtype == "uint32" else str(v)
@@ -67,6 +67,11 @@ def literal(value: object, dtype: str) -> str:
     return f"({text})" if text.startswith("-") else text
 
 
+def _wide(v: int) -> str:
+    """An int64 of that type in C, where a short literal is an int: what is made of such alone would wrap as one."""
+    return "INT64_MIN" if v == -(1 << 63) else f"INT64_C({v})"
+
+
 def call(name: str, dtype: str, *args: str) -> str:
     """A function of kernels/; those of half types compute in float and round."""
     return f"weft_{name}_{suffix(dtype)}({', '.join(args)})"
@@ -76,6 +81,9 @@ def operation(n: Node, args: list[str]) -> str:
     """The text of one scalar operation of already printed arguments."""
     op = n.op
     dtype = n.inputs[0].type.dtype if n.inputs else n.type.dtype
+    values = n.inputs[1:] if op == "switch" else n.inputs
+    if n.type.dtype == "int64" and all(i.op == "const" and i.type.dtype == "int64" for i in values):
+        args = [*args[:-1], _wide(values[-1].value)]
     if op == "switch":
         return f"({args[0]} ? {args[1]} : {args[2]})"
     if op == "cast":
@@ -104,7 +112,7 @@ def operation(n: Node, args: list[str]) -> str:
         if (dtype in WIDE and op != "truediv") or (DTYPES[dtype].kind == "f" and dtype in WIDE):
             return f"({args[0]} {INFIX[op]} {args[1]})"
     if op == "neg" and dtype in WIDE:
-        return f"(-{args[0]})"
+        return f"(-{args[0]})" if args[0][0] != "-" else f"(-({args[0]}))"
     if op == "sqr" and dtype in WIDE and args[0].isidentifier():
         return f"({args[0]} * {args[0]})"
     if op == "exp" and n.attrs and _held(dtype) == "float32":  # of what is nowhere positive (simplify/signs.py)
