@@ -286,6 +286,8 @@ def test_a_rule_that_grows_is_seen_by_the_measure():
 
 
 X, C, S, L, Z = T.dvector("x"), T.dscalar("c"), T.fvector("s"), T.lvector("l"), T.zvector("z")
+GRID = T.dmatrix("grid")
+PICKED = T.arange(L.shape[0]), L
 NONE, FOUR = np.zeros(0), np.arange(1.0, 5.0)
 HUGE = np.full(4, 1e308), np.full(4, 3e38, "float32")
 KEPT = {
@@ -315,6 +317,10 @@ KEPT = {
         lambda: T.cast(T.cast(L, "float64"), "float32"), {L: [np.array([2**60 + 2**36 + 1, 2**53 + 1])]},
     ),
     "zero of the other sign": (lambda: 1.0 / T.switch(X > 0, np.float64(1), np.float64(-0.0)), {X: [FOUR - 2]}),
+    "sums of rows picked in more of them": (
+        lambda: T.inc_subtensor(T.zeros((*GRID.shape, 2))[PICKED], S).sum(axis=1) * GRID[PICKED].sum(),
+        {GRID: [np.arange(30.0).reshape(6, 5)], L: [np.array([4, 0, 0, -1])], S: [np.array([2, 3], "float32")]},
+    ),
     "exponential of a difference": (
         lambda: T.exp((X - X.max(keepdims=True)) - T.log(C)), {X: [np.array([0.0, -800.0])], C: [1e-300]},
     ),

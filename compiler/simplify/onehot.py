@@ -213,7 +213,7 @@ def _summed(b: Bindings, node: Node, checked: Checked) -> Node | None:
     rows = index[1 - axes[0]]
     if not _ascending(rows) or not _is_checked(b, checked):
         return None
-    return _lengthened(b["v"], rows.axes[0], z.axes[1 - axes[0]], 0)
+    return _lengthened(b["v"], rows.axes[0], z.axes[1 - axes[0]], 0, *z.axes[2:])
 
 
 def _compared(b: Bindings, node: Node) -> Node | None:
@@ -234,12 +234,13 @@ def _compared(b: Bindings, node: Node) -> Node | None:
     return build("switch", there, build("dimshuffle", value, order=(0, "x")), number(0, node.dtype, 2))
 
 
-def _lengthened(x: Node, have: Node, want: Node, value: int) -> Node:
-    """A vector of `have` elements with the value in what `want` has more."""
+def _lengthened(x: Node, have: Node, want: Node, value: int, *rest: Node) -> Node:
+    """`have` elements, or rows of lengths `rest`, with the value in what `want` has more."""
     if have is want:
         return x
-    full = build("alloc", number(value, x.dtype, 1), want)
-    return build("set_slice", full, x, have, spec=(("range", False, True, 1),), mode="set")
+    full = build("alloc", number(value, x.dtype, 1 + len(rest)), want, *rest)
+    spec = (("range", False, True, 1), *[("all",)] * len(rest))
+    return build("set_slice", full, x, have, spec=spec, mode="set")
 
 
 onehot_read = Pass("onehot read", [
