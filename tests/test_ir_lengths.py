@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ir_samples import closed, const, matrix, param, scalar, vector
 
+import weft
 import weft.tensor as T
 from weft.compile.ops import as_op
 from weft.compiler.ir import lengths
@@ -247,3 +248,14 @@ def test_an_axis_of_distinct_lengths_of_one_array_has_a_sign() -> None:
     a, b = matrix(0).axes
     assert lengths.nonneg(lengths.scale(lengths.mul(a, b), 4096))
     assert not lengths.nonneg(lengths.scale(lengths.mul(a, a), 4096))
+
+
+def test_quotients_of_products_of_lengths() -> None:
+    """Numbers that a program makes of the lengths of several arrays wrap as others do: -2^63 // 3, and -2^63 // -1."""
+    counts = (2**21, 2**21, 2**21, 6700417, 641 * 65537, 65535)
+    arrays = [T.bvector(f"a{k}") for k in range(6)]
+    a, b = (x.shape[0] * y.shape[0] * z.shape[0] for x, y, z in (arrays[:3], arrays[3:]))
+    outputs = [a // 3, a % 7, a // b, a % b, (a // 3) // 5]
+    f, g = (weft.function(arrays, outputs, mode=mode) for mode in ("compile", "interpret"))
+    given_ = [np.broadcast_to(np.int8(1), n) for n in counts]
+    assert [int(v) for v in f(*given_)] == [int(v) for v in g(*given_)]

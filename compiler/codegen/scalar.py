@@ -77,6 +77,19 @@ def call(name: str, dtype: str, *args: str) -> str:
     return f"weft_{name}_{suffix(dtype)}({', '.join(args)})"
 
 
+def _is_place(x: Node, fuel: int = 6) -> bool:
+    """Whether what counts as at least 0 is so however long arrays are: products that a program makes of the lengths of
+    several may wrap. Those with a loop's variable are places in what it goes over."""
+    for factors in lengths.products(x):
+        if sum(f.op != "const" for f in factors) > 1 and all(f.op != "index" for f in factors):
+            return False
+        for f in factors:
+            inside = f.inputs if f.op in ("maximum", "minimum", "floordiv", "mod") else ()
+            if inside and not (fuel and all(_is_place(i, fuel - 1) for i in inside)):
+                return False
+    return True
+
+
 def operation(n: Node, args: list[str]) -> str:
     """The text of one scalar operation of already printed arguments."""
     op = n.op
@@ -98,11 +111,14 @@ def operation(n: Node, args: list[str]) -> str:
         op in ("floordiv", "mod")
         and dtype == "int64"
         and all(lengths.nonneg(i) for i in n.inputs)
+        and _is_place(n.inputs[0])
         and (lengths.static(n.inputs[1]) or n.inputs[1].op != "const")
     ):
         sign = "/" if op == "floordiv" else "%"
         if lengths.static(n.inputs[1]):
             return f"({args[0]} {sign} {args[1]})"
+        if not _is_place(n.inputs[1]):
+            return f"({args[1]} > 0 ? {args[0]} {sign} {args[1]} : {call(op, dtype, *args)})"
         return f"({args[1]} ? {args[0]} {sign} {args[1]} : 0)"  # a length may be 0, and C stops the process there
     if op in INFIX and DTYPES[dtype].kind != "c":
         if op in COMPARE:
