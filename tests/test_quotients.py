@@ -81,3 +81,18 @@ def test_every_root(dtype):
     np.testing.assert_array_equal(np.signbit(got[want == 0]), np.signbit(want[want == 0]))
     np.testing.assert_array_equal(got[np.isinf(want)], want[np.isinf(want)])
     np.testing.assert_allclose(got, want, rtol=2 * info.eps, atol=2 * info.smallest_subnormal)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_constants_that_are_no_normal_numbers(dtype):
+    """The reciprocal of what keeps a row of zeros from being divided by zero is finite, or there is none."""
+    info = np.finfo(dtype)
+    x = T.matrix("x", dtype=dtype)
+    root = T.sqrt(T.sum(T.sqr(x), axis=1, keepdims=True))
+    rows = np.outer([0, 1, 1e-15], np.arange(5)).astype(dtype)
+    for least, by in ((info.tiny, "reciprocal"), (info.tiny / 16, "truediv"), (info.smallest_subnormal, "truediv")):
+        for divisor in (T.maximum(root, least), root + least):
+            f = weft.function([x], x / divisor)
+            assert by in operations(f)
+            want = weft.function([x], x / divisor, mode="interpret")(rows)
+            np.testing.assert_allclose(f(rows), want, rtol=4 * info.eps)

@@ -32,9 +32,14 @@ def _tame(s: Node, depth: int = _DEPTH) -> bool:
     if s.op in ("add", "maximum") and depth:
         for r, c in (s.inputs, s.inputs[::-1]):
             value = uniform(c)
-            if isinstance(value, float) and 0 <= value <= _LARGEST:
+            if isinstance(value, float) and (not value or _smallest(s) <= value <= _LARGEST):
                 return _tame(uncovered(r, VIEWS)[-1], depth - 1)
     return False
+
+
+def _smallest(s: Node) -> float:
+    """The least normal number: what is below, as a constant may be, has an infinite reciprocal."""
+    return 2.0**-1022 if s.dtype == "float64" else 2.0**-126
 
 
 def _by_reciprocal(b: Bindings, node: Node) -> Node | None:
