@@ -18,10 +18,12 @@ from fuzz_kinks import Kinks
 from fuzz_program import Lowered, Program
 
 import weft
+from weft.compiler.codegen import c_kernel, c_stages
 from weft.compiler.ir.dtypes import DTYPES
 from weft.compiler.ir.interp import evaluate
 from weft.compiler.ir.rewrite import nested_nodes
 from weft.compiler.ir.types import TensorType
+from weft.runtime import pool
 from weft.runtime.errors import WeftError
 
 THREADS = (1, 3)
@@ -75,6 +77,29 @@ def restored(storages: Sequence[Any], values: Sequence[np.ndarray]) -> Iterator[
             s.replace(v)
 
 
+@contextlib.contextmanager
+def fine_grains() -> Iterator[None]:
+    """What is compiled meanwhile divides its loops among threads however small they are: those of programs that an
+    interpreter can run are not worth a second thread, so that all numbers of threads would do the same."""
+    before = c_kernel.CHUNK, c_stages.CHUNK
+    c_kernel.CHUNK = c_stages.CHUNK = 0
+    try:
+        yield
+    finally:
+        c_kernel.CHUNK, c_stages.CHUNK = before
+
+
+@contextlib.contextmanager
+def threads_of_process(n: int) -> Iterator[None]:
+    """No call uses more threads than the process has, which are else as many as the machine's cores."""
+    before = pool.threads()
+    pool.set_threads(n)
+    try:
+        yield
+    finally:
+        pool.set_threads(before)
+
+
 def raised(run: Callable[[], Any]) -> WeftError | None:
     """The error of a call."""
     try:
@@ -126,7 +151,8 @@ class Group:
         outs = [v for p in programs for v in p.variables()]
         pairs = [pair for p in programs for pair in p.pairs()]
         self.lowered = Lowered(self.ins, outs, pairs)
-        self.function = weft.function(self.ins, outs, updates=pairs, on_unused_input="ignore")
+        with fine_grains():
+            self.function = weft.function(self.ins, outs, updates=pairs, on_unused_input="ignore")
         self.alone: dict[int, Runs] = {}
 
     def compare(self, report: Report, calls: int = 2) -> None:
@@ -135,7 +161,8 @@ class Group:
         assert len(f.storages) == len(storages)
         states = [s.array().copy() for s in storages]
         kept: tuple[list[Any], list[Any]] | None = None
-        with restored(storages, states):
+        loops = pool.counts()["loops"]
+        with restored(storages, states), threads_of_process(max(THREADS)):
             for threads in THREADS:
                 for s, v in zip(storages, states, strict=True):
                     s.replace(v.copy())
@@ -151,6 +178,7 @@ class Group:
                     raise Difference(p, n, f"other bits with {threads} threads than with {THREADS[0]}")
             if storages and calls > 1:
                 self.again(states, report)
+        report.coverage["fusion loop on several threads"] += pool.counts()["loops"] - loops
 
     def again(self, first: list[np.ndarray], report: Report) -> None:
         """The second call, which begins at what the first has left. A program that fails there interpreted has to fail

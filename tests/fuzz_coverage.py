@@ -47,7 +47,7 @@ FUSION = (
     "loop of steps", "ring of states", "branch", "recomputed where read", "length from the host",
     "length by statements", "stored for its many places", "columns stage by stage", "runs between quotients",
     "cut into segments", "cut where all conditions hold", "indices as flags", "scatter into its operand",
-    "scatter into a variable after the commit",
+    "scatter into a variable after the commit", "loop on several threads",
 )  # fmt: skip
 
 # What need not be reached, and why.

@@ -18,6 +18,7 @@ import weft.tensor as T
 from weft.compiler.ir import lengths
 from weft.compiler.ir.interp import evaluate
 from weft.compiler.ir.pattern import parse
+from weft.runtime import pool
 from weft.runtime.errors import ShapeError
 
 
@@ -341,6 +342,32 @@ def test_a_missing_check_is_found(monkeypatch):
 
     monkeypatch.setattr(HostPrinter, "check", lambda *args: None)
     assert any(planted(range(k, k + 6)) for k in range(0, 36, 6))
+
+
+def test_loops_of_small_programs_are_divided_among_threads():
+    """They are not worth it, so with the grain that there is all numbers of threads did the same."""
+    lines = ["w0 = np.arange(7.0)", "v0 = T.tensor('float64', shape=(None,), name='v0')", "v1 = T.exp(v0)"]
+    group = Group([written(lines, ["v1"])])
+    group.compare(report := Report())
+    assert report.coverage["fusion loop on several threads"] > 0
+    true, counts = group.function, []
+
+    class Hasty:
+        """Loses the last element where the work is divided."""
+
+        storages = true.storages
+
+        def __call__(self, *args):
+            true.threads = self.threads
+            before = pool.counts()["loops"]
+            (out,) = true(*args)
+            counts.append(pool.counts()["loops"] - before)
+            return [np.append(out[:-1], 0.0) if counts[-1] else out]
+
+    group.function = Hasty()
+    with pytest.raises(Difference, match="other bits with 3 threads than with 1"):
+        group.compare(Report())
+    assert counts[0] == 0 < counts[1]
 
 
 def test_a_dropped_update_is_found(monkeypatch):
