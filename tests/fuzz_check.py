@@ -266,7 +266,9 @@ class Group:
             return Verdict("differs", f"{got}, not {want}")
         k = len(p.outputs) + [a for a, _ in p.updates].index(name) if update else at.index(name)
         verdict = judge(got, want, lambda: (None if r is None else r[k] for r in others))
-        return Verdict("undecided") if verdict.state == "differs" and others.wavering(k) else verdict
+        if verdict.state != "differs" or got.dtype != want.dtype or got.ndim != want.ndim:
+            return verdict  # of another type is wrong whatever comparisons say
+        return Verdict("undecided") if others.wavering(k) else verdict
 
 
 def slopes(p: Program, report: Report) -> None:

@@ -71,6 +71,10 @@ def test_what_counts_as_a_difference():
     assert judge(one, two, lambda: [two]).state == "differs"
     assert judge(one, two, lambda: [two, one]).state == "undecided"
     assert judge(np.array([3.0]), np.array([1.0]), lambda: [np.array([5.0]), np.array([1.0])]).state == "undecided"
+    for other in (np.array([1.0, np.nan, -np.inf]), np.array([1.0, np.nan, np.nan]), np.array([1.0, np.inf, np.inf])):
+        assert judge(other, want, lambda: [want, want]).state == "differs"  # another NaN, another infinity
+        assert judge(other, want, lambda other=other: [want, other]).state == "undecided"
+    assert judge(np.array([1.0, 2.0, np.inf]), want, lambda: [want]).state == "undecided"  # made finite
 
 
 @pytest.mark.parametrize(
@@ -118,6 +122,20 @@ def test_results_that_follow_from_a_wavering_comparison_are_undecided():
     assert len(list(islice(runs, SEEDS))) == SEEDS
     assert {n.op for n in runs.wavering(0)} == {"eq"} and {n.op for n in runs.wavering(2)} == {"gt"}
     assert not runs.wavering(1) and not runs.wavering(3)
+
+
+def test_another_dtype_is_wrong_whatever_comparisons_say():
+    """Nothing had been run that could say whether comparisons waver: the command failed on its own."""
+    lines = ["w0 = np.ones(5)", "v0 = T.tensor('float64', shape=(None,), name='v0')"]
+    lines += ["v1 = T.exp(v0 / 3.0)", "v2 = T.min(v0 / 3.0 * 0.7 / 0.7 * 3.0)", "v3 = weft.grad(v2, v0)"]
+    p = written(lines, ["v1", "v3"])
+    group = Group([p])
+    for got in (np.zeros(5, "f"), np.zeros((5, 1))):
+        assert group.second_look(p, "v3", False, got, np.zeros(5)).state == "differs"
+    assert group.second_look(p, "v1", False, np.zeros(5), np.ones(5)).state == "differs"
+    assert group.second_look(p, "v3", False, np.full(5, 7.0), np.ones(5)).state == "undecided"
+    for got in (np.zeros(5, "f"), np.zeros((5, 1))):  # now that there are runs, too
+        assert group.second_look(p, "v3", False, got, np.zeros(5)).state == "differs"
 
 
 def planted(seeds, grad=False):
