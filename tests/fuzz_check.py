@@ -7,15 +7,16 @@ import random
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 import numpy as np
-from fuzz_criterion import EQUAL, SEEDS, Runs, Verdict, judge, near, plain
+from fuzz_calls import other_calls
+from fuzz_criterion import EQUAL, SEEDS, Runs, Verdict, judge, near
 from fuzz_grower import Grower
 from fuzz_kinks import Kinks
 from fuzz_program import Lowered, Program
+from fuzz_report import Difference, Report, broken, headline, raised, restored, same_bits, told
 
 import weft
 from weft.compiler.codegen import c_kernel, c_stages
@@ -28,53 +29,6 @@ from weft.runtime.errors import WeftError
 
 THREADS = (1, 3)
 STEP = 1e-6  # of finite differences
-
-
-@dataclass
-class Report:
-    """What a group of programs came to."""
-
-    programs: int = 0
-    outputs: int = 0
-    slopes: int = 0
-    undecided: int = 0
-    rough: int = 0  # derivatives at a kink or a jump, or of values that rounding moves further than the differences do
-    faults: int = 0  # calls that had to fail, and did
-    failures: list[str] = field(default_factory=list)  # text of each
-    failed: list[tuple[int, bool, str]] = field(default_factory=list)  # seed, whether of gradients, what
-    coverage: Counter[str] = field(default_factory=Counter)
-
-    def add(self, other: Report) -> None:
-        self.programs += other.programs
-        self.outputs += other.outputs
-        self.slopes += other.slopes
-        self.undecided += other.undecided
-        self.rough += other.rough
-        self.faults += other.faults
-        self.failures += other.failures
-        self.failed += other.failed
-        self.coverage += other.coverage
-
-
-class Difference(Exception):
-    """A result that differs: of which program, which output or update, how."""
-
-    def __init__(self, program: Program, name: str, text: str):
-        super().__init__(f"seed {program.seed}, {name}: {text}")
-        self.program, self.name = program, name
-
-
-@contextlib.contextmanager
-def restored(storages: Sequence[Any], values: Sequence[np.ndarray]) -> Iterator[None]:
-    """Shared variables hold these values, and those of before at the end."""
-    before = [s.array().copy() for s in storages]
-    for s, v in zip(storages, values, strict=True):
-        s.replace(v.copy())
-    try:
-        yield
-    finally:
-        for s, v in zip(storages, before, strict=True):
-            s.replace(v)
 
 
 @contextlib.contextmanager
@@ -100,45 +54,6 @@ def threads_of_process(n: int) -> Iterator[None]:
         pool.set_threads(before)
 
 
-def raised(run: Callable[[], Any]) -> WeftError | None:
-    """The error of a call."""
-    try:
-        run()
-    except WeftError as e:
-        return e
-    return None
-
-
-def headline(error: WeftError) -> str:
-    return str(error).partition("\n")[0]
-
-
-def told(wanted: WeftError, found: WeftError) -> bool:
-    """Whether a compiled program's error is the interpreter's, or of lengths that it takes to be equal because the
-    obligation that does not hold says so: then it names that one, too."""
-    where = str(wanted).partition("\n")[2].partition("\n  called with")[0]
-    same = headline(wanted) == headline(found) or (where != "" and where in str(found))
-    return same and type(wanted) is type(found)
-
-
-def broken(p: Program) -> Iterator[WeftError]:
-    """The errors of a program's results, each alone: of several broken obligations any may be reported."""
-    one = [Lowered(p.symbols(), [v]) for v in p.variables()] + [Lowered(p.symbols(), [], [u]) for u in p.pairs()]
-    return (e for alone in one if (e := raised(lambda alone=alone: alone(p.arguments))))
-
-
-def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
-    """Equal bytes, all NaNs being one."""
-    if a.shape != b.shape or a.dtype != b.dtype:
-        return False
-    if a.tobytes() == b.tobytes():
-        return True
-    if a.dtype.kind in "biu":
-        return False
-    a, b = plain(a), plain(b)
-    return bool(((a == b) & (np.signbit(a.real) == np.signbit(b.real)) | (np.isnan(a) & np.isnan(b))).all())
-
-
 class Group:
     """Programs as one function: what it gives, what it should."""
 
@@ -161,6 +76,7 @@ class Group:
         assert len(f.storages) == len(storages)
         states = [s.array().copy() for s in storages]
         kept: tuple[list[Any], list[Any]] | None = None
+        given = [np.array(a) for a in self.args if isinstance(a, np.ndarray)]
         loops = pool.counts()["loops"]
         with restored(storages, states), threads_of_process(max(THREADS)):
             for threads in THREADS:
@@ -169,6 +85,7 @@ class Group:
                 f.threads = threads
                 outs = [np.array(o) for o in f(*self.args)]
                 new = [s.array().copy() for s in storages]
+                self.untouched(given, states, new)
                 if kept is None:
                     kept = outs, new
                     self.judge(outs, new, states, report)
@@ -179,6 +96,14 @@ class Group:
             if storages and calls > 1:
                 self.again(states, report)
         report.coverage["fusion loop on several threads"] += pool.counts()["loops"] - loops
+
+    def untouched(self, given: list[np.ndarray], states: list[np.ndarray], new: list[np.ndarray]) -> None:
+        """Arguments are as they were, and shared variables that nothing updates."""
+        if not all(map(same_bits, given, (a for a in self.args if isinstance(a, np.ndarray)))):
+            raise Difference(self.programs[0], "the call", "it changes an argument")
+        for k in set(range(len(states))) - set(self.lowered.updates):
+            if not same_bits(new[k], states[k]):
+                raise Difference(self.programs[0], f"state {k}", "it changes a shared variable that has no update")
 
     def again(self, first: list[np.ndarray], report: Report) -> None:
         """The second call, which begins at what the first has left. A program that fails there interpreted has to fail
@@ -350,6 +275,7 @@ def check(programs: Sequence[Program], report: Report, look: Callable[[Any], Cou
         trial = Report()
         group.compare(trial)
         group.fail(trial)
+        other_calls(group, trial)
         for p in programs:
             slopes(p, trial)
         report.add(trial)
@@ -381,4 +307,4 @@ def grown(seeds: Sequence[int], grad: bool) -> list[Program]:
     return [p for p in (Grower(s, smooth=grad).grow() for s in seeds) if p.outputs or p.updates]
 
 
-__all__ = ["EQUAL", "SEEDS", "Difference", "Group", "Report", "check", "grown", "same_bits", "slopes"]
+__all__ = ["EQUAL", "SEEDS", "Difference", "Group", "Report", "broken", "check", "grown", "same_bits", "slopes"]

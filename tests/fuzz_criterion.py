@@ -154,6 +154,8 @@ def error_of(node: Node, inputs: Sequence[Any], value: np.ndarray) -> np.ndarray
         return (
             np.abs(plain(value)) * eps * roundings("sum", count) + count * (mean * eps * roundings("sum", count)) ** 2
         )
+    if op in ("cholesky", "solve_triangular") and not all(np.isfinite(x).all() for x in inputs):
+        return None
     if op == "cholesky":
         return np.full(value.shape, np.linalg.cond(inputs[0]) * len(value) * eps * np.abs(value).max(initial=0.0))
     if op == "solve_triangular":
@@ -276,9 +278,12 @@ def near(got: np.ndarray, want: np.ndarray) -> np.ndarray:
         return np.asarray((a == b) | (np.isnan(a) & np.isnan(b)) | (np.abs(a - b) <= ULPS * unit(want)))
 
 
-def judge(got: np.ndarray, want: np.ndarray, spread: Callable[[], Iterable[np.ndarray | None]]) -> Verdict:
+def judge(
+    got: np.ndarray, want: np.ndarray, spread: Callable[[], Iterable[np.ndarray | None]], rewritten: bool = False
+) -> Verdict:
     """How a result compares; `spread` gives the same result of the perturbed runs, asked for only where it matters, and
-    only until they explain it: more of them explain that too.
+    only until they explain it: more of them explain that too. `rewritten`: what is wanted is of the program after its
+    rewriting, so that no infinity or NaN is to become finite.
 
     An element stays where it is in all of ten runs once in a thousand times. So that an array has no more false alarms
     than a number has, there is a run more for each doubling of its elements."""
@@ -292,7 +297,7 @@ def judge(got: np.ndarray, want: np.ndarray, spread: Callable[[], Iterable[np.nd
     for r in islice(spread(), SEEDS + int(got.size).bit_length()):
         others.append(r)
         if close is not None:
-            verdict = _explained(got, want, close, others)
+            verdict = _explained(got, want, close, others, rewritten)
         elif r is not None and r.shape == want.shape:
             verdict = Verdict("differs", f"shape {got.shape}, not {want.shape}")
         else:
@@ -302,7 +307,9 @@ def judge(got: np.ndarray, want: np.ndarray, spread: Callable[[], Iterable[np.nd
     return verdict
 
 
-def _explained(got: np.ndarray, want: np.ndarray, close: np.ndarray, others: Sequence[np.ndarray | None]) -> Verdict:
+def _explained(
+    got: np.ndarray, want: np.ndarray, close: np.ndarray, others: Sequence[np.ndarray | None], rewritten: bool
+) -> Verdict:
     """A result of the right shape beside those of some perturbed runs."""
     if any(r is None or r.shape != want.shape for r in others):
         return Verdict("undecided")
@@ -323,7 +330,7 @@ def _explained(got: np.ndarray, want: np.ndarray, close: np.ndarray, others: Seq
     a, b = plain(got), plain(want)
     with np.errstate(all="ignore"):
         # Rewriting may make an infinity or NaN finite (semantics.md); another one it may not.
-        sure = ~np.isnan(width) | (settled & ~np.isfinite(a))
+        sure = ~np.isnan(width) | (settled & (rewritten | ~np.isfinite(a)))
         wrong = ~close & ~(np.abs(a - b) <= 2 * width + ULPS * unit(want)) & sure
         if wrong.any():
             return _differs(got, want, wrong, width)

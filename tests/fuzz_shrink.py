@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from fuzz_calls import other_calls
 from fuzz_check import Difference, Group, Report, grown, slopes
 from fuzz_program import NAME, Program, Value, value_of
 
@@ -24,6 +25,7 @@ def failure(p: Program) -> str | None:
         group = Group([p])
         group.compare(report)
         group.fail(report)
+        other_calls(group, report)
         slopes(p, report)
     except Difference:
         return "Difference"

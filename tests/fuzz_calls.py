@@ -1,0 +1,179 @@
+"""Other calls of the same programs: with arguments that lie otherwise in memory, with variables that are lent and given
+back, with numbers at the ends of their range, indices that are wrong, infinities and NaN.
+
+Programs are grown so that values are finite and bounded, and a first call has no other. What rewriting may make of an
+infinity (docs/semantics.md, licences) is not asked here: the reference of calls with such numbers is the interpreter on
+the program after its rewriting, so what they test is all that comes after. Errors are those of the program as it was
+written.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from fuzz_criterion import Runs, judge, near
+from fuzz_program import Lowered, Program
+from fuzz_report import Difference, Report, broken, headline, raised, restored, same_bits, told
+
+from weft.compiler.ir.dtypes import DTYPES
+from weft.compiler.ir.interp import evaluate
+from weft.runtime.errors import WeftError
+
+FAILING = 4  # calls of a group that have to fail
+
+
+def other_calls(group: Any, report: Report) -> None:
+    elsewhere(group, random.Random(group.programs[0].seed))
+    for change in (at_the_ends, not_finite):
+        extreme(group, report, change)
+
+
+# Memory
+
+
+def laid_out(a: Any, rng: random.Random) -> Any:
+    """The same values: read-only, misaligned, byte-swapped, backwards, or every other one of more."""
+    if not isinstance(a, np.ndarray):
+        return a
+    kind = rng.choice(["read-only", "misaligned", "swapped", "backwards", "spread"])
+    made = a.copy()
+    if kind == "misaligned" and a.itemsize > 1:
+        room = np.zeros(a.nbytes + 1, np.uint8)[1:]
+        made = np.ndarray(a.shape, a.dtype, room)
+        made[...] = a
+    elif kind == "swapped" and DTYPES[a.dtype.name].kind in "iuc" + "f" * (a.dtype.name != "bfloat16"):
+        made = a.astype(a.dtype.newbyteorder())
+    elif kind == "backwards" and a.ndim:
+        made = np.flip(np.flip(a).copy())
+    elif kind == "spread" and a.ndim:
+        made = np.repeat(a, 2, axis=-1)[..., ::2]
+    made.flags.writeable = kind != "read-only"
+    return made
+
+
+def elsewhere(group: Any, rng: random.Random) -> None:
+    """The bits do not depend on where arguments and states lie, and nothing that somebody holds changes."""
+    f, storages = group.function, group.lowered.storages
+    states = [s.array().copy() for s in storages]
+    with restored(storages, states):
+        outs = f(*group.args)
+        first = [*outs, *(s.copy() for s in storages)]
+        held = [*first, *(a for a in group.args if isinstance(a, np.ndarray))]
+        before = [a.copy() for a in held]
+        for way in ("beside what is lent", "from what was given back"):
+            args = [laid_out(a, rng) for a in group.args]
+            given = [a.copy() for a in args if isinstance(a, np.ndarray)]
+            for k, s in enumerate(storages):
+                if way == "beside what is lent":
+                    s.replace(states[k].copy())
+                    held.append(s.lend())
+                else:
+                    back = held[len(before) - len(storages) + k]
+                    s.replace(back, borrow=True)
+            before += [states[k].copy() for k in range(len(held) - len(before))]
+            made = f(*args)
+            found = [*made, *(s.copy() for s in storages)]
+            for k, (a, b) in enumerate(zip(found, first, strict=True)):
+                if not same_bits(np.asarray(a), np.asarray(b)):
+                    p, n = _named(group, k)
+                    raise Difference(p, n, f"other bits of arguments that lie elsewhere, {way}")
+            args = [a for a in args if isinstance(a, np.ndarray)]
+            if not all(map(same_bits, [*held, *args], [*before, *given])):
+                raise Difference(group.programs[0], "the call", f"it writes to what somebody else holds, {way}")
+            own = [a for a in (*outs, *made, *(s.array() for s in storages)) if a.size]
+            own.sort(key=lambda a: a.__array_interface__["data"][0])
+            if any(np.may_share_memory(a, b) for a, b in pairwise(own)):
+                raise Difference(group.programs[0], "the call", f"results share memory, {way}")
+
+
+def _named(group: Any, k: int) -> tuple[Program, str]:
+    count = len(group.named)
+    return group.named[k] if k < count else (group.programs[0], f"state {k - count}")
+
+
+# Numbers
+
+
+def at_the_ends(a: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Some integers at the ends of their range, some floats that are a zero of either sign or hardly more."""
+    kind, made = DTYPES[a.dtype.name].kind, a.copy()
+    if kind in "iu":
+        low, high = np.iinfo(a.dtype).min, np.iinfo(a.dtype).max
+        numbers = np.array([low, low + 1, high, high - 1, 0, 1], a.dtype)
+    elif kind == "f":
+        least = np.ones((), f"u{a.itemsize}").view(a.dtype)[()]  # the least there is
+        numbers = np.array([-0.0, 0.0, least, -least, 1.0], a.dtype)
+    else:
+        return made
+    some = rng.random(a.shape) < rng.choice([0.1, 0.5])
+    return np.where(some, rng.choice(numbers, a.shape), made)
+
+
+def not_finite(a: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """An infinity or NaN or two."""
+    made = a.copy()
+    if DTYPES[a.dtype.name].kind == "f" and a.size:
+        for _ in range(rng.integers(1, 3)):
+            made[np.unravel_index(rng.integers(a.size), a.shape)] = rng.choice([np.inf, -np.inf, np.nan])
+    return made
+
+
+def extreme(group: Any, report: Report, change: Callable[..., np.ndarray]) -> None:
+    """A call in which every program that can has arguments like these; calls of some of those that fail with them."""
+    f, storages = group.function, group.lowered.storages
+    states = [s.array().copy() for s in storages]
+    region, args, failing = f.stages.simplified, [], []
+    for p in group.programs:
+        numbers = np.random.default_rng(p.seed)  # the same in a group and alone
+        changed = [change(a, numbers) if isinstance(a, np.ndarray) else a for a in p.arguments]
+        if change is not_finite and any("complex" in line for line in p.lines):
+            changed = p.arguments  # NumPy's products of complex infinities are not the plain formula
+        error = raised(lambda p=p, changed=changed: Lowered(p.symbols(), p.variables(), p.pairs())(changed))
+        if error is not None:
+            failing.append((p, changed, len(args), error))
+        args += p.arguments if error is not None else changed
+    with restored(storages, states), np.errstate(all="ignore"):
+        given = group.lowered.arguments(args)
+        want = evaluate(region, given)
+        outs = [np.array(o) for o in f(*args)]
+        found = [*outs, *(storages[k].array().copy() for k in group.lowered.updates)]
+        runs = Runs(region, given)
+        for k, (a, b) in enumerate(zip(found, want, strict=True)):
+            report.outputs += 1
+            if a.shape == b.shape and a.dtype == b.dtype and near(a, b).all():
+                continue
+            verdict = judge(a, b, lambda k=k: (None if r is None else r[k] for r in runs), rewritten=True)
+            if verdict.state == "differs" and runs.decided and a.dtype == b.dtype and runs.wavering(k):
+                verdict = verdict._replace(state="undecided")
+            report.undecided += verdict.state == "undecided"
+            if verdict.state == "differs":
+                names = [*group.named, *group.changed]
+                p, n = names[k] if k < len(names) else (group.programs[0], "random state")
+                raise Difference(p, n, f"{change.__name__}: {verdict.text}")
+    for p, changed, at, error in failing[:FAILING]:
+        fails(group, p, [*group.args[:at], *changed, *group.args[at + len(changed) :]], changed, error, change.__name__)
+        report.faults += 1
+
+
+def fails(
+    group: Any, p: Program, args: Sequence[Any], own: Sequence[Any], wanted: WeftError, how: str
+) -> None:
+    """A call that has to fail as the interpreter does, and to change nothing."""
+    states = [s.array().copy() for s in group.lowered.storages]
+    with restored(group.lowered.storages, states):
+        found = raised(lambda: group.function(*args))
+        new = [s.array() for s in group.lowered.storages]
+        if found is None or not any(told(e, found) for e in (wanted, *broken(p, own))):
+            text = "nothing" if found is None else f"{type(found).__name__}: {headline(found)}"
+            raise Difference(
+                p, "the call", f"{how}, compiled: {text}, interpreted: {type(wanted).__name__}: {headline(wanted)}"
+            )
+        if not all(map(same_bits, new, states)):
+            raise Difference(p, "the call", f"{how}: it fails, and changes a shared variable")
+
+
+__all__ = ["at_the_ends", "elsewhere", "extreme", "fails", "laid_out", "not_finite", "other_calls"]

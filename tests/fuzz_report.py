@@ -1,0 +1,105 @@
+"""What comparing random programs comes to: counts, differences, errors that are alike, bits that are."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from fuzz_criterion import plain
+from fuzz_program import Lowered, Program
+
+from weft.runtime.errors import WeftError
+
+
+@dataclass
+class Report:
+    """What a group of programs came to."""
+
+    programs: int = 0
+    outputs: int = 0
+    slopes: int = 0
+    undecided: int = 0
+    rough: int = 0  # derivatives at a kink or a jump, or of values that rounding moves further than the differences do
+    faults: int = 0  # calls that had to fail, and did
+    failures: list[str] = field(default_factory=list)  # text of each
+    failed: list[tuple[int, bool, str]] = field(default_factory=list)  # seed, whether of gradients, what
+    coverage: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: Report) -> None:
+        self.programs += other.programs
+        self.outputs += other.outputs
+        self.slopes += other.slopes
+        self.undecided += other.undecided
+        self.rough += other.rough
+        self.faults += other.faults
+        self.failures += other.failures
+        self.failed += other.failed
+        self.coverage += other.coverage
+
+
+class Difference(Exception):
+    """A result that differs: of which program, which output or update, how."""
+
+    def __init__(self, program: Program, name: str, text: str):
+        super().__init__(f"seed {program.seed}, {name}: {text}")
+        self.program, self.name = program, name
+
+
+@contextlib.contextmanager
+def restored(storages: Sequence[Any], values: Sequence[np.ndarray]) -> Iterator[None]:
+    """Shared variables hold these values, and those of before at the end."""
+    before = [s.array().copy() for s in storages]
+    for s, v in zip(storages, values, strict=True):
+        s.replace(v.copy())
+    try:
+        yield
+    finally:
+        for s, v in zip(storages, before, strict=True):
+            s.replace(v)
+
+
+def raised(run: Callable[[], Any]) -> WeftError | None:
+    """The error of a call."""
+    try:
+        run()
+    except WeftError as e:
+        return e
+    return None
+
+
+def headline(error: WeftError) -> str:
+    return str(error).partition("\n")[0]
+
+
+def told(wanted: WeftError, found: WeftError) -> bool:
+    """Whether a compiled program's error is the interpreter's, or of lengths that it takes to be equal because the
+    obligation that does not hold says so: then it names that one, too."""
+    where = str(wanted).partition("\n")[2].partition("\n  called with")[0]
+    same = headline(wanted) == headline(found) or (where != "" and where in str(found))
+    return same and type(wanted) is type(found)
+
+
+def broken(p: Program, args: Sequence[Any] | None = None) -> Iterator[WeftError]:
+    """The errors of a program's results, each alone: of several broken obligations any may be reported."""
+    given = p.arguments if args is None else args
+    one = [Lowered(p.symbols(), [v]) for v in p.variables()] + [Lowered(p.symbols(), [], [u]) for u in p.pairs()]
+    return (e for alone in one if (e := raised(lambda alone=alone: alone(given))))
+
+
+def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
+    """Equal bytes, all NaNs being one."""
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    if a.tobytes() == b.tobytes():
+        return True
+    if a.dtype.kind in "biu":
+        return False
+    a, b = plain(a), plain(b)
+    return bool(((a == b) & (np.signbit(a.real) == np.signbit(b.real)) | (np.isnan(a) & np.isnan(b))).all())
+
+
+__all__ = ["Difference", "Report", "broken", "headline", "raised", "restored", "same_bits", "told"]
