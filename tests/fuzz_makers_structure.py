@@ -19,12 +19,13 @@ class StructureMakers:
     lengths: list[int]
     run: Callable
     fresh: Callable[[], str]
+    input: Callable[..., None]
 
     def structures(self) -> list[tuple[Callable[[], str | None], int]]:
         return [
             (self.loop, 3), (self.recurrent, 3), (self.branch, 3), (self.draw, 2), (self.mask, 2), (self.until, 1),
             (self.sparse, 2), (self.linalg, 1), (self.host, 1), (self.counted, 1), (self.attention, 1), (self.loss, 2),
-            (self.chained, 2), (self.pooled, 2), (self.placed, 3),
+            (self.chained, 2), (self.pooled, 2), (self.placed, 3), (self.pointed, 3),
         ]  # fmt: skip
 
     def loop(self) -> str | None:
@@ -353,6 +354,38 @@ class StructureMakers:
         chosen = rng.choice([f"T.lt({at}, {m})", f"T.eq({at}, {n} // 2)", f"T.ge({at}, {n} - 3)", f"T.lt({number}, 2)"])
         rows = f"{chosen}.dimshuffle({', '.join(['0', *(repr('x') for _ in v.shape[1:])])})"
         return f"!T.switch({rows}, {read}, {rng.choice([v.name, '0', f'T.tanh({v.name})' if v.kind == 'f' else '2'])})"
+
+    def pointed(self) -> str | None:
+        """What an argument points at, unguarded: other calls (fuzz_calls.py) give places that there are not."""
+        rng = self.rng
+        v = self.pick(least=1)
+        numbers = [u for u in self.values if u.name in self.program.inputs and u.kind in "iu" and u.ndim < 3]
+        if self.smooth or v is None or v.shape[0] > 200:
+            return None
+        if not numbers:
+            return self.input(rng.choice(["int64", "int32", "uint8", "int16"]))
+        u, n = rng.choice(numbers), v.shape[0]
+        by = next((d for d in (1, 2, 4, 8, 16) if ((u.array // d >= -n) & (u.array // d < n)).all()), None)
+        if by is None or not n:
+            return None
+        at = u.name if by == 1 else f"({u.name} // {by})"
+        if u.ndim == 0 and rng.random() < 0.5:  # a bound clips
+            return "!" + rng.choice([f"{v.name}[{at}:]", f"{v.name}[:{at}]", f"{v.name}[{at}::-2]"])
+        read = f"{v.name}[{at}]"
+        kinds = [read, f"{read} * 2 + 1", f"ifelse(T.sum({u.name}) > 3, {read}, {read} * 2)"]
+        if v.kind in "iuf":
+            kinds += [
+                f"T.{rng.choice(['set', 'inc'])}_subtensor({read}, 2)", f"T.sum({read}, axis=0)",
+                f"T.inc_subtensor(T.zeros_like({v.name})[{at}], {read} * 2)",
+            ]
+        if u.ndim == 1 and v.kind == "f":
+            kinds += [
+                f"weft.map(lambda k, t: t[k] * 0.5, [{at}], [{v.name}])[0]",
+                f"T.nnet.softmax({read})" if v.ndim == 1 else f"T.dot({read}, {v.name}[0])",
+            ]
+        if u.ndim == 1 and v.ndim > 1 and len(u.array) == v.shape[1]:
+            kinds.append(f"{v.name}[{at}, T.arange({v.name}.shape[1])]")
+        return "!" + rng.choice(kinds)
 
     def loss(self) -> str | None:
         """What losses are made of: picked elements of a log of a softmax, both sides of a sigmoid."""
