@@ -156,6 +156,16 @@ def apart(what: Any, limit: int = SECONDS) -> str:
     return TOO_LONG if ended == signal.SIGALRM else f"signal {ended}" if ended else "ended"
 
 
+def without(kind: str, sample: Sample, seconds: int, suite: bool) -> str | None:
+    """What is wrong where no mutant is: a test that fails anyway, or that is not there, would find every one."""
+    none = Mutant(kind, "no mutant", lambda: None)
+    found = {"fuzz": apart(lambda: found_by_fuzz(none, sample.of(none)), seconds)}
+    if suite:
+        found["suite"] = apart(lambda: found_by_suite(none), seconds)
+    wrong = [f"{kind}, no mutant: {by}: {answer}" for by, answer in found.items() if answer not in ("no", TOO_LONG)]
+    return "\n".join(wrong) or None
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="mutants of the compiler, and what finds them")
     parser.add_argument("--sample", type=int, default=0, help="how many, drawn at random; 0: all")
@@ -187,6 +197,10 @@ def main() -> int:
     weft.config.verify = True
     sample = Sample()
     sample.fill({m.about for m in chosen if m.about})
+    for kind in dict.fromkeys(m.kind for m in chosen):
+        if (wrong := without(kind, sample, options.seconds, not options.no_suite)) is not None:
+            print(wrong)
+            return 1
     start, count, left = time.time(), Counter(), []
     for m in chosen:
 

@@ -44,6 +44,14 @@ def test_a_mutant_is_found_and_stays_in_its_process():
     assert weft.function([x, y], -(x - y))(np.ones(2), np.ones(2))[0] == 0
 
 
+@pytest.mark.parametrize(("file", "said"), [("test_layering.py", None), ("test_none.py", "no mutant: suite: yes")])
+def test_what_fails_without_a_mutant_finds_none(file, said, monkeypatch):
+    """A file of the suite's part that is not there ended every run with an error, which counted as found."""
+    monkeypatch.setitem(mutate.SUITE, "derivative", (file,))
+    found = mutate.without("derivative", mutate.Sample(), 60, True)
+    assert found is None if said is None else said in found
+
+
 @pytest.mark.parametrize("make", [lambda s, x: s * 2 + x, lambda s, x: s + T.dot(x, x)])
 def test_what_is_written_in_place_makes_no_promise_to_the_c_compiler(make):
     """`restrict` on pointers that are equal is undefined; whether it is seen depends on the compiler."""
