@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import weakref
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ir_samples import closed, const, matrix, param, samples, scalar, step, vector
 
+import weft
+import weft.tensor as T
+from weft.compile.ops import as_op
 from weft.compiler.ir import lengths, node
 from weft.compiler.ir.digest import name_region
 from weft.compiler.ir.node import Check, Node, build, constant, make, region, renumber, substitute, topological
@@ -81,6 +85,25 @@ def test_the_table_is_weak() -> None:
     del x
     gc.collect()
     assert len(interned()) <= before
+
+
+@pytest.mark.parametrize("mode", ["compile", "interpret"])
+def test_a_python_operation_goes_with_what_it_is_in(mode: str) -> None:
+    """A callee is part of its node's entry in the table; what it holds must not hold the node."""
+
+    def made() -> weakref.ref:
+        def double(a: np.ndarray) -> np.ndarray:
+            return a * 2
+
+        x = T.dvector("x")
+        y = as_op([T.dvector], [T.dvector])(double)(x + 1)
+        f = weft.function([x], T.tanh(y), mode=mode)
+        np.testing.assert_allclose(f(np.zeros(3)), np.tanh(2.0))
+        return weakref.ref(double)
+
+    refs = [made() for _ in range(40)]
+    gc.collect()
+    assert sum(r() is not None for r in refs) < 20, "some memory of the last ones is bounded"
 
 
 def test_nodes_made_and_dropped_by_several_threads() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from operator import attrgetter
 from types import CodeType
 from typing import Any
@@ -74,7 +75,7 @@ def lower_host(owner: Apply, inputs: Sequence[Node] | None = None) -> list[Node]
     tag: Any = owner.tag
     callee = getattr(tag, "callee", None)
     if callee is None:
-        callee = tag.callee = HostFunction(str(owner.op), lambda args: run_perform(owner, args), defined(owner.op))
+        callee = tag.callee = HostFunction(str(owner.op), partial(run_perform, _apart(owner)), defined(owner.op))
     call = build(
         "host_call",
         *nodes,
@@ -84,6 +85,17 @@ def lower_host(owner: Apply, inputs: Sequence[Node] | None = None) -> list[Node]
         like=tuple(_like(owner)),
     )
     return [build("item", call, index=k) for k in range(len(owner.outputs))]
+
+
+def _apart(owner: Apply) -> Apply:
+    """What `perform` is given for an Apply: one with outputs of its own, that have no nodes. The nodes of the others
+    are made of the callee, so a callee that held them would live for good, in the table that finds them by it."""
+    made = Apply.__new__(Apply)
+    made.op, made.inputs, made.trace, made._tag = owner.op, owner.inputs, owner.trace, owner.tag
+    made.outputs = [o.type(o.name) for o in owner.outputs]
+    for k, out in enumerate(made.outputs):
+        out.owner, out.index = made, k
+    return made
 
 
 class _ShapeOf(tuple):
