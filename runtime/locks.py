@@ -50,6 +50,8 @@ class Group:
                     lock.release()
                 raise
             if group.into is None:
+                if group is not self:
+                    self.into = group  # those in between need not stay, nor be walked again
                 return group
             lock.release()
 
@@ -61,6 +63,7 @@ joining = threading.RLock()
 def join(parts: Iterable[Group]) -> Group:
     """One group for all; calls that run on any but one of them are waited for."""
     with joining:
+        parts = list(parts)
         found = list(dict.fromkeys(p.current() for p in parts))
         if not found:
             return Group()
@@ -69,6 +72,9 @@ def join(parts: Iterable[Group]) -> Group:
             if g is not one:
                 with g.lock:
                     g.into = one
+        for p in parts:
+            if p is not one:
+                p.into = one  # not by way of those of functions that are gone
         return one
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import os
@@ -531,3 +532,23 @@ def test_a_limit_that_a_python_operation_of_the_call_sets() -> None:
     f = weft.function([x], single(x))
     f(np.ones(3))
     assert f.threads == 1 and [frame.c.limit for frame in f.executor._frames] == [1]
+
+
+def test_groups_of_functions_that_are_gone() -> None:
+    """However many functions have joined a variable with theirs, its lock is found at once, and they are freed."""
+    w, beside = weft.shared(np.ones(3)), weft.shared(np.ones(3))
+    weft.function([], [], updates=[(w, w + beside)], mode="interpret")
+    gc.collect()
+    before = len(locks.groups)
+    for _ in range(20):
+        mine = weft.shared(0.0)
+        weft.function([], [], updates=[(mine, mine + w.sum()), (w, w + 1)], mode="interpret")()
+    for s in (w, beside):
+        s.get_value()
+        steps, group = 0, s.container.group
+        while group.into is not None:
+            steps, group = steps + 1, group.into
+        assert steps <= 1
+    del mine, group
+    gc.collect()
+    assert len(locks.groups) <= before + 3
