@@ -79,6 +79,19 @@ def test_lengths_have_the_names_of_arguments() -> None:
     assert any(line.endswith("n5") for line in said if "updated" in line)
 
 
+def test_workspace_is_that_of_the_routines_that_ask_for_it() -> None:
+    x, v, i, b = T.fmatrix("x"), T.fvector("v"), T.lvector("i"), T.ftensor3("b")
+    outs = {
+        "dot": T.dot(x, x.T), "": T.dot(x, v), " ": T.dot(v, v), "  ": T.inc_subtensor(v[i], 1),
+        "scatter": T.inc_subtensor(b[i], v), "cumsum": T.cumsum(v),
+    }  # fmt: skip
+    for name, out in outs.items():
+        f = weft.function([x, v, i, b], out, on_unused_input="ignore")
+        said = [line for line in plan(f.report()) if "workspace" in line]
+        assert bool(said) == bool(name.strip()) == ("segments[1]" in str(f.source))
+        assert not said or said[0].endswith(name)
+
+
 def test_scratch_of_each_worker() -> None:
     """It follows the threads that calls may use."""
     x = T.fmatrix("x")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ..ir import lengths
 from ..ir.node import Check, Node
+from .scratch import value_strides
 from .steps import THREADS, Block, Buffer, HostProgram, Rows, Step
 
 
@@ -56,13 +57,20 @@ def memory_plan(program: HostProgram, state_names: Sequence[str], show: Callable
     outputs = [b for b in program.buffers if b.place == "output" and b in used]
     out += few([f"  output {b.index}, {show(b.nbytes())} bytes" for b in outputs])
     steps = [*_steps([program.block]), *program.after_commit]
-    asking = dict.fromkeys(s.node.op for s in steps if s.node.op in WORKSPACE)
+    asking = dict.fromkeys(s.node.op for s in steps if _asks(s.node))
     if asking:
         out.append(f"  workspace, the most that one of them needs: {', '.join(asking)}")
     return out
 
 
-WORKSPACE = ("dot", "batched_dot", "cumsum", "csr_dot_t", "scatter")  # the operations whose routines ask for some
+
+def _asks(n: Node) -> bool:
+    """Whether the routine of an operation asks for workspace."""
+    if n.op == "dot":
+        return n.ndim == 2
+    if n.op == "scatter":
+        return value_strides(n) is None
+    return n.op in ("batched_dot", "cumsum", "csr_dot_t")
 
 
 def few(texts: list[str], limit: int = 12) -> list[str]:
