@@ -33,8 +33,6 @@ class Checked:
     one of the two runs finds an obligation broken; every state is then as it was before the call.
     """
 
-    committed = False
-
     def __init__(self, program: Program, region: Region, source: Source):
         self.program, self.interpreted, self.region = program, Interpreted(region, source), region
         self.results, self.updates = source.results, source.updates
@@ -50,7 +48,6 @@ class Checked:
             if failed is None:
                 raise CheckError(f"the compiled call failed where the interpreted one did not: {e}") from e
             raise
-        self.committed = True
         new = [storages[k].array() for k in self.updates]
         wrong = self._difference(given, [*results, *new], want, failed)
         if wrong:
@@ -59,6 +56,15 @@ class Checked:
             self.committed = False
             raise CheckError(f"{wrong}\n  this is a defect of weft, not of the program: please report it")
         return results
+
+    @property
+    def committed(self) -> bool:
+        """The program's: an interrupt may come when it has committed and its results are not yet here."""
+        return self.program.committed
+
+    @committed.setter
+    def committed(self, value: bool) -> None:
+        self.program.committed = value
 
     def _interpret(self, given: Sequence[np.ndarray]) -> tuple[list[np.ndarray], WeftError | None]:
         try:
