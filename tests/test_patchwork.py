@@ -193,3 +193,17 @@ def test_all_and_nothing_is_set():
     outs = [f(x, y) for f in (T.set_subtensor, T.inc_subtensor) for x, y in zip(into, values, strict=True)]
     outs += [T.concatenate([m[:0], m[:0]]), T.concatenate([m[:0], m, m[:0] * 2])]
     compared([row, m, v], outs, array(1, 3), array(2, 3), array(3))
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_the_same_part_in_a_loop_and_outside(first):
+    """Zeros in front of something: each concatenation has its own."""
+
+    def padded(x):
+        return T.concatenate([T.zeros((4,)) + 0.5, x])
+
+    v = T.dvector("v")
+    out, _ = weft.scan(lambda s: T.sort(padded(s * 2))[: s.shape[0]], outputs_info=v, n_steps=2)
+    twice, _ = weft.scan(lambda s: T.cumsum(padded(s[::-1]))[: s.shape[0]], outputs_info=out[-1], n_steps=2)
+    outs = [padded(v), out] if first else [out, padded(out[-1])]
+    compared([v], [*outs, padded(twice[-1])], array(3))

@@ -148,18 +148,24 @@ class Builder:
     def block(self, body: Body, targets: Sequence[Buffer | None]) -> Block:
         """Steps computing the outputs into the targets (None: wherever they are)."""
         outputs, checks = body.outputs, body.checks
-        outside = self.value, self.lengths, self.bound, self.members
-        self.value, self.members = dict(self.value), body.members
+        outside = self.value, self.lengths, self.bound, self.members, self.parts
+        self.value, self.members, self.parts = dict(self.value), body.members, {}
         self.lengths, self.bound = self.lengths | body.lengths, {}
         needed = [a for o in outputs for a in self.known(o.type).axes]
         roots = [*outputs, *(o for c in checks for o in c.operands), *needed]
         sizes: dict[Node, tuple[Node, ...]] = {}  # what makes a part of a concatenation -> the lengths of the whole
+        again: set[Node] = set()  # has run for a concatenation outside that has the same part, and lies there
         for n in topological(roots, lambda n: () if n in self.ran else n.inputs):
             if n.op == "concatenate":
                 self.parts |= {x: (n, first) for x, first in zip(n.inputs, _firsts(n), strict=True)}
                 axes = self.known(n.type).axes
                 for maker in map(_maker, n.inputs):
                     sizes[maker] = (*sizes.get(maker, ()), *axes)
+                    if maker in self.ran and n not in self.value:
+                        again.add(maker)
+        self.ran -= again
+        for i in (i for maker in again for i in _items(maker)):
+            self.value.pop(i, None)
         order = executable(roots, self.lengths, sizes, self.ran)
         position = {n: k for k, n in enumerate(order)}
         wanted: dict[Node, Buffer] = {}
@@ -229,8 +235,9 @@ class Builder:
         types = [self.known(o.type) for o in outputs]
         made = Block(steps, results, types, pending, {n: b for n, b in self.value.items() if n not in outside[0]})
         self.current = outer
-        self.value, self.lengths, self.bound, self.members = outside
+        self.value, self.lengths, self.bound, self.members, self.parts = outside
         self.ran.difference_update(ran)
+        self.ran |= again
         return made
 
     def result(self, o: Node, target: Buffer | None, steps: list[Step]) -> Buffer | Node:
