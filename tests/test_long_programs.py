@@ -1,5 +1,5 @@
-"""Chains of operations whose lengths, or whose places, rest on those of the operation before: every stage but the C
-compiler is linear in them, counted in calls of Python functions and characters of C."""
+"""Chains of operations whose lengths, or whose places, rest on those of the operation before, and other long programs:
+every stage but the C compiler is linear in them, counted in calls of Python functions and characters of C."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ LINKS: dict[str, tuple[Any, Callable[[Any, int], Any]]] = {
     "loops": (x, lambda v, i: weft.scan(lambda a, h: a * h, sequences=[v], outputs_info=[T.ones(())])[0]),
     "sorts": (x, lambda v, i: T.sort(v)[::-1] * 1.1),
     "places": (x, lambda v, i: v[places] + x),
+    "numbers": (x, lambda v, i: T.tanh((v if v.ndim == 0 else v[0]) * x[i + 1])),
 }
 
 
@@ -48,8 +49,11 @@ def chain(name: str, count: int, gradient: bool) -> tuple[list[Any], Any]:
 
 def work(name: str, count: int, gradient: bool) -> tuple[int, int]:
     """Calls of functions from the declared program to its C, and characters of C."""
-    inputs, out = chain(name, count, gradient)
-    source = declare(inputs, out, None, None, False, None, True, None, None)
+    return counted(*chain(name, count, gradient))
+
+
+def counted(inputs: list[Any], outputs: Any, updates: Any = None) -> tuple[int, int]:
+    source = declare(inputs, outputs, updates, None, False, None, True, None, None)
     stages, profile = Stages(source), cProfile.Profile()
     units = profile.runcall(lambda: stages.generated.units)
     return pstats.Stats(profile).total_calls, sum(len(text) for _, text in units)
@@ -71,3 +75,27 @@ def test_values(name: str) -> None:
         f, g = (weft.function(inputs, out, mode=mode) for mode in ("compile", "interpret"))
         arguments = [values[i.name] for i in inputs]
         np.testing.assert_allclose(f(*arguments), g(*arguments), rtol=1e-9)
+
+
+def scaled(count: int) -> tuple[list[Any], list[Any]]:
+    """Vectors, more than a kernel holds, each times a number that is made of the last one's."""
+    a, b = T.dscalars("a", "b")
+    s, out = a, []
+    for i in range(count):
+        s = s * b + a
+        out.append(T.sin(x + i) * s)
+    return [x, a, b], out
+
+
+@pytest.mark.parametrize("program", [scaled])
+def test_programs_of_many_parts(program: Callable[[int], tuple]) -> None:
+    counted(*program(10))
+    small, large = (counted(*program(n)) for n in (60, 240))
+    assert large[0] < 6 * small[0] and large[1] < 6 * small[1]
+
+
+def test_values_of_numbers() -> None:
+    inputs, out = scaled(100)
+    f, g = (weft.function(inputs, out, mode=mode) for mode in ("compile", "interpret"))
+    for a, b in zip(f(np.arange(5.0), 0.3, 0.9), g(np.arange(5.0), 0.3, 0.9), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9)

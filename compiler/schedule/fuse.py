@@ -10,13 +10,10 @@ Each decision is recorded (`Decision`) with its reason and the bytes it saves.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from ..ir import lengths
-from ..ir.dtypes import DTYPES
 from ..ir.node import (
     STEPS,
     Node,
@@ -51,6 +48,7 @@ from .values import (
     is_stored,
     may_inline,
     nearby,
+    nominal_bytes,
     steps_of,
 )
 
@@ -78,17 +76,11 @@ class Fused(NamedTuple):
         for n in self.region.nodes():
             if n.family in ("kernel", "procedural", "control"):
                 types = n.type.items if isinstance(n.type, TupleType) else (n.type,)
-                total += sum(map(_nominal_bytes, (*types, *(x.type for x in n.inputs))))
+                total += sum(map(nominal_bytes, (*types, *(x.type for x in n.inputs))))
         return total
 
 
-NOMINAL = 1000
 SMALL = 3000  # nodes of a region that is fused in more than one order
-
-
-def _nominal_bytes(t: TensorType) -> int:
-    known = [lengths.static(a) for a in t.axes]
-    return DTYPES[t.dtype].itemsize * math.prod(NOMINAL if k is None else k for k in known) if t.axes else 0
 
 
 def fuse(source: Region) -> Fused:
@@ -193,9 +185,16 @@ class _Fuser:
         twice, double their number with each."""
         patterns = {u.labels for u in readers}
         places = sum(len(self.places.get((n, p), ALIGNED)) for p in patterns if p is not None)
-        if places < 2 or isinstance(n.type, TupleType) or not n.ndim or in_memory(n):
+        if places < 2 or isinstance(n.type, TupleType) or in_memory(n):
             return False
-        return places > MAX_PLACES or (places - 1) * steps_of(n, MAX_AGAIN) >= MAX_AGAIN
+        if n.ndim and places > MAX_PLACES:
+            return True
+        return (places - 1) * steps_of(n, MAX_AGAIN) >= MAX_AGAIN
+
+    def _is_long(self, n: Node, readers: list[Use]) -> bool:
+        """Whether several kernels would compute a number by a long chain each; of n such numbers, one made of the last,
+        they would compute the square of n."""
+        return len({u.kernel for u in readers}) > 1 and steps_of(n, MAX_AGAIN) >= MAX_AGAIN
 
     # Placement, readers before what they read
 
@@ -264,16 +263,15 @@ class _Fuser:
         if not whole and is_early(n) and not n.ndim:
             return  # a length of arguments, which each kernel computes: types are made of it, so it is not stored
         crowded = self._is_crowded(n, readers)
-        virtual = (n.definition.virtual and not crowded) or (is_cheap(n) and n.ndim == 0)
+        number = is_cheap(n) and not n.ndim and not self._is_long(n, readers)
+        virtual = not crowded and (n.definition.virtual or number)
         if not whole and (virtual or self._recomputed(n, readers)):
             for u in readers:
                 assert u.labels is not None
                 self._read_operands(n, u.labels, u.kernel)
             return
         apart = n.op == "concatenate" and (whole or len({u.kernel for u in readers}) > 1)
-        if crowded:
-            self._note(n, False, "it would be computed again at too many places")
-        elif not apart and self._join_reader(n, readers, whole):
+        if not apart and self._join_reader(n, readers, whole, crowded):
             return
         if n.op == "concatenate" and len(n.inputs) > 1:
             self._assemble(n)
@@ -328,12 +326,14 @@ class _Fuser:
         big = [x for x in n.inputs if any(not is_one(a) for a in x.type.axes)]
         return len(big) == 1 and in_memory(big[0])
 
-    def _join_reader(self, n: Node, readers: list[Use], whole: list[Use]) -> bool:
+    def _join_reader(self, n: Node, readers: list[Use], whole: list[Use], crowded: bool) -> bool:
         """Puts n into the kernel of its earliest reader if the loops agree."""
         if not readers:
             return False
         number = max([u.kernel for u in readers])
         cluster = self.steps[number] if number >= 0 else None
+        if crowded and (n.ndim or not isinstance(cluster, Cluster) or cluster.lengths):
+            return self._refuse(n, "it would be computed again at too many places")
         if not isinstance(cluster, Cluster):
             return False
         if n.family == "reduce" and self._becomes_final(cluster, n):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 
+from ..ir import lengths
+from ..ir.dtypes import DTYPES
 from ..ir.node import Check, Node, is_early, topological
-from ..ir.types import TupleType
+from ..ir.types import TensorType, TupleType
 from .uses import ONE, OPAQUE, Labels, is_one
 
 CHEAP_COST, FOLD_COST = 0.2, 2.0
+NOMINAL = 1000  # a length that is not known, where fusions are compared
 NEARBY = 64  # nodes within which values that two kernels compute are looked for
 
 
@@ -124,3 +128,8 @@ def is_cheap(n: Node) -> bool:
 def may_inline(n: Node) -> bool:
     """Whether a value may be computed at the one computed place where it is read."""
     return n.family == "elementwise" or (n.family == "view" and not n.definition.virtual)
+
+
+def nominal_bytes(t: TensorType) -> int:
+    known = [lengths.static(a) for a in t.axes]
+    return DTYPES[t.dtype].itemsize * math.prod(NOMINAL if k is None else k for k in known) if t.axes else 0
