@@ -87,7 +87,13 @@ def scaled(count: int) -> tuple[list[Any], list[Any]]:
     return [x, a, b], out
 
 
-@pytest.mark.parametrize("program", [scaled])
+def halved(count: int) -> tuple[list[Any], list[Any], list[Any]]:
+    """Updates of variables that all have another length: kernels that write over them."""
+    variables = [weft.shared(np.ones(2 + i)) for i in range(count)]
+    return [], [], [(w, w / 2) for w in variables]
+
+
+@pytest.mark.parametrize("program", [scaled, halved])
 def test_programs_of_many_parts(program: Callable[[int], tuple]) -> None:
     counted(*program(10))
     small, large = (counted(*program(n)) for n in (60, 240))

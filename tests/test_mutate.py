@@ -22,10 +22,10 @@ def test_there_are_mutants_of_every_kind_under_different_names():
 
 
 def test_a_point_is_changed_and_nothing_else():
-    (function,) = [f for _, f in mutate_kinds.functions(inplace) if f.name == "_ordered"]
+    (function,) = [f for _, f in mutate_kinds.functions(inplace) if f.name == "ordered"]
     texts = set()
     for k in range(len(list(mutate_kinds.points(function)))):
-        (fresh,) = [f for _, f in mutate_kinds.functions(inplace) if f.name == "_ordered"]
+        (fresh,) = [f for _, f in mutate_kinds.functions(inplace) if f.name == "ordered"]
         node, _, change = list(mutate_kinds.points(fresh))[k]
         change(node)
         texts.add(ast.unparse(fresh))

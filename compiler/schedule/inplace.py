@@ -9,6 +9,7 @@ commit has read old values by then; steps after it are ordered so that none read
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 from ..ir.node import Node, topological
@@ -33,9 +34,9 @@ def choose(
         for x in s.inputs:
             if isinstance(x, Buffer):
                 readers.setdefault(x, []).append(s)
-    finals = [b for b in block.results if isinstance(b, Buffer)]
+    finals = Counter(b for b in block.results if isinstance(b, Buffer))
     hosted = _hosted(block)
-    chosen: list[Step] = []
+    chosen = _Chosen()
     for s in block.steps:
         last = _last(s)
         if last is None or any(b in hosted for b in last.outputs):
@@ -45,16 +46,18 @@ def choose(
         else:
             fits = _fits(s, last, finals, readers, states, nest_of(last.node))
         if fits:
-            trial = _ordered([*chosen, s])
-            if trial is not None:
-                chosen = trial
-    for s in chosen:
-        at = block.steps.index(s)
-        block.steps.remove(s)
-        if s.checks:  # they hang on the step that came next: those that follow rely on them, and read what they read
-            later = block.steps[at].checks if at < len(block.steps) else block.final_checks
+            chosen.enter(s)
+    after = chosen.ordered()
+    moved = set(after)
+    later = block.final_checks
+    for s in reversed(block.steps):
+        if s in moved:  # its checks hang on the step that stays next: those that follow rely on them
             later[:0] = s.checks
             s.checks = []
+        else:
+            later = s.checks
+    block.steps[:] = [s for s in block.steps if s not in moved]
+    for s in after:
         last = _last(s)
         assert last is not None
         if last is not s:
@@ -65,7 +68,7 @@ def choose(
         for b in last.outputs:
             if b.place == "spare":
                 b.place = "state"
-    return chosen
+    return after
 
 
 def _last(s: Step) -> Step | None:
@@ -109,13 +112,13 @@ def _all_steps(block: Block) -> list[Step]:
 
 
 def _fits(
-    s: Step, last: Step, finals: list[Buffer], readers: dict[Buffer, list[Step]], states: dict[int, Buffer], nest
+    s: Step, last: Step, finals: Counter[Buffer], readers: dict[Buffer, list[Step]], states: dict[int, Buffer], nest
 ) -> bool:
     if nest.mode != "map" or nest.checks or last.scratch or not any(b.place == "spare" for b in last.outputs):
         return False
     for b in last.outputs:
         others = [r for r in readers.get(b, ()) if r is not last or b not in s.outputs]
-        if b.place not in ("spare", "output") or others or finals.count(b) != 1:
+        if b.place not in ("spare", "output") or others or finals[b] != 1:
             return False
         if b.place == "spare":
             state = states.get(b.index)
@@ -150,7 +153,7 @@ def _fits(
 
 
 def _writes_into(
-    s: Step, finals: list[Buffer], readers: dict[Buffer, list[Step]], states: dict[int, Buffer]
+    s: Step, finals: Counter[Buffer], readers: dict[Buffer, list[Step]], states: dict[int, Buffer]
 ) -> bool:
     """Whether a scatter into the old value of a variable makes its new one, and needs no more memory for that."""
     (b,), (x, *others) = s.outputs, s.inputs
@@ -158,30 +161,68 @@ def _writes_into(
         return False
     if any(isinstance(o, Buffer) and o.place == "state" and o.index == b.index for o in others):
         return False
-    if readers.get(b) or finals.count(b) != 1 or states[b.index].type.axes != b.type.axes:
+    if readers.get(b) or finals[b] != 1 or states[b.index].type.axes != b.type.axes:
         return False
     return value_strides(s.node) is not None
 
 
-def _ordered(steps: list[Step]) -> list[Step] | None:
-    """An order in which every step reads shared variables before another overwrites them; None if there is none."""
-    readers: dict[int, set[int]] = {}  # state -> the steps that read it
-    writes: list[set[int]] = []
-    for k, s in enumerate(steps):
+class _Chosen:
+    """Steps that can run one after the other so that each reads a shared variable before another overwrites it."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.reads: dict[Step, set[int]] = {}  # by numbers of states
+        self.writes: dict[Step, set[int]] = {}
+        self.readers: dict[int, list[Step]] = {}
+        self.writers: dict[int, list[Step]] = {}
+
+    def enter(self, s: Step) -> None:
+        """Takes a step as well, unless there would be no such order."""
         parts = [s, *s.inside()]
-        writes.append({b.index for p in parts for b in p.outputs if b.place == "spare"})
-        for x in (x for p in parts for x in p.inputs):
-            if isinstance(x, Buffer) and x.place == "state":
-                readers.setdefault(x.index, set()).add(k)
-    before = [{j for i in w for j in readers.get(i, ())} - {k} for k, w in enumerate(writes)]
-    left = list(range(len(steps)))
-    done: set[int] = set()
-    out: list[Step] = []
-    while left:
-        ready = [k for k in left if before[k] <= done]
-        if not ready:
-            return None
-        out += [steps[k] for k in ready]
-        done.update(ready)
-        left = [k for k in left if k not in done]
-    return out
+        inputs = (x for p in parts for x in p.inputs)
+        self.reads[s] = {x.index for x in inputs if isinstance(x, Buffer) and x.place == "state"}
+        self.writes[s] = {b.index for p in parts for b in p.outputs if b.place == "spare"}
+        if self._must_follow_itself(s):
+            return
+        self.steps.append(s)
+        for by, states in ((self.readers, self.reads[s]), (self.writers, self.writes[s])):
+            for k in states:
+                by.setdefault(k, []).append(s)
+
+    def _behind(self, s: Step) -> list[Step]:
+        """The steps that overwrite what a step reads."""
+        return [t for k in self.reads[s] for t in self.writers.get(k, ()) if t is not s]
+
+    def _must_follow_itself(self, s: Step) -> bool:
+        if not any(self.readers.get(k) for k in self.writes[s]):
+            return False
+        seen: set[Step] = set()
+        stack = self._behind(s)
+        while stack:
+            t = stack.pop()
+            if t in seen:
+                continue
+            seen.add(t)
+            if self.reads[t] & self.writes[s]:
+                return True
+            stack += self._behind(t)
+        return False
+
+    def ordered(self) -> list[Step]:
+        """The steps in such an order: those that nothing has to precede, those that then follow, and so on."""
+        waiting = dict.fromkeys(self.steps, 0)
+        for s in self.steps:
+            for t in self._behind(s):
+                waiting[t] += 1
+        out: list[Step] = []
+        ready = [s for s in self.steps if not waiting[s]]
+        while ready:
+            out += ready
+            freed = []
+            for s in ready:
+                for t in self._behind(s):
+                    waiting[t] -= 1
+                    if not waiting[t]:
+                        freed.append(t)
+            ready = freed
+        return out
