@@ -15,6 +15,9 @@ import weft
 import weft.tensor as T
 from weft.compiler.graph.function import declare
 from weft.compiler.pipeline import Stages
+from weft.compiler.simplify import simplify
+from weft.compiler.simplify.loops import tidy_loops
+from weft.compiler.simplify.motion import move
 from weft.ifelse import ifelse
 
 x, m = T.dvector("x"), T.dmatrix("m")
@@ -105,3 +108,42 @@ def test_values_of_numbers() -> None:
     f, g = (weft.function(inputs, out, mode=mode) for mode in ("compile", "interpret"))
     for a, b in zip(f(np.arange(5.0), 0.3, 0.9), g(np.arange(5.0), 0.3, 0.9), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9)
+
+
+def constants(count: int) -> tuple[list[Any], list[Any]]:
+    """A loop whose steps compute one chain of values, each of which they read."""
+
+    def step(h: Any, w: Any) -> Any:
+        for _ in range(count):
+            w = T.exp(w * 0.01)
+            h = T.tanh(h * w)
+        return h
+
+    w = T.dvector("w")
+    return [x, w], [weft.scan(step, outputs_info=[x], non_sequences=[w], n_steps=5)[0][-1]]
+
+
+def layers(count: int) -> tuple[list[Any], list[Any]]:
+    """The gradient of a loop by many matrices: products that its states add up."""
+
+    def step(h: Any, *matrices: Any) -> Any:
+        for w in matrices:
+            h = T.tanh(T.dot(h, w))
+        return h
+
+    ws = [T.dmatrix() for _ in range(count)]
+    h = weft.scan(step, outputs_info=[m], non_sequences=ws, n_steps=4)[0][-1]
+    return [m, *ws], weft.grad(T.sum(h), ws)
+
+
+@pytest.mark.parametrize("program", [constants, layers])
+def test_motion_is_linear(program: Callable[[int], tuple]) -> None:
+    def calls(count: int) -> int:
+        source = declare(*program(count), None, None, False, None, True, None, None)
+        stages, profile = Stages(source), cProfile.Profile()
+        plain = simplify(tidy_loops(stages.sunk, stages.origins), stages.origins)
+        profile.runcall(lambda: move(plain, stages.origins))
+        return pstats.Stats(profile).total_calls
+
+    calls(10)
+    assert calls(160) < 7 * calls(40)

@@ -19,7 +19,8 @@ which asks nothing where there are no rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import cached_property
 
 from ..ir import lengths
 from ..ir.dtypes import HALF
@@ -134,10 +135,15 @@ class _Loop:
                   if x in constant and x.ndim > 1 and (_is_transpose(x) or x.family == "elementwise")}  # fmt: skip
         needed = {*p.roots(), *(i for n in order if n not in constant for i in n.inputs)}
         new: dict[Node, Node] = {}
+        became = dict(outside)  # of all that moves together: one value may be made of all the others
+        asks: dict[Node, bool] = {}  # whether computing it there asks for something
         for n in order:
             if n in worth and n in needed and isinstance(n.type, TensorType):
-                made = rebuild(n, dict(outside))
-                if not any(m.checks for m in topological([made], lambda m: () if m in given else m.inputs)):
+                made = rebuild(n, became)
+                for m in topological([made], lambda m: () if m in given or m in asks else m.inputs):
+                    if m not in asks:
+                        asks[m] = bool(m.checks) or (m not in given and any(asks[i] for i in m.inputs))
+                if not asks[made]:
                     new[n] = p.param(made, rows=False)
             elif n.op == "dot" and n not in constant:
                 product = self.product_before(n, constant, outside)
@@ -145,7 +151,8 @@ class _Loop:
                     new[n] = p.param(product, rows=True)
         if new:
             p.replace(new)
-            self.places = [q if isinstance(q, State) else rebuild(q, dict(new)) for q in self.places]
+            done = dict(new)
+            self.places = [q if isinstance(q, State) else rebuild(q, done) for q in self.places]
 
     def product_before(self, n: Node, constant: set[Node], outside: dict[Node, Node]) -> Node | None:
         """dot(x_t, w) of all steps, or dot(w, x_t) of vectors x_t."""
@@ -170,10 +177,11 @@ class _Loop:
 
     def after(self) -> None:
         p, readers = self.parts, self.parts.readers()
+        user = {i: n for n in topological(p.roots()) for i in n.inputs}  # of what one node reads: that
         checked = set(topological([o for c in p.checks for o in c.operands]))
         for k, s in enumerate(self.places):
             if isinstance(s, State):
-                terms = _added(s, readers) if s.params[0] not in checked else []
+                terms = _added(s, readers, user) if s.params[0] not in checked else []
                 alone = [t for t in terms if readers[t] == 1 and _is_like(t, s.new)]
                 pairs = {t: self.product_of(t) for t in alone}
                 products = {t: pair for t, pair in pairs.items() if pair is not None and all(map(self.is_even, pair))}
@@ -265,7 +273,7 @@ class _Loop:
         if any step will run."""
         have = x.type.axes[-1]
         made = build("reshape", x, lengths.product(x.type.axes[:-1]), width)
-        said = _why_equal(self.parts.checks, v.type.axes[-1], want) if have is not width else None
+        said = self.why_equal(v.type.axes[-1], want) if have is not width else None
         if said is not None:
             if self.made is None:
                 runs = lengths.minimum(lengths.normal(self.parts.steps), lengths.const(1))
@@ -280,23 +288,27 @@ class _Loop:
             return self.stacks[v]
         return reversal(self.rows(v)) if self.parts.backwards else self.rows(v)
 
+    @cached_property
+    def beside(self) -> dict[Node, list[tuple[Node, Check]]]:
+        """Of a length, those that an obligation says are equal to it."""
+        found: dict[Node, list[tuple[Node, Check]]] = {}
+        for c in self.parts.checks:
+            if c.kind == "eq":
+                for one, other in (c.operands, c.operands[::-1]):
+                    found.setdefault(one, []).append((other, c))
+        return found
 
-def _why_equal(checks: Iterable[Check], a: Node, b: Node) -> Check | None:
-    """An obligation by which two lengths are equal, if need be with the help of others."""
-    beside: dict[Node, list[tuple[Node, Check]]] = {}
-    for c in checks:
-        if c.kind == "eq":
-            for one, other in (c.operands, c.operands[::-1]):
-                beside.setdefault(one, []).append((other, c))
-    first: dict[Node, Check | None] = {a: None}
-    todo = [a]
-    while todo and b not in first:
-        at = todo.pop(0)
-        for n, c in beside.get(at, ()):
-            if n not in first:
-                first[n] = first[at] or c
-                todo.append(n)
-    return first.get(b)
+    def why_equal(self, a: Node, b: Node) -> Check | None:
+        """An obligation by which two lengths are equal, if need be with the help of others."""
+        first: dict[Node, Check | None] = {a: None}
+        todo = [a]
+        while todo and b not in first:
+            at = todo.pop(0)
+            for n, c in self.beside.get(at, ()):
+                if n not in first:
+                    first[n] = first[at] or c
+                    todo.append(n)
+        return first.get(b)
 
 
 def _is_like(x: Node, y: Node) -> bool:
@@ -315,12 +327,12 @@ def _may_move(n: Node) -> bool:
     return n.family in ("elementwise", "view", "reduce") or (n.op == "dot" and n.type.kind == "dense")
 
 
-def _added(s: State, readers: dict[Node, int]) -> list[Node]:
-    """The terms that are added to a state which nothing else in the loop reads; none where it is no such state."""
+def _added(s: State, readers: dict[Node, int], user: dict[Node, Node]) -> list[Node]:
+    """The terms that are added to a state which nothing else in the loop reads; none where it is no such state. `user`
+    is the one node that reads a value, of those that one reads."""
     t = s.initial.type
     if s.keep or s.taps != (-1,) or t.kind != "dense" or t.ndim != 3 or t.dtype in HALF | {"bool"}:
         return []
-    user = {i: n for n in topological([s.new]) for i in n.inputs}
     at, terms = s.params[0], []
     while at is not s.new:
         n = user.get(at)
