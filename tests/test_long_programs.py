@@ -110,6 +110,35 @@ def test_values_of_numbers() -> None:
         np.testing.assert_allclose(a, b, rtol=1e-9)
 
 
+def joined(count: int) -> tuple[list[Any], list[Any]]:
+    """Vectors one behind the other, and what is where each was."""
+    vectors = [T.dvector() for _ in range(count)]
+    v = T.concatenate([T.sin(w) for w in vectors])
+    return vectors, [v, *weft.grad(T.sum(v * v), vectors)]
+
+
+def offsets(count: int) -> tuple[list[Any], list[Any]]:
+    """Places in a vector that are sums of arguments."""
+    sizes = [T.lscalar() for _ in range(count - 1)]
+    return [x, *sizes], [T.sum(x[sum(sizes[:i]) :][:5]) for i in range(count)]
+
+
+@pytest.mark.parametrize("program", [joined, offsets])
+def test_kernels_take_long_lengths_from_the_host(program: Callable[[int], tuple]) -> None:
+    """Where each added up the lengths itself, its C would be as long as the sum, and that of no other."""
+    small, large = (counted(*program(n)) for n in (30, 120))
+    assert large[1] < 3 * small[1]
+
+
+@pytest.mark.parametrize("program", [joined, offsets])
+def test_values_of_long_lengths(program: Callable[[int], tuple]) -> None:
+    inputs, out = program(30)
+    f, g = (weft.function(inputs, out, mode=mode) for mode in ("compile", "interpret"))
+    arguments = [np.arange(2.0 + i % 3) if v.ndim else i % 4 for i, v in enumerate(inputs)]
+    for a, b in zip(f(*arguments), g(*arguments), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9)
+
+
 def constants(count: int) -> tuple[list[Any], list[Any]]:
     """A loop whose steps compute one chain of values, each of which they read."""
 

@@ -151,7 +151,7 @@ def _collect(
             return uniform(n) is None
         if n in assembled:
             return True
-        if n.op in BOUNDS and _terms(n, terms) > LONG:
+        if n.op in ("add", *BOUNDS) and _terms(n, terms) > LONG:
             return True
         family = n.family
         if n.op in ("param", "dim", "length") or family in ("procedural", "control", "kernel"):
