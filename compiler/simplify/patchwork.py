@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..ir import lengths
-from ..ir.node import Node, build, topological
+from ..ir.node import Node, build
 from ..ir.pattern import Bindings, number, uniform
 from .common import SIGN, is_const, rule
 
@@ -91,9 +91,10 @@ def _width(length: Node) -> int | None:
     known = lengths.static(length)
     if known is not None:
         return known
-    made_of = topological([length], lambda n: n.inputs if lengths.is_arithmetic(n) else ())
-    starts = (0, *(-c for n in made_of if (c := lengths.static(n)) is not None and c < 0))
-    for m in made_of:
+    sums = length.inputs if length.op == "maximum" else (length,)
+    factors = dict.fromkeys(f for x in sums for product in lengths.products(x) for f in product)
+    starts = (0, *(-c for f in factors if (c := lengths.static(f)) is not None and c < 0))
+    for m in factors:
         for i in m.inputs if m.op == "minimum" else ():
             stop = lengths.static(i)
             for start in starts if stop is not None else ():
