@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from fuzz_criterion import Runs, judge, near
-from fuzz_program import Lowered, Program
+from fuzz_program import Program
 from fuzz_report import Difference, Report, broken, headline, raised, restored, same_bits, told
 
 from weft.compiler.ir.dtypes import DTYPES
@@ -132,7 +132,7 @@ def extreme(group: Any, report: Report, change: Callable[..., np.ndarray]) -> No
         changed = [change(a, numbers) if isinstance(a, np.ndarray) else a for a in p.arguments]
         if change is not_finite and any("complex" in line for line in p.lines):
             changed = p.arguments  # NumPy's products of complex infinities are not the plain formula
-        error = raised(lambda p=p, changed=changed: Lowered(p.symbols(), p.variables(), p.pairs())(changed))
+        error = raised(lambda p=p, changed=changed: p.lowered()(changed))
         if error is not None:
             failing.append((p, changed, len(args), error))
         args += p.arguments if error is not None else changed

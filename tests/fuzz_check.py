@@ -7,28 +7,22 @@ import random
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
 from typing import Any
 
 import numpy as np
 from fuzz_calls import other_calls
 from fuzz_criterion import EQUAL, SEEDS, Runs, Verdict, judge, near
 from fuzz_grower import Grower
-from fuzz_kinks import Kinks
 from fuzz_program import Lowered, Program
 from fuzz_report import Difference, Report, broken, headline, raised, restored, same_bits, told
+from fuzz_slopes import slopes
 
 import weft
 from weft.compiler.codegen import c_kernel, c_stages
-from weft.compiler.ir.dtypes import DTYPES
 from weft.compiler.ir.interp import evaluate
-from weft.compiler.ir.rewrite import nested_nodes
-from weft.compiler.ir.types import TensorType
 from weft.runtime import pool
-from weft.runtime.errors import WeftError
 
 THREADS = (1, 3)
-STEP = 1e-6  # of finite differences
 
 
 @contextlib.contextmanager
@@ -113,7 +107,7 @@ class Group:
         outs: list[np.ndarray] = []
         found = raised(lambda: outs.extend(np.array(o) for o in f(*self.args)))
         if found is not None:
-            alone = [(p, Lowered(p.symbols(), p.variables(), p.pairs())) for p in self.programs]
+            alone = [(p, p.lowered()) for p in self.programs]
             failing = [(p, one, e) for p, one in alone if (e := raised(lambda p=p, one=one: one(p.arguments)))]
             if not any(told(e, found) for p, _, e in failing for e in (e, *broken(p))):
                 wanted = [f"seed {p.seed}: {headline(e)}" for p, _, e in failing]
@@ -139,7 +133,7 @@ class Group:
         harmless = 0
         for p, k, axis in rng.sample(places, min(tries, len(places))):
             args = [np.delete(a, -1, axis) if j == k else a for j, a in enumerate(p.arguments)]
-            wanted = raised(lambda args=args, p=p: Lowered(p.symbols(), p.variables(), p.pairs())(args))
+            wanted = raised(lambda args=args, p=p: p.lowered()(args))
             harmless += wanted is None
             if wanted is None and harmless > 1:
                 continue
@@ -183,7 +177,7 @@ class Group:
     def second_look(self, p: Program, name: str, update: bool, got: Any, want: Any) -> Verdict:
         """Against the perturbed runs of the program alone."""
         if id(p) not in self.alone:
-            lowered = Lowered(p.symbols(), p.variables(), p.pairs())
+            lowered = p.lowered()
             self.alone[id(p)] = Runs(lowered.region, lowered.arguments(p.arguments))
         others = self.alone[id(p)]
         at = [*p.outputs, *(a for a, _ in p.updates)]
@@ -194,77 +188,6 @@ class Group:
         if verdict.state != "differs" or got.dtype != want.dtype or got.ndim != want.ndim:
             return verdict  # of another type is wrong whatever comparisons say
         return Verdict("undecided") if others.wavering(k) else verdict
-
-
-def slopes(p: Program, report: Report) -> None:
-    """Gradients and directional derivatives against differences of the interpreter's values, in float64; at a kink that
-    has a convention, of what follows it."""
-    for s in p.slopes:
-        x = p.scope["w" + s.wrt[1:]]
-        if x.dtype != np.float64 or not x.size or _narrow(Lowered(p.symbols(), [p.scope[s.cost]])):
-            continue
-        k = p.inputs.index(s.wrt)
-        lowered = Lowered(p.symbols(), [p.scope[s.cost], p.scope[s.result]])
-        base = lowered.arguments(p.arguments)
-        place = _place(p, lowered, k)
-        d = p.direction(s)
-
-        kinks = Kinks()
-        with np.errstate(all="ignore"):
-            value, result = (np.asarray(v) for v in evaluate(lowered.region, base, after=kinks)[:2])
-        want = result if s.direction is not None else np.sum(result * d)
-        scale = max(float(np.abs(d).max()), 1.0)
-        found = []
-        for h in (STEP * 16, STEP):
-            h = h / scale
-            at, (up, down) = value, (_cost(lowered, base, place, t * d, kinks) for t in (h, -h))
-            found.append(((up - down) / (2 * h), (up - at) / h, (at - down) / h))
-        report.slopes += 1
-        size = np.maximum(np.abs(want), 1.0) + np.abs(value)
-        central = found[1][0]
-        # At a kink or a jump the differences to both sides, or of both widths, are not alike: that says nothing.
-        rough = np.abs(found[1][1] - found[1][2]) + np.abs(found[0][1] - found[0][2]) + np.abs(found[0][0] - central)
-        smooth = rough < 2e-3 * size
-        wrong = smooth & (np.abs(central - want) > 1e-3 * size)
-        if wrong.any():  # of log(1 - sigmoid(34)) differences see steps of rounding only
-            shaken = _spread(lowered, base, value) / (STEP / scale) > 1e-3 * size
-            smooth, wrong = smooth & ~shaken, wrong & ~shaken
-        if wrong.any():
-            at_ = tuple(int(i) for i in np.argwhere(wrong)[0]) if wrong.ndim else ()
-            raise Difference(
-                p, s.result, f"derivative of {s.cost} by {s.wrt}: {want[at_]}, differences say {central[at_]}"
-            )
-        report.rough += bool(not smooth.all())
-
-
-def _cost(lowered: Lowered, args: Sequence[np.ndarray], place: int, step: np.ndarray, kinks: Kinks) -> np.ndarray:
-    """The first value with one argument moved; NaN where that is an error: a condition jumps."""
-    moved = [np.asarray(a + step) if k == place else a for k, a in enumerate(args)]
-    with np.errstate(all="ignore"):
-        try:
-            return np.asarray(evaluate(lowered.region, moved, after=kinks.again())[0], np.float64)
-        except WeftError:
-            return np.full((), np.nan)
-
-
-def _spread(lowered: Lowered, args: Sequence[np.ndarray], value: np.ndarray) -> np.ndarray:
-    """How far apart rounding may bring the first value; infinite where it has another shape, or an error."""
-    runs = [None if r is None else np.asarray(r[0], np.float64) for r in islice(Runs(lowered.region, args), SEEDS)]
-    if any(r is None or r.shape != value.shape for r in runs):
-        return np.full(value.shape, np.inf)
-    stack = np.stack([value, *(r for r in runs if r is not None)])
-    return np.asarray(stack.max(axis=0) - stack.min(axis=0))
-
-
-def _narrow(lowered: Lowered) -> bool:
-    """Whether some value has steps wider than those of the differences."""
-    nodes = [n for r, ns in nested_nodes(lowered.region) for n in ns if isinstance(n.type, TensorType)]
-    return any(DTYPES[n.dtype].kind in "fc" and n.dtype not in ("float64", "complex128") for n in nodes)
-
-
-def _place(p: Program, lowered: Lowered, k: int) -> int:
-    """The number of the region's param that input k is: a sparse input before it is several."""
-    return sum(len(a.arrays(v)) for a, v in zip(lowered.function.arguments[:k], p.arguments[:k], strict=True))
 
 
 def check(programs: Sequence[Program], report: Report, look: Callable[[Any], Counter[str]] | None = None) -> None:

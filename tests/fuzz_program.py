@@ -90,6 +90,12 @@ class Program:
     def pairs(self) -> list[tuple[Any, Any]]:
         return [(self.scope[a], self.scope[b]) for a, b in self.updates]
 
+    def lowered(self, outs: Sequence[Any] | None = None, updates: Sequence[tuple[Any, Any]] | None = None) -> Lowered:
+        """All of it; or these variables and updates."""
+        if outs is None and updates is None:
+            outs, updates = self.variables(), self.pairs()
+        return Lowered(self.symbols(), outs or (), updates or ())
+
     def needed(self, wanted: Sequence[str]) -> list[str]:
         """The lines that these names need, in order."""
         names, kept = set(wanted), []
@@ -189,9 +195,9 @@ class Lowered:
 
 def value_of(p: Program, variable: Any) -> Any:
     if weft.sparse.is_sparse(variable):
-        made = Lowered(p.symbols(), list(weft.sparse.csm_properties(variable)))(p.arguments)
+        made = p.lowered(list(weft.sparse.csm_properties(variable)))(p.arguments)
         data, indices, indptr, shape = made[:4]  # new states of what it draws stand behind
         from scipy.sparse import csr_matrix
 
         return csr_matrix((data, indices, indptr), shape=tuple(int(n) for n in shape))
-    return Lowered(p.symbols(), [variable])(p.arguments)[0]
+    return p.lowered([variable])(p.arguments)[0]

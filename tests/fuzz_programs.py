@@ -127,7 +127,8 @@ def main() -> int:
     share = total.undecided / max(total.outputs, 1)
     print(
         f"{total.programs} programs, {total.outputs} outputs, {total.slopes} derivatives against differences "
-        f"({total.rough} at a kink), {total.faults} calls that had to fail: "
+        f"({total.resolved} resolvable to 10 %, {total.zero} zero, {total.rough} at a kink), "
+        f"{total.faults} calls that had to fail: "
         f"{len(total.failed)} programs differ, {total.undecided} undecided ({100 * share:.2f} %), "
         f"{time.time() - start:.0f} s"
     )

@@ -23,7 +23,6 @@ import fuzz_grower
 import fuzz_programs
 import pytest
 from fuzz_check import Report, grown, slopes
-from fuzz_program import Lowered
 from mutate_kinds import Mutant, mutants
 
 import weft
@@ -87,7 +86,7 @@ class Sample:
                 if not (aimed or (seed < 100 and wanted)):
                     continue
                 for p in grown([seed], grad):
-                    lowered = Lowered(p.symbols(), p.variables(), p.pairs())
+                    lowered = p.lowered()
                     stats = Stats()
                     marked, _ = mark(lowered.region, lowered.function.origins)
                     simplify(marked, lowered.function.origins, stats)
