@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from fuzz_calls import other_calls
+from fuzz_calls import fails, other_calls
 from fuzz_criterion import EQUAL, SEEDS, Runs, Verdict, judge, near
 from fuzz_grower import Grower
 from fuzz_program import Lowered, Program
@@ -82,7 +82,7 @@ class Group:
                 self.untouched(given, states, new)
                 if kept is None:
                     kept = outs, new
-                    self.judge(outs, new, states, report)
+                    self.judge(self.args, outs, new, states, report)
                 elif not all(map(same_bits, [*outs, *new], [*kept[0], *kept[1]])):
                     k = [same_bits(a, b) for a, b in zip([*outs, *new], [*kept[0], *kept[1]], strict=True)].index(False)
                     p, n = self.named[k] if k < len(outs) else (self.programs[0], f"state {k - len(outs)}")
@@ -122,42 +122,50 @@ class Group:
                     s.replace(v.copy())
             states = [s.array().copy() for s in storages]
             outs = [np.array(o) for o in f(*self.args)]
-        self.alone = {}
-        self.judge(outs, [s.array().copy() for s in storages], states, report)
+        self.judge(self.args, outs, [s.array().copy() for s in storages], states, report)
 
     def fail(self, report: Report, tries: int = 12, calls: int = 4) -> None:
-        """Calls it with an axis of an argument cut: both modes fail or none, and what fails changes no state."""
+        """Calls it with an axis of an argument cut: both modes give the same, or fail alike and change nothing."""
         rng = random.Random(self.programs[0].seed)
         places = [(p, k, axis) for p in self.programs for k, a in enumerate(p.arguments)
                   if isinstance(a, np.ndarray) for axis, n in enumerate(a.shape) if n > 1]  # fmt: skip
         harmless = 0
         for p, k, axis in rng.sample(places, min(tries, len(places))):
-            args = [np.delete(a, -1, axis) if j == k else a for j, a in enumerate(p.arguments)]
-            wanted = raised(lambda args=args, p=p: p.lowered()(args))
+            own = [np.delete(a, -1, axis) if j == k else a for j, a in enumerate(p.arguments)]
+            wanted = raised(lambda own=own, p=p: p.lowered()(own))
             harmless += wanted is None
             if wanted is None and harmless > 1:
                 continue
             calls -= 1
             if calls < 0:
                 return
-            states = [s.array().copy() for s in self.lowered.storages]
-            before = sum(len(q.inputs) for q in self.programs[: self.programs.index(p)])
-            args = [*self.args[:before], *args, *self.args[before + len(args) :]]
-            with restored(self.lowered.storages, states):
-                found = raised(lambda args=args: self.function(*args))
-                new = [s.array() for s in self.lowered.storages]
-                how = f"with axis {axis} of argument {p.inputs[k]} an element shorter"
-                if (found is None) != (wanted is None):
-                    raise Difference(p, "the call", f"{how} compiled: {found!r}, interpreted: {wanted!r}")
-                if found is not None and not all(map(same_bits, new, states)):
-                    raise Difference(p, "the call", f"{how} it fails, and changes a shared variable")
-            report.faults += found is not None
+            args = [a for q in self.programs for a in (own if q is p else q.arguments)]
+            how = f"with axis {axis} of argument {p.inputs[k]} an element shorter"
+            if wanted is not None:
+                fails(self, p, args, own, wanted, how)
+                report.faults += 1
+                continue
+            storages = self.lowered.storages
+            states = [s.array().copy() for s in storages]
+            with restored(storages, states):
+                outs: list[np.ndarray] = []
+                found = raised(lambda args=args, outs=outs: outs.extend(np.array(o) for o in self.function(*args)))
+                if found is not None:
+                    raise Difference(p, "the call", f"{how}, compiled: {headline(found)}, interpreted: nothing")
+                new = [s.array().copy() for s in storages]
+                try:
+                    self.judge(args, outs, new, states, report)
+                except Difference as e:
+                    raise Difference(e.program, e.name, f"{how}: {e.text}") from e
 
-    def judge(self, outs: list[Any], new: list[Any], states: list[np.ndarray], report: Report) -> None:
+    def judge(
+        self, args: Sequence[Any], outs: list[Any], new: list[Any], states: list[np.ndarray], report: Report
+    ) -> None:
+        """What a call gave, and the states it left."""
+        self.alone = {}
         with restored(self.lowered.storages, states):
-            args = self.lowered.arguments(self.args)
             with np.errstate(all="ignore"):
-                want = evaluate(self.lowered.region, args)
+                want = evaluate(self.lowered.region, self.lowered.arguments(args))
             updated = [new[k] for k in self.lowered.updates]
             count = len(self.named)
             # Random states that move on by themselves come after the programs' own updates: exact.
@@ -168,17 +176,24 @@ class Group:
                 if got.shape == expected.shape and got.dtype == expected.dtype and near(got, expected).all():
                     report.outputs += 1
                     continue
-                verdict = self.second_look(p, n, k >= count, got, expected)
+                verdict = self.second_look(p, n, k >= count, got, expected, self.own(p, args))
                 report.outputs += 1
                 report.undecided += verdict.state == "undecided"
                 if verdict.state == "differs":
                     raise Difference(p, n, verdict.text)
 
-    def second_look(self, p: Program, name: str, update: bool, got: Any, want: Any) -> Verdict:
+    def own(self, p: Program, args: Sequence[Any]) -> Sequence[Any]:
+        """A program's part of the arguments."""
+        before = sum(len(q.inputs) for q in self.programs[: self.programs.index(p)])
+        return args[before : before + len(p.inputs)]
+
+    def second_look(
+        self, p: Program, name: str, update: bool, got: Any, want: Any, args: Sequence[Any] | None = None
+    ) -> Verdict:
         """Against the perturbed runs of the program alone."""
         if id(p) not in self.alone:
             lowered = p.lowered()
-            self.alone[id(p)] = Runs(lowered.region, lowered.arguments(p.arguments))
+            self.alone[id(p)] = Runs(lowered.region, lowered.arguments(p.arguments if args is None else args))
         others = self.alone[id(p)]
         at = [*p.outputs, *(a for a, _ in p.updates)]
         if update and name not in [a for a, _ in p.updates]:

@@ -50,7 +50,7 @@ class Difference(Exception):
 
     def __init__(self, program: Program, name: str, text: str):
         super().__init__(f"seed {program.seed}, {name}: {text}")
-        self.program, self.name = program, name
+        self.program, self.name, self.text = program, name, text
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from fuzz_calls import other_calls
 from fuzz_check import Difference, Group, Report
 from test_fuzz import verified, written  # noqa: F401  (a fixture)
 
-from weft.runtime.errors import BoundsError
+from weft.runtime.errors import BoundsError, WeftError
 
 CALLS = [
     "w0 = np.array([1.5, -2.0, 0.25])", "v0 = T.tensor('float64', shape=(None,), name='v0')",
@@ -72,3 +72,48 @@ def test_what_other_calls_find(fault, text):
             assert text and re.search(text, str(e))
             return
     assert not text and report.faults
+
+
+CUT = [
+    "w0 = np.arange(6.0)", "v0 = T.tensor('float64', shape=(None,), name='v0')",
+    "w1 = np.array([2.0, 3.0])", "v1 = weft.shared(w1, 'v1')", "v2 = T.sum(v0) * v1", "v3 = v1 + 1",
+    "v4 = v0.reshape((2, 3)) * v1.dimshuffle(0, 'x')",
+]  # fmt: skip
+
+
+class CutFaulty(Faulty):
+    """A compiled function whose calls with five elements have a fault."""
+
+    def __call__(self, *args):
+        if self.fault == "another error":
+            try:
+                return self.true(*args)
+            except WeftError:
+                raise BoundsError("of something else") from None
+        outs = self.true(*args)
+        if len(args[0]) == 5 and self.fault == "another result":
+            return [outs[0] + 1]
+        if len(args[0]) == 5 and self.fault == "another state":
+            self.updated.replace(self.updated.array() + 1)
+        if len(args[0]) == 5 and self.fault == "an error":
+            raise BoundsError("of nothing")
+        return outs
+
+
+@pytest.mark.parametrize(
+    ("fault", "text"),
+    [("none", ""), ("another result", "v2: with axis 0 of argument v0 an element shorter: "),
+     ("another state", "v1: with axis 0 of argument v0 an element shorter: "), ("another error", "interpreted: Shape"),
+     ("an error", "compiled: of nothing, interpreted: nothing")],
+)  # fmt: skip
+def test_what_calls_with_a_cut_axis_find(fault, text):
+    programs, report = [written(CUT, ["v4" if fault == "another error" else "v2"], [("v1", "v3")])], Report()
+    group = Group(programs)
+    true, group.function = group.function, CutFaulty.__new__(CutFaulty)
+    vars(group.function).update(true=true, fault=fault, storages=true.storages, updated=true.storages[0])
+    if not text:
+        group.fail(report)
+        assert report.outputs == 2 and report.faults == 0
+        return
+    with pytest.raises(Difference, match=re.escape(text)):
+        group.fail(report)
