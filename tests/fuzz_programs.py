@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import json
 import os
 import pickle
 import random
+import select
+import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import fuzz_coverage
 from fuzz_check import Report, check, grown
@@ -28,6 +32,7 @@ import weft.compiler.pipeline
 import weft.compiler.schedule.inplace  # loaded before processes are forked: all compare one state of the files
 
 UNDECIDED = 0.02
+SECONDS, PER_SEED = 600.0, 60.0  # that a group may take, shrinking too, before it counts as one that does not end
 
 
 def report_of(seeds: Sequence[int], grad: bool = False, cover: bool = True) -> Report:
@@ -37,33 +42,66 @@ def report_of(seeds: Sequence[int], grad: bool = False, cover: bool = True) -> R
 
 
 def in_child(seeds: Sequence[int], grad: bool, shrinking: bool = True) -> Report:
-    """In a process of its own: what stops it stops this group only."""
+    """In a process of its own: what stops it, or never ends, does so to this group only."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reader)
-        try:
-            report = report_of(seeds, grad)
-        except BaseException as e:
-            report = Report(failures=[f"seeds {list(seeds)}: {type(e).__name__}: {e}"])
-        for seed, g, text in report.failed[:2] if shrinking else ():
-            if not text.startswith("only together"):
-                report.failures.append(shrunk(seed, g))
         with os.fdopen(writer, "wb") as out:
+            try:
+                report = report_of(seeds, grad)
+            except BaseException as e:
+                report = Report(failures=[f"seeds {list(seeds)}: {type(e).__name__}: {e}"])
             pickle.dump(report, out)
+            out.flush()
+            for seed, g, text in report.failed[:2] if shrinking else ():
+                if not text.startswith("only together"):
+                    pickle.dump(shrunk(seed, g), out)
+                    out.flush()
         os._exit(0)
     os.close(writer)
-    with os.fdopen(reader, "rb") as back:
-        data = back.read()
+    limit = SECONDS + PER_SEED * len(seeds)
+    data, ended = read_until(reader, time.monotonic() + limit)
+    if not ended:
+        os.kill(child, signal.SIGKILL)
     status = os.waitpid(child, 0)[1]
-    if os.WIFSIGNALED(status) or not data:
-        if len(seeds) > 1:
-            total = Report()
-            for s in seeds:
-                total.add(in_child([s], grad, shrinking))
-            return total
-        return Report(failures=[f"seed {seeds[0]}{' --grad' if grad else ''}: stopped with status {status}"])
-    return pickle.loads(data)
+    how = "" if ended and os.WIFEXITED(status) else f"stopped with status {status}" if ended else "did not end"
+    how += f" in {limit:.0f} s" * (not ended)
+    found = list(unpickled(data))
+    if found:
+        report, *texts = found
+        report.failures += [*texts, *([f"seeds {list(seeds)}: shrinking {how}"] if how else [])]
+        return report
+    if len(seeds) == 1:
+        text = f"seed {seeds[0]}{' --grad' if grad else ''}: {how or 'nothing came back'}"
+        return Report(programs=1, failures=[text], failed=[(seeds[0], grad, text)])
+    total = Report()
+    for s in seeds:
+        total.add(in_child([s], grad, shrinking))
+    if not total.failed:
+        total.failures.append(f"only together, seeds {list(seeds)}{' --grad' if grad else ''}: {how}")
+        total.failed.append((seeds[0], grad, total.failures[-1]))
+    return total
+
+
+def read_until(reader: int, end: float) -> tuple[bytes, bool]:
+    """What comes from a pipe, and whether its other end was closed in time."""
+    data = b""
+    with os.fdopen(reader, "rb", buffering=0) as back:
+        while select.select([back], [], [], max(end - time.monotonic(), 0))[0]:
+            more = back.read(1 << 16)
+            if not more:
+                return data, True
+            data += more
+    return data, False
+
+
+def unpickled(data: bytes) -> Iterator[Any]:
+    """The whole values in it."""
+    stream = io.BytesIO(data)
+    with contextlib.suppress(EOFError, pickle.UnpicklingError):
+        while True:
+            yield pickle.load(stream)
 
 
 def groups(options: argparse.Namespace) -> Iterator[tuple[list[int], bool]]:
