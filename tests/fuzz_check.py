@@ -241,8 +241,14 @@ def check(programs: Sequence[Program], report: Report, look: Callable[[Any], Cou
         report.failures.append(report.failed[-1][2])
 
 
-def grown(seeds: Sequence[int], grad: bool) -> list[Program]:
-    return [p for p in (Grower(s, smooth=grad).grow() for s in seeds) if p.outputs or p.updates]
+def grown(seeds: Sequence[int], grad: bool, report: Report | None = None) -> list[Program]:
+    """Their programs; the report counts what is left out."""
+    made = [Grower(s, smooth=grad).grow() for s in seeds]
+    useful = [p for p in made if p.outputs or p.updates]
+    if report is not None:
+        report.dropped += Counter(kind for p in made for kind, _ in p.dropped)
+        report.dropped += Counter({"programs without outputs": len(made) - len(useful)})
+    return useful
 
 
 __all__ = ["EQUAL", "SEEDS", "Difference", "Group", "Report", "broken", "check", "grown", "same_bits", "slopes"]

@@ -183,29 +183,36 @@ class Grower(Makers, StructureMakers, RuleMakers):
             # The text is well-typed by the makers' rules but for what they cannot know: combinations of dtypes.
             if isinstance(e, weft.InternalError):
                 raise AssertionError(f"{line}: {e}\n{self.program.text()}") from e
-            return None
-        value = self.judge(name, variable, keeps and all(v.exact for v in used))
+            return self.drop(type(e).__name__, line, e)
+        value = self.judge(line, variable, keeps and all(v.exact for v in used))
         if value is not None:
             self.program.lines.append(line)
             self.program.values[name] = value
         return value
 
-    def judge(self, name: str, variable: Any, exact: bool) -> Value | None:
+    def drop(self, kind: str, line: str, error: Exception | str = "") -> None:
+        """Notes a line that is not kept."""
+        self.program.dropped.append((kind, f"{line}  {error}".partition("\n")[0].strip()))
+
+    def judge(self, line: str, variable: Any, exact: bool) -> Value | None:
+        name = line.partition(" = ")[0]
         if self.smooth and not variable.dtype.startswith(("float", "complex")):
-            return None
+            return self.drop("no float", line)
         if self.wide and variable.dtype not in ("float64", "complex128"):
-            return None
+            return self.drop("not of 64 bits", line)
         try:
             array = value_of(self.program, variable)
         except WeftError as e:
             if isinstance(e, weft.InternalError):
-                raise AssertionError(f"{name}: {e}\n{self.program.text()}") from e
-            return None
+                raise AssertionError(f"{line}: {e}\n{self.program.text()}") from e
+            return self.drop(f"{type(e).__name__} of a value", line, e)
         value = Value(name, variable, array, exact)
         if value.kind == "s":
-            return value if bounded(array.data) else None
-        if array.size > LARGE or array.ndim > 5 or not bounded(array):
-            return None
+            return value if bounded(array.data) else self.drop("not finite or large", line)
+        if array.size > LARGE or array.ndim > 5:
+            return self.drop("many elements or axes", line)
+        if not bounded(array):
+            return self.drop("not finite or large", line)
         if exact and value.kind in "fc" and array.size:
             fine = array.astype(complex) * 1024
             whole = (fine.real == np.rint(fine.real)) & (fine.imag == np.rint(fine.imag))
@@ -264,7 +271,9 @@ class Grower(Makers, StructureMakers, RuleMakers):
         """A cost of what there is, its gradients, and derivatives along a direction."""
         p, rng = self.program, self.rng
         read = {n for line in p.lines for n in re.findall(r"\bv\d+\b", line.partition(" = ")[2])}
-        ends = [v for v in self.values if v.name not in p.inputs and v.name not in read and v.array.size]
+        ends = [
+            v for v in self.values if v.name not in p.inputs and v.name not in read and v.kind in "fc" and v.array.size
+        ]
         parts = []
         for v in ends[:6]:
             name = f"T.real({v.name} * T.conj({v.name}))" if v.kind == "c" else f"T.sqr({v.name})"
@@ -282,7 +291,7 @@ class Grower(Makers, StructureMakers, RuleMakers):
         alike = [(v, w) for v in wrt for w in wrt if v.shape == w.shape and v.dtype == w.dtype == "float64"]
         if ends and alike and rng.random() < 0.4:
             (at, along), end = rng.choice(alike), rng.choice(ends)
-            if end.dtype == "float64":
+            if end.dtype == "float64" and any(line.startswith(f"{at.name} = ") for line in p.needed([end.name])):
                 made = self.add(f"T.Rop({end.name}, {at.name}, {along.name})")
                 if made is not None and made.shape == end.shape:
                     p.slopes.append(Slope(end.name, at.name, made.name, along.name))

@@ -76,6 +76,7 @@ class Program:
     values: dict[str, Value] = field(default_factory=dict)
     slopes: list[Slope] = field(default_factory=list)
     scope: dict[str, Any] = field(default_factory=dict)
+    dropped: list[tuple[str, str]] = field(default_factory=list)  # lines that were not kept: why in short, which
 
     def symbols(self) -> list[Any]:
         return [self.scope[n] for n in self.inputs]

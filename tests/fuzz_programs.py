@@ -1,7 +1,7 @@
 """Random programs, compiled against interpreted (docs/testing.md).
 
 python tests/fuzz_programs.py --seed 0 --count 300            # programs 0 to 299; --grad: their gradients too
-python tests/fuzz_programs.py --seed 12 --count 1 --text      # prints the program
+python tests/fuzz_programs.py --seed 12 --count 1 --text      # prints the program; --dropped: lines that it lost
 python tests/fuzz_programs.py ... --record FILE               # goes on where a run with this file was stopped
 """
 
@@ -37,7 +37,7 @@ SECONDS, PER_SEED = 600.0, 60.0  # that a group may take, shrinking too, before 
 
 def report_of(seeds: Sequence[int], grad: bool = False, cover: bool = True) -> Report:
     report = Report()
-    check(grown(seeds, grad), report, fuzz_coverage.look if cover else None)
+    check(grown(seeds, grad, report), report, fuzz_coverage.look if cover else None)
     return report
 
 
@@ -121,7 +121,7 @@ def recorded(path: Path) -> dict[Done, Report]:
     with contextlib.suppress(FileNotFoundError):
         for line in path.read_text().splitlines():
             seeds, grad, fields = json.loads(line)
-            fields["coverage"] = Counter(fields["coverage"])
+            fields["coverage"], fields["dropped"] = Counter(fields["coverage"]), Counter(fields["dropped"])
             found[tuple(seeds), grad] = Report(**fields)
     return found
 
@@ -138,14 +138,18 @@ def main() -> int:
     parser.add_argument("--grad", action="store_true", help="programs of gradients besides")
     parser.add_argument("--group", type=int, default=16, help="programs a function")
     parser.add_argument("--text", action="store_true", help="only print the programs")
+    parser.add_argument("--dropped", action="store_true", help="only print the lines that were grown and not kept")
     parser.add_argument("--any-coverage", action="store_true", help="a kind that is not reached does not fail")
     parser.add_argument("--record", type=Path, help="groups in this file are not run again, but count; others go there")
     options = parser.parse_args()
     weft.config.verify, weft.config.reuse = True, False
-    if options.text:
+    if options.text or options.dropped:
         for s in range(options.seed, options.seed + options.count):
             for p in grown([s], options.grad):
-                print(p.text(), end="\n\n")
+                if options.text:
+                    print(p.text(), end="\n\n")
+                for kind, line in p.dropped if options.dropped else ():
+                    print(f"seed {s}, {kind}: {line}")
         return 0
     done = recorded(options.record) if options.record else {}
     start, total = time.time(), Report()
@@ -162,6 +166,7 @@ def main() -> int:
     print(text)
     if missing:
         print(f"not reached: {', '.join(missing)}")
+    print("not kept: " + (", ".join(f"{kind} {n}" for kind, n in total.dropped.most_common()) or "nothing"))
     share = total.undecided / max(total.outputs, 1)
     print(
         f"{total.programs} programs, {total.outputs} outputs, {total.slopes} derivatives against differences "

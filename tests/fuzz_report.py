@@ -30,6 +30,7 @@ class Report:
     failures: list[str] = field(default_factory=list)  # text of each
     failed: list[tuple[int, bool, str]] = field(default_factory=list)  # seed, whether of gradients, what
     coverage: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)  # lines that were not kept, programs that gave nothing
 
     def add(self, other: Report) -> None:
         self.programs += other.programs
@@ -43,6 +44,7 @@ class Report:
         self.failures += other.failures
         self.failed += other.failed
         self.coverage += other.coverage
+        self.dropped += other.dropped
 
 
 class Difference(Exception):

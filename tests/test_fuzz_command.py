@@ -8,6 +8,8 @@ import time
 
 import fuzz_programs
 import pytest
+from fuzz_check import grown
+from fuzz_grower import Grower
 from fuzz_report import Report
 
 HOWS = {"did not end in": lambda: time.sleep(60), "stopped with status 9": lambda: os.kill(os.getpid(), signal.SIGKILL)}
@@ -40,3 +42,19 @@ def test_a_shrinking_that_never_ends_loses_no_report(how, monkeypatch):
     monkeypatch.setattr(fuzz_programs, "PER_SEED", 0.1)
     report = fuzz_programs.in_child([4, 5], False)
     assert report.programs == 2 and report.failures[0] == "a" and how in report.failures[1]
+
+
+def test_what_is_not_grown_is_counted(monkeypatch):
+    report = Report()
+    assert len(grown(range(14, 16), False, report)) == 2
+    assert report.dropped["DTypeError"] and report.dropped["not finite or large"]
+    kinds = {kind for p in grown([14], False) for kind, line in p.dropped if " = " in line}
+    assert kinds == set(report.dropped)
+    monkeypatch.setattr(Grower, "choose_outputs", lambda self: None)
+    assert not grown([0, 1], False, report) and report.dropped["programs without outputs"] == 2
+
+
+def test_gradient_programs_with_sparse_ends_have_a_cost():
+    """A sparse matrix among the ends made the whole cost ill-typed, and the program one without derivatives."""
+    p = Grower(14, smooth=True).grow()
+    assert any(v.kind == "s" for v in p.values.values()) and p.slopes
