@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -115,20 +116,42 @@ def groups(options: argparse.Namespace) -> Iterator[tuple[list[int], bool]]:
 Done = tuple[tuple[int, ...], bool]
 
 
-def recorded(path: Path) -> dict[Done, Report]:
-    """What the groups that a file tells of came to. Processes side by side may write to one file."""
+def digest() -> str:
+    """Of all that the results depend on: weft, and what makes and compares programs."""
+    root = Path(__file__).parent.parent
+    files = [p for d in ("compiler", "runtime", "kernels", "weft") for p in (root / d).rglob("*")]
+    files = [p for p in files if p.suffix in (".py", ".c", ".h", ".cuh")] + [*(root / "tests").glob("fuzz_*.py")]
+    text = b"".join(str(p.relative_to(root)).encode() + b"\0" + p.read_bytes() for p in sorted(files))
+    return hashlib.sha256(text).hexdigest()[:16]
+
+
+def recorded(path: Path, of: str | None = None) -> dict[Done, Report]:
+    """What the groups that a file tells of came to. Processes side by side may write to one file, and one that was
+    killed may have left part of a line. `of`: the digest that they must have."""
     found: dict[Done, Report] = {}
     with contextlib.suppress(FileNotFoundError):
-        for line in path.read_text().splitlines():
-            seeds, grad, fields = json.loads(line)
-            fields["coverage"], fields["dropped"] = Counter(fields["coverage"]), Counter(fields["dropped"])
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+            try:
+                seeds, grad, fields, *made = json.loads(line)
+            except ValueError:
+                print(f"{path}:{number}: not a whole line, so its group runs again", file=sys.stderr)
+                continue
+            if of is not None and made != [of]:
+                raise SystemExit(
+                    f"{path}:{number}: a run of other files ({', '.join(made) or 'unknown'}, not {of}); "
+                    "take another file, or --any-record to count it all the same"
+                )
+            fields["coverage"], fields["dropped"] = Counter(fields["coverage"]), Counter(fields.get("dropped", ()))
             found[tuple(seeds), grad] = Report(**fields)
     return found
 
 
-def record(path: Path, seeds: Sequence[int], grad: bool, report: Report) -> None:
-    with path.open("a") as f:
-        f.write(json.dumps([list(seeds), grad, vars(report)]) + "\n")
+def record(path: Path, seeds: Sequence[int], grad: bool, report: Report, made: str) -> None:
+    with path.open("a+b", buffering=0) as f:
+        if f.seek(0, os.SEEK_END):
+            f.seek(-1, os.SEEK_END)
+        start = b"" if f.read(1) in (b"", b"\n") else b"\n"  # after part of a line
+        f.write(start + json.dumps([list(seeds), grad, vars(report), made]).encode() + b"\n")  # in one piece
 
 
 def main() -> int:
@@ -141,6 +164,7 @@ def main() -> int:
     parser.add_argument("--dropped", action="store_true", help="only print the lines that were grown and not kept")
     parser.add_argument("--any-coverage", action="store_true", help="a kind that is not reached does not fail")
     parser.add_argument("--record", type=Path, help="groups in this file are not run again, but count; others go there")
+    parser.add_argument("--any-record", action="store_true", help="results of another weft count, too")
     options = parser.parse_args()
     weft.config.verify, weft.config.reuse = True, False
     if options.text or options.dropped:
@@ -151,12 +175,13 @@ def main() -> int:
                 for kind, line in p.dropped if options.dropped else ():
                     print(f"seed {s}, {kind}: {line}")
         return 0
-    done = recorded(options.record) if options.record else {}
+    made = digest()
+    done = recorded(options.record, None if options.any_record else made) if options.record else {}
     start, total = time.time(), Report()
     for k, (seeds, grad) in enumerate(groups(options)):
         report = done.get((tuple(seeds), grad)) or in_child(seeds, grad)
         if options.record and (tuple(seeds), grad) not in done:
-            record(options.record, seeds, grad, report)
+            record(options.record, seeds, grad, report, made)
         total.add(report)
         for text in report.failures:
             print(text, end="\n\n", flush=True)

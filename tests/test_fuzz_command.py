@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections import Counter
 
 import fuzz_programs
 import pytest
@@ -58,3 +59,35 @@ def test_gradient_programs_with_sparse_ends_have_a_cost():
     """A sparse matrix among the ends made the whole cost ill-typed, and the program one without derivatives."""
     p = Grower(14, smooth=True).grow()
     assert any(v.kind == "s" for v in p.values.values()) and p.slopes
+
+
+def run(monkeypatch, *args):
+    monkeypatch.setattr(
+        "sys.argv", ["fuzz_programs.py", "--any-coverage", "--group", "2", "--count", "6", *map(str, args)]
+    )
+    return fuzz_programs.main()
+
+
+def test_a_record_is_gone_on_with(monkeypatch, tmp_path, capsys):
+    """Also where the process was killed while it wrote; not where anything else was run."""
+    ran = []
+
+    def in_child(seeds, grad):
+        ran.append(list(seeds))
+        return Report(programs=2, outputs=5, coverage=Counter(a=1), dropped=Counter(b=2))
+
+    monkeypatch.setattr(fuzz_programs, "in_child", in_child)
+    path = tmp_path / "record"
+    assert run(monkeypatch, "--record", path) == 0 and ran == [[0, 1], [2, 3], [4, 5]]
+    said = capsys.readouterr().out
+    assert "6 programs, 15 outputs" in said and "not kept: b 6" in said
+    whole = path.read_text()
+    path.write_text(whole[:-20])
+    for expected in ([[4, 5]], []):
+        ran.clear()
+        assert run(monkeypatch, "--record", path) == 0 and ran == expected
+        assert "6 programs, 15 outputs" in capsys.readouterr().out
+    monkeypatch.setattr(fuzz_programs, "digest", lambda: "another")
+    with pytest.raises(SystemExit, match="a run of other files"):
+        run(monkeypatch, "--record", path)
+    assert run(monkeypatch, "--record", path, "--any-record") == 0 and not ran
