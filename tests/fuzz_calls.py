@@ -19,6 +19,7 @@ from fuzz_criterion import Runs, judge, near
 from fuzz_program import Program
 from fuzz_report import Difference, Report, broken, headline, raised, restored, same_bits, told
 
+import weft
 from weft.compiler.ir.dtypes import DTYPES
 from weft.compiler.ir.interp import evaluate
 from weft.runtime.errors import WeftError
@@ -28,6 +29,7 @@ FAILING = 4  # calls of a group that have to fail
 
 def other_calls(group: Any, report: Report) -> None:
     elsewhere(group, random.Random(group.programs[0].seed))
+    in_turn(group)
     for change in (at_the_ends, not_finite):
         extreme(group, report, change)
 
@@ -60,7 +62,7 @@ def elsewhere(group: Any, rng: random.Random) -> None:
     f, storages = group.function, group.lowered.storages
     states = [s.array().copy() for s in storages]
     with restored(storages, states):
-        outs = f(*group.args)
+        outs = [np.array(o) if lent else o for o, lent in zip(f(*group.args), group.lent, strict=True)]
         first = [*outs, *(s.copy() for s in storages)]
         held = [*first, *(a for a in group.args if isinstance(a, np.ndarray))]
         before = [a.copy() for a in held]
@@ -93,6 +95,40 @@ def elsewhere(group: Any, rng: random.Random) -> None:
 def _named(group: Any, k: int) -> tuple[Program, str]:
     count = len(group.named)
     return group.named[k] if k < count else (group.programs[0], f"state {k - count}")
+
+
+def in_turn(group: Any) -> None:
+    """Another function of the same shared variables is called in between, and moves what some of them hold."""
+    programs = [(p, n) for p in group.programs for n in p.states()]
+    if not programs:
+        return
+    states = [p.scope[n] for p, n in programs]
+    turned = [s[::-1] if s.ndim else s for s in states]
+    updates = list(zip(states, turned, strict=True))[::2]
+    f, other, storages = group.function, weft.function([], turned, updates=updates), group.lowered.storages
+    with restored(storages, [s.array().copy() for s in storages]):
+        f(*group.args)
+        held = [s.get_value() for s in states]
+        outs = other()
+        for k, ((p, n), out, before, s) in enumerate(zip(programs, outs, held, states, strict=True)):
+            want = before[::-1] if before.ndim else before
+            if not same_bits(np.asarray(out), want) or not same_bits(s.get_value(), before if k % 2 else want):
+                raise Difference(p, n, "another function reads it, and turns it round: not what is there after that")
+        between = [s.array().copy() for s in storages]
+        found = []
+        for _ in "ab":  # from what the other function has left, from copies of that
+            made: list[Any] = []
+            error = raised(lambda made=made: made.extend(np.array(o) for o in f(*group.args)))
+            found.append((error and headline(error), [*made, *(s.array().copy() for s in storages)]))
+            for s, v in zip(storages, between, strict=True):
+                s.replace(v.copy())
+        (one, first), (two, second) = found
+        if one != two:
+            raise Difference(group.programs[0], "the call", f"after another function: {one}, from copies: {two}")
+        for k, (a, b) in enumerate(zip(first, second, strict=True)):
+            if not same_bits(a, b):
+                p, n = _named(group, k) if one is None else (group.programs[0], f"state {k}")
+                raise Difference(p, n, "other bits of states that another function has written")
 
 
 # Numbers
@@ -159,9 +195,7 @@ def extreme(group: Any, report: Report, change: Callable[..., np.ndarray]) -> No
         report.faults += 1
 
 
-def fails(
-    group: Any, p: Program, args: Sequence[Any], own: Sequence[Any], wanted: WeftError, how: str
-) -> None:
+def fails(group: Any, p: Program, args: Sequence[Any], own: Sequence[Any], wanted: WeftError, how: str) -> None:
     """A call that has to fail as the interpreter does, and to change nothing."""
     states = [s.array().copy() for s in group.lowered.storages]
     with restored(group.lowered.storages, states):
@@ -176,4 +210,4 @@ def fails(
             raise Difference(p, "the call", f"{how}: it fails, and changes a shared variable")
 
 
-__all__ = ["at_the_ends", "elsewhere", "extreme", "fails", "laid_out", "not_finite", "other_calls"]
+__all__ = ["at_the_ends", "elsewhere", "extreme", "fails", "in_turn", "laid_out", "not_finite", "other_calls"]

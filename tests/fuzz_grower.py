@@ -73,6 +73,8 @@ class Grower(Makers, StructureMakers, RuleMakers):
             self.aim(a)
         if self.smooth:
             self.derivatives()
+        elif self.rng.random() < 0.2:
+            self.give()
         self.choose_outputs()
         return self.program
 
@@ -143,13 +145,14 @@ class Grower(Makers, StructureMakers, RuleMakers):
         self.program.inputs.append(name)
         self.program.values[name] = Value(name, self.run(declared), array, True)
 
-    def shared(self) -> None:
-        name, dtype, shape = self.fresh(), self.dtype(), self.shape()
-        given = f"w{name[1:]} = {self.numbers(dtype, shape)}"
+    def shared(self, text: str = "") -> Value:
+        name = self.fresh()
+        given = f"w{name[1:]} = {text or self.numbers(self.dtype(), self.shape())}"
         declared = f"{name} = weft.shared(w{name[1:]}, {name!r})"
         array = self.run(given)
         self.program.lines += [given, declared]
-        self.program.values[name] = Value(name, self.run(declared), array, True)
+        self.program.values[name] = value = Value(name, self.run(declared), array, True)
+        return value
 
     # Growing
 
@@ -225,7 +228,7 @@ class Grower(Makers, StructureMakers, RuleMakers):
     def choose_outputs(self) -> None:
         p, rng = self.program, self.rng
         read = {n for line in p.lines for n in re.findall(r"\bv\d+\b", line.partition(" = ")[2])}
-        states = [n for n in p.values if any(line.startswith(f"{n} = weft.shared(") for line in p.lines)]
+        states = p.states()
         made = [v.name for v in self.values if v.kind != "s" and v.name not in p.inputs and v.name not in states]
         p.outputs = [n for n in made if n not in read or rng.random() < 0.2]
         p.outputs += [s.result for s in p.slopes if s.result not in p.outputs]
@@ -237,6 +240,22 @@ class Grower(Makers, StructureMakers, RuleMakers):
             if new in p.outputs and rng.random() < 0.7:  # otherwise the new value has another reader
                 p.outputs.remove(new)
 
+    def give(self) -> None:
+        """An input becomes what a shared variable holds, or part of it, as batches are."""
+        p, rng = self.program, self.rng
+        found = [n for n in p.inputs if p.values[n].kind != "s"]
+        if not found:
+            return
+        old = rng.choice(found)
+        text = next(line.partition(" = ")[2] for line in p.lines if line.startswith(f"w{old[1:]} = "))
+        part = p.values[old].ndim and rng.random() < 0.6
+        s = self.shared(f"np.concatenate([{text}, {text}])" if part else text)
+        if part:
+            s = self.add(f"!{s.name}[{s.name}.shape[0] // 2 :]")
+        if s is not None:
+            p.inputs.remove(old)
+            p.givens.append((old, s.name))
+
     def new_state(self, s: Value) -> str | None:
         """A value that may replace a shared variable's: one there is, or one made of it."""
         rng = self.rng
@@ -247,7 +266,14 @@ class Grower(Makers, StructureMakers, RuleMakers):
         dependent = [n for n in fits if s.name in {t for line in self.program.needed([n]) for t in NAME.findall(line)}]
         if dependent and rng.random() < 0.6:
             return rng.choice(dependent)
-        if s.kind == "b":
+        resized = bool(s.ndim and s.shape[0]) and rng.random() < 0.15
+        if resized:
+            made = self.add(rng.choice([
+                f"!T.concatenate([{s.name}, {s.name}[:1]])", f"!{s.name}[1:]", f"!{s.name}[::2]",
+                f"!{s.name}[: {s.name}.shape[0] - 1]", f"!T.concatenate([{s.name}[1:], {s.name}[:3]])",
+                f"!{s.name}[T.arange({s.name}.shape[0] // 2 + 1)]",
+            ]))  # fmt: skip
+        elif s.kind == "b":
             made = self.add(f"!T.xor({s.name}, True)")
         elif s.ndim and s.shape[0] and rng.random() < 0.3:  # some places of it, perhaps to what stands at others
             mode, at = rng.choice(["set", "inc"]), self.places(s.shape[0])
@@ -263,7 +289,7 @@ class Grower(Makers, StructureMakers, RuleMakers):
                 f"!{s.name} * 2 + 1", f"!T.switch(T.gt(abs({s.name}), 1), {s.name}, 3)", f"!{s.name} + {s.name}",
                 *([f"!{s.name}[::-1]"] if s.ndim else []), *([f"!T.inc_subtensor({s.name}[1:], 2)"] if s.ndim else []),
             ]))  # fmt: skip
-        if made is None or made.dtype != s.dtype or made.shape != s.shape:
+        if made is None or made.dtype != s.dtype or (made.shape != s.shape and not resized):
             return None
         return made.name
 

@@ -76,6 +76,7 @@ class Program:
     values: dict[str, Value] = field(default_factory=dict)
     slopes: list[Slope] = field(default_factory=list)
     scope: dict[str, Any] = field(default_factory=dict)
+    givens: list[tuple[str, str]] = field(default_factory=list)  # variable, what takes its place
     dropped: list[tuple[str, str]] = field(default_factory=list)  # lines that were not kept: why in short, which
 
     def symbols(self) -> list[Any]:
@@ -91,11 +92,18 @@ class Program:
     def pairs(self) -> list[tuple[Any, Any]]:
         return [(self.scope[a], self.scope[b]) for a, b in self.updates]
 
+    def states(self) -> list[str]:
+        """Its shared variables."""
+        return [line.partition(" = ")[0] for line in self.lines if " = weft.shared(" in line]
+
+    def replacements(self) -> list[tuple[Any, Any]]:
+        return [(self.scope[a], self.scope[b]) for a, b in self.givens]
+
     def lowered(self, outs: Sequence[Any] | None = None, updates: Sequence[tuple[Any, Any]] | None = None) -> Lowered:
         """All of it; or these variables and updates."""
         if outs is None and updates is None:
             outs, updates = self.variables(), self.pairs()
-        return Lowered(self.symbols(), outs or (), updates or ())
+        return Lowered(self.symbols(), outs or (), updates or (), self.replacements())
 
     def needed(self, wanted: Sequence[str]) -> list[str]:
         """The lines that these names need, in order."""
@@ -106,7 +114,8 @@ class Program:
             if targets & names:
                 kept.append(line)
                 names |= {*NAME.findall(rest), *("w" + t[1:] for t in targets if t in self.inputs)}
-        return kept[::-1]
+        given = {b for a, b in self.givens if a in names} - {*wanted}
+        return self.needed([*wanted, *sorted(given)]) if given else kept[::-1]
 
     def reduced(self, outputs: Sequence[str], updates: Sequence[tuple[str, str]] = ()) -> Program:
         """The program of some of the outputs and updates."""
@@ -114,6 +123,7 @@ class Program:
         names = {t.strip() for line in lines for t in line.partition(" = ")[0].split(",")}
         made = Program(self.seed, lines, [n for n in self.inputs if n in names], list(outputs), list(updates))
         made.slopes = [s for s in self.slopes if s.result in outputs]
+        made.givens = [g for g in self.givens if g[0] in names]
         made.run()
         return made
 
@@ -126,13 +136,13 @@ class Program:
     def text(self) -> str:
         ins = ", ".join(self.inputs)
         args = ", ".join("w" + n[1:] for n in self.inputs)
-        ups = ", ".join(f"({a}, {b})" for a, b in self.updates)
+        ups, given = (", ".join(f"({a}, {b})" for a, b in pairs) for pairs in (self.updates, self.givens))
         states = "".join(f", {a}.get_value()" for a, _ in self.updates)
         return "\n".join([
             HEAD.rstrip(), "def run(mode):  # all made anew: shared variables, states of random streams",
             *(f"    {line}" for line in self.lines),
             f"    f = weft.function([{ins}], [{', '.join(self.outputs)}], updates=[{ups}], mode=mode, "
-            "on_unused_input='ignore')",
+            f"{f'givens=[{given}], ' if given else ''}on_unused_input='ignore')",
             *(f"    {line}" for s in self.slopes for line in self.slope(s, ins, args)),
             f"    return [*f({args}){states}]",
             "for a, b in zip(run('compile'), run('interpret')):",
@@ -178,10 +188,17 @@ def fresh_scope() -> dict[str, Any]:
 class Lowered:
     """A program, or several, in mode "interpret": its region, and what it takes."""
 
-    def __init__(self, ins: Sequence[Any], outs: Sequence[Any], updates: Sequence[tuple[Any, Any]] = ()):
+    def __init__(
+        self,
+        ins: Sequence[Any],
+        outs: Sequence[Any],
+        updates: Sequence[tuple[Any, Any]] = (),
+        givens: Sequence[tuple[Any, Any]] = (),
+    ):
         self.function = weft.function(
-            list(ins), list(outs), updates=list(updates), mode="interpret", on_unused_input="ignore"
-        )
+            list(ins), list(outs), updates=list(updates), givens=list(givens), mode="interpret",
+            on_unused_input="ignore",
+        )  # fmt: skip
         self.region = self.function.executor.region
         self.storages = self.function.storages
         self.updates = self.function.executor.updates

@@ -96,7 +96,7 @@ def candidates(p: Program) -> Iterator[Program | None]:
 def attempt(p: Program, change: Callable[[Program], None]) -> Program | None:
     """A copy, changed; None where that is no program."""
     q = Program(p.seed, list(p.lines), list(p.inputs), list(p.outputs), list(p.updates), dict(p.values), list(p.slopes))
-    q.scope = p.scope
+    q.scope, q.givens = p.scope, list(p.givens)
     try:
         change(q)
         q = q.reduced(q.outputs, q.updates)
@@ -156,6 +156,7 @@ def _as_input(q: Program, n: str) -> None:
     shape = tuple(1 if b else None for b in v.variable.broadcastable)
     declared = f"{n} = T.tensor({v.dtype!r}, shape={shape}, name={n!r})"
     _replace(q, n, [f"w{n[1:]} = {literal(np.asarray(v.array))}", declared])
+    q.givens = [g for g in q.givens if g[0] != n]
     order = [line.partition(" = ")[0] for line in q.lines]
     q.inputs = sorted([*q.inputs, n], key=order.index)
 

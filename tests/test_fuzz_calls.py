@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import re
 
 import numpy as np
 import pytest
-from fuzz_calls import other_calls
+from fuzz_calls import in_turn, other_calls
 from fuzz_check import Difference, Group, Report
+from fuzz_grower import Grower
 from test_fuzz import verified, written  # noqa: F401  (a fixture)
 
 from weft.runtime.errors import BoundsError, WeftError
@@ -117,3 +119,57 @@ def test_what_calls_with_a_cut_axis_find(fault, text):
         return
     with pytest.raises(Difference, match=re.escape(text)):
         group.fail(report)
+
+
+@pytest.mark.parametrize("fault", ["", "a result", "a state", "an error"])
+def test_what_a_second_function_in_between_finds(fault):
+    group = Group([written(CALLS, ["v4"], [("v2", "v5")])])
+    true, calls = group.function, []
+
+    def function(*args):
+        calls.append(args)
+        outs = true(*args)
+        if len(calls) == 2 and fault:
+            if fault == "an error":
+                raise BoundsError("of nothing")
+            if fault == "a result":
+                return [outs[0] + 1]
+            (k,) = group.lowered.updates
+            group.lowered.storages[k].replace(group.lowered.storages[k].array() + 1)
+        return outs
+
+    group.function = function
+    if not fault:
+        in_turn(group)
+        return
+    with pytest.raises(Difference, match="another function"):
+        in_turn(group)
+
+
+def test_results_that_the_next_call_overwrites():
+    """Others may not be."""
+    program = written(CALLS, ["v4"], [("v2", "v5")])
+    program.seed = next(k for k in range(99) if random.Random(f"{k} v4").random() < 0.15)
+    group = Group([program])
+    assert group.lent == [True]
+    first, second = group.function(*group.args)[0], group.function(*group.args)[0]
+    assert np.may_share_memory(first, second)
+    other_calls(group, Report())
+    group.lent = [False]
+    with pytest.raises(Difference, match="share memory"):
+        other_calls(group, Report())
+
+
+def test_programs_with_givens_and_with_states_of_other_lengths():
+    programs = [Grower(seed).grow() for seed in range(60)]
+    given = [p for p in programs if p.givens][:3]
+    resized = [p for p in programs if any(p.values[a].shape != p.values[b].shape for a, b in p.updates)][:2]
+    assert len(given) == 3 and resized
+    Group([*given, *resized]).compare(Report())
+    for p in (given[0], resized[0]):
+        exec(p.text(), {"print": lambda *a, **k: None})
+    for p in given:
+        (old, new) = p.givens[0]
+        assert old not in p.inputs and p.reduced([old]).givens == [(old, new)]
+        (value,) = p.reduced([old]).lowered()([])
+        np.testing.assert_array_equal(value, p.values[new].array)
