@@ -40,6 +40,17 @@ TWO = frozenset({
 })  # fmt: skip
 LINEAR = frozenset({"sum", "cumsum", "dot", "batched_dot", "csr_dot", "csr_dot_t", "csr_sample", "scatter"})
 
+SIGNLESS = LINEAR | {
+    "maximum",
+    "minimum",
+    "max_and_argmax",
+    "sort",
+    "cholesky",
+    "solve_triangular",
+    "devsq",
+    "host_call",
+}
+
 # float dtype -> (bits of the mantissa, exponent of the smallest normal number)
 FORMAT = {"float16": (10, -14), "bfloat16": (7, -126), "float32": (23, -126), "float64": (52, -1022)}
 GRID = 1024.0
@@ -263,10 +274,24 @@ class Runs(Sequence[list[Any] | None]):
     def wavering(self, output: int) -> list[Node]:
         """The operations that this output is made of, in nested regions too, that have not decided the same in all
         runs: a result that follows from them jumps, maybe to where none of the runs has been."""
-        made_of = topological([self.region.outputs[output]])
-        inner = [n for m in made_of for _, a in m.attrs for r in regions_in(a) for _, ns in nested_nodes(r) for n in ns]
         first, *more = self.decided
-        return [n for n in dict.fromkeys(made_of + inner) if any(d.get(n) != first.get(n) for d in more)]
+        return [n for n in made_of(self.region.outputs[output]) if any(d.get(n) != first.get(n) for d in more)]
+
+
+def made_of(output: Node) -> list[Node]:
+    """The operations that an output is made of, in nested regions too."""
+    outer = topological([output])
+    inner = [n for m in outer for _, a in m.attrs for r in regions_in(a) for _, ns in nested_nodes(r) for n in ns]
+    return list(dict.fromkeys(outer + inner))
+
+
+def signs_differ(got: np.ndarray, want: np.ndarray, output: Node) -> bool:
+    """Whether equal results have zeros of other signs, and their operations fix those: not the order of a reduction,
+    of a product or of elements that are equal."""
+    if DTYPES[want.dtype.name].kind != "f" or any(n.family == "reduce" or n.op in SIGNLESS for n in made_of(output)):
+        return False
+    a, b = plain(got), plain(want)
+    return bool(((a == 0) & (np.signbit(a) != np.signbit(b))).any())
 
 
 def near(got: np.ndarray, want: np.ndarray) -> np.ndarray:
@@ -348,4 +373,4 @@ def _differs(got: np.ndarray, want: np.ndarray, wrong: np.ndarray, width: np.nda
     )
 
 
-__all__ = ["EQUAL", "Perturbed", "Runs", "Verdict", "error_of", "judge", "near", "plain", "unit"]
+__all__ = ["EQUAL", "Perturbed", "Runs", "Verdict", "error_of", "judge", "near", "plain", "signs_differ", "unit"]

@@ -7,9 +7,10 @@ import re
 
 import numpy as np
 import pytest
-from fuzz_calls import in_turn, other_calls
+from fuzz_calls import at_the_ends, extreme, fails, in_turn, other_calls
 from fuzz_check import Difference, Group, Report
 from fuzz_grower import Grower
+from fuzz_report import raised
 from test_fuzz import verified, written  # noqa: F401  (a fixture)
 
 from weft.runtime.errors import BoundsError, WeftError
@@ -173,3 +174,50 @@ def test_programs_with_givens_and_with_states_of_other_lengths():
         assert old not in p.inputs and p.reduced([old]).givens == [(old, new)]
         (value,) = p.reduced([old]).lowered()([])
         np.testing.assert_array_equal(value, p.values[new].array)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("-v0 * 0.5", True), ("T.maximum(-v0, 0)", False), ("T.cumsum(-v0)", False)]
+)
+def test_zeros_of_another_sign(text, found):
+    """Where the meaning of the operations fixes it."""
+    group = Group([written([*CALLS[:2], f"v1 = {text}"], ["v1"])])
+    true = group.function
+
+    class Careless:
+        storages, stages = true.storages, true.stages
+
+        def __call__(self, *args):
+            return [out + 0.0 for out in true(*args)]
+
+    for seed in range(20):  # what arguments become is drawn
+        group.programs[0].seed, group.function = seed, true
+        extreme(group, Report(), at_the_ends)
+        group.function = Careless()
+        try:
+            extreme(group, Report(), at_the_ends)
+        except Difference as e:
+            assert found and "zeros of other signs" in str(e)
+            return
+    assert not found
+
+
+def test_of_several_bad_indices_threads_may_name_any():
+    """One names the first."""
+    group = Group([written(CALLS[:4] + ["v2 = v0[v1]"], ["v2"])])
+    true, wrong = group.function, [5, 1, 7]
+    error = raised(lambda: group.programs[0].lowered()([group.args[0], np.array(wrong)]))
+
+    class Hasty:
+        storages = true.storages
+
+        def __call__(self, *args):
+            true(args[0], args[1][::-1] if self.threads == self.hasty else args[1])
+
+    args = [group.args[0], np.array(wrong)]
+    group.function = Hasty()
+    group.function.hasty = 3
+    fails(group, group.programs[0], args, args, error, "")
+    group.function.hasty = 1
+    with pytest.raises(Difference, match=r"compiled: BoundsError: index 7 .*interpreted: BoundsError: index 5 "):
+        fails(group, group.programs[0], args, args, error, "")
