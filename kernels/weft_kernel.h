@@ -50,10 +50,11 @@ WEFT_FN int64_t weft_checked(int64_t i, int64_t n, weft_fault *fault) {
             fault->length = n;
         }
 #else
-        if (!__atomic_load_n(&fault->flag, __ATOMIC_RELAXED)) { /* the first one that a thread meets */
-            __atomic_store_n(&fault->index, i, __ATOMIC_RELAXED);
-            __atomic_store_n(&fault->length, n, __ATOMIC_RELAXED);
-            __atomic_store_n(&fault->flag, 1, __ATOMIC_RELEASE);
+        int32_t none = 0; /* one thread reports, the first that meets one; the host reads it after the kernel */
+        if (!__atomic_load_n(&fault->flag, __ATOMIC_RELAXED) &&
+            __atomic_compare_exchange_n(&fault->flag, &none, 1, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+            fault->index = i;
+            fault->length = n;
         }
 #endif
         return 0;
