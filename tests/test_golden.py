@@ -57,7 +57,9 @@ if sys.flags.hash_randomization:
 print(*sorted((n, golden_kernels.kernel_text(n)) for n in names), sep="\\n")
 for seed in range(6):
     p = Grower(seed).grow()
-    f = weft.function(p.symbols(), p.variables(), updates=p.pairs(), on_unused_input="ignore")
+    f = weft.function(
+        p.symbols(), p.variables(), updates=p.pairs(), givens=p.replacements(), on_unused_input="ignore"
+    )
     print(f.source)
 """
     assert run(code, PYTHONHASHSEED="0") == run(code, PYTHONHASHSEED="7")
