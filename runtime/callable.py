@@ -246,9 +246,9 @@ class CompiledFunction:
             values, given = self._bind(args, kwargs)
             results = self._run(values, given)
         if self.kinds is not None:
-            from .sparse import group
+            from .sparse import group as assembled
 
-            results = group(results, self.kinds)
+            results = assembled(results, self.kinds)
         if self.outputs is None:
             return []
         if self.outputs == "one":

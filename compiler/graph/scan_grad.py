@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from ..ir import lengths
 from ..ir.dtypes import DISCRETE
@@ -69,11 +70,11 @@ def pullback(
     targets = [i for i in loop.inner_inputs if i in reach]
     made, _ = propagate(start, targets, loop.inner_inputs, "return")
     found = {v: g for v, g in made.items() if not isinstance(g, NullGradient)}
-    nulls = {v: made[v] for v in targets if v in made and v not in found}
+    nulls: dict[Variable, Any] = {v: made[v] for v in targets if v in made and v not in found}
     for s in loop.states:  # what a state lacks in one step is missing everywhere in those before
-        for i in s.inner:
-            if i in nulls:
-                return [None] + [nulls[i] if any(v in reach for v in inner) else None for inner in _inner(loop)]
+        null = next((nulls[v] for v in s.inner if v in nulls), None)
+        if null is not None:
+            return [None, *(null if any(v in reach for v in inner) else None for inner in _inner(loop))]
 
     states: list[State] = []
     for k in active:
