@@ -421,6 +421,7 @@ COUNT = weft.shared(0.0, name="count")
         (lambda x: scan(lambda v, h: h, x, dict(taps=[-2])), "no initial state"),
         (lambda x: scan(lambda v: v, x, n_steps=2.5), "n_steps is an integer"),
         (lambda x: scan(lambda v: v, x, truncate_gradient=0), "truncate_gradient"),
+        (lambda x: scan(lambda v: v, x, go_backwards=T.lscalar("b")), "go_backwards of scan is True or False, not b"),
         (lambda x: scan(lambda v: v, x, truncate_gradient=1.5), "truncate_gradient of scan is an integer, not 1.5"),
         (lambda x: scan(lambda: x, dict(input=x, taps=[]), n_steps=2), "sequence 0 has no taps"),
         (lambda x: scan(lambda v: [(COUNT, v), (COUNT, v + 1)], x), "updates change count twice"),

@@ -6,6 +6,8 @@ import operator
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from ...runtime.errors import ArgumentError, DTypeError
 
 
@@ -14,6 +16,12 @@ def integer(x: Any, what: str) -> int:
         return operator.index(x)
     except TypeError:
         raise ArgumentError(f"{what} is an integer, not {x!r}") from None
+
+
+def truth(x: Any, what: str) -> bool:
+    if not isinstance(x, (bool, int, np.bool_)):
+        raise ArgumentError(f"{what} is True or False, not {x!r}")
+    return bool(x)
 
 
 def listed(x: Any, what: str) -> list[Any]:
@@ -35,4 +43,4 @@ def symbolic(x: Any, what: str) -> Any:
     return x
 
 
-__all__ = ["integer", "integers", "listed", "symbolic"]
+__all__ = ["integer", "integers", "listed", "symbolic", "truth"]

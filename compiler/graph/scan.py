@@ -11,7 +11,7 @@ import numpy as np
 from ...runtime.errors import ArgumentError, DTypeError, MissingInputError, ShapeError
 from ..ir import lengths
 from . import math, shaping
-from .arguments import integer, integers
+from .arguments import integer, integers, truth
 from .indexing import subtensor
 from .lowering import trace_of
 from .scan_op import Loop, State, inner_leaf, make_scan
@@ -106,7 +106,7 @@ def scan(
     if truncate_gradient == 0 or truncate_gradient < -1:
         raise ArgumentError(f"{label}: truncate_gradient is a number of steps or -1, not {truncate_gradient}")
     steps, flip = _steps(n_steps, label)
-    entries = _sequences(sequences, go_backwards != flip, label)
+    entries = _sequences(sequences, truth(go_backwards, f"go_backwards of {label}") != flip, label)
     if steps is None:
         steps = _shortest([e.outer for e in entries], label)
     given = [as_tensor_variable(v) if not isinstance(v, Variable) else v for v in _listed(non_sequences)]
