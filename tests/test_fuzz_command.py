@@ -13,6 +13,8 @@ from fuzz_check import grown
 from fuzz_grower import Grower
 from fuzz_report import Report
 
+import weft
+
 HOWS = {"did not end in": lambda: time.sleep(60), "stopped with status 9": lambda: os.kill(os.getpid(), signal.SIGKILL)}
 
 
@@ -25,7 +27,7 @@ def test_groups_that_never_end_or_stop_are_taken_apart(how, alone, monkeypatch):
         return Report(programs=len(seeds))
 
     monkeypatch.setattr(fuzz_programs, "report_of", report_of)
-    monkeypatch.setattr(fuzz_programs, "SECONDS", 0.5)
+    monkeypatch.setattr(fuzz_programs, "SECONDS", 3)
     monkeypatch.setattr(fuzz_programs, "PER_SEED", 0.1)
     report = fuzz_programs.in_child([4, 5, 6], False)
     (text,) = report.failures
@@ -39,7 +41,7 @@ def test_a_shrinking_that_never_ends_loses_no_report(how, monkeypatch):
         fuzz_programs, "report_of", lambda *a: Report(programs=2, failures=["a"], failed=[(4, False, "a")])
     )
     monkeypatch.setattr(fuzz_programs, "shrunk", lambda *a: HOWS[how]())
-    monkeypatch.setattr(fuzz_programs, "SECONDS", 0.5)
+    monkeypatch.setattr(fuzz_programs, "SECONDS", 3)
     monkeypatch.setattr(fuzz_programs, "PER_SEED", 0.1)
     report = fuzz_programs.in_child([4, 5], False)
     assert report.programs == 2 and report.failures[0] == "a" and how in report.failures[1]
@@ -65,6 +67,8 @@ def run(monkeypatch, *args):
     monkeypatch.setattr(
         "sys.argv", ["fuzz_programs.py", "--any-coverage", "--group", "2", "--count", "6", *map(str, args)]
     )
+    for name in ("verify", "reuse"):  # the command sets them for its process
+        monkeypatch.setattr(weft.config, name, getattr(weft.config, name))
     return fuzz_programs.main()
 
 
