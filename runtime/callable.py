@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -69,6 +69,10 @@ class Argument:
     def arrays(self, value: Any) -> list[np.ndarray]:
         """What the executor takes for the value: one array (a sparse argument has more)."""
         return [self.convert(value)]
+
+    def shown(self, arrays: Iterator[Any]) -> str:
+        """The argument of a failed call, as messages show it: takes what `arrays` gave for it."""
+        return _shown(next(arrays))
 
     def _cast(self, value: Any) -> np.ndarray:
         exported = is_exporter(value)
@@ -327,12 +331,10 @@ class CompiledFunction:
 
     def _lengths(self, values: Sequence[np.ndarray]) -> str:
         """The shapes of a call that failed, by name, for its message."""
-        arguments = [a for a in self.arguments if a.storage is None]
-        named = [(a.label, v) for a, v in zip(arguments, values, strict=False)]
-        if len(values) != len(arguments):  # a sparse argument is several arrays
-            named = []
-        named += [(name, s.array()) for name, s in zip(self.names, self.storages, strict=False) if name]
-        return "\n  called with " + ", ".join(f"{name} {_shown(v)}" for name, v in named) if named else ""
+        arrays = iter(values)
+        named = [f"{a.label} {a.shown(arrays)}" for a in self.arguments if a.storage is None]
+        named += [f"{name} {_shown(s.array())}" for name, s in zip(self.names, self.storages, strict=False) if name]
+        return "\n  called with " + ", ".join(named) if named else ""
 
     def _bind(self, args: tuple, kwargs: dict[str, Any]) -> tuple[list[np.ndarray], list[Given]]:
         """The arrays that the executor takes, and the values given for states."""

@@ -5,7 +5,7 @@ indices and indptr are int32. The structure is checked here, at every call, so t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,6 +83,11 @@ class SparseArgument(Argument):
         options = {"allow_downcast": self.allow_downcast, "strict": self.strict}
         made = convert(value, self.label, self.dtype, self.shape, **options)
         return made if self.shape[1] is None else made[:3]
+
+    def shown(self, arrays: Iterator[Any]) -> str:
+        _, _, indptr = next(arrays), next(arrays), next(arrays)
+        columns = self.shape[1] if self.shape[1] is not None else int(next(arrays))
+        return f"of shape {(len(indptr) - 1, columns)}"
 
 
 __all__ = ["SparseArgument", "assemble", "convert", "group"]

@@ -267,3 +267,13 @@ def test_arguments(mode: str) -> None:
         weft.function([S.as_sparse_variable(m), x], x.sum(), mode=mode)
     with pytest.raises(weft.UnusedInputError):
         weft.function([x, S.csr_matrix("unused")], x.sum(), mode=mode)
+
+
+def test_errors_show_what_a_call_was_given(mode: str) -> None:
+    """A sparse argument is several arrays, which are counted where its type fixes the number of columns, too."""
+    x, free, v = T.dvector("x"), S.csr_matrix("m", dtype="float64"), T.dvector("v")
+    fixed = S.SparseType("float64", shape=(None, 4))("fixed")
+    f = weft.function([x, free, fixed, v], S.sp_sum(free) + S.sp_sum(fixed) + T.sum(x + v), mode=mode)
+    given = r"called with x of shape \(5,\), m of shape \(3, 7\), fixed of shape \(2, 4\), v of shape \(6,\)"
+    with pytest.raises(weft.ShapeError, match=given):
+        f(np.zeros(5), matrix(3, 7), matrix(2, 4), np.zeros(6))
