@@ -208,7 +208,7 @@ def linear() -> list[Sample]:
         Sample("solve_triangular", closed([a, b], *solves), [tri, X], [np.linalg.solve(t, X) for t in given]),
         Sample("csr_part", closed([s], *parts), [SPARSE], [SPARSE.data, SPARSE.indices, SPARSE.indptr]),
         Sample("csr", closed([s], build("csr_part", back, part=0)), [SPARSE], [SPARSE.data]),
-        Sample("csr_dot", closed([s, b], build("csr_dot", *parts, b)), [SPARSE, X.T], [dense @ X.T]),
+        Sample("csr_dot", closed([s, b], build("csr_dot", *parts, b, s.type.axes[1])), [SPARSE, X.T], [dense @ X.T]),
         Sample("csr_dot_t", closed([s, b], build("csr_dot_t", *parts, b, s.type.axes[1])), [SPARSE, X], [dense.T @ X]),
         Sample(
             "csr_sample",

@@ -57,13 +57,13 @@ COLUMNS = T.constant(4, dtype="int64")
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])
 def test_csr_products(dtype: str) -> None:
     data, b, g = normal(4, dtype=dtype), normal(4, 2, dtype=dtype), normal(3, 2, dtype=dtype)
-    check(lambda data, b: op1("csr_dot", data, *PLACES, b), data, b, order=2)
+    check(lambda data, b: op1("csr_dot", data, *PLACES, b, COLUMNS), data, b, order=2)
     check(lambda data, g: op1("csr_dot_t", data, *PLACES, g, COLUMNS), data, g, order=2)
     check(lambda g, b: op1("csr_sample", *PLACES, g, b), g, b, order=2)
 
 
 def sparse_product(s, b):
-    return op1("csr_dot", *(op1("csr_part", s, part=k) for k in range(3)), b)
+    return op1("csr_dot", *(op1("csr_part", s, part=k) for k in range(3)), b, COLUMNS)
 
 
 def test_csr_matrix_of_its_parts() -> None:

@@ -192,7 +192,7 @@ def test_linear_algebra_reports_what_it_cannot_do() -> None:
 
 def test_sparse_parts_are_checked() -> None:
     d, i, p, b = vector(0), vector(1, "int32"), vector(2, "int32"), matrix(3)
-    r = closed([d, i, p, b], build("csr_dot", d, i, p, b))
+    r = closed([d, i, p, b], build("csr_dot", d, i, p, b, b.type.axes[0]))
     data, indices, indptr = SPARSE.data, SPARSE.indices, SPARSE.indptr
     with pytest.raises(BoundsError, match="index 2"):
         evaluate(r, [data, indices, indptr, np.ones((2, 2))])

@@ -208,7 +208,7 @@ def test_indexing() -> None:
 
 def test_sparse_matrices() -> None:
     s, b = param(0, "float64", None, None, kind="csr"), matrix(1)
-    r = closed([s, b], build("csr_dot", *(build("csr_part", s, part=k) for k in range(3)), b))
+    r = closed([s, b], build("csr_dot", *(build("csr_part", s, part=k) for k in range(3)), b, s.type.axes[1]))
     double = SPARSE.copy()
     double.indices[1:] = 0  # the second row holds column 0 twice
     assert evaluate(r, [double, np.eye(3)])[0].tolist() == [[0, 2, 0], [4, 0, 0]]

@@ -163,13 +163,13 @@ def test_shared(mode: str) -> None:
 
 def test_lengths_are_checked(mode: str) -> None:
     x, y, r = S.csr_matrix("x"), T.matrix("y"), T.row("r")
-    with pytest.raises(weft.ShapeError):
+    with pytest.raises(weft.ShapeError, match="inner lengths of a sparse product"):
         weft.function([x, y], S.dot(x, y), mode=mode)(matrix(5, 7), numbers(4, 3))
-    with pytest.raises(weft.ShapeError):
+    with pytest.raises(weft.ShapeError, match="inner lengths of a sparse product"):
         weft.function([x, r], S.dot(x, r), mode=mode)(matrix(5, 7), numbers(1, 3))
-    with pytest.raises(weft.ShapeError):
+    with pytest.raises(weft.ShapeError, match="inner lengths of a sparse product"):
         weft.function([x, y], S.dot(y, x), mode=mode)(matrix(5, 7), numbers(4, 3))
-    with pytest.raises(weft.ShapeError, match="7 rows"):
+    with pytest.raises(weft.ShapeError, match="inner lengths of a sparse product: 4 and 7"):
         S.dot(matrix(5, 4), np.ones((7, 2)))
 
 

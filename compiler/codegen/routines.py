@@ -252,10 +252,10 @@ def _rows(scope, out, indptr: Node) -> str:
 
 @routine("csr_dot")
 def csr_dot(host, out, scope, s):
-    data, _, indptr, b = s.node.inputs
+    data, _, indptr, b, _ = s.node.inputs
     host.reserve(out, scope, s.outputs[0])
     count, columns, m = (scope.get(out, v) for v in (data.type.axes[0], *b.type.axes))
-    parts = [_rows(scope, out, indptr), count, columns, m, *(f"b{v.number}" for v in s.inputs)]
+    parts = [_rows(scope, out, indptr), count, columns, m, *(f"b{v.number}" for v in s.inputs[:4])]
     _csr("csr_dot", host, out, s, parts)
 
 

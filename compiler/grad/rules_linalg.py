@@ -101,24 +101,25 @@ def push_solve(node: Apply, tangents: Gradients) -> Gradients:
 #     csr_dot     A b                 csr_dot_t   A' g               csr_sample   (g b') at the places of A
 @pullback("csr_dot")
 def pull_csr_dot(node: Apply, grads: Gradients) -> Gradients:
-    (data, indices, indptr, b), (g,) = node.inputs, grads
+    (data, indices, indptr, b, columns), (g,) = node.inputs, grads
     ddata = op1("csr_sample", indices, indptr, g, m.conj(b))
-    db = op1("csr_dot_t", m.conj(data), indices, indptr, g, shaping.shape_i(b, 0))
-    return [ddata, None, None, db]
+    db = op1("csr_dot_t", m.conj(data), indices, indptr, g, columns)
+    return [ddata, None, None, db, None]
 
 
 @pullback("csr_dot_t")
 def pull_csr_dot_t(node: Apply, grads: Gradients) -> Gradients:
-    (data, indices, indptr, g, _), (h,) = node.inputs, grads
+    (data, indices, indptr, g, columns), (h,) = node.inputs, grads
     ddata = op1("csr_sample", indices, indptr, m.conj(g), h)
-    return [ddata, None, None, op1("csr_dot", m.conj(data), indices, indptr, h), None]
+    return [ddata, None, None, op1("csr_dot", m.conj(data), indices, indptr, h, columns), None]
 
 
 @pullback("csr_sample")
 def pull_csr_sample(node: Apply, grads: Gradients) -> Gradients:
     (indices, indptr, g, b), (w,) = node.inputs, grads
-    dg = op1("csr_dot", w, indices, indptr, m.conj(b))
-    db = op1("csr_dot_t", w, indices, indptr, m.conj(g), shaping.shape_i(b, 0))
+    columns = shaping.shape_i(b, 0)
+    dg = op1("csr_dot", w, indices, indptr, m.conj(b), columns)
+    db = op1("csr_dot_t", w, indices, indptr, m.conj(g), columns)
     return [None, None, dg, db]
 
 

@@ -138,18 +138,6 @@ def _well_formed(x: Variable) -> bool:
     return getattr(x.tag, "well_formed", False)
 
 
-def _matrix(dense: Variable, rows: Variable) -> Variable:
-    """The dense operand, of as many rows as the sparse one has columns: where that is not plain the call checks it."""
-    have, want = dense.ir_type.axes[0], lengths.normal(rows.node)
-    if have is want:
-        return dense
-    a, b = lengths.static(have), lengths.static(want)
-    if a is not None and b is not None:
-        raise ShapeError(f"dot of a sparse matrix with {b} columns and {dense.describe()} with {a} rows")
-    # An alloc to its own lengths moves nothing; a row of static length 1 it would stretch, a reshape cannot.
-    return op1("reshape" if a == 1 else "alloc", dense, rows, shaping.shape_i(dense, 1))
-
-
 def structured_dot(x: Any, y: Any) -> Any:
     """The product of a sparse matrix and a dense matrix or vector, in either order; dense."""
     if not is_sparse(x) and not is_scipy(x):
@@ -163,8 +151,8 @@ def structured_dot(x: Any, y: Any) -> Any:
         raise ShapeError(f"structured_dot of a sparse matrix and {y.describe()} with {y.ndim} dimensions")
     dtype = promote(x.dtype, y.dtype)
     y = cast(y, dtype)
-    b = _matrix(y if y.ndim == 2 else op1("dimshuffle", y, order=(0, "x")), shaping.shape_i(x, 1))
-    out = op1("csr_dot", cast(csm_data(x), dtype), csm_indices(x), csm_indptr(x), b)
+    b = y if y.ndim == 2 else op1("dimshuffle", y, order=(0, "x"))
+    out = op1("csr_dot", cast(csm_data(x), dtype), csm_indices(x), csm_indptr(x), b, shaping.shape_i(x, 1))
     return out if y.ndim == 2 else op1("dimshuffle", out, order=(0,))
 
 
@@ -187,8 +175,9 @@ def _row_ends(x: Variable) -> Variable:
     """Where each row ends among the stored elements: counted, not read, by a product, which looks at indices and indptr
     before it reads by them."""
     ones = shaping.ones((shaping.shape_i(csm_data(x), 0),), dtype="int64")
-    column = shaping.ones((shaping.shape_i(x, 1), 1), dtype="int64")
-    return math.cumsum(op1("csr_dot", ones, csm_indices(x), csm_indptr(x), column)[:, 0])  # type: ignore[index]
+    columns = shaping.shape_i(x, 1)
+    column = shaping.ones((columns, 1), dtype="int64")
+    return math.cumsum(op1("csr_dot", ones, csm_indices(x), csm_indptr(x), column, columns)[:, 0])  # type: ignore[index]
 
 
 def _row_numbers(x: Variable) -> Variable:

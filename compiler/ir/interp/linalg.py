@@ -81,7 +81,7 @@ def _(node, values, run):
 
 @meaning("csr_dot")
 def _(node, values, run):
-    data, indices, indptr, b = values
+    data, indices, indptr, b, _ = values
     out = np.zeros((indptr.shape[0] - 1 if indptr.size else 0, b.shape[1]), widen(b).dtype)
     rows = row_numbers(indptr, data.shape[0])
     columns = within(indices, b.shape[0], negative=False)

@@ -108,13 +108,16 @@ def _csr_places(op: str, indices, indptr) -> None:
         raise DTypeError(f"{op} takes int32 or int64 indices, not {indices.type.dtype}")
 
 
-@define("csr_dot", "procedural", may_fail=True)
+@define("csr_dot", "procedural", host_inputs=(4,), may_fail=True)
 def csr_dot(inputs, attrs):
-    """csr_dot(data, indices, indptr, b): the sparse matrix times the dense b, each row's terms in stored order."""
-    data, indices, indptr, b = inputs
+    """csr_dot(data, indices, indptr, b, columns): the sparse matrix times the dense b, each row's terms in stored
+    order."""
+    data, indices, indptr, b, columns = inputs
     checks = _csr_operands("csr_dot", data, indices, indptr)
     same_dtype("csr_dot", (data, b))
     rank("csr_dot", b, 2)
+    scalars("csr_dot", columns)
+    checks += equal(lengths.normal(columns), b.type.axes[0], "inner lengths of a sparse product")
     rows = lengths.sub(indptr.type.axes[0], lengths.const(1))
     return Typed(TensorType(b.type.dtype, (rows, b.type.axes[1])), checks)
 
@@ -128,7 +131,7 @@ def csr_dot_t(inputs, attrs):
     rank("csr_dot_t", g, 2)
     scalars("csr_dot_t", columns)
     rows = lengths.sub(indptr.type.axes[0], lengths.const(1))
-    checks += equal(rows, g.type.axes[0], "rows of the sparse matrix and of the dense one")
+    checks += equal(rows, g.type.axes[0], "inner lengths of a sparse product")
     n = lengths.normal(columns)
     checks += sizes((n,), "columns of a sparse matrix")
     return Typed(TensorType(g.type.dtype, (n, g.type.axes[1])), checks)
