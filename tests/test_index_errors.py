@@ -109,3 +109,20 @@ def test_the_first_of_several_is_named(mode: str) -> None:
     f = weft.function([v, i], T.exp(v[i]), mode=mode)
     with pytest.raises(weft.BoundsError, match="index 2 is out of range for an axis of length 2"):
         f([1.0, 2.0], [1, 2, -3, -3, 5, 0])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_indexes_is_named_where_a_rule_replaced_more_than_it(mode: str) -> None:
+    """The logarithm of picked probabilities, and its gradient, are indexed elsewhere than the program says."""
+    x, y = T.dmatrix("x"), T.lvector("y")
+    w = weft.shared(np.zeros((3, 4)), name="w")
+    p = T.nnet.softmax(T.dot(x, w))
+    picked = p[T.arange(y.size), y]
+    cost = T.log(picked).sum()
+    for outputs in (cost, T.grad(cost, w), [cost, T.grad(cost, w)]):
+        f = weft.function([x, y], outputs, mode=mode)
+        with pytest.raises(weft.BoundsError, match="index 4 is out of range") as caught:
+            f(np.zeros((2, 3)), np.array([0, 4]))
+        text = str(caught.value)
+        assert "  y : TensorType(int64" in text and "picked = p[T.arange(y.size), y]" in text, text
+        assert "softmax(T.dot" not in text, text

@@ -219,6 +219,7 @@ def _mapped(value: Any, done: Mapping[Region, Region]) -> Any:
     return value
 
 
+NEARBY = 30  # nodes
 _GIVEN = frozenset({"const", "dim", "param"})
 
 
@@ -385,17 +386,33 @@ class _Engine:
     def inherit(self, new: Node, old: Node) -> None:
         """Gives the lines of `old` to `new` and to what was made with it."""
         memo, lines = self.memo, self.lines
+        if new not in memo:
+            self.inherit_index(new, old)
         lines.inherit(new, old)
         made = [i for i in new.inputs if i not in memo and i.op not in _GIVEN]
         if not made:
             return
         seen = {new, *made}
         for n in made:
+            self.inherit_index(n, old)
             lines.inherit(n, old)
             for i in n.inputs:
                 if i not in memo and i.op not in _GIVEN and i not in seen:
                     seen.add(i)
                     made.append(i)
+
+    def inherit_index(self, new: Node, old: Node) -> None:
+        """Gives a gather or scatter the lines of the nearest one below `old` that has one of its indices, before those
+        of `old`: an error names what indexes out of range, not the logarithm of it that a rule replaced."""
+        first = new.definition.indices_from
+        if not first or old.definition.indices_from:
+            return
+        wanted, near = set(new.inputs[first:]), [old]
+        for n in near:
+            if n.definition.indices_from and not wanted.isdisjoint(n.inputs[n.definition.indices_from :]):
+                self.lines.inherit(new, n)
+                return
+            near += [i for i in n.inputs if i not in near][: NEARBY - len(near)]
 
 
 def _as_safe(op: str, inputs: tuple[Node, ...], old: Any, new: Any) -> bool:
