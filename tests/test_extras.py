@@ -44,6 +44,18 @@ M, V, C = rng.normal(size=(4, 5)), rng.normal(size=6), rng.normal(size=(2, 4, 5)
         (lambda x: T.triu(x), np.triu, [C]),
         (lambda x: T.identity_like(x), lambda x: np.eye(4, 5), [M]),
         (lambda x: T.swapaxes(x, 0, -1), lambda x: np.swapaxes(x, 0, -1), [C]),
+        (lambda x: x.swapaxes(0, -1), lambda x: np.swapaxes(x, 0, -1), [C]),
+        (lambda x: x.dimshuffle(0, "x", 1).squeeze(), lambda x: x, [M]),
+        (lambda x: x.diagonal(1, 2, 0), lambda x: np.diagonal(x, 1, 2, 0), [C]),
+        (lambda x: x.repeat(3, axis=1), lambda x: np.repeat(x, 3, axis=1), [M]),
+        (lambda x: (x * 2).round() / 2, lambda x: np.round(x * 2) / 2, [M]),
+        (lambda x: x.conjugate().log2().arctan(), lambda x: np.arctan(np.log2(x)), [1 + M * M]),
+        *(
+            (lambda x, n=n, a=a: x.norm(n, a), lambda x, n=n, a=a: np.linalg.norm(x, n, a), [V if a is None else M])
+            for a in (None, 1)
+            for n in (0, 1, 2, 3, 0.5, np.inf, -np.inf)
+        ),
+        (lambda x: x.norm(2, keepdims=True), lambda x: np.linalg.norm(x, keepdims=True), [M]),
         (lambda x: T.roll(x, 2), lambda x: np.roll(x, 2), [V]),
         (lambda x: T.roll(x, -7, axis=1), lambda x: np.roll(x, -7, axis=1), [M]),
         (lambda x: T.roll(x, 3), lambda x: np.roll(x, 3), [M]),
@@ -176,6 +188,11 @@ def test_a_transposed_system_has_several_names(trans: Any) -> None:
     np.testing.assert_allclose(weft.function([], x)(), np.linalg.solve(a.T, b))
     with pytest.raises(weft.ArgumentError, match="not 'H'"):
         slinalg.solve_triangular(a, b, trans="H")
+
+
+def test_norms_keep_the_dtype() -> None:
+    for n in (1, 2, 3, 0.3, np.inf):
+        assert T.fvector().norm(n).dtype == "float32"
 
 
 def test_refused() -> None:

@@ -10,8 +10,9 @@ import numpy as np
 from ...runtime.errors import ArgumentError, WeftError
 from ...runtime.exchange import is_exporter
 from ..ir import lengths
-from . import indexing, math, shaping
-from .tensor import cast
+from ..ir.dtypes import REAL_FLOAT
+from . import extras, indexing, math, shaping
+from .tensor import cast, constant
 from .told import already_told, tell_methods
 from .trace import here
 from .variable import Constant, Variable, op1, register_class, tell
@@ -170,6 +171,18 @@ class TensorOperators(_Mixed):
         order = axes[0] if len(axes) == 1 and isinstance(axes[0], (list, tuple)) else axes
         return shaping.transpose(self, order or None)
 
+    def swapaxes(self, axis1, axis2):
+        return extras.swapaxes(self, axis1, axis2)
+
+    def squeeze(self, axis=None):
+        return extras.squeeze(self, axis)
+
+    def diagonal(self, offset=0, axis1=0, axis2=1):
+        return extras.diagonal(self, offset, axis1, axis2)
+
+    def repeat(self, repeats, axis=None):
+        return extras.repeat(self, repeats, axis)
+
     def reshape(self, shape, *rest, ndim=None):
         return shaping.reshape(self, (shape, *rest) if rest else shape, ndim)
 
@@ -241,8 +254,26 @@ class TensorOperators(_Mixed):
     def clip(self, a_min, a_max):
         return math.clip(self, a_min, a_max)
 
+    def round(self, mode="half_to_even"):
+        return extras.round(self, mode)
+
     def conj(self):
         return math.conj(self)
+
+    conjugate = conj
+
+    def norm(self, L, axis=None, keepdims=False):
+        """The L-norm: of all elements, or along axes. L: a number, an infinity, or 0 for the count of nonzero ones."""
+        if L == 0:
+            return math.sum(math.neq(self, 0), axis, keepdims=keepdims)
+        x = math.abs_(self)
+        if np.isinf(L):
+            return (math.max if L > 0 else math.min)(x, axis, keepdims)
+        if L == 1:
+            return math.sum(x, axis, keepdims=keepdims)
+        # A float of x's dtype as the exponent: x keeps it.
+        power, root = (constant(n, dtype=x.dtype) if x.dtype in REAL_FLOAT else n for n in (L, 1 / L))
+        return math.pow(math.sum(math.pow(x, power), axis, keepdims=keepdims), root)
 
     def fill(self, value):
         return shaping.fill(self, value)
@@ -313,7 +344,10 @@ def _backward(f, name):
 
 
 _install_binary()
-for _name in ("exp", "log", "log1p", "expm1", "sqrt", "sin", "cos", "tan", "tanh", "floor", "ceil", "trunc"):
+for _name in (
+    "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sqrt", "floor", "ceil", "trunc", "sin", "cos", "tan",
+    "sinh", "cosh", "tanh", "arcsin", "arccos", "arctan", "arcsinh", "arccosh", "arctanh",
+):  # fmt: skip
     setattr(TensorOperators, _name, (lambda f: lambda self: f(self))(getattr(math, _name)))
 tell_methods(TensorOperators)
 
