@@ -104,6 +104,20 @@ def test_a_fold_that_stores_has_one_form() -> None:
     assert not [line for line in lines if re.match(r"vfn?madd\d+ss", line)]
 
 
+@pytest.mark.skipif("avx512f" not in CPU, reason="the processor has no AVX-512: ends of rows are no vectors")
+def test_what_is_left_of_a_row_of_functions_is_a_vector() -> None:
+    lines = instructions(weft.function([x], T.tanh(x - T.mean(x, axis=1, keepdims=True))))["k0_body"]
+    assert not [line for line in lines if re.match(r"vfn?madd\d+ss", line)]
+    assert not [s for s in weft.function([x], x - T.mean(x, axis=1, keepdims=True)).source.split() if "full" in s]
+
+
+def test_no_argument_of_the_end_of_a_row_is_hard() -> None:
+    """Where masked elements are 0, of which a logarithm is hard: each row would be computed twice."""
+    source = weft.function([x], T.sum(T.log(x), axis=1)).source
+    hard = [line for line in source.splitlines() if "weft_log_is_hard_f32" in line and "l < rest" in line]
+    assert hard and all("((l < rest) ? weft_log_is_hard_f32(" in line for line in hard)
+
+
 def test_a_scalar_loop_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """What this file looks for is not there when the vectoriser is off."""
     monkeypatch.setattr(toolchain, "program_flags", lambda chain: (*toolchain.PROGRAM, "-fno-tree-vectorize"))

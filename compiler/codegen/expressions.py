@@ -94,7 +94,9 @@ class Scope:
                 condition = self._guarded(args[2:]) if n.op == "checked" else ""
                 text, is_hard = scalar.fast_operation(n, args[:2])
                 if condition:
-                    text, is_hard = (f"({condition} ? {t} : 0)" for t in (text, is_hard))
+                    text = f"({condition} ? {text} : 0)"
+                if condition := condition or self._guarded([]):
+                    is_hard = f"({condition} ? {is_hard} : 0)"
                 out(f"{scalar.hard_flag(n)} |= {is_hard};")
             else:
                 text = self.text(n)

@@ -40,7 +40,7 @@ static void k0_stage0(void *arg, int64_t begin, int64_t end, int worker) {
                     #pragma GCC unroll 1
                     for (int l = 0; l < 8; l++) {
                         const int64_t i2 = j + l;
-                        hard8 |= weft_exp_is_hard_f64((l < rest) ? p0[i2] : 0.0);
+                        hard8 |= ((l < rest) ? weft_exp_is_hard_f64((l < rest) ? p0[i2] : 0.0) : 0);
                         end0[l] = lane0[l] + (l < rest ? weft_exp_fast_f64((l < rest) ? p0[i2] : 0.0) : 0.0);
                     }
                 } else {

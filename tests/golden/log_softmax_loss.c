@@ -227,7 +227,7 @@ static void k2_stage0(void *arg, int64_t begin, int64_t end, int worker) {
                         const int64_t t2 = (l < rest) ? weft_wrapped(i0, a->n0) : 0;
                         hard8 |= ((l < rest) ? weft_outside((l < rest) ? p2[i0] : 0, a->n1) : 0);
                         const int64_t t3 = (l < rest) ? weft_wrapped((l < rest) ? p2[i0] : 0, a->n1) : 0;
-                        hard4 |= weft_log_is_hard_f32((l < rest) ? p1[t2] : 0.0f);
+                        hard4 |= ((l < rest) ? weft_log_is_hard_f32((l < rest) ? p1[t2] : 0.0f) : 0);
                         const float t4 = ((l < rest) ? p0[(a->n1 * t2) + t3] : 0.0f) - weft_log_fast_f32((l < rest) ? p1[t2] : 0.0f);
                         end0[l] = lane0[l] + (l < rest ? t4 : 0.0f);
                     }
