@@ -256,8 +256,8 @@ class LoopPrinter:
         self, out: Text, scope: Scope, k: int, first: str, last: str, width: int, inside: Callable[[Scope], None],
         pragmas: tuple[str, ...],
     ) -> None:  # fmt: skip
-        """Full vectors of `width` elements, then what is left as one more under a mask, where masks are cheap: gcc takes
-        it element by element, and the last 7 of a row of 119 floats take as long as the 7 vectors before them."""
+        """Full vectors of `width` elements, then what is left as one more under a mask, where masks are cheap: gcc goes
+        element by element there, and the last 7 of a row of 119 floats take as long as the 7 vectors before them."""
         length = last if first == "0" else f"({last} - {first})"
         out(f"const int64_t full{k} = WEFT_MASKED ? {length} & -{width} : {length}, left{k} = {length} - full{k};")
         for p in pragmas:
