@@ -206,6 +206,7 @@ def test_of_several_bad_indices_threads_may_name_any():
     """One names the first."""
     group = Group([written(CALLS[:4] + ["v2 = v0[v1]"], ["v2"])])
     true, wrong = group.function, [5, 1, 7]
+    true.threads = 1
     error = raised(lambda: group.programs[0].lowered()([group.args[0], np.array(wrong)]))
 
     class Hasty:
