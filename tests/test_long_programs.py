@@ -139,6 +139,21 @@ def test_values_of_long_lengths(program: Callable[[int], tuple]) -> None:
         np.testing.assert_allclose(a, b, rtol=1e-9)
 
 
+@pytest.mark.parametrize("count", [1, 3, 5])
+def test_a_kernel_knows_what_a_long_length_is_at_least(count: int) -> None:
+    """Of a slice of the first of the rows, that it is one row."""
+    v = m
+    for _ in range(count):
+        v = v[v.shape[0] // 4 :]
+    states = weft.scan(lambda x, h: T.sqr(T.maximum(h, x)) * 0.1, sequences=[v], outputs_info=[v[0]])[0]
+    out = [weft.grad(T.sqr(states).mean(), m), states[1:], v[:1] * 2]
+    f, g = (weft.function([m], out, mode=mode) for mode in ("compile", "interpret"))
+    for rows in (1, 2, 7):
+        given = np.random.default_rng(rows).normal(size=(rows, 3))
+        for a, b in zip(f(given), g(given), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
 def constants(count: int) -> tuple[list[Any], list[Any]]:
     """A loop whose steps compute one chain of values, each of which they read."""
 

@@ -42,12 +42,19 @@ def outline(
     scalars = list(dict.fromkeys(r for r in (stands.get(c, c) for c in scalars) if r.op != "const"))
     scalars += [r for r in dict.fromkeys(stands.values()) if r.op == "dim" and r not in scalars]
     inner: dict[Node, Node] = {r: r for r in stands.values() if r.op == "const"}
-    for k, c in enumerate(scalars):
-        inner[c] = build("param", token=k, dtype="int64", kind="length" if lengths.nonneg(c) else "dense")
+    whole = {e[1] for e in inside_of if e is not None}
+    least = [0 if c in whole else _least(c) for c in scalars]
+    params = [
+        build("param", token=k, dtype="int64", kind="length" if lengths.nonneg(c) else "dense")
+        for k, c in enumerate(scalars)
+    ]
+    for c, p, low in zip(scalars, params, least, strict=True):
+        inner[c] = lengths.add(p, lengths.const(low)) if low else p
     inner |= {c: inner[r] for c, r in stands.items()}
     for k, c in enumerate(tensors, len(scalars)):
         axes = [rebuild(a, inner) for a in c.type.axes]
         inner[c] = build("param", *axes, token=k, dtype=c.type.dtype, kind=c.type.kind)
+        params.append(inner[c])
     for n in inside:
         if n not in inner:
             inner[n] = make(n.op, [inner[i] for i in n.inputs], n.attrs)
@@ -65,8 +72,9 @@ def outline(
         for p in values:
             outputs.append(p)
             layout.append(labels)
-    body = region([inner[c] for c in (*scalars, *tensors)], outputs)
-    inputs = [rebuild(c, new) for c in (*scalars, *tensors)]
+    body = region(params, outputs)
+    given = [lengths.sub(c, lengths.const(low)) if low else c for c, low in zip(scalars, least, strict=True)]
+    inputs = [rebuild(c, new) for c in (*given, *tensors)]
     attrs = {"body": body, "layout": tuple(layout), "outer": len(outer)}
     if any(e is not None for e in inside_of):  # such values are no tuples: one output each
         extents = [None if e is None else (e[0], stands.get(e[1], e[1])) for e in inside_of]
@@ -95,6 +103,12 @@ def _stand_ins(nodes: list[Node], stored: list[Node], equal: dict[Node, Node]) -
         if r is not n and r.op in ("const", "dim") and n not in kept and n not in axes:
             out[n] = r
     return out
+
+
+def _least(length: Node) -> int:
+    """What a length that the host computes is at least: a slice of its first element has length 1 if it is 1."""
+    found = lengths.interval(length) if length.family == "elementwise" and lengths.nonneg(length) else None
+    return 0 if found is None else max(found[0], 0)
 
 
 def _terms(length: Node, known: dict[Node, int]) -> int:
