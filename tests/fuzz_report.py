@@ -6,12 +6,17 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 from fuzz_criterion import plain
 from fuzz_program import Program
 
+from weft.compiler.ir.interp import evaluate
+from weft.compiler.ir.interp.checks import hold
+from weft.compiler.ir.interp.index import within
+from weft.compiler.ir.node import Node, Region, region
 from weft.runtime.errors import WeftError
 
 
@@ -90,10 +95,37 @@ def told(wanted: WeftError, found: WeftError) -> bool:
 
 
 def broken(p: Program, args: Sequence[Any] | None = None) -> Iterator[WeftError]:
-    """The errors of a program's results, each alone: of several broken obligations any may be reported."""
+    """The errors of a program's results, each alone, and those of their obligations, each alone and for each index: of
+    several that do not hold any may be reported."""
     given = p.arguments if args is None else args
     one = [p.lowered([v]) for v in p.variables()] + [p.lowered([], [u]) for u in p.pairs()]
-    return (e for alone in one if (e := raised(lambda alone=alone: alone(given))))
+    yield from (e for alone in one if (e := raised(lambda alone=alone: alone(given))))
+    for alone in one:
+        yield from _each(alone.region, alone.arguments(given))
+
+
+def _each(r: Region, args: Sequence[Any]) -> Iterator[WeftError]:
+    """The errors of a region's obligations, of those outside its loops and branches."""
+    for c in dict.fromkeys([*r.checks, *(c for n in r.nodes() for c in n.checks)]):
+        yield from _errors(r, c.operands, args, lambda *values, c=c: [partial(hold, c, values)])
+    for n in r.nodes():
+        if n.op in ("gather", "scatter"):
+            yield from _errors(r, n.inputs, args, partial(_places, 1 if n.op == "gather" else 2))
+
+
+def _places(first: int, x: np.ndarray, *others: np.ndarray) -> list[Callable[[], Any]]:
+    indices = enumerate(others[first - 1 :])
+    return [partial(within, v, x.shape[axis]) for axis, index in indices for v in np.unique(index)[:, None]]
+
+
+def _errors(
+    r: Region, operands: Sequence[Node], args: Sequence[Any], look: Callable[..., list[Callable[[], Any]]]
+) -> Iterator[WeftError]:
+    values: list[Any] = []
+    if e := raised(lambda: values.extend(evaluate(region(r.params, operands), args))):
+        yield e
+    else:
+        yield from (e for run in look(*values) if (e := raised(run)))
 
 
 def same_bits(a: np.ndarray, b: np.ndarray) -> bool:

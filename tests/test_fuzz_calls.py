@@ -10,10 +10,10 @@ import pytest
 from fuzz_calls import at_the_ends, extreme, fails, in_turn, other_calls
 from fuzz_check import Difference, Group, Report
 from fuzz_grower import Grower
-from fuzz_report import raised
+from fuzz_report import broken, headline, raised
 from test_fuzz import verified, written  # noqa: F401  (a fixture)
 
-from weft.runtime.errors import BoundsError, WeftError
+from weft.runtime.errors import BoundsError, ShapeError, WeftError
 
 CALLS = [
     "w0 = np.array([1.5, -2.0, 0.25])", "v0 = T.tensor('float64', shape=(None,), name='v0')",
@@ -202,8 +202,8 @@ def test_zeros_of_another_sign(text, found):
     assert not found
 
 
-def test_of_several_bad_indices_threads_may_name_any():
-    """One names the first."""
+def test_of_several_bad_indices_any_may_be_named():
+    """But none that is right."""
     group = Group([written(CALLS[:4] + ["v2 = v0[v1]"], ["v2"])])
     true, wrong = group.function, [5, 1, 7]
     true.threads = 1
@@ -213,12 +213,37 @@ def test_of_several_bad_indices_threads_may_name_any():
         storages = true.storages
 
         def __call__(self, *args):
-            true(args[0], args[1][::-1] if self.threads == self.hasty else args[1])
+            true(args[0], self.order)
 
     args = [group.args[0], np.array(wrong)]
     group.function = Hasty()
-    group.function.hasty = 3
-    fails(group, group.programs[0], args, args, error, "")
-    group.function.hasty = 1
-    with pytest.raises(Difference, match=r"compiled: BoundsError: index 7 .*interpreted: BoundsError: index 5 "):
+    for order in ([5, 1, 7], [7, 1, 5]):
+        group.function.order = np.array(order)
         fails(group, group.programs[0], args, args, error, "")
+    group.function.order = np.array([-4, 1, 7])
+    with pytest.raises(Difference, match=r"compiled: BoundsError: index -4 .*interpreted: BoundsError: index 5 "):
+        fails(group, group.programs[0], args, args, error, "")
+
+
+def test_of_two_broken_obligations_of_a_result_either_may_be_named():
+    """The interpreter stops at the first."""
+    p = written([*CALLS[:2], "v1 = v0[:2] + T.ones(3)", "v2 = (v1.sum() * v0).reshape((2, 2))"], ["v2"])
+    group = Group([written([*CALLS[:2], "v1 = v0 * 2"], ["v1"])])
+    args = [np.zeros(3)]
+    error = raised(lambda: p.lowered()(args))
+
+    class Other:
+        def __init__(self, text):
+            self.text = text
+
+        def __call__(self, *args):
+            raise ShapeError(self.text)
+
+    texts = [headline(e) for e in broken(p, args)]
+    assert headline(error) == texts[0] and len(set(texts)) == 2
+    for text in texts:
+        group.function = Other(text)
+        fails(group, p, args, args, error, "")
+    group.function = Other("of something else")
+    with pytest.raises(Difference, match="of something else"):
+        fails(group, p, args, args, error, "")
