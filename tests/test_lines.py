@@ -167,3 +167,13 @@ def test_lengths_taken_to_be_equal_are_said_so():
     assert interpreted.startswith("axis 1 of the arguments of sub: 5 and 3 differ\n  in sub of\n")
     of_sub = interpreted[interpreted.index("\n  in sub of") : interpreted.index("\n  called with")]
     assert compiled.startswith("axis 1 of the arguments of mul: 3 and 5 differ\n  in mul of\n") and of_sub in compiled
+
+
+def test_what_is_assumed_is_checked_before_what_rests_on_it() -> None:
+    """Else the reshape, which is right, would fail: its length is then that of y."""
+    x, y = T.dvectors("x", "y")
+    f = weft.function([x, y], [T.sum(x.reshape((x.shape[0] // 5, 5)), axis=1), y + x])
+    assert f(np.ones(5), np.ones(5))[0] == 5
+    for lengths in ((5, 4), (4, 5)):
+        with pytest.raises(ShapeError, match=r"axis 0 of the arguments of add: \d and \d differ"):
+            f(*map(np.ones, lengths))

@@ -491,6 +491,8 @@ def _assumed(
         else:
             operands = [memo[o] for o in c.operands]
         checks.append(c._replace(operands=tuple(operands)))
+    # What others now rest on is checked before them, if it can be: one that holds is not to fail for an assumption.
+    checks.sort(key=lambda c: c.kind != "eq" or any(o.op not in _LEAVES for o in c.operands))
     return engine.made(checks)
 
 
