@@ -70,6 +70,15 @@ class CompileError(WeftError, RuntimeError):
 LENGTH_LIMIT = 1 << 48  # of an axis: what sums of lengths may rest on (compiler/ir/lengths.py)
 
 
+MOST = (1 << 63) - 1
+
+
+def shown(value: int) -> str:
+    """A value of a failed call as its message has it. Compiled programs hold no larger integer than 2**63 - 1: what an
+    index of dtype uint64 is beyond that they do not know."""
+    return str(value) if value < MOST else f"{MOST} or more"
+
+
 def too_long(what: str, shape: tuple[int, ...]) -> ShapeError | None:
     """What is wrong with an array of this shape where an axis is longer than any; it may be empty."""
     if all(n <= LENGTH_LIMIT for n in shape):

@@ -406,7 +406,7 @@ class Program:
             if self._told is not None:
                 message = self._told(call.check)
             for k, v in enumerate(values):
-                message = message.replace(f"{{{k}}}", str(v))
+                message = message.replace(f"{{{k}}}", errors.shown(v))
             return kind(message)
         if code == NO_MEMORY:
             asked = f": {values[0]:,} bytes were asked for" if values[0] > 0 else ""

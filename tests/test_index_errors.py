@@ -14,6 +14,7 @@ from weft.compiler.ir.node import Region
 from weft.compiler.simplify import simplify
 from weft.compiler.simplify.indices import mark, settle_marks
 from weft.ifelse import ifelse
+from weft.runtime.errors import BoundsError, ShapeError
 
 MODES = ["compile", "interpret"]
 
@@ -103,7 +104,7 @@ def test_what_checks_anyway_is_not_checked_twice() -> None:
     assert len(after.checks) == len(without.checks) + 1
 
 
-@pytest.mark.parametrize("mode", ["compile", "interpret"])
+@pytest.mark.parametrize("mode", MODES)
 def test_the_first_of_several_is_named(mode: str) -> None:
     v, i = T.dvector("v"), T.lvector("i")
     f = weft.function([v, i], T.exp(v[i]), mode=mode)
@@ -126,3 +127,23 @@ def test_what_indexes_is_named_where_a_rule_replaced_more_than_it(mode: str) -> 
         text = str(caught.value)
         assert "  y : TensorType(int64" in text and "picked = p[T.arange(y.size), y]" in text, text
         assert "softmax(T.dot" not in text, text
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("form", ["element", "array", "set", "take", "length", "reshape", "range"])
+def test_unsigned_integers_beyond_int64_are_out_of_range(mode: str, form: str) -> None:
+    """Wrapped, 2**64 - 1 would be the last place, or a length that reshape finds."""
+    x, k = T.dvector("x"), T.scalar("k", dtype="uint64")
+    out = {
+        "element": lambda: x[k],
+        "array": lambda: x[T.stack([k, k])],
+        "set": lambda: T.set_subtensor(x[k], 1.0),
+        "take": lambda: T.take(x, k),
+        "length": lambda: x + T.alloc(0.0, k),
+        "reshape": lambda: x.reshape((k, 1)),
+        "range": lambda: x + T.arange(k),
+    }[form]()
+    f = weft.function([x, k], out, mode=mode)
+    for n in (2**64 - 1, 2**63):
+        with pytest.raises((BoundsError, ShapeError), match="9223372036854775807 or more"):
+            f(np.ones(3), np.array(n, "uint64"))

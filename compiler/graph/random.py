@@ -349,7 +349,7 @@ def _size(size: Any, ndim: int | None, *parameters: Variable) -> Sequence[Variab
         and ndim is not None
         and lengths.static(size.ir_type.axes[0]) is None
     ):
-        out = [cast(size[k], "int64") for k in range(ndim)]  # type: ignore[index]
+        out = [shaping.as_int64(size[k]) for k in range(ndim)]  # type: ignore[index]
     else:
         out = shaping.length_arguments(size, "the size of a draw")
     if ndim is not None and ndim != len(out):

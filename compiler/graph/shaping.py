@@ -81,6 +81,16 @@ def length_argument(n: Any, what: str) -> TensorVariable:
         if v.ndim:
             raise ShapeError(shown)
         raise DTypeError(f"{shown}; weft.tensor.cast(..., 'int64') makes one, and // divides lengths")
+    return as_int64(v)
+
+
+def as_int64(v: Any) -> TensorVariable:
+    """A length, a bound or an index. One of dtype uint64 that no int64 holds stays out of range: wrapped it may be -1,
+    which is the last place."""
+    from .math import minimum
+
+    if v.dtype == "uint64":
+        v = minimum(v, constant((1 << 63) - 1, dtype="uint64"))
     return cast(v, "int64")
 
 
@@ -102,14 +112,14 @@ def unpack_vector(v: Variable, what: str) -> list[TensorVariable]:
 
     parts = elements(v)
     if parts is not None:
-        return [cast(p, "int64") for p in parts]
+        return [as_int64(p) for p in parts]
     n = lengths.static(v.ir_type.axes[0])
     if n is None:
         raise ShapeError(
             f"{what}: the number of dimensions is not known from {v.describe()}, a vector of unknown length; "
             "pass ndim= or a list"
         )
-    return [cast(v[k], "int64") for k in range(n)]  # type: ignore[index]
+    return [as_int64(v[k]) for k in range(n)]  # type: ignore[index]
 
 
 def dimshuffle(x: Any, *order: Any) -> TensorVariable:
@@ -146,7 +156,7 @@ def reshape(x: Any, newshape: Any, ndim: int | None = None) -> TensorVariable:
         and ndim is not None
         and lengths.static(newshape.ir_type.axes[0]) is None
     ):
-        new = [cast(newshape[k], "int64") for k in range(ndim)]  # type: ignore[index]
+        new = [as_int64(newshape[k]) for k in range(ndim)]  # type: ignore[index]
     else:
         new = length_arguments(newshape, "reshape")
     if ndim is not None and ndim != len(new):
@@ -300,7 +310,7 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Te
     joint = promote_all([start.dtype, stop.dtype, step.dtype])
     chosen = check_dtype(dtype) if dtype is not None else ("int64" if DTYPES[joint].kind in "iub" else joint)
     if DTYPES[joint].kind in "iub":
-        start, stop, step = (cast(v, "int64") for v in (start, stop, step))
+        start, stop, step = map(as_int64, (start, stop, step))
         unit = lengths.static(step.node)
         if unit == 0:
             raise ArgumentError("arange with step 0")

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from ....runtime.errors import ArgumentError, BoundsError, NumericalError, ShapeError
+from ....runtime.errors import ArgumentError, BoundsError, NumericalError, ShapeError, shown
 from ..lengths import LIMIT
 from ..node import Check
 
@@ -59,7 +59,7 @@ FAULTS: dict[str, Fault] = {
 
 def fault(kind: str, *values: int) -> Exception:
     """The error of a node, with its kind as `.fault`; the run that it happens in adds `.node` and `.region`."""
-    error = FAULTS[kind].error(FAULTS[kind].message.format(*values))
+    error = FAULTS[kind].error(FAULTS[kind].message.format(*map(shown, values)))
     error.fault = kind  # type: ignore[attr-defined]
     return error
 
@@ -75,6 +75,6 @@ def hold(check: Check, values: Sequence[Any]) -> None:
         values = (wrong.flat[0], n)
     plain = tuple(bool(v) if check.kind == "true" else int(v) for v in values)
     if not kind.holds(*plain):
-        error = kind.error(message(check).format(*plain))
+        error = kind.error(message(check).format(*map(shown, plain)))
         error.check, error.values = check, plain  # type: ignore[attr-defined]
         raise error
