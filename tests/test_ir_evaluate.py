@@ -100,7 +100,7 @@ def test_indices_out_of_range_name_index_and_length() -> None:
     with pytest.raises(BoundsError, match="index 2 "):
         evaluate(closed([x, i], write), [X, np.array([2])])
     huge = vector(1, "uint64")
-    with pytest.raises(BoundsError, match=str(2**64 - 1)):
+    with pytest.raises(BoundsError, match=f"index {2**63 - 1} or more is out of range"):
         evaluate(closed([x, huge], build("gather", x, huge)), [X, np.array([2**64 - 1], "uint64")])
     point = build("slice", x, scalar(1), spec=(("point",), ("all",)))
     with pytest.raises(BoundsError, match="2 is out of range for an axis of length 2"):
