@@ -109,8 +109,8 @@ def _each(r: Region, args: Sequence[Any]) -> Iterator[WeftError]:
     for c in dict.fromkeys([*r.checks, *(c for n in r.nodes() for c in n.checks)]):
         yield from _errors(r, c.operands, args, lambda *values, c=c: [partial(hold, c, values)])
     for n in r.nodes():
-        if n.op in ("gather", "scatter"):
-            yield from _errors(r, n.inputs, args, partial(_places, 1 if n.op == "gather" else 2))
+        if first := n.definition.indices_from:
+            yield from _errors(r, n.inputs, args, partial(_places, first))
 
 
 def _places(first: int, x: np.ndarray, *others: np.ndarray) -> list[Callable[[], Any]]:

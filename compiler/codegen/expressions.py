@@ -91,12 +91,11 @@ class Scope:
                 continue
             if self.fast and ready is None and scalar.may_be_hard(n):
                 args = [strip(self.names[i]) for i in n.inputs]
-                condition = self._guarded(args[2:]) if n.op == "checked" else ""
+                condition = self._guarded(args[2:] if n.op == "checked" else [])
                 text, is_hard = scalar.fast_operation(n, args[:2])
                 if condition:
-                    text = f"({condition} ? {text} : 0)"
-                if condition := condition or self._guarded([]):
                     is_hard = f"({condition} ? {is_hard} : 0)"
+                    text = f"({condition} ? {text} : 0)" if n.op == "checked" else text
                 out(f"{scalar.hard_flag(n)} |= {is_hard};")
             else:
                 text = self.text(n)
