@@ -70,12 +70,12 @@ class CompileError(WeftError, RuntimeError):
 LENGTH_LIMIT = 1 << 48  # of an axis: what sums of lengths may rest on (compiler/ir/lengths.py)
 
 
-MOST = (1 << 63) - 1
+MOST = (1 << 63) - 1  # the largest integer of dtype int64
 
 
 def shown(value: int) -> str:
-    """A value of a failed call as its message has it. Compiled programs hold no larger integer than 2**63 - 1: what an
-    index of dtype uint64 is beyond that they do not know."""
+    """A value of a failed call as its message has it. Compiled programs hold no integer beyond `MOST`: what an
+    index of dtype uint64 is there they do not know."""
     return str(value) if value < MOST else f"{MOST} or more"
 
 

@@ -130,7 +130,7 @@ def test_what_indexes_is_named_where_a_rule_replaced_more_than_it(mode: str) -> 
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("form", ["element", "array", "set", "take", "length", "reshape", "range"])
+@pytest.mark.parametrize("form", ["element", "array", "set", "take", "length", "reshape", "range", "counts"])
 def test_unsigned_integers_beyond_int64_are_out_of_range(mode: str, form: str) -> None:
     """Wrapped, 2**64 - 1 would be the last place, or a length that reshape finds."""
     x, k = T.dvector("x"), T.scalar("k", dtype="uint64")
@@ -142,6 +142,7 @@ def test_unsigned_integers_beyond_int64_are_out_of_range(mode: str, form: str) -
         "length": lambda: x + T.alloc(0.0, k),
         "reshape": lambda: x.reshape((k, 1)),
         "range": lambda: x + T.arange(k),
+        "counts": lambda: x.sum() + T.bincount(T.stack([k, k])),
     }[form]()
     f = weft.function([x, k], out, mode=mode)
     for n in (2**64 - 1, 2**63):

@@ -148,7 +148,7 @@ def bincount(x: Any, weights: Any = None, minlength: Any = None) -> TensorVariab
     The result is as long as the largest element asks for, minlength at least. A negative element is not an error:
     it counts from the end, as subscripts do.
     """
-    x = cast(as_tensor_variable(x), "int64")
+    x = shaping.as_int64(as_tensor_variable(x))
     if x.ndim != 1:
         raise ShapeError(f"bincount takes a vector; {x.describe()} has {x.ndim} dimensions")
     least = shaping.length_argument(0 if minlength is None else minlength, "bincount")

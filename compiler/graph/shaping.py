@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...runtime.errors import ArgumentError, DTypeError, ShapeError
+from ...runtime.errors import MOST, ArgumentError, DTypeError, ShapeError
 from ..ir import lengths
 from ..ir.dtypes import DTYPES, check_dtype, promote_all
 from .arguments import integer, listed
@@ -90,7 +90,7 @@ def as_int64(v: Any) -> TensorVariable:
     from .math import minimum
 
     if v.dtype == "uint64":
-        v = minimum(v, constant((1 << 63) - 1, dtype="uint64"))
+        v = minimum(v, constant(MOST, dtype="uint64"))
     return cast(v, "int64")
 
 
