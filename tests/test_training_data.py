@@ -137,6 +137,9 @@ def test_prefetching_stops_when_the_loop_is_left() -> None:
     (lambda: Batches({"x": X}, 5), "no axis of examples"),
     (lambda: Batches(X, 5, seed="one"), "seed='one': a whole number"),
     (lambda: Iterated(iter([X])), "a function of the number of the epoch"),
+    (lambda: Numbers(23, 5, among=np.array([4, 8, 15])), "among= says which examples the order is of"),
+    (lambda: Iterated(lambda epoch: [X]).restore(Batches(X, 5).state()), "another kind of source; here .* an iterator"),
+    (lambda: Batches(X, 5).restore(Iterated(lambda epoch: [X]).state()), "minibatches with count = None; here it is 23"),
     (lambda: Batches(X[:9], 5).restore(Batches(X, 5).state()), "minibatches with count = 23; here it is 9"),
 ])  # fmt: skip
 def test_what_is_wrong_is_said(make, text: str) -> None:

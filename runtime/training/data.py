@@ -138,7 +138,12 @@ class Numbers(Shuffled):
     def __init__(
         self, count: int, size: int, *, order: Any = None, among: Any = None, seed: Seed = 0, last: str = "keep"
     ):
-        """among: numbers of the examples to take; all where None."""
+        """among: numbers of the examples to take, with `order`; all where None."""
+        if among is not None and order is None:
+            raise ArgumentError(
+                "among= says which examples the order is of, and a step that is given no order takes the data as they "
+                "lie: pass order=, a shared variable of int64"
+            )
         self.shared = order
         self.among = None if among is None else np.asarray(among)
         super().__init__(count if self.among is None else len(self.among), size, order is not None, seed, last)
@@ -189,6 +194,11 @@ class Iterated:
         return {"epoch": self.epoch, "position": self.position}
 
     def restore(self, state: dict[str, Any]) -> None:
+        if not {"epoch", "position"} <= state.keys():
+            raise ArgumentError(
+                "the run was stopped among minibatches of another kind of source; here they are those of an iterator: "
+                "go on with the same data and settings, or begin anew"
+            )
         self.epoch, self.position = state["epoch"], state["position"]
 
 
