@@ -12,7 +12,7 @@ from test_training_loop import Model, X, Y
 
 import weft
 from weft.runtime.training import checkpoint
-from weft.training import Batches, Checkpoints
+from weft.training import Batches, Checkpoints, Iterated, Prefetched
 
 ARRAYS = {
     "W": np.arange(6.0).reshape(2, 3), "turned": np.arange(6, dtype="float32").reshape(2, 3).T, "n": np.int64(3),
@@ -99,11 +99,16 @@ def test_another_model(other, text: str, tmp_path: Path) -> None:
         assert value.tobytes() == before[name].tobytes()
 
 
-def test_other_data(tmp_path: Path) -> None:
+@pytest.mark.parametrize("data, text", [
+    (Batches([X, Y], 9), "minibatches with size = 8; here it is 9"),
+    (Prefetched(Batches([X, Y], 9)), "minibatches with size = 8; here it is 9"),
+    (Iterated(lambda epoch: [(X, Y)]), "another kind of source"),
+])  # fmt: skip
+def test_other_data(data, text: str, tmp_path: Path) -> None:
     Model().trainer(callbacks=[Checkpoints(tmp_path / "run")]).fit(1)
     m = Model()
-    with pytest.raises(weft.ArgumentError, match="minibatches with size = 8; here it is 9"):
-        m.trainer(data=Batches([X, Y], 9)).load(tmp_path / "run")
+    with pytest.raises(weft.ArgumentError, match=text):
+        m.trainer(data=data).load(tmp_path / "run")
     assert not m.w.get_value().any()
 
 

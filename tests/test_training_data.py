@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
+import threading
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 import weft
+from weft.runtime.training import data
 from weft.training import Batches, Iterated, Numbers, Prefetched
 
 X = np.arange(23)
@@ -109,8 +111,6 @@ def test_an_error_of_the_thread_comes_to_the_loop() -> None:
 
 
 def test_prefetching_stops_when_the_loop_is_left() -> None:
-    import threading
-
     before = threading.active_count()
     made = []
 
@@ -122,6 +122,52 @@ def test_prefetching_stops_when_the_loop_is_left() -> None:
     for _ in Prefetched(Iterated(make), 2):
         break
     assert threading.active_count() == before and len(made) <= 5
+
+
+def waiting() -> tuple[Prefetched, threading.Event, list[bool]]:
+    """A source that waits before its second batch, what lets it go on, and whether it did so each time."""
+    gate, passed = threading.Event(), []
+
+    def make(epoch: int):
+        for k in range(4):
+            if k == 1:
+                passed.append(gate.wait(20))
+            yield X + k
+
+    return Prefetched(Iterated(make)), gate, passed
+
+
+def test_an_error_of_the_loop_does_not_wait_for_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "LEAVE", 0.05)
+    source, gate, passed = waiting()
+    with pytest.raises(ZeroDivisionError):
+        for _ in source:
+            1 / 0  # noqa: B018
+    assert source.state() == {"epoch": 0, "position": 1}
+    gate.set()
+    assert [x[0] for (x,) in source] == [1, 2, 3] and passed == [True, True]
+
+
+def test_a_loop_does_not_begin_while_the_thread_of_another_one_uses_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "LEAVE", 0.05)
+    monkeypatch.setattr(data, "WAIT", 0.05)
+    source, gate, _ = waiting()
+    next(iter(source))
+    for _ in range(2):
+        with pytest.raises(weft.WeftError, match="is still at one of a loop that was left"):
+            list(source)
+    gate.set()
+    monkeypatch.setattr(data, "WAIT", 20)
+    assert [x[0] for (x,) in source] == [1, 2, 3]
+
+
+def test_a_new_loop_takes_over() -> None:
+    source = Prefetched(Batches(X, 5, shuffle=False))
+    earlier = iter(source)
+    next(earlier)
+    assert [x[0] for (x,) in source] == [5, 10, 15, 20]
+    with pytest.raises(weft.WeftError, match="another loop has begun"):
+        next(earlier)
 
 
 @pytest.mark.parametrize("make, text", [
@@ -140,6 +186,7 @@ def test_prefetching_stops_when_the_loop_is_left() -> None:
     (lambda: Numbers(23, 5, among=np.array([4, 8, 15])), "among= says which examples the order is of"),
     (lambda: Iterated(lambda epoch: [X]).restore(Batches(X, 5).state()), "another kind of source; here .* an iterator"),
     (lambda: Batches(X, 5).restore(Iterated(lambda epoch: [X]).state()), "minibatches with count = None; here it is 23"),
+    (lambda: Prefetched(Batches(X, 5)).restore(Batches(X, 6).state()), "minibatches with size = 6; here it is 5"),
     (lambda: Batches(X[:9], 5).restore(Batches(X, 5).state()), "minibatches with count = 23; here it is 9"),
 ])  # fmt: skip
 def test_what_is_wrong_is_said(make, text: str) -> None:

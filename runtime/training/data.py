@@ -18,8 +18,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..errors import ArgumentError, ShapeError
+from ..errors import ArgumentError, ShapeError, WeftError
 
+LEAVE, WAIT = 1.0, 60.0  # seconds for the thread of a Prefetched to end: when a loop is left, when another one begins
 Seed = int | np.random.Generator | None
 
 
@@ -203,7 +204,11 @@ class Iterated:
 
 
 class Prefetched:
-    """Another source, whose batches a thread makes while the step works on earlier ones. ahead: how many at most."""
+    """Another source, whose batches a thread makes while the step works on earlier ones. ahead: how many at most.
+
+    A loop that is left ends soon, also where the source waits, for a network say. The next one waits for the thread of
+    the one before; WeftError where that does not end within a minute.
+    """
 
     def __init__(self, source: Source, ahead: int = 2):
         source = as_source(source)
@@ -211,13 +216,16 @@ class Prefetched:
             raise ArgumentError(f"ahead={ahead}: at least one minibatch is made ahead")
         self.source, self.ahead = source, ahead
         self._state = source.state()
+        self._thread: threading.Thread | None = None  # of the last loop
+        self._stop = threading.Event()
 
     def __len__(self) -> int:
         return len(self.source)
 
     def __iter__(self) -> Iterator[tuple]:
+        self._free()
         made: queue.Queue[tuple[Any, Any, BaseException | None]] = queue.Queue(self.ahead)
-        stop = threading.Event()
+        stop = self._stop = threading.Event()
 
         def put(item: tuple[Any, Any, BaseException | None]) -> bool:
             while not stop.is_set():
@@ -238,10 +246,12 @@ class Prefetched:
                 put((None, None, e))
 
         self.source.restore(self._state)
-        thread = threading.Thread(target=work, name="minibatches", daemon=True)
+        thread = self._thread = threading.Thread(target=work, name="minibatches", daemon=True)
         thread.start()
         try:
             while True:
+                if stop.is_set():
+                    raise WeftError("another loop has begun, and takes the minibatches that are left of this one")
                 batch, state, error = made.get()
                 if error is not None:
                     raise error
@@ -251,7 +261,21 @@ class Prefetched:
                 yield batch
         finally:  # also where the loop was left in the middle: the source goes on from what was taken
             stop.set()
-            thread.join()
+            thread.join(LEAVE)  # not for longer: it may be an error, or Ctrl-C, that leaves the loop
+
+    def _free(self) -> None:
+        """Sees to it that no earlier thread uses the source."""
+        self._stop.set()
+        if self._working():
+            self._thread.join(WAIT)  # type: ignore[union-attr]
+        if self._working():
+            raise WeftError(
+                "the thread that makes minibatches ahead is still at one of a loop that was left: its source waits for "
+                "something; wait for that, or make a new source"
+            )
+
+    def _working(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
 
     def examples(self, batch: tuple) -> int:
         return self.source.examples(batch)
@@ -260,6 +284,8 @@ class Prefetched:
         return self._state
 
     def restore(self, state: dict[str, Any]) -> None:
+        if not self._working():  # at once, for it raises what does not fit; the next loop restores it again
+            self.source.restore(state)
         self._state = state
 
 
