@@ -23,6 +23,7 @@ from weft.training import (
     JsonLines,
     Log,
     Numbers,
+    Prefetched,
     Trainer,
     schedules,
 )
@@ -278,6 +279,20 @@ def test_arrays_are_shuffled_for_training_and_in_order_for_validation() -> None:
     seen.clear()
     Evaluation(step, [np.arange(200)])()
     assert seen == [list(range(200))]
+
+
+def test_an_evaluation_after_an_interrupted_one_is_of_all_data() -> None:
+    def function(x: np.ndarray) -> float:
+        if next(calls, False):
+            raise KeyboardInterrupt
+        return x.mean()
+
+    for source in (np.arange(4.0), Prefetched(Batches(np.arange(4.0), 1))):
+        calls = iter([False, False, True])
+        evaluation = Evaluation(function, source, ["mean"], size=1)
+        with pytest.raises(KeyboardInterrupt):
+            evaluation()
+        assert [evaluation(), evaluation()] == [{"mean": 1.5}] * 2
 
 
 def test_a_step_of_ones_own_is_kept_where_its_variables_are_named(tmp_path) -> None:

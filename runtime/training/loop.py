@@ -48,9 +48,14 @@ class Evaluation:
 
     def __call__(self) -> dict[str, float]:
         means = Means(self.metrics)
-        for batch in self.source:
-            values = _numbers(self.function(*batch), self.metrics, self.function)
-            means.add(values, self.source.examples(batch))
+        place = self.source.state()
+        try:
+            for batch in self.source:
+                values = _numbers(self.function(*batch), self.metrics, self.function)
+                means.add(values, self.source.examples(batch))
+        except BaseException:  # the next one measures all of the data again, not what this one left
+            self.source.restore(place)
+            raise
         return means.values()
 
 
