@@ -156,6 +156,43 @@ def test_going_on_gives_the_same_bits(stop: int, tmp_path) -> None:
         assert {k: v for k, v in a.items() if k != "seconds"} == {k: v for k, v in b.items() if k != "seconds"}
 
 
+class Accumulating(Model):
+    """Two steps an update; an epoch of 7 leaves one over, which is applied at its end."""
+
+    def __init__(self) -> None:
+        x, y = T.dmatrix("x"), T.dvector("y")
+        self.w, self.rate = weft.shared(np.zeros(4), name="w"), weft.shared(1.0, name="rate")
+        loss = T.sqr(T.dot(x, self.w) - y).mean()
+        collect, grads, clear = weft.optimizers.accumulate(loss, [self.w], weight=x.shape[0])
+        self.step = weft.function([x, y], loss, updates=collect)
+        self.apply = weft.function([], [], updates=weft.optimizers.momentum(grads, [self.w], self.rate) | clear)
+
+    def trainer(self, **kwargs: Any) -> Trainer:
+        return super().trainer(apply=kwargs.pop("apply", self.apply), every=2, **kwargs)
+
+
+def same_run(a: Trainer, b: Trainer) -> bool:
+    """Whether all variables have the same bits and the epochs the same records, but for the time they took."""
+    assert a.variables.keys() == b.variables.keys()
+    records = [[{k: v for k, v in r.items() if k != "seconds"} for r in t.history] for t in (a, b)]
+    same = all(a.variables[name].copy().tobytes() == b.variables[name].copy().tobytes() for name in a.variables)
+    return same and records[0] == records[1] and (a.epoch, a.steps) == (b.epoch, b.steps)
+
+
+@pytest.mark.parametrize("make", [Model, Accumulating])
+def test_going_on_after_the_last_step_of_an_epoch(make: type[Model], tmp_path) -> None:
+    """The gradients that wait are applied at the rate of that step, which the epoch's record has."""
+    whole, killed, later = (make().trainer() for _ in range(3))
+    whole.fit(2)
+    killed.callbacks.append(StopAfter(7))
+    with pytest.raises(Stop):
+        killed.fit(2)
+    killed.save(tmp_path / "run")
+    later.load(tmp_path / "run")
+    later.fit(2)
+    assert same_run(whole, later)
+
+
 def test_a_run_that_stopped_early_stays_stopped(tmp_path) -> None:
     path, m = tmp_path / "run.safetensors", Model()
     m.trainer(validate=lambda: {"error": 1.0}, callbacks=[EarlyStopping(patience=1), Checkpoints(path)]).fit(9)

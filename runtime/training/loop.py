@@ -187,10 +187,12 @@ class Trainer:
 
     def _set_rates(self, t: float) -> None:
         for variable, schedule in self.rates.items():
-            rate = schedule(t)
-            if self._set.get(variable) != rate:
-                variable.set_value(np.asarray(rate, variable.dtype))
-                self._set[variable] = rate
+            self._set_rate(variable, schedule(t))
+
+    def _set_rate(self, variable: Any, rate: float) -> None:
+        if self._set.get(variable) != rate:
+            variable.set_value(np.asarray(rate, variable.dtype))
+            self._set[variable] = rate
 
     def _update(self) -> None:
         if self.apply is not None:
@@ -232,6 +234,7 @@ class Trainer:
             "sums": self._means.sums, "examples": self._means.examples, "seconds": self._seconds,
             "metrics": self.metrics, "stopped": self.stopped, "history": self.history, "source": self.source.state(),
             "rates": [s.state() if hasattr(s, "state") else None for s in self.rates.values()],
+            "rates set": [self._set.get(v) for v in self.rates],
             "callbacks": {name: c.state() for name, c in self._named.items()}, "settings": dict(settings or {}),
         })  # fmt: skip
 
@@ -254,6 +257,10 @@ class Trainer:
         self.epoch, self.steps, self.in_epoch = saved["epoch"], saved["steps"], saved["in epoch"]
         self.history, self.stopped = saved["history"], saved["stopped"]
         self._waiting, self._seconds, self._set = saved["waiting"], saved["seconds"], {}
+        # After the last step of an epoch there is no other that sets them before the gradients that wait are applied.
+        for variable, rate in zip(self.rates, saved.get("rates set", ()), strict=False):
+            if rate is not None:
+                self._set_rate(variable, rate)
         self._means = Means(self.metrics)
         self._means.sums, self._means.examples = saved["sums"], saved["examples"]
         return saved["settings"]
