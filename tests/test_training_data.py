@@ -161,6 +161,24 @@ def test_a_loop_does_not_begin_while_the_thread_of_another_one_uses_the_source(m
     assert [x[0] for (x,) in source] == [1, 2, 3]
 
 
+def test_a_thread_whose_start_was_interrupted_leaves_the_source_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    source, late = Prefetched(Batches(X, 5, shuffle=False)), []
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        late.append(thread)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as m, pytest.raises(KeyboardInterrupt):
+        m.setattr(threading.Thread, "start", interrupted)
+        next(iter(source))
+    loop = iter(source)
+    first = next(loop)
+    start(late[0])
+    late[0].join()
+    assert [x[0] for (x,) in [first, *loop]] == [0, 5, 10, 15, 20]
+
+
 def test_a_new_loop_takes_over() -> None:
     source = Prefetched(Batches(X, 5, shuffle=False))
     earlier = iter(source)
@@ -185,7 +203,7 @@ def test_a_new_loop_takes_over() -> None:
     (lambda: Iterated(iter([X])), "a function of the number of the epoch"),
     (lambda: Numbers(23, 5, among=np.array([4, 8, 15])), "among= says which examples the order is of"),
     (lambda: Iterated(lambda epoch: [X]).restore(Batches(X, 5).state()), "another kind of source; here .* an iterator"),
-    (lambda: Batches(X, 5).restore(Iterated(lambda epoch: [X]).state()), "minibatches with count = None; here it is 23"),
+    (lambda: Batches(X, 5).restore(Iterated(lambda epoch: [X]).state()), "minibatches with count = None; here it"),
     (lambda: Prefetched(Batches(X, 5)).restore(Batches(X, 6).state()), "minibatches with size = 6; here it is 5"),
     (lambda: Batches(X[:9], 5).restore(Batches(X, 5).state()), "minibatches with count = 23; here it is 9"),
 ])  # fmt: skip

@@ -5,7 +5,7 @@ A source has
                     what the step function takes
     __len__()       batches of an epoch (0: not known)
     examples(batch) how many examples a batch holds: the weight of its metrics
-    state()         where it is, as plain data; `restore` goes on from there
+    state()         where it is, as plain data: after the batch that was given last; `restore` goes on from there
 """
 
 from __future__ import annotations
@@ -203,6 +203,19 @@ class Iterated:
         self.epoch, self.position = state["epoch"], state["position"]
 
 
+class _Making:
+    """What a thread that makes minibatches and its loop tell each other. Not by Thread.is_alive: an interrupt may come
+    while a thread starts, and after one in `join` some versions of Python take a thread for ended that is not."""
+
+    def __init__(self) -> None:
+        self.stop, self.begun, self.ended = threading.Event(), threading.Event(), threading.Event()
+
+    @property
+    def at_work(self) -> bool:
+        """After `stop` was set: a thread that has not begun by then will do nothing."""
+        return self.begun.is_set() and not self.ended.is_set()
+
+
 class Prefetched:
     """Another source, whose batches a thread makes while the step works on earlier ones. ahead: how many at most.
 
@@ -216,8 +229,7 @@ class Prefetched:
             raise ArgumentError(f"ahead={ahead}: at least one minibatch is made ahead")
         self.source, self.ahead = source, ahead
         self._state = source.state()
-        self._thread: threading.Thread | None = None  # of the last loop
-        self._stop = threading.Event()
+        self._last = _Making()
 
     def __len__(self) -> int:
         return len(self.source)
@@ -225,7 +237,8 @@ class Prefetched:
     def __iter__(self) -> Iterator[tuple]:
         self._free()
         made: queue.Queue[tuple[Any, Any, BaseException | None]] = queue.Queue(self.ahead)
-        stop = self._stop = threading.Event()
+        making = self._last = _Making()
+        stop = making.stop
 
         def put(item: tuple[Any, Any, BaseException | None]) -> bool:
             while not stop.is_set():
@@ -237,18 +250,23 @@ class Prefetched:
             return False
 
         def work() -> None:
+            making.begun.set()
             try:
+                if stop.is_set():
+                    return
                 for batch in self.source:
                     if not put((batch, self.source.state(), None)):
                         return
                 put((None, self.source.state(), None))
             except BaseException as e:
                 put((None, None, e))
+            finally:
+                making.ended.set()
 
         self.source.restore(self._state)
-        thread = self._thread = threading.Thread(target=work, name="minibatches", daemon=True)
-        thread.start()
+        thread = threading.Thread(target=work, name="minibatches", daemon=True)
         try:
+            thread.start()
             while True:
                 if stop.is_set():
                     raise WeftError("another loop has begun, and takes the minibatches that are left of this one")
@@ -261,21 +279,18 @@ class Prefetched:
                 yield batch
         finally:  # also where the loop was left in the middle: the source goes on from what was taken
             stop.set()
-            thread.join(LEAVE)  # not for longer: it may be an error, or Ctrl-C, that leaves the loop
+            # Not for longer: it may be an error, or Ctrl-C, that leaves the loop.
+            if making.begun.is_set() and making.ended.wait(LEAVE):
+                thread.join()
 
     def _free(self) -> None:
         """Sees to it that no earlier thread uses the source."""
-        self._stop.set()
-        if self._working():
-            self._thread.join(WAIT)  # type: ignore[union-attr]
-        if self._working():
+        self._last.stop.set()
+        if self._last.at_work and not self._last.ended.wait(WAIT):
             raise WeftError(
                 "the thread that makes minibatches ahead is still at one of a loop that was left: its source waits for "
                 "something; wait for that, or make a new source"
             )
-
-    def _working(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
 
     def examples(self, batch: tuple) -> int:
         return self.source.examples(batch)
@@ -284,7 +299,7 @@ class Prefetched:
         return self._state
 
     def restore(self, state: dict[str, Any]) -> None:
-        if not self._working():  # at once, for it raises what does not fit; the next loop restores it again
+        if not self._last.at_work:  # at once, for it raises what does not fit; the next loop restores it again
             self.source.restore(state)
         self._state = state
 
