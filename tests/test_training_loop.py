@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import math
 from typing import Any
@@ -12,6 +13,9 @@ import pytest
 
 import weft
 import weft.tensor as T
+from weft.runtime.callable import CompiledFunction
+from weft.runtime.training import checkpoint
+from weft.runtime.training.loop import Record
 from weft.tensor.shared_randomstreams import RandomStreams
 from weft.training import (
     Batches,
@@ -165,6 +169,7 @@ class Accumulating(Model):
         loss = T.sqr(T.dot(x, self.w) - y).mean()
         collect, grads, clear = weft.optimizers.accumulate(loss, [self.w], weight=x.shape[0])
         self.step = weft.function([x, y], loss, updates=collect)
+        self.error = weft.function([x, y], loss)
         self.apply = weft.function([], [], updates=weft.optimizers.momentum(grads, [self.w], self.rate) | clear)
 
     def trainer(self, **kwargs: Any) -> Trainer:
@@ -185,6 +190,122 @@ def test_going_on_after_the_last_step_of_an_epoch(make: type[Model], tmp_path) -
     whole, killed, later = (make().trainer() for _ in range(3))
     whole.fit(2)
     killed.callbacks.append(StopAfter(7))
+    with pytest.raises(Stop):
+        killed.fit(2)
+    killed.save(tmp_path / "run")
+    later.load(tmp_path / "run")
+    later.fit(2)
+    assert same_run(whole, later)
+
+
+SOURCES = {
+    "arrays": lambda: Batches([X, Y], 8, seed=5),
+    "iterator": lambda: Iterated(lambda epoch: [(X[k::7] + epoch, Y[k::7]) for k in range(7)]),
+    "ahead": lambda: Prefetched(Batches([X, Y], 8, seed=5)),
+}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("make", [Model, Accumulating])
+def test_going_on_after_an_interrupt(make: type[Model], source: str, tmp_path, monkeypatch) -> None:
+    """Of any call of a step, an update or a validation, before it runs or once it has committed: what has not been is
+    done again, what has been is not, in the same Trainer and in one that loads what it saves."""
+    m, run = make(), CompiledFunction.__call__
+    first = m.trainer().snapshot()
+    at, after, calls = -1, False, itertools.count()
+
+    def interrupted(self: CompiledFunction, *args: Any) -> Any:
+        now = next(calls) == at
+        if now and not after:
+            raise KeyboardInterrupt
+        results = run(self, *args)
+        if now:
+            raise KeyboardInterrupt
+        return results
+
+    def begin() -> Trainer:
+        t = m.trainer(data=SOURCES[source](), validate=Evaluation(m.error, [X, Y], size=30))
+        t.put_back(first)
+        m.rate.set_value(1.0)
+        return t
+
+    def records(t: Trainer, but: tuple[str, ...] = ("seconds",)) -> list[Record]:
+        return [{k: v for k, v in r.items() if k not in but} for r in t.history]
+
+    monkeypatch.setattr(CompiledFunction, "__call__", interrupted)
+    whole = begin()
+    whole.fit(2)
+    want, count = whole.snapshot(), next(calls)
+    assert count == 2 * (7 + 2 + (4 if make is Accumulating else 0))
+    for at, after, loaded in itertools.product(range(count), (False, True), (False, True)):
+        calls, t = itertools.count(), begin()
+        with pytest.raises(KeyboardInterrupt):
+            t.fit(2)
+        if loaded:
+            t.save(tmp_path / "run")
+            t = begin()
+            t.load(tmp_path / "run")
+        t.fit(2)
+        assert all(a.tobytes() == want[name].tobytes() for name, a in t.snapshot().items()), (at, after, loaded)
+        but = ("seconds", "loss") if after else ("seconds",)  # of a step that gave no results the loss is not known
+        assert records(t, but) == records(whole, but), (at, after, loaded)
+
+
+def test_an_error_in_the_middle_of_an_epoch_loses_no_minibatch() -> None:
+    """Of a function of one's own, and of the source itself."""
+    fails, seen = {3, 5}, []
+
+    def failing(what: int) -> None:
+        if what in fails:
+            fails.remove(what)
+            raise ZeroDivisionError
+
+    def make(epoch: int):
+        for k in range(7):
+            failing(k if k == 5 else -1)
+            yield (np.full(1, k),)
+
+    def step(x: np.ndarray) -> float:
+        failing(x[0] if x[0] == 3 else -1)
+        seen.append(int(x[0]))
+        return float(x[0])
+
+    t = Trainer(step, Iterated(make))
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            t.fit(1)
+    assert t.fit(1)[0]["loss"] == 3 and seen == list(range(7)) and t.steps == 7
+
+
+def test_validation_that_fails_is_all_that_is_done_again(tmp_path) -> None:
+    def failing() -> dict[str, float]:
+        raise ZeroDivisionError
+
+    whole, t = (Model().trainer(validate=lambda: {"error": 0.5}) for _ in range(2))
+    whole.fit(2)
+    t.validate = failing
+    with pytest.raises(ZeroDivisionError):
+        t.fit(2)
+    assert (t.epoch, t.steps, t.in_epoch) == (0, 7, 7)
+    t.save(tmp_path / "run")
+    later = Model().trainer(validate=lambda: {"error": 0.5})
+    later.load(tmp_path / "run")
+    later.fit(2)
+    t.validate = whole.validate
+    t.fit(2)
+    assert same_run(whole, t) and same_run(whole, later)
+
+
+def test_checkpoints_without_what_was_added_to_them_later(tmp_path, monkeypatch) -> None:
+    write = checkpoint.write
+
+    def old(path: Any, arrays: Any, document: dict[str, Any]) -> None:
+        write(path, arrays, {k: v for k, v in document.items() if k not in ("drained", "rates set")})
+
+    monkeypatch.setattr(checkpoint, "write", old)
+    whole, killed, later = (Model().trainer() for _ in range(3))
+    whole.fit(2)
+    killed.callbacks.append(StopAfter(9))
     with pytest.raises(Stop):
         killed.fit(2)
     killed.save(tmp_path / "run")

@@ -28,10 +28,11 @@ class Means:
         self.names = list(names)
         self.sums, self.examples = [0.0] * len(self.names), 0
 
-    def add(self, values: Sequence[float], examples: int) -> None:
-        for k, v in enumerate(values):
-            self.sums[k] += v * examples
-        self.examples += examples
+    def plus(self, values: Sequence[float], examples: int) -> Means:
+        found = Means(self.names)
+        found.sums = [s + v * examples for s, v in zip(self.sums, values, strict=True)]
+        found.examples = self.examples + examples
+        return found
 
     def values(self) -> dict[str, float]:
         return {n: s / self.examples if self.examples else math.nan for n, s in zip(self.names, self.sums, strict=True)}
@@ -45,17 +46,17 @@ class Evaluation:
 
     def __init__(self, function: Callable[..., Any], data: Any, metrics: Sequence[str] = ("error",), size: int = 1024):
         self.function, self.source, self.metrics = function, as_source(data, size), list(metrics)
+        self._began: dict[str, Any] | None = None  # where an evaluation did that has not ended
 
     def __call__(self) -> dict[str, float]:
         means = Means(self.metrics)
-        place = self.source.state()
-        try:
-            for batch in self.source:
-                values = _numbers(self.function(*batch), self.metrics, self.function)
-                means.add(values, self.source.examples(batch))
-        except BaseException:  # the next one measures all of the data again, not what this one left
-            self.source.restore(place)
-            raise
+        if self._began is not None:  # and was interrupted: all of the data are measured, not what it left
+            self.source.restore(self._began)
+        self._began = self.source.state()
+        for batch in self.source:
+            values = _numbers(self.function(*batch), self.metrics, self.function)
+            means = means.plus(values, self.source.examples(batch))
+        self._began = None
         return means.values()
 
 
@@ -76,6 +77,10 @@ class Trainer:
     `history` holds a record for each epoch that is over; `stop(reason)` ends the run after the present epoch.
     Raises NumericalError at the first step with a metric that is NaN or infinite: parameters have been updated by
     then, and the last checkpoint is from before. ArgumentError where an epoch has no minibatch.
+
+    After any error, and Ctrl-C, `fit` goes on with the step, the update or the validation that was stopped. A compiled
+    step that was stopped once it had committed has been, and its minibatch is missing in the epoch's metrics only; a
+    step of one's own that was stopped is called again.
     """
 
     def __init__(
@@ -113,6 +118,8 @@ class Trainer:
         self.epochs = 0  # that `fit` was asked for
         self.stopped: str | None = None
         self.in_epoch = 0  # steps of the present epoch
+        self._place: dict[str, Any] | None = None  # where the source is to go on; None: where it is
+        self._drained = False  # these are all: what is left of the epoch is its last update and validation
         self._waiting = 0  # steps whose gradients have not been applied
         self._means = Means(self.metrics)
         self._seconds = 0.0  # of the present epoch
@@ -138,16 +145,54 @@ class Trainer:
 
     def _run_epoch(self) -> None:
         began = time.perf_counter() - self._seconds
+        if not self._drained:
+            self._train(began)
+        if self._waiting:
+            self._update()
+        metrics = {**self._means.values(), **self._validated()}
+        rates = {v.name or f"rate {k}": self._set.get(v, math.nan) for k, v in enumerate(self.rates)}
+        record = {
+            "epoch": self.epoch + 1, "steps": self.steps, "seconds": time.perf_counter() - began, **metrics, **rates,
+        }  # fmt: skip
+        means = Means(self.metrics)
+        self.epoch += 1
+        self.in_epoch, self._seconds, self._means, self._drained = 0, 0.0, means, False
+        self.history.append(record)
+        for s in self.rates.values():
+            watched: Any = s
+            if hasattr(s, "observe"):
+                if watched.metric not in record:
+                    raise ArgumentError(f"a schedule watches {watched.metric!r}; the metrics are {', '.join(metrics)}")
+                watched.observe(record[watched.metric])
+        for c in self.callbacks:
+            c.epoch(self, record)
+
+    def _train(self, began: float) -> None:
+        """The minibatches that are left of the epoch."""
+        if self._place is not None:  # a step was stopped: its minibatch comes again
+            self.source.restore(self._place)
+        self._place = self.source.state()
+        if self._waiting >= self.every:  # the last step has been, its update has not
+            self._update()
         count = len(self.source)
         for batch in self.source:
+            after, means = self.source.state(), self._means
             self._set_rates(self.epoch + (self.in_epoch / count if count else 0.0))
-            values = _numbers(self.step(*batch), self.metrics, self.step)
-            self.steps += 1
-            self.in_epoch += 1
-            self._waiting += 1
-            if not all(map(math.isfinite, values)):
+            examples, ran = self.source.examples(batch), False
+            _clear(self.step)
+            try:
+                results = self.step(*batch)
+                ran = True
+                values = _numbers(results, self.metrics, self.step)
+                finite = all(map(math.isfinite, values))
+                means = means.plus(values, examples) if finite else means
+            finally:
+                # As one: Python raises interrupts after calls of C and where functions begin, which are not in here.
+                if ran or _committed(self.step):  # of a step that was interrupted the metrics may be missing
+                    self._place, self._means = after, means
+                    self.steps, self.in_epoch, self._waiting = self.steps + 1, self.in_epoch + 1, self._waiting + 1
+            if not finite:
                 raise NumericalError(self._not_finite(values))
-            self._means.add(values, self.source.examples(batch))
             if self._waiting >= self.every:
                 self._update()
             self._seconds = time.perf_counter() - began
@@ -158,24 +203,7 @@ class Trainer:
                 f"the data gave no minibatch in epoch {self.epoch + 1}; an iterator that has been used up gives none: "
                 "make a new one for each epoch (weft.training.Iterated)"
             )
-        if self._waiting:
-            self._update()
-        metrics = {**self._means.values(), **self._validated()}
-        rates = {v.name or f"rate {k}": self._set.get(v, math.nan) for k, v in enumerate(self.rates)}
-        record = {
-            "epoch": self.epoch + 1, "steps": self.steps, "seconds": time.perf_counter() - began, **metrics, **rates,
-        }  # fmt: skip
-        self.history.append(record)
-        self.epoch += 1
-        self.in_epoch, self._seconds, self._means = 0, 0.0, Means(self.metrics)
-        for s in self.rates.values():
-            watched: Any = s
-            if hasattr(s, "observe"):
-                if watched.metric not in record:
-                    raise ArgumentError(f"a schedule watches {watched.metric!r}; the metrics are {', '.join(metrics)}")
-                watched.observe(record[watched.metric])
-        for c in self.callbacks:
-            c.epoch(self, record)
+        self._drained, self._place = True, None
 
     def _validated(self) -> dict[str, float]:
         if self.validate is None:
@@ -196,7 +224,13 @@ class Trainer:
 
     def _update(self) -> None:
         if self.apply is not None:
-            self.apply()
+            _clear(self.apply)
+            try:
+                self.apply()
+            except BaseException:
+                if _committed(self.apply):
+                    self._waiting = 0
+                raise
         self._waiting = 0
 
     def _not_finite(self, values: Sequence[float]) -> str:
@@ -231,8 +265,9 @@ class Trainer:
             arrays.update({f"{name}/{k}": a for k, a in c.arrays().items()})
         checkpoint.write(path, arrays, {
             "epoch": self.epoch, "steps": self.steps, "in epoch": self.in_epoch, "waiting": self._waiting,
-            "sums": self._means.sums, "examples": self._means.examples, "seconds": self._seconds,
-            "metrics": self.metrics, "stopped": self.stopped, "history": self.history, "source": self.source.state(),
+            "drained": self._drained, "sums": self._means.sums, "examples": self._means.examples,
+            "seconds": self._seconds, "metrics": self.metrics, "stopped": self.stopped, "history": self.history,
+            "source": self.source.state() if self._place is None else self._place,
             "rates": [s.state() if hasattr(s, "state") else None for s in self.rates.values()],
             "rates set": [self._set.get(v) for v in self.rates],
             "callbacks": {name: c.state() for name, c in self._named.items()}, "settings": dict(settings or {}),
@@ -256,6 +291,7 @@ class Trainer:
                 c.restore(saved["callbacks"][name], own)
         self.epoch, self.steps, self.in_epoch = saved["epoch"], saved["steps"], saved["in epoch"]
         self.history, self.stopped = saved["history"], saved["stopped"]
+        self._drained, self._place = saved.get("drained", False), None
         self._waiting, self._seconds, self._set = saved["waiting"], saved["seconds"], {}
         # After the last step of an epoch there is no other that sets them before the gradients that wait are applied.
         for variable, rate in zip(self.rates, saved.get("rates set", ()), strict=False):
@@ -329,6 +365,17 @@ def _callbacks(given: Any) -> list[Callback]:
             what = f"the class {c.__name__}" if isinstance(c, type) else type(c).__name__
             raise ArgumentError(f"callbacks are objects of classes derived from weft.training.Callback; this is {what}")
     return found
+
+
+def _clear(function: Any) -> None:
+    if isinstance(function, CompiledFunction):
+        function.executor.committed = False
+
+
+def _committed(function: Any) -> bool:
+    """Whether a call since `_clear` has updated its variables; one that was interrupted may have. Of functions that are
+    not compiled nothing is known: a call that failed counts as none."""
+    return isinstance(function, CompiledFunction) and function.executor.committed
 
 
 def _numbers(results: Any, metrics: Sequence[str], function: Any) -> list[float]:
