@@ -314,6 +314,59 @@ def test_checkpoints_without_what_was_added_to_them_later(tmp_path, monkeypatch)
     assert same_run(whole, later)
 
 
+def early(*further: Callback) -> Trainer:
+    """A run whose second epoch is the best of six."""
+    m, errors = Model(), [5.0, 3.0, 4.0, 3.5, 9.0, 3.2]
+    t: Trainer = m.trainer(validate=lambda: {"error": errors[t.epoch]}, callbacks=[EarlyStopping(patience=9), *further])
+    return t
+
+
+@pytest.mark.parametrize("further", [(), (EarlyStopping("loss", 9, mode="max"),)], ids=["one", "two"])
+def test_more_epochs_go_on_from_the_last_not_from_the_best(further, tmp_path) -> None:
+    whole, parts, saved = (early(*copy.deepcopy(further)) for _ in range(3))
+    whole.fit(6)
+    for epochs in (2, 4, 4, 5):
+        parts.fit(epochs)
+    best = parts.snapshot()
+    parts.save(tmp_path / "run")
+    saved.load(tmp_path / "run")
+    for t in (parts, saved):
+        assert all(a.tobytes() == best[n].tobytes() for n, a in t.snapshot().items())
+        t.fit(6)
+        assert same_run(whole, t)
+
+
+def test_what_is_set_between_two_fits_stays() -> None:
+    t, w = early(), np.array([1.0, 2.0, 3.0, 4.0])
+    seen: list[np.ndarray] = []
+
+    class Look(Callback):
+        def start(self, trainer: Trainer) -> None:
+            seen.append(trainer.snapshot())
+
+    t.callbacks.append(Look())
+    t.fit(4)
+    best = t.snapshot()
+    t.variables["w"].replace(w.copy())
+    t.fit(5)
+    assert seen[1]["w"].tolist() == w.tolist() and seen[1]["speed"].tolist() != best["speed"].tolist()
+
+
+def test_another_run_begins_where_the_variables_are() -> None:
+    """Also with the callback of one that has ended."""
+    t = early()
+    t.fit(4)
+    best = t.variables["w"].copy()
+    found: list[np.ndarray] = []
+
+    class Look(Callback):
+        def start(self, trainer: Trainer) -> None:
+            found.append(trainer.variables["w"].copy())
+
+    Trainer(t.step, Batches([X, Y], 8), validate=lambda: {"error": 9.0}, callbacks=[*t.callbacks, Look()]).fit(1)
+    assert found[0].tobytes() == best.tobytes() == t.variables["w"].copy().tobytes()
+
+
 def test_a_run_that_stopped_early_stays_stopped(tmp_path) -> None:
     path, m = tmp_path / "run.safetensors", Model()
     m.trainer(validate=lambda: {"error": 1.0}, callbacks=[EarlyStopping(patience=1), Checkpoints(path)]).fit(9)

@@ -58,7 +58,7 @@ class EarlyStopping(Callback):
     """Stops after `patience` epochs in which a metric was not better than the best so far by more than `least`.
 
     Smaller is better unless `mode` is "max". With `restore_best` all variables of the run get the values of the best
-    epoch when the run ends.
+    epoch when the run ends; a `fit` of more epochs goes on from those of the last one.
     """
 
     def __init__(
@@ -73,6 +73,16 @@ class EarlyStopping(Callback):
         self.restore_best = restore_best
         self.best, self.best_epoch, self.waited = math.inf if mode == "min" else -math.inf, 0, 0
         self.kept: dict[str, np.ndarray] = {}
+        self.before: dict[str, np.ndarray] = {}  # what the variables were when they were given those
+
+    def start(self, trainer: Trainer) -> None:
+        if not trainer.epoch:  # another run
+            self.before = {}
+        if not self.before or trainer.stopped is not None or trainer.epoch >= trainer.epochs:
+            return
+        now = trainer.snapshot()  # what somebody has set since stays
+        trainer.put_back({n: a for n, a in self.before.items() if n in self.kept and _same(now[n], self.kept[n])})
+        self.before = {}
 
     def epoch(self, trainer: Trainer, record: Record) -> None:
         if self.metric not in record:
@@ -88,18 +98,28 @@ class EarlyStopping(Callback):
             trainer.stop(f"{self.metric} was best in epoch {self.best_epoch}: {self.best:g}")
 
     def end(self, trainer: Trainer) -> None:
-        if self.kept and (trainer.stopped is not None or trainer.epoch >= trainer.epochs):
+        over = trainer.stopped is not None or trainer.epoch >= trainer.epochs
+        if over and self.kept and not self.before:
+            self.before = trainer.snapshot()
             trainer.put_back(self.kept)
 
     def state(self) -> dict[str, Any]:
-        return {"best": self.best, "best epoch": self.best_epoch, "waited": self.waited}
+        return {"best": self.best, "best epoch": self.best_epoch, "waited": self.waited, "last": bool(self.before)}
 
     def arrays(self) -> dict[str, np.ndarray]:
-        return self.kept
+        if not self.before:
+            return self.kept
+        both = (("best", self.kept), ("last", self.before))
+        return {f"{which}/{name}": a for which, values in both for name, a in values.items()}
 
     def restore(self, state: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         self.best, self.best_epoch, self.waited = state["best"], state["best epoch"], state["waited"]
-        self.kept = dict(arrays)
+        self.kept, self.before = dict(arrays), {}
+        if state.get("last"):  # the checkpoint is of a run that had ended
+            self.kept, self.before = (
+                {n.removeprefix(which): a for n, a in arrays.items() if n.startswith(which)}
+                for which in ("best/", "last/")
+            )
 
 
 class Checkpoints(Callback):
@@ -187,6 +207,11 @@ class Log(Callback):
             self._to.info("%s", text)
         else:
             self._to(text)
+
+
+def _same(a: np.ndarray, b: np.ndarray) -> bool:
+    """To the bit."""
+    return (a.dtype, a.shape) == (b.dtype, b.shape) and a.tobytes() == b.tobytes()
 
 
 def as_line(record: Mapping[str, Any]) -> str:
