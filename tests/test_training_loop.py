@@ -6,6 +6,9 @@ import copy
 import itertools
 import json
 import math
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -249,6 +252,12 @@ def test_going_on_after_an_interrupt(make: type[Model], source: str, tmp_path, m
         assert all(a.tobytes() == want[name].tobytes() for name, a in t.snapshot().items()), (at, after, loaded)
         but = ("seconds", "loss") if after else ("seconds",)  # of a step that gave no results the loss is not known
         assert records(t, but) == records(whole, but), (at, after, loaded)
+
+
+def test_interrupts_at_any_moment() -> None:
+    program = Path(__file__).with_name("interrupt_training.py")
+    done = subprocess.run([sys.executable, str(program), "--runs", "60"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_an_error_in_the_middle_of_an_epoch_loses_no_minibatch() -> None:
