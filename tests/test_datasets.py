@@ -183,6 +183,42 @@ def test_csv_with_numbers_and_a_test_of_its_own(tmp_path: Path) -> None:
     np.testing.assert_allclose(d.training.t, d.training.x[:, 0], atol=1e-6)
 
 
+def test_columns_of_the_test_are_known_by_their_names(tmp_path: Path) -> None:
+    rows = [(k, 7 * k % 30, "xy"[k % 2]) for k in range(30)]
+    (tmp_path / "train.csv").write_text("a,b,label\n" + "".join(f"{a},{b},{t}\n" for a, b, t in rows))
+    (tmp_path / "test.csv").write_text("a,b,label\n" + "".join(f"{a},{b},{t}\n" for a, b, t in rows[:7]))
+    want = datasets.load(str(tmp_path))
+    (tmp_path / "test.csv").write_text("label, b,a\n" + "".join(f"{t},{b},{a}\n" for a, b, t in rows[:7]))
+    d = datasets.load(str(tmp_path))
+    np.testing.assert_array_equal(d.test.x, want.test.x)
+    np.testing.assert_array_equal(d.test.t, want.test.t)
+    np.testing.assert_array_equal(d.training.x, want.training.x)
+
+
+@pytest.mark.parametrize("train, test, said", [
+    ("a,b,label", "a,c,label", "test.csv, line 1: it has no column `b`, and .*train.csv has no column `c`"),
+    ("a,b,label", "a,label", "test.csv, line 1: it has no column `b`$"),
+    ("a,label", "a,d,c,label", "test.csv, line 1: .*train.csv has no column `c`, `d`$"),
+    ("a,a,b,label", "b,a,a,label", "several columns are called `a`: the order has to be that of .*train.csv"),
+    ("a,a,b,label", "a,b,label", "several columns are called `a`"),
+    ("a,b,label", "a,b,target", "test.csv, line 1: it has the column `target`, and .*train.csv has `label`"),
+])  # fmt: skip
+def test_other_columns_in_the_test(train: str, test: str, said: str, tmp_path: Path) -> None:
+    for name, header in (("train", train), ("test", test)):
+        row = ",".join("1" * (header.count(",") + 1))
+        (tmp_path / f"{name}.csv").write_text(f"{header}\n" + f"{row}\n" * 12)
+    with pytest.raises(DataError, match=said):
+        datasets.load(str(tmp_path))
+
+
+def test_columns_of_one_name_stay_where_they_are(tmp_path: Path) -> None:
+    text = "a,a,label\n" + "".join(f"{k},{k * k},{'xy'[k % 2]}\n" for k in range(30))
+    (tmp_path / "train.csv").write_text(text)
+    (tmp_path / "test.csv").write_text(text)
+    d = datasets.load(str(tmp_path))
+    assert len(d.test) == 30 and len(np.unique(d.test.x, axis=0)) == 30
+
+
 def test_csv_is_read_in_double_precision(tmp_path: Path) -> None:
     """Seconds of this century differ by less than float32 has there; 1e39 is none at all."""
     path = tmp_path / "t.csv"

@@ -223,12 +223,14 @@ def _cifar(path: Path) -> Raw:
 
 
 def _csv(path: Path, beside: Path | None) -> Raw:
-    x, t, labelled = readers.read_csv(path)
+    x, t, labelled, names = readers.read_csv(path)
     test = None
     if beside is not None and beside.is_file():
-        more, their, same = readers.read_csv(beside)
-        if more.shape[1] != x.shape[1] or same != labelled:
-            raise DataError(f"{beside} has other columns than {path}")
+        more, their, same, given = readers.read_csv(beside)
+        if same != labelled:
+            kinds = ("`label`", "`target`") if same else ("`target`", "`label`")
+            raise DataError(f"{beside}, line 1: it has the column {kinds[0]}, and {path} has {kinds[1]}")
+        more = readers.in_order(more, given, names, beside, path)
         x, t, test = np.concatenate([x, more]), np.concatenate([t, their]), np.arange(len(x), len(x) + len(more))
     return _table(path.stem if beside is None else path.resolve().parent.name, x, t, labelled, test)
 

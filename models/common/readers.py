@@ -9,7 +9,8 @@ import math
 import pickle
 import zlib
 from array import array
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,8 +114,8 @@ def _labels_below(path: Path, labels: np.ndarray, count: int) -> np.ndarray:
 # Tables: CSV and NPZ. A column `label` holds classes, a column `target` numbers.
 
 
-def read_csv(path: Path) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Features, and the column `label` (as text) or `target` (numbers); whether it is `label`."""
+def read_csv(path: Path) -> tuple[np.ndarray, np.ndarray, bool, list[str]]:
+    """Features, and the column `label` (as text) or `target` (numbers); whether it is `label`; the features' names."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as f:
             reader = csv.reader(f)
@@ -135,7 +136,27 @@ def read_csv(path: Path) -> tuple[np.ndarray, np.ndarray, bool]:
         raise DataError(f"{path} is no CSV file: {e}") from e
     if not x:
         raise DataError(f"{path} has no line below its first, which names the columns")
-    return np.frombuffer(x).reshape(len(t), -1), np.array(t), labelled
+    return np.frombuffer(x).reshape(len(t), -1), np.array(t), labelled, [header[k] for k in features]
+
+
+def in_order(x: np.ndarray, names: Sequence[str], wanted: Sequence[str], path: Path, other: Path) -> np.ndarray:
+    """The columns of a file, which have these names, in the order of another file. Raises DataError."""
+    if list(names) == list(wanted):
+        return x
+    faults = [f"it has no column {_quoted(missing)}"] if (missing := set(wanted) - set(names)) else []
+    faults += [f"{other} has no column {_quoted(more)}"] if (more := set(names) - set(wanted)) else []
+    twice = {n for n, count in (Counter(names) | Counter(wanted)).items() if count > 1}
+    if not faults and twice:
+        faults = [f"several columns are called {_quoted(twice)}: the order has to be that of {other}"]
+    if faults:
+        raise DataError(f"{path}, line 1: {', and '.join(faults)}")
+    places = {n: k for k, n in enumerate(names)}
+    return x[:, [places[n] for n in wanted]]
+
+
+def _quoted(names: Iterable[str]) -> str:
+    shown = sorted(names)
+    return ", ".join(f"`{n}`" for n in shown[:6]) + ", ..." * (len(shown) > 6)
 
 
 def _columns(path: Path, header: Sequence[str]) -> tuple[int, list[int]]:
