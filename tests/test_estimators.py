@@ -187,6 +187,7 @@ def test_epochs_that_end_before_training_does_are_said(kind: Any, y: np.ndarray)
         warnings.simplefilter("error")
         kind(epochs=3, random_state=0, patience=None).fit(X, y)
         kind(epochs=50, random_state=0, patience=2, tol=1e3).fit(X, y)  # stops by itself
+        kind(epochs=6, patience=5, learning_rate=0.0).fit(X, y)  # in the last epoch
         classes = [np.unique(y)] if kind is Classifier else []
         kind(epochs=3, random_state=0).partial_fit(X, y, *classes)
 
@@ -205,6 +206,34 @@ def test_a_warm_start_goes_on() -> None:
     assert warm.n_iter_ == 4
     warm.fit(X, NUMBERS)
     assert warm.n_iter_ == len(warm.loss_curve_) == 8 and same(whole, warm)
+
+
+@pytest.mark.parametrize(("kind", "y"), BOTH)
+def test_another_optimizer_begins_with_a_state_of_its_own(kind: Any, y: np.ndarray) -> None:
+    """Also where an earlier one was the same: what it remembers is of steps long past."""
+    model = kind((4,), epochs=2, patience=None, warm_start=True, random_state=0).fit(X, y)
+    for optimizer in ("momentum", "sgd", "adam", "adamw"):
+        model.set_params(optimizer=optimizer).fit(X, y)
+        assert model._state is not None
+        fresh = kind((4,), epochs=1, patience=None, random_state=0, optimizer=optimizer).fit(X, y)
+        assert model._state.keys() == fresh._state.keys()
+        if optimizer.startswith("adam"):
+            assert model._state[f"{optimizer}.step"] == 2
+    assert model.n_iter_ == 10
+    classes = [np.unique(y)] if kind is Classifier else []
+    parts = kind((4,), random_state=0).partial_fit(X, y, *classes)
+    for optimizer in ("sgd", "adam", "adam"):
+        parts.set_params(optimizer=optimizer).partial_fit(X, y)
+    assert parts._state["adam.step"] == 2 and parts.n_iter_ == 4
+
+
+def test_early_stopping_may_begin_with_a_warm_start() -> None:
+    model = Classifier((4,), epochs=3, patience=None, warm_start=True, random_state=0).fit(X, LABELS)
+    assert not hasattr(model, "validation_curve_")
+    model.set_params(early_stopping=True).fit(X, LABELS)
+    assert len(model.validation_curve_) == 3 and len(model.loss_curve_) == 6
+    model.fit(X, LABELS)
+    assert len(model.validation_curve_) == 6
 
 
 def test_schedules_go_on_too() -> None:

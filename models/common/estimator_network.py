@@ -137,10 +137,12 @@ class Network:
                 p.set_value(value, borrow=True)
 
     def put_state(self, state: dict[str, np.ndarray] | None) -> None:
-        """Gives the optimizer a state that `take_state` gave, or the first one."""
+        """Gives the optimizer a state that `take_state` gave; the first one where that is none, or another's."""
         assert self.step is not None  # which makes the state
+        kinds = {name: (s.dtype, s.ndim) for name, s in self.state.items()}
+        own = state is not None and kinds == {name: (a.dtype.name, a.ndim) for name, a in state.items()}
         for name, s in self.state.items():
-            if state is not None:
+            if state is not None and own:
                 s.set_value(state[name])
             elif name in self._owner:
                 s.set_value(np.zeros(self._owner[name].container.array().shape, s.dtype))

@@ -202,7 +202,7 @@ class _Multilayer(BaseEstimator):
             self._take(network)
         self.n_iter_ = trainer.epoch
         self.loss_curve_ = [*self.loss_curve_, *(r["loss"] for r in history)]
-        if not alone and self.patience is not None and len(history) == epochs:
+        if not alone and self.patience is not None and trainer.stopped is None:
             warnings.warn(
                 f"in the last {min(self.patience, epochs)} of {epochs} epochs the loss still fell: more epochs or "
                 "another learning_rate fit better (patience=None trains so many epochs without a warning)",
@@ -210,7 +210,8 @@ class _Multilayer(BaseEstimator):
                 stacklevel=3,
             )
         if held:
-            self.validation_curve_ = [*self.validation_curve_, *(r["validation loss"] for r in history)]
+            before = getattr(self, "validation_curve_", [])  # none where early stopping begins with a warm start
+            self.validation_curve_ = [*before, *(r["validation loss"] for r in history)]
         return self
 
     def _callbacks(self, validated: bool, alone: bool) -> list[Callback]:
