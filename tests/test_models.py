@@ -238,6 +238,103 @@ def test_numbers_instead_of_classes(capfd: pytest.CaptureFixture[str]) -> None:
     assert float(capfd.readouterr().out.split("test error: ")[1].split(" %")[0]) < 80
 
 
+def standard_json(text: str) -> Any:
+    """JSON has no NaN and no Infinity, though Python's reader takes them."""
+
+    def refuse(name: str) -> None:
+        raise AssertionError(name)
+
+    return json.loads(text, parse_constant=refuse)
+
+
+@pytest.mark.parametrize("given", [[], ["--resume"]])
+def test_a_run_whose_errors_are_not_finite_has_its_result(given: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    """A rate far too high: the predictions are infinite, or near 1e30."""
+    rate = ["--optimizer", "sgd", "--schedule", "constant", "--learning-rate", "2", "--batch-size", "100"]
+    arguments = ["relu", "--data", "diabetes", *rate, "--epochs", "1", "--out", "run"]
+    if given:
+        train(*arguments)
+        capfd.readouterr()
+    train(*arguments, *given)
+    out, err = capfd.readouterr()
+    assert "test error: inf %" in out and Path("run/predictions.png").is_file() and "Warning" not in err
+    *_, result = map(standard_json, Path("run", run.METRICS).read_text().splitlines())
+    assert result["test error"] is None and result["validation error"] is None and result["best epoch"] == 1
+    train("relu", "--resume", "--out", "run", "--json")
+    assert standard_json(capfd.readouterr().out)["test error"] is None
+
+
+# An error that is 0/0 in the epochs that are told.
+SPOILT = """
+import numpy as np
+import weft, weft.tensor as T
+from weft.models import Layer, Model, Network
+
+def build(data, settings):
+    x, t = T.fmatrix("x"), T.fvector("t")
+    w, n = weft.shared(np.zeros(data.inputs, "float32"), name="w"), weft.shared(np.float32(0), name="n")
+    y = T.dot(x, w)
+    error = T.sqr(y - t).mean() + T.switch(T.and_(T.ge(n, settings.first), T.le(n, settings.last)), np.nan, 0)
+    return Network(x=x, t=t, cost=T.sqr(y - t).mean(), error=error, output=y, params=[w],
+                   layers=[Layer("linear", (1,), [w])], updates=[(n, n + 1)], running=[n])
+
+MODEL = Model(name="spoilt", title="a model", paper="none", build=build, data="diabetes", epochs=3, batch_size=500,
+              settings={"first": 0, "last": 0}, learning_rate=0.05, optimizer="sgd", schedule="constant")
+"""
+
+
+@pytest.mark.parametrize("first, last, best", [(3, 3, 2), (1, 1, 3), (2, 3, 1), (1, 3, 3)])
+def test_the_best_epoch_is_that_of_the_parameters(
+    first: int, last: int, best: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Also where errors are NaN; where all are, the parameters are the last ones."""
+    Path("spoilt.py").write_text(SPOILT)
+    for more in ([], ["--resume"]):
+        train("spoilt.py", "--set", f"first={first}", "--set", f"last={last}", "--out", "run", *more)
+        out = capfd.readouterr().out
+        *history, result = records("run")
+        assert arrays("run")["n"] == best == result["best epoch"]
+        assert result["validation error"] == history[best - 1]["validation error"]
+        assert f" % in epoch {best}\n" in out and ("error nan % in" in out) == (first == 1 and last == 3)
+
+
+def test_a_picture_that_cannot_be_drawn_does_not_cost_the_result(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(path: Path, *_: Any) -> None:
+        path.write_bytes(b"half")
+        raise np.linalg.LinAlgError("Singular matrix\nand more")
+
+    monkeypatch.setattr(pictures, "confusion", broken)
+    train("softmax", "--epochs", "1", "--json")
+    out, err = capfd.readouterr()
+    result = json.loads(out)
+    assert "confusion.png" not in result["files"] and "learning_curve.png" in result["files"]
+    assert result["test error"] < 1 and not Path("runs/softmax/confusion.png").exists()
+    assert err.splitlines()[1:] == ["runs/softmax/confusion.png could not be drawn: LinAlgError: Singular matrix"]
+    monkeypatch.setattr(run.Session, "outputs", broken)
+    train("softmax", "--epochs", "1")
+    assert "test error: " in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("value", [1e30, 3e38, np.inf, -np.inf, np.nan])
+@pytest.mark.filterwarnings("error")
+def test_what_is_not_finite_is_not_drawn(value: float, tmp_path: Path) -> None:
+    true = np.linspace(-2, 2, 20, dtype="float32")
+    for others in (true, true * np.float32(1e30), true * np.float32(np.nan)):
+        given = np.concatenate([[np.float32(value)], others[1:]])
+        pictures.predictions(tmp_path / "a.png", true, given)
+    for shape in ((4, 5), (4, 5, 3)):
+        weights = np.random.default_rng(0).normal(size=(int(np.prod(shape)), 6)).astype("float32")
+        weights[2, 3] = weights[:, 0] = value
+        pictures.filters(tmp_path / "b.png", weights, shape)
+        pictures.reconstructions(tmp_path / "c.png", {"original": weights.T}, shape)
+    history = [{"epoch": k, "loss": value if k == 2 else 1.0, run.ERROR: value if k == 2 else 0.1} for k in (1, 2, 3)]
+    result = {"best epoch": 2, run.ERROR: value, "test error": value, "model": "a", "data": "b"}
+    pictures.learning_curve(tmp_path / "d.png", history, result)
+    assert len(list(tmp_path.glob("*.png"))) == 4
+
+
 @pytest.mark.parametrize("data", ["breast_cancer", "iris", "wine"])
 def test_tables_with_classes(data: str) -> None:
     train("softmax", "--data", data, "--epochs", "15", "--json")

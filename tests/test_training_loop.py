@@ -559,6 +559,8 @@ def test_metrics_of_any_kind_of_number_are_written(tmp_path) -> None:
     class Adds(Callback):
         def epoch(self, trainer: Trainer, record: dict[str, Any]) -> None:
             record["norm"] = np.float32(0.5)
+            record["worst of all"] = np.float32("nan")
+            record["by layer"] = {"W1": [1.0, np.inf], "W2": np.array([[np.nan, 2.0]], np.float32), "b": (None, "inf")}
 
     m = Model()
     callbacks = [Adds(), JsonLines(tmp_path / "log"), Checkpoints(tmp_path / "run")]
@@ -572,6 +574,8 @@ def test_metrics_of_any_kind_of_number_are_written(tmp_path) -> None:
 
     lines = [json.loads(line, parse_constant=refuse) for line in (tmp_path / "log").read_text().splitlines()]
     assert lines[1]["worst"] is None and lines[1]["norm"] == 0.5 and lines[1]["error"] == history[1]["error"]
+    assert lines[1]["worst of all"] is None
+    assert lines[1]["by layer"] == {"W1": [1.0, None], "W2": [[None, 2.0]], "b": [None, "inf"]}
     later = m.trainer(validate=lambda: {}, callbacks=[Checkpoints(tmp_path / "run")])
     later.load(tmp_path / "run")
     assert later.history[1]["worst"] == math.inf

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,28 +18,49 @@ DPI = 200
 BLUE, RED, GREY = "#1f5fa8", "#c23b22", "#666666"
 
 
-def draw(session: Session, result: Mapping[str, Any]) -> dict[str, str]:
-    """Draws what the model and its data have pictures of; file name -> what it shows."""
+def draw(session: Session, result: Mapping[str, Any], failed: Callable[[str], Any]) -> dict[str, str]:
+    """Draws what the model and its data have pictures of; file name -> what it shows.
+
+    A picture that cannot be drawn is left out, and `failed` told why: the result of a run does not hang on it.
+    """
     data, net = session.data, session.network
-    learning_curve(session.folder / "learning_curve.png", session.history, result)
-    made = {"learning_curve.png": "loss and validation error by epoch"}
+    made: dict[str, str] = {}
+
+    def keep(name: str, what: str, picture: Callable[[Path], None]) -> None:
+        path = session.folder / name
+        try:
+            picture(path)
+        except Exception as e:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+            why = str(e).partition("\n")[0]
+            failed(f"{path} could not be drawn: {type(e).__name__}{': ' * bool(why)}{why}")
+        else:
+            made[name] = what
+
+    def reconstructed(path: Path) -> None:
+        given, seen = session.outputs(data.test.x)
+        rows = {"original": data.test.x, "network sees": None if net.seen is None else seen, "network gives": given}
+        reconstructions(path, {k: v for k, v in rows.items() if v is not None}, data.shape)
+
+    def confused(path: Path) -> None:
+        confusion(path, data.test.t, session.outputs(data.test.x)[0].argmax(axis=1), data.classes)
+
+    def predicted(path: Path) -> None:
+        predictions(path, data.test.t, session.outputs(data.test.x)[0])
+
+    curve = partial(learning_curve, history=session.history, result=result)
+    keep("learning_curve.png", "loss and validation error by epoch", curve)
     weights = filters_of(session)
     if weights is not None:
-        filters(session.folder / "filters.png", weights, data.shape)
-        made["filters.png"] = "weights of the first layer"
-    given, seen = session.outputs(data.test.x)
+        keep("filters.png", "weights of the first layer", partial(filters, weights=weights, shape=data.shape))
     if net.t is None:
         if drawable(data.shape):
-            rows = {"original": data.test.x, "network sees": None if net.seen is None else seen, "network gives": given}
-            shown = {k: v for k, v in rows.items() if v is not None}
-            reconstructions(session.folder / "reconstructions.png", shown, data.shape)
-            made["reconstructions.png"] = "test images, and as the network gives them"
+            keep("reconstructions.png", "test images, and as the network gives them", reconstructed)
     elif data.classes:
-        confusion(session.folder / "confusion.png", data.test.t, given.argmax(axis=1), data.classes)
-        made["confusion.png"] = "true and predicted classes of the test"
+        keep("confusion.png", "true and predicted classes of the test", confused)
     else:
-        predictions(session.folder / "predictions.png", data.test.t, given)
-        made["predictions.png"] = "true and predicted numbers of the test"
+        keep("predictions.png", "true and predicted numbers of the test", predicted)
     return made
 
 
@@ -112,9 +135,12 @@ def _grid(images: list[np.ndarray], columns: int, gap: float) -> np.ndarray:
 
 def filters(path: Path, weights: np.ndarray, shape: tuple[int, ...], most: int = 100) -> None:
     """Each filter scaled by its own largest weight; the `most` with the largest norms."""
+    values = weights.astype("float64")  # in which squares do not overflow
+    known = np.isfinite(values)
+    weights = np.where(known, values, 0)
     chosen = np.sort(np.argsort(-np.linalg.norm(weights, axis=0), kind="stable")[:most])
     scale = np.maximum(np.abs(weights[:, chosen]).max(axis=0), 1e-12)
-    images = [_as_image(w, shape) for w in (weights[:, chosen] / scale).T]
+    images = [_as_image(w, shape) for w in np.where(known, weights, np.nan)[:, chosen].T / scale[:, None]]
     coloured = images[0].ndim == 3
     columns = -(-len(images) // 2) if 4 < len(images) < 15 else int(np.ceil(np.sqrt(len(images))))
     figure = _figure(5.4 if coloured else 6, 5.4 * -(-len(images) // columns) / columns + 0.5)
@@ -162,15 +188,19 @@ def confusion(path: Path, true: np.ndarray, given: np.ndarray, classes: tuple[st
 def predictions(path: Path, true: np.ndarray, given: np.ndarray) -> None:
     figure = _figure(4.6, 4.6)
     axes = figure.subplots()
-    low, high = min(true.min(), given.min()), max(true.max(), given.max())
+    finite = np.isfinite(given)
+    both = np.concatenate([true, given[finite]]).astype("float64")
+    low, high = both.min(), both.max()
     axes.plot([low, high], [low, high], color=GREY, linestyle="--", linewidth=1, label="equal")
-    axes.plot(true, given, "o", color=BLUE, markersize=4, alpha=0.6)
+    axes.plot(true, np.where(finite, given, np.nan), "o", color=BLUE, markersize=4, alpha=0.6)
     axes.set_xlabel("true number (standard deviations)")
     axes.set_ylabel("predicted number (standard deviations)")
     axes.set_aspect("equal")
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_title(f"{len(true)} test examples", fontsize=10)
+    out = int((~finite).sum())
+    rest = f", {out} predictions are not finite" if out else ""
+    axes.set_title(f"{len(true)} test examples{rest}", fontsize=10)
     _save(figure, path)
 
 

@@ -6,7 +6,6 @@ is a step of training. The test examples are touched once, at the end.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -40,6 +39,8 @@ class Session:
         names = [p.name for p in (*self.network.params, *self.network.running)]
         if None in names or len(set(names)) < len(names):
             raise weft.WeftError(f"parameters of the model {model.name} need names, each its own: {names}")
+        # Of epochs with equal errors the later one is taken, where the rate is lower: hence the negative `least`.
+        self.best = EarlyStopping(ERROR, patience=run.epochs + 1, least=-1e-12)
 
     def keep_in(self, folder: Path) -> None:
         self.folder = folder
@@ -72,8 +73,6 @@ class Session:
 
     def trainer(self, callbacks: Sequence[Callback] = ()) -> Trainer:
         run = self.run
-        # Of epochs with equal errors the later one is taken, where the rate is lower: hence the negative `least`.
-        best = EarlyStopping(ERROR, patience=run.epochs + 1, least=-1e-12)
         log = JsonLines(self.folder / METRICS)
         keep = Kept(self.folder / CHECKPOINT, settings=vars(run))
         return Trainer(
@@ -81,7 +80,7 @@ class Session:
             Numbers(len(self.data.training), run.batch_size, order=self.order, seed=run.seed),
             rates={self.rate: SCHEDULES[run.schedule](run.learning_rate, run.epochs)},
             validate=Evaluation(self.error, [a for _, a in self._pairs(self.data.validation)], [ERROR], BLOCK),
-            callbacks=[best, log, *callbacks, keep],
+            callbacks=[self.best, log, *callbacks, keep],
         )
 
     def begun(self) -> bool:
@@ -101,7 +100,8 @@ class Session:
         """Tests the parameters of the best epoch, writes parameters, report and result; the result."""
         arrays = [a for _, a in self._pairs(self.data.test)]
         test = Evaluation(self.error, arrays, ["test error"], BLOCK)()["test error"]
-        best = min(reversed(self.history), key=lambda r: r[ERROR])
+        # Where no error was finite the parameters are the last ones.
+        best = next((r for r in self.history if r["epoch"] == self.best.best_epoch), self.history[-1])
         result = {
             "model": self.model.name, "data": self.data.name, "seed": self.run.seed, "epochs": len(self.history),
             "steps": self.history[-1]["steps"], "seconds": sum(r["seconds"] for r in self.history),
@@ -111,8 +111,7 @@ class Session:
         weft.save_parameters(self.folder / PARAMETERS, [*self.network.params, *self.network.running])
         report = (self.step.report(0), self.error.report(*arrays))
         (self.folder / REPORT).write_text("\n\n".join(report) + "\n")
-        with (self.folder / METRICS).open("a") as f:
-            f.write(json.dumps(result) + "\n")
+        JsonLines(self.folder / METRICS).add(result)
         return result
 
     def outputs(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

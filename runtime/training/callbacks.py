@@ -176,6 +176,10 @@ class JsonLines(Callback):
         self._write("w", "".join(map(as_line, trainer.history)))
 
     def epoch(self, trainer: Trainer, record: Record) -> None:
+        self.add(record)
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """A line of one's own, such as the result of the run."""
         self._write("a", as_line(record))
 
     def _write(self, how: str, text: str) -> None:
@@ -216,5 +220,4 @@ def _same(a: np.ndarray, b: np.ndarray) -> bool:
 
 def as_line(record: Mapping[str, Any]) -> str:
     """A record as a line of JSON, which has no numbers that are not finite: null stands for them."""
-    finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}
-    return json.dumps(finite, default=checkpoint.plain) + "\n"
+    return json.dumps(checkpoint.finite(record), default=checkpoint.plain) + "\n"

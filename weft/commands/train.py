@@ -24,6 +24,7 @@ from typing import Any
 
 from ..runtime.errors import ArgumentError, InternalError, WeftError
 from ..runtime.pool import set_threads
+from ..runtime.training.checkpoint import finite
 from .explain import own_traceback
 
 
@@ -96,13 +97,13 @@ def run(options: argparse.Namespace) -> int:
         err.print(f"stopped; this goes on: {command}", soft_wrap=True, markup=False)
         raise
     result = session.finish()
-    drawn = pictures.draw(session, result)
+    drawn = pictures.draw(session, result, lambda text: err.print(text, soft_wrap=True, markup=False))
     files = {
         **drawn, PARAMETERS: "parameters of the best epoch", CHECKPOINT: "checkpoint, for --resume",
         choices.SETTINGS: "settings", METRICS: "a line an epoch, and the result", REPORT: "report of the compiler",
     }  # fmt: skip
     if options.json:
-        print(json.dumps({**result, "compiled": figures, "folder": str(folder), "files": list(files)}))
+        print(json.dumps(finite({**result, "compiled": figures, "folder": str(folder), "files": list(files)})))
         return 0
     show(
         f"{len(history):,} epoch{'s' * (len(history) > 1)}, {result['steps']:,} steps in {result['seconds']:.1f} s; "
