@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +17,7 @@ import pytest
 
 import weft
 import weft.tensor as T
+from weft.runtime.training import checkpoint
 
 pytest.importorskip("safetensors")
 from safetensors.numpy import load_file, save_file
@@ -112,8 +118,6 @@ def test_dtypes_are_converted_when_asked(tmp_path: Path, dtype: str) -> None:
 
 def test_bfloat16_is_read_where_nobody_has_loaded_ml_dtypes(tmp_path: Path) -> None:
     pytest.importorskip("ml_dtypes")
-    import subprocess
-    import sys
 
     save_file({"b": np.ones(3).astype("bfloat16")}, tmp_path / "m.safetensors")
     program = (
@@ -207,6 +211,96 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkey
     assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
     with pytest.raises(weft.ArgumentError, match="complex64"):
         weft.save_parameters(path, [weft.shared(np.zeros(2, np.complex64), name="z")])
+
+
+@pytest.mark.parametrize("keep", [False, True], ids=["parameters", "checkpoints"])
+def test_writers_of_one_file_do_not_meet(keep: bool, tmp_path: Path) -> None:
+    """Each file is one that somebody wrote, whole, and no save is refused; the one before it too."""
+    path = tmp_path / "m.safetensors"
+    values = [np.full(50_000 * (k + 1), float(k)) for k in range(2)]
+    checkpoint.place(path, {"w": values[0]}, None, "the file", keep)
+    faults: list[str] = []
+    seen: set[str] = set()
+    ended = threading.Event()
+
+    def write(value: np.ndarray) -> None:
+        for _ in range(30):
+            try:
+                checkpoint.place(path, {"w": value}, None, "the file", keep)
+            except weft.WeftError as e:
+                faults.append(str(e))
+
+    def read() -> None:
+        while not ended.is_set():
+            seen.update(p.name for p in tmp_path.iterdir())
+            for p in [path, checkpoint.previous(path)] if keep else [path]:
+                if p.exists():
+                    w = load_file(p)["w"]
+                    if not np.array_equal(w, values[int(w[0])]):
+                        faults.append(f"{p} holds what nobody wrote")
+
+    with ThreadPoolExecutor(3) as pool:
+        reader = pool.submit(read)
+        for writer in [pool.submit(write, value) for value in values]:
+            writer.result()
+        ended.set()
+        reader.result()
+    assert faults == []
+    assert all("m.safetensors" in name for name in seen), "by its name it is known whose leftovers a file is"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m.safetensors", *["previous-m.safetensors"] * keep]
+
+
+SAVES = """
+import os, signal, sys
+import numpy as np, weft
+
+def stop(*_):
+    if sys.argv[2] == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    print("here", flush=True)
+    sys.stdin.readline()
+    rename(*_)
+
+rename, os.replace = os.replace, stop
+weft.save_parameters(sys.argv[1], [weft.shared(np.full(3, 5.0), name="w")])
+"""
+
+
+def test_what_killed_processes_left_goes_with_the_next_save(tmp_path: Path) -> None:
+    """And what a living one is writing stays."""
+    path, w = tmp_path / "m[1].safetensors", weft.shared(np.ones(3), name="w")
+
+    def saving(how: str) -> subprocess.Popen:
+        command = [sys.executable, "-c", SAVES, str(path), how]
+        root = Path(weft.__file__).parents[1]
+        return subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    for _ in range(2):
+        assert saving("killed").wait() == -signal.SIGKILL
+    assert len(list(tmp_path.iterdir())) == 1, "the second one found what the first one left"
+    (left,) = (p.name for p in tmp_path.iterdir())
+    others = {left.replace("m[1]", "m1"), left.replace("m[1]", "n"), left[1:], f"{left}.txt", ".m[1].safetensors.new"}
+    again = left.replace(left.split(".")[-3], str(os.getpid()))  # of a process with this one's number, in a container
+    for name in (*others, again):
+        (tmp_path / name).mkdir()
+    with saving("slow") as slow:
+        assert slow.stdout is not None and slow.stdout.readline() == "here\n"
+        weft.save_parameters(path, [w])
+        assert load_file(path)["w"].tolist() == [1, 1, 1]
+        assert len(list(tmp_path.iterdir())) == 2 + len(others)
+        slow.communicate("\n")
+    assert slow.returncode == 0 and load_file(path)["w"].tolist() == [5, 5, 5]
+    assert {p.name for p in tmp_path.iterdir()} == {path.name, *others}
+
+
+def test_an_interrupted_save_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        weft.save_parameters(tmp_path / "m.safetensors", [weft.shared(np.ones(3), name="w")])
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_torch_model_computes_the_same(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """A run in one file: arrays by name and a description, as safetensors, written so that no crash leaves half of one.
 
-The description is JSON in the file's metadata, under "weft.run". The file is written beside the old one, brought to the
-disk, and renamed over it; the one before is kept as `previous-<name>`. Nothing is pickled.
+The description is JSON in the file's metadata, under "weft.run". The file is written beside the old one, in a folder of
+its writer's own, brought to the disk, and renamed over it; the one before is kept as `previous-<name>`. Nothing is
+pickled.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import hashlib
 import json
 import math
 import os
+import re
+import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,23 +57,20 @@ def place(target: Path, tensors: Mapping[str, np.ndarray], said: dict[str, str] 
     tensors: contiguous arrays. what: how messages call the file.
     """
     numpy_files = library()
-    new = target.with_name(f".{target.name}.new")  # one a process that was killed left there is written over
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with open(new, "wb") as f:  # may be read by whom the user's other files may be: the library is stricter
-            mode = os.fstat(f.fileno()).st_mode
-        numpy_files.numpy.save_file(dict(tensors), new, said)
-        os.chmod(new, mode & 0o777)
-        _to_disk(new)
-        if keep and target.exists():
-            _keep(target, previous(target))
-        os.replace(new, target)
-        _to_disk(target.parent)
-    except Exception as e:
-        with contextlib.suppress(OSError):
-            new.unlink(missing_ok=True)
-        if not isinstance(e, (OSError, numpy_files.SafetensorError)):
-            raise
+        with _folder_beside(target) as folder:
+            new = folder / "new"
+            with open(new, "xb") as f:  # may be read by whom the user's other files may be: the library is stricter
+                mode = os.fstat(f.fileno()).st_mode
+            numpy_files.numpy.save_file(dict(tensors), new, said)
+            os.chmod(new, mode & 0o777)
+            _to_disk(new)
+            if keep and target.exists():
+                _keep(target, previous(target), folder / "previous")
+            os.replace(new, target)
+            _to_disk(target.parent)
+    except (OSError, numpy_files.SafetensorError) as e:
         kept = f"; the last one is {target} still" if target.exists() else ""
         raise CheckpointError(f"{what} {target} could not be written: {e}{kept}") from e
 
@@ -150,13 +150,54 @@ def _plain(a: np.ndarray) -> np.ndarray:
     return a if part is None else a[..., None].view(part)
 
 
-def _keep(path: Path, name: Path) -> None:
-    """Gives the file a second name, or a copy where the system has no second names."""
-    name.unlink(missing_ok=True)
+_writing: set[str] = set()  # the names of folders that threads of this process write in
+
+
+@contextlib.contextmanager
+def _folder_beside(target: Path) -> Iterator[Path]:
+    """A folder for one writer of the file, on the same file system; the library has a file for the meantime there too.
+
+    What killed writers of the file left is removed before: it may be what fills the disk.
+    """
+    with contextlib.suppress(OSError):
+        for path in target.parent.iterdir():
+            found = re.fullmatch(rf"\.{re.escape(target.name)}\.([0-9]+)\.[0-9a-f]{{8}}\.new", path.name)
+            if found and path.name not in _writing and not _lives(int(found[1])):
+                shutil.rmtree(path, ignore_errors=True)
+    folder = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.new")
+    _writing.add(folder.name)
     try:
-        os.link(path, name)
+        folder.mkdir(0o700)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        _writing.discard(folder.name)
+
+
+def _lives(pid: int) -> bool:
+    """Whether another process has the number. In containers each process may be number 1: this one is not the other."""
+    if pid == os.getpid():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # somebody else's, or no process's
+        return True
+    return True
+
+
+def _keep(path: Path, name: Path, between: Path) -> None:
+    """Gives the file a second name, or a copy where the system has no second names; at once, for readers of that name.
+
+    between: a name of the writer's own. It stays where both are one file already: renaming does nothing then.
+    """
+    try:
+        os.link(path, between)
     except OSError:
-        shutil.copyfile(path, name)
+        shutil.copyfile(path, between)
+        _to_disk(between)
+    os.replace(between, name)
 
 
 def _to_disk(path: Path) -> None:
