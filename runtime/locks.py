@@ -61,21 +61,47 @@ joining = threading.RLock()
 
 
 def join(parts: Iterable[Group]) -> Group:
-    """One group for all; calls that run on any but one of them are waited for."""
-    with joining:
-        parts = list(parts)
-        found = list(dict.fromkeys(p.current() for p in parts))
+    """One group for all; calls that run on any but one of them are waited for, with nothing held that other functions
+    are made with."""
+    parts = list(parts)
+    while True:
+        found = _roots(parts)
+        if len(found) > 1:
+            with joining:
+                found = _roots(parts)
+                one = next((g for g in found if g.running), found[0])  # where a call runs now it may go on
+                busy = next((g for g in found if g is not one and not _into(g, one)), None)
+            if busy is not None:
+                with busy.lock:
+                    continue
+            found = [one]
         if not found:
             return Group()
-        one = next((g for g in found if g.running), found[0])  # where a call runs now it may go on
-        for g in found:
-            if g is not one:
-                with g.lock:
-                    g.into = one
         for p in parts:
-            if p is not one:
-                p.into = one  # not by way of those of functions that are gone
-        return one
+            if p is not found[0]:
+                p.into = found[0]  # not by way of those of functions that are gone
+        return found[0]
+
+
+def _roots(parts: Iterable[Group]) -> list[Group]:
+    return list(dict.fromkeys(p.current() for p in parts))
+
+
+def _into(group: Group, one: Group) -> bool:
+    """Puts `one` in the place of a group, unless another thread holds its lock."""
+    try:
+        free = group.lock.acquire(blocking=False)
+    except BaseException:  # an interrupt comes once the lock is taken
+        with contextlib.suppress(RuntimeError):
+            group.lock.release()
+        raise
+    if not free:
+        return False
+    try:
+        group.into = one
+    finally:
+        group.lock.release()
+    return True
 
 
 def free_in_child(lock: threading.RLock) -> bool:  # type: ignore[valid-type]

@@ -84,6 +84,60 @@ def test_lengths_that_were_declared_are_checked_at_the_call(mode: str, shape: tu
     assert (s.get_value() == good * 2).all()
 
 
+@each_mode
+def test_as_many_elements_in_another_shape_do_not_fit(mode: str) -> None:
+    x, like = T.dmatrix("x"), T.TensorType("float64", shape=(2, 3))("like")
+    s = weft.shared(np.zeros((2, 3)), "s", shape=(2, 3))
+    good = np.arange(6.0).reshape(2, 3)
+    f = weft.function([x], like.sum(axis=1), givens={like: x}, mode=mode)
+    g = weft.function([x], updates=[(s, x)], mode=mode)
+    h = weft.function([x, weft.In(like, value=good, update=x)], like, mode=mode)
+    for call in (f, g, h):
+        call(good)
+        with pytest.raises(ShapeError):
+            call(good.T)
+    assert (s.get_value() == good).all()
+
+
+@each_mode
+def test_default_updates_are_those_of_what_is_used(mode: str) -> None:
+    """What `givens` replaces is not: not a variable, nor what only the replaced expression was computed of."""
+    counter = weft.shared(np.int64(5))
+    counter.default_update = counter + 1
+    plain = T.constant(100, dtype="int64")
+    assert weft.function([], counter * 2, givens={counter: plain}, mode=mode)() == 200
+    assert counter.get_value() == 5
+    assert weft.function([], counter * 2, mode=mode)() == 10 and counter.get_value() == 6
+    streams = weft.tensor.shared_randomstreams.RandomStreams(3)
+    drawn = streams.uniform((3,))
+    (state,) = (s for s, _ in streams.state_updates)
+    before = state.get_value()
+    weft.function([], drawn * 2, givens={drawn: T.zeros((3,))}, mode=mode)()
+    assert (state.get_value() == before).all()
+    fed = weft.shared(5.0)
+    fed.default_update = fed + T.dscalar("y")
+    assert weft.function([], fed * 2, givens={fed: T.constant(1.0, dtype="float64")}, mode=mode)() == 2
+    other = weft.shared(1.0)  # what stands for another is used
+    other.default_update = other + 1
+    assert weft.function([], fed * 2, givens={fed: other}, mode=mode)() == 2 and other.get_value() == 2
+
+
+@each_mode
+def test_constants_are_converted_where_nothing_is_lost(mode: str) -> None:
+    count, small, real = weft.shared(np.int64(7)), weft.shared(np.zeros(2, "int8")), weft.shared(np.float32(1))
+    i = T.lscalar("i")
+    for update in ((count, 2.9), (count, 1j), (small, np.array([1.5, 3])), (small, np.array([300, 1])), (real, 1e300)):
+        with pytest.raises(DTypeError, match=r"does not fit .* without loss"):
+            weft.function([], [], updates=[update], mode=mode)
+    with pytest.raises(DTypeError, match=r"givens for i: float 2\.75"):
+        weft.function([], i, givens={i: 2.75}, mode=mode)
+    with pytest.raises(DTypeError, match=r"the update of i: float 0\.9"):
+        weft.function([In(i, value=5, update=0.9)], i, mode=mode)
+    weft.function([], [], updates=[(count, 2.0), (small, np.array([3.0, -4])), (real, 0.1)], mode=mode)()
+    assert (count.get_value(), small.get_value().tolist(), real.get_value()) == (2, [3, -4], np.float32(0.1))
+    assert weft.function([], i, givens={i: 2.75}, rebuild_strict=False, mode=mode)() == 2
+
+
 def test_no_default_updates_is_a_bool_or_a_list() -> None:
     with pytest.raises(ArgumentError, match="no_default_updates"):
         weft.function([], weft.shared(0), no_default_updates="all")

@@ -88,12 +88,12 @@ BAD: dict[Callable[[], Any], tuple[dict[Any, Any], str, str]] = {
     outside: ({i: [0, 9]}, NINE, "here: outside"),
     factor_in_a_loop: (
         {x: np.array([1.0, -1, 1])},
-        "cholesky: the matrix is not positive definite (its leading minor of order 1)",
+        "cholesky: the matrix is not positive definite, or holds NaN (its leading minor of order 1)",
         "here: factor",
     ),
     factor_in_a_branch: (
         {m: np.diag([1.0, 1, -1])},
-        "cholesky: the matrix is not positive definite (its leading minor of order 3)",
+        "cholesky: the matrix is not positive definite, or holds NaN (its leading minor of order 3)",
         "here: factor of a branch",
     ),
     lengths_in_a_branch: ({i: [0, 2]}, "axis 0 of the arguments of add: 3 and 2 differ", "here: lengths"),

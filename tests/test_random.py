@@ -12,6 +12,7 @@ import pytest
 import weft
 import weft.tensor as T
 from weft.compiler.graph.random import splitmix64, stream_key
+from weft.runtime.errors import DTypeError, ShapeError
 from weft.sandbox.rng_mrg import MRG_RandomStreams
 from weft.tensor.shared_randomstreams import RandomStreams
 
@@ -211,3 +212,17 @@ def test_without_replacement_there_are_as_many_as_asked_for(run: Callable[..., A
             run(RandomStreams(4).choice((weft.shared(count),), a=5, replace=False))
     assert run(RandomStreams(4).choice((weft.shared(0),), a=5, replace=False)).shape == (0,)
     assert sorted(run(RandomStreams(4).choice((weft.shared(5),), a=5, replace=False))) == [0, 1, 2, 3, 4]
+
+
+def test_choice_has_a_probability_for_each_element(run: Callable[..., Any]) -> None:
+    streams, p, n = RandomStreams(1), T.dvector("p"), T.lscalar("n")
+    for a, given in ((2, [0.1] * 10), (5, [0.5, 0.5]), (np.arange(5.0), [0.5, 0.5]), (2, [[0.5, 0.5]])):
+        with pytest.raises(ShapeError):
+            streams.choice((10,), a=a, p=given)
+    drawn = streams.choice((100,), a=n, p=p)
+    some = {n: T.constant(3, dtype="int64")}
+    assert set(run(drawn, givens={**some, p: [0.5, 0.0, 0.5]}).tolist()) == {0, 2}
+    with pytest.raises(ShapeError):
+        run(drawn, givens={**some, p: [0.5, 0.5]})
+    with pytest.raises(DTypeError):
+        streams.choice((10,), a=2.5)

@@ -12,6 +12,8 @@ import weft
 import weft.tensor as T
 from weft.compile.ops import as_op
 from weft.ifelse import ifelse
+from weft.runtime.errors import ShapeError
+from weft.tensor.shared_randomstreams import RandomStreams
 
 x, y = T.dmatrix("x"), T.dmatrix("y")
 t = T.dtensor4("t")
@@ -157,3 +159,15 @@ def test_a_length_that_is_a_number_as_well() -> None:
     for value in (np.sin(np.arange(24.0)).reshape(2, 12) + 1, np.zeros((2, 12))):
         for got, wanted in zip(f(value), g(value), strict=True):
             np.testing.assert_allclose(got, wanted, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("mode", ["interpret", "compile"])
+def test_a_vector_of_lengths_is_as_long_as_was_said(mode: str) -> None:
+    n = T.lvector("n")
+    for ndim, good, wrong in ((1, [6], [6, 5]), (2, [2, 3], [6])):
+        f = weft.function([v, n], v.reshape(n, ndim=ndim), mode=mode)
+        g = weft.function([n], RandomStreams(1).uniform(n, ndim=ndim), mode=mode)
+        assert f(np.arange(6.0), good).shape == g(good).shape == tuple(good)
+        for call in (lambda n, f=f: f(np.arange(6.0), n), g):
+            with pytest.raises(ShapeError):
+                call(wrong)

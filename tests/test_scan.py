@@ -461,3 +461,21 @@ def test_two_steps_that_compute_the_same_length(function):
     steps = np.arange(1, 7)
     np.testing.assert_allclose(got[0], [np.exp(s * steps).sum() for s in (1, 0.5)], 1e-12)
     np.testing.assert_allclose(got[1], [np.tanh(0.25 * steps).sum()], 1e-12)
+
+
+@pytest.mark.parametrize("none", [None, [], [None]], ids=str)
+def test_reductions_without_a_state_give_the_last_output(function, none):
+    v = T.dvector("v")
+    for loop, last in ((reduce, 6), (foldl, 6), (foldr, 2)):
+        out, _ = loop(lambda e: e * 2, [v], none)
+        assert function([v], out)([1, 2, 3]) == last
+    two, _ = reduce(lambda e: [e * 2, e + 1], [v], None)
+    assert [float(o) for o in function([v], two)([1, 2, 3])] == [6, 4]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_as_many_outputs_as_updates(function, count):
+    v, a, b = T.dvector("v"), weft.shared(1.0), weft.shared(2.0)
+    outs, updates = scan(lambda e: ([e * 2, e + 1, e][:count], [(a, a + e), (b, b * e)]), [v])
+    function([v], outs, updates=updates)([1, 2, 3])
+    assert (a.get_value(), b.get_value()) == (7, 12)

@@ -11,6 +11,7 @@ import pytest
 
 import weft
 import weft.tensor as T
+from weft.runtime.errors import DTypeError, ShapeError
 
 x, v, i, k = T.dmatrix("x"), T.dmatrix("v"), T.lvector("i"), T.imatrix("k")
 GIVEN = {
@@ -165,3 +166,42 @@ def test_rows_of_nothing_are_looked_up_too() -> None:
         assert f(np.zeros((5, 0)), np.array([4, -5])).shape == (2, 0)
         with pytest.raises(IndexError, match="out of range"):
             f(np.zeros((5, 0)), np.array([5]))
+
+
+@pytest.mark.parametrize("mode", ["interpret", "compile"])
+def test_what_is_written_has_the_shape_of_its_place(mode: str) -> None:
+    """Of a whole tensor as of a part of it: the value stretches, the place does not."""
+    row, vector, scalar = T.drow("row"), T.dvector("vector"), T.dscalar("scalar")
+    for write in (T.set_subtensor, T.inc_subtensor):
+        with pytest.raises(ShapeError):
+            write(vector[:], x)
+        with pytest.raises(ShapeError):
+            write(scalar[...], vector)
+        f = weft.function([row, x], write(row[:], x), mode=mode)
+        assert f(np.ones((1, 3)), np.ones((1, 3))).shape == (1, 3)
+        with pytest.raises(ShapeError):
+            f(np.ones((1, 3)), np.ones((2, 3)))
+        g = weft.function([x, vector], write(x[:], vector), mode=mode)
+        assert g(np.zeros((2, 3)), np.arange(3.0)).tolist() == [[0, 1, 2], [0, 1, 2]]
+    with pytest.raises(ShapeError):
+        T.fill(scalar, vector)
+    assert weft.function([scalar], T.inc_subtensor(scalar[()], 2.0), mode=mode)(1) == 3
+
+
+@pytest.mark.parametrize("mode", ["interpret", "compile"])
+def test_lengths_that_were_stacked_are_written_to_as_others(mode: str) -> None:
+    first = T.lscalar("first")
+    pair = T.stack([i[3], first])
+    assert weft.function([i, first], T.set_subtensor(pair[0], 9), mode=mode)(np.arange(5), 7).tolist() == [9, 7]
+    assert weft.function([x], T.inc_subtensor(x.shape[1], 9), mode=mode)(np.ones((2, 3))).tolist() == [2, 12]
+    known = T.stack([T.constant(2, dtype="int64"), first])
+    assert weft.function([first], T.set_subtensor(known[0], 5), mode=mode)(3).tolist() == [5, 3]
+    T.stack([first, first])[0].name = "another"
+    assert first.name == "first"
+
+
+def test_a_bool_is_no_place() -> None:
+    vector, flag = T.dvector("vector"), T.bscalar("flag") > 0
+    for e in (flag, True, np.bool_(True), np.array(False)):
+        with pytest.raises(DTypeError, match="one bool, no place"):
+            vector[e]

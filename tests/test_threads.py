@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -552,3 +553,31 @@ def test_groups_of_functions_that_are_gone() -> None:
     del mine, group
     gc.collect()
     assert len(locks.groups) <= before + 3
+
+
+def test_functions_are_made_while_another_waits_to_join_variables() -> None:
+    """A thread that waits for a call to end, to join its variables, holds nothing that making functions takes."""
+    a, b, y, inside = weft.shared(np.ones(3)), weft.shared(np.ones(3)), T.dvector("y"), threading.Barrier(2)
+    x = T.dvector("x")
+
+    @as_op(itypes=[T.dvector], otypes=[T.dvector])
+    def joins(v: np.ndarray) -> np.ndarray:
+        inside.wait()
+        weft.function([], a + b, mode="interpret")
+        return v
+
+    @as_op(itypes=[T.dvector], otypes=[T.dvector])
+    def does_not(v: np.ndarray) -> np.ndarray:
+        inside.wait()
+        time.sleep(0.3)
+        weft.function([y], y * 2, mode="interpret")
+        return v
+
+    calls = [weft.function([x], joins(x) + a), weft.function([x], does_not(x) + b)]
+    threads = [threading.Thread(target=f, args=(np.ones(3),), daemon=True) for f in calls]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join(60)
+    assert not any(t.is_alive() for t in threads)
+    assert a.container.group.current() is b.container.group.current()

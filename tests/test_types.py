@@ -339,3 +339,11 @@ def test_complex_spread_is_real() -> None:
     for got, want in zip(f(value), [value.var(0), value.std(), value.var(1, ddof=1)], strict=True):
         assert got.dtype == np.float64
         np.testing.assert_allclose(got, want, rtol=1e-13)
+
+
+@pytest.mark.parametrize("mode", ["interpret", "compile"])
+def test_means_of_more_elements_than_a_half_counts(mode: str) -> None:
+    h = T.TensorType("float16", (False,))("h")
+    mean, slope = weft.function([h], [h.mean(), weft.grad(h.mean(), h)[0]], mode=mode)(np.full(100_000, 0.1, "float16"))
+    assert mean == np.float16(0.1) and mean.dtype == "float16"
+    assert slope == np.float16(1e-5)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...runtime.callable import Argument
+from ...runtime.callable import Argument, describe_value
 from ...runtime.errors import ArgumentError, DTypeError, ShapeError, UnusedInputError
 from ...runtime.exchange import is_exporter
 from ...runtime.sparse import SparseArgument
@@ -176,14 +176,15 @@ def declare(
             replace[i.variable] = _fit(i.state, i.variable, f"the value of {i.variable.describe()}")
     changes = _updates(updates, ins)
     given = len(changes)
-    order = ancestors([*outs, *changes.values(), *replace.values()], stop=params)
-    in_use = [v for v in order if isinstance(v, SharedVariable)]
-    _default_updates(in_use, changes, no_default_updates, params)
     wanted = [*outs, *changes.values()]
-    if replace or len(changes) > given:  # otherwise these walks are that one
-        order = ancestors([*(replace.get(w, w) for w in wanted), *replace.values()], stop=params)
+    order = ancestors([*wanted, *replace.values()], params, replace)
+    in_use = [v for v in order if isinstance(v, SharedVariable)]
+    _default_updates(in_use, changes, no_default_updates, params, replace)
+    if len(changes) > given:  # otherwise this walk is that one
+        wanted = [*outs, *changes.values()]
+        order = ancestors([*wanted, *replace.values()], params, replace)
         in_use = [v for v in order if isinstance(v, SharedVariable)]
-    states = list(dict.fromkeys([*(s for s in in_use if s not in replace), *changes]))
+    states = list(dict.fromkeys([*in_use, *changes]))
     if replace:
         order = ancestors(wanted, params, replace)
     _check_unused(ins, order, on_unused_input)
@@ -311,18 +312,23 @@ def _givens(givens: Any, ins: Sequence[In], strict: bool) -> dict[Variable, Vari
 
 
 def _fit(value: Any, like: Variable, what: str, strict: bool = True) -> Variable:
-    """The value with the dtype and rank of `like`; a dtype that loses nothing is cast."""
+    """The value with the dtype and rank of `like`. A dtype that loses nothing is cast, and a constant of which nothing
+    is lost but by rounding to floats."""
     from ..ir.dtypes import promote
 
     new = value if isinstance(value, Variable) else as_tensor_variable(value)
     if new.ir_type.kind != like.ir_type.kind:
         raise DTypeError(f"{what}: {new.describe()} is {new.type}, not {like.type}")
     if new.dtype != like.dtype:
-        if strict and promote(new.dtype, like.dtype) != like.dtype and not isinstance(new, Constant):
-            raise DTypeError(
-                f"{what}: {new.describe()} has dtype {new.dtype}, which does not fit {like.dtype} without loss; "
-                f"weft.tensor.cast(..., {like.dtype!r}) converts it"
-            )
+        if strict and promote(new.dtype, like.dtype) != like.dtype:
+            if not isinstance(new, Constant):
+                raise DTypeError(
+                    f"{what}: {new.describe()} has dtype {new.dtype}, which does not fit {like.dtype} without loss; "
+                    f"weft.tensor.cast(..., {like.dtype!r}) converts it"
+                )
+            if not _representable(new.data, numpy_dtype(like.dtype)):
+                shown = new.describe() if isinstance(value, Variable) else describe_value(value)
+                raise DTypeError(f"{what}: {shown} does not fit {like.dtype} without loss")
         new = cast(new, like.dtype)
     if new.ndim != like.ndim:
         raise ShapeError(f"{what}: {new.describe()} has {new.ndim} dimensions, not {like.ndim}")
@@ -330,6 +336,15 @@ def _fit(value: Any, like: Variable, what: str, strict: bool = True) -> Variable
         if want is not None and have is not None and have != want:
             raise ShapeError(f"{what}: axis {a} has length {have}, but {like.describe()} has {want} there")
     return with_lengths(new, like.type.shape)
+
+
+def _representable(data: np.ndarray, dtype: np.dtype) -> bool:
+    """Whether the dtype has these numbers; of floats, whether they round to numbers."""
+    with np.errstate(all="ignore"):
+        made = data.astype(dtype)
+        if dtype.kind in "iub":
+            return bool(np.all((made == data) & (made.astype(data.dtype) == data)))
+        return (data.dtype.kind != "c" or dtype.kind == "c") and bool(np.all(np.isfinite(made) | ~np.isfinite(data)))
 
 
 def _updates(updates: Any, ins: Sequence[In]) -> dict[SharedVariable, Variable]:
@@ -356,7 +371,11 @@ def _updates(updates: Any, ins: Sequence[In]) -> dict[SharedVariable, Variable]:
 
 
 def _default_updates(
-    in_use: Sequence[SharedVariable], changes: dict, excluded: Any, params: Sequence[Variable]
+    in_use: Sequence[SharedVariable],
+    changes: dict[SharedVariable, Variable],
+    excluded: Any,
+    params: Sequence[Variable],
+    replace: dict[Variable, Variable],
 ) -> None:
     """Adds the default updates of the shared variables in use (random streams advance by them)."""
     if not isinstance(excluded, (bool, list, tuple, set)):
@@ -372,7 +391,7 @@ def _default_updates(
         if s in changes or s in skip or s.default_update is None:
             continue
         changes[s] = _fit(s.default_update, s, f"the default update of {s.describe()}")
-        for v in ancestors([changes[s]], stop=params):
+        for v in ancestors([changes[s]], params, replace):
             if isinstance(v, SharedVariable) and v not in known:
                 known[v] = None
                 todo.append(v)

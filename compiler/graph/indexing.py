@@ -14,8 +14,8 @@ from ..ir.node import build
 from ..ir.node import constant as ir_constant
 from .arguments import integer
 from .shaping import addbroadcast, length_argument
-from .tensor import as_tensor_variable, cast, pad_left
-from .variable import Op, Variable, apply_op, op1, primitive
+from .tensor import as_tensor_variable, cast, constant, pad_left
+from .variable import Constant, Op, Variable, apply_op, op1, primitive
 
 if TYPE_CHECKING:
     from .operators import TensorVariable
@@ -149,6 +149,12 @@ def parse(x: Variable, args: Any) -> Plan:
             arrays.append((len(order), index))
             spec.append(("all",))
             order.append(axis)
+        elif isinstance(e, bool) or getattr(e, "dtype", None) == "bool":
+            said = e.describe() if isinstance(e, Variable) else e
+            raise DTypeError(
+                f"the subscript {said} of {x.describe()} is one bool, no place; weft.tensor.switch chooses by a "
+                "condition"
+            )
         else:
             advanced.append(k)
             bounds.append(length_argument(e, "a subscript"))
@@ -201,6 +207,28 @@ def elements(v: Variable) -> list[Variable] | None:
     return out
 
 
+class ElementOfStack(Op):
+    """What was stacked, under a name of its own: in the IR that itself."""
+
+    __props__ = ()
+    hands_on = (0,)
+
+    def lower(self, inputs):
+        return list(inputs)
+
+    def pullback(self, node, grads):
+        return [None]
+
+    def pushforward(self, node, tangents):
+        return [None]
+
+    def connection_pattern(self, node):
+        return [[False]]
+
+    def __str__(self) -> str:
+        return "subscript"
+
+
 def element_of_stack(v: Variable, args: Any) -> Variable | None:
     """v[args] where v is a stack of lengths (a shape, say) and args a number or a slice of numbers: the lengths
     themselves, so that what is declared with them has them."""
@@ -214,10 +242,13 @@ def element_of_stack(v: Variable, args: Any) -> Variable | None:
             return None
         from .shaping import stack
 
-        out = stack(parts[args])
-        out._subscript = (v, args)
-        return out
-    return parts[args] if -len(parts) <= args < len(parts) else None
+        return stack(parts[args])
+    if not -len(parts) <= args < len(parts):
+        return None
+    part = parts[args]
+    if isinstance(part, Constant):
+        return constant(part.data, dtype=part.dtype)
+    return apply_op(ElementOfStack(), [part])[0]
 
 
 def subtensor(x: Any, args: Any) -> TensorVariable:
@@ -265,9 +296,12 @@ def _write(x: Variable, args: Any, y: Any, mode: str) -> TensorVariable:
         return _write_basic(x, plan.basic, new, "set")
     if plan.basic is None:
         from .math import add
-        from .shaping import fill
+        from .shaping import alloc, fill, shape_i
 
-        return add(x, y) if mode == "inc" else fill(x, y)
+        y = pad_left(y, x.ndim)
+        if mode == "set":
+            return fill(x, y)
+        return add(x, alloc(y, *[shape_i(x, a) for a in range(x.ndim)]) if y.ndim else y)
     return _write_basic(x, plan.basic, y, mode)
 
 

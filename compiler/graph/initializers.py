@@ -36,7 +36,7 @@ def zeros(shape: Any, dtype: Any = None) -> np.ndarray:
 
 
 def uniform(shape: Any, rng: Any, low: float, high: float, dtype: Any = None) -> np.ndarray:
-    """Uniform on [low, high)."""
+    """Uniform on [low, high); rounding to the dtype may give high itself."""
     low, high = _finite(low, "uniform: low"), _finite(high, "uniform: high")
     if low > high:
         raise ArgumentError(f"uniform: low is {low:g}, above high, {high:g}")

@@ -383,13 +383,14 @@ def mean(
     else:
         chosen = "float64" if DTYPES[x.dtype].kind in "biu" else x.dtype
     axes = normal_axes(x, axis, "mean")
-    total = _accumulate("sum", x, axis, chosen, keepdims, acc_dtype)
+    work = "float32" if chosen in HALF else chosen  # a half type has neither the sum, perhaps, nor the count
+    total = _accumulate("sum", x, axis, work, keepdims, acc_dtype)
     from .shaping import shape_i
 
     count: Any = constant(1, dtype="int64")
     for a in axes:
         count = mul(count, shape_i(x, a))
-    return true_div(total, cast(count, chosen))
+    return cast(true_div(total, cast(count, work)), chosen)
 
 
 def var(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> TensorVariable:

@@ -69,9 +69,8 @@ class TensorOperators(_Mixed):
 
     def __getitem__(self, args):
         out = indexing.element_of_stack(self, args)
-        if out is not None:
-            return out
-        out = indexing.subtensor(self, args)
+        if out is None:
+            out = indexing.subtensor(self, args)
         if out is self:
             out = op1("dimshuffle", self, order=tuple(range(self.ndim)))
         out._subscript = (self, args)

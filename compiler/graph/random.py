@@ -129,7 +129,9 @@ class RandomStreams:
         dtype: Any = None,
         nstreams: Any = None,
     ) -> Variable:
-        """Uniform on [low, high). size: lengths, symbolic ones too; None takes the broadcast shape of low and high."""
+        """Uniform on [low, high), but for rounding: where they are not 0 and 1, low + u (high - low) may be high itself
+        (in bfloat16 and [1, 2) one of 256 is).
+        size: lengths, symbolic ones too; None takes the broadcast shape of low and high."""
         state = self._next_state()
         out_dtype = _float_dtype(dtype, low, high)
         low, high = _parameter(low, out_dtype), _parameter(high, out_dtype)
@@ -225,7 +227,7 @@ class RandomStreams:
         a = as_tensor_variable(a)
         if a.ndim > 1:
             raise ShapeError(f"choice takes a number or a vector, not {a.describe()} with {a.ndim} dimensions")
-        count = cast(a, "int64") if a.ndim == 0 else shaping.shape_i(a, 0)
+        count = shaping.shape_i(a, 0) if a.ndim else shaping.length_argument(a, "choice from a range")
         known = lengths.static(count.node)
         if a.ndim == 0 and known is not None and known < 1:
             raise ArgumentError(f"choice from range({known}), which is empty")
@@ -242,6 +244,12 @@ class RandomStreams:
             index = self._below(state, shape, count)
         else:
             p = _parameter(p, _float_dtype(None, p))
+            if p.ndim != 1:
+                raise ShapeError(f"choice: p is a vector, not {p.describe()} with {p.ndim} dimensions")
+            have = lengths.static(p.ir_type.axes[0])
+            if have is not None and known is not None and have != known:
+                raise ShapeError(f"choice of {known} elements with {have} probabilities")
+            p = shaping.reshape(p, [count])  # which has to be its length
             index = _bucket(self._draw(state, [*shape, constant(1, dtype="int64")], "uniform", p.dtype), p)
         return self._mark(cast(index, dtype) if a.ndim == 0 else a[index], state)  # type: ignore[index]
 
@@ -343,15 +351,8 @@ def _size(size: Any, ndim: int | None, *parameters: Variable) -> Sequence[Variab
         for p in parameters[1:]:
             joint = math.add(joint, p)
         out = [shaping.shape_i(joint, a) for a in range(joint.ndim)]
-    elif (
-        isinstance(size, Variable)
-        and size.ndim == 1
-        and ndim is not None
-        and lengths.static(size.ir_type.axes[0]) is None
-    ):
-        out = [shaping.as_int64(size[k]) for k in range(ndim)]  # type: ignore[index]
     else:
-        out = shaping.length_arguments(size, "the size of a draw")
+        out = shaping.length_arguments(size, "the size of a draw", ndim)
     if ndim is not None and ndim != len(out):
         raise ShapeError(f"a draw with ndim={ndim} and a size of {len(out)} lengths")
     for p in parameters:

@@ -274,7 +274,9 @@ def parse_result(result: Any, label: str = "scan") -> tuple[Variable | None, lis
     def is_updates(e: Any) -> bool:
         if hasattr(e, "items"):
             return True
-        return isinstance(e, (list, tuple)) and all(isinstance(p, (list, tuple)) and len(p) == 2 for p in e)
+        return isinstance(e, (list, tuple)) and all(
+            isinstance(p, (list, tuple)) and len(p) == 2 and isinstance(p[0], Variable) for p in e
+        )
 
     def variables(e: Any) -> list[Variable]:
         return [v if isinstance(v, Variable) else as_tensor_variable(v) for v in _listed(e)]
@@ -488,11 +490,17 @@ def reduce(
     fn: Callable, sequences: Any, outputs_info: Any, non_sequences: Any = None, go_backwards: bool = False,
     mode: Any = None, name: str | None = None,
 ) -> tuple[Any, OrderedUpdates]:  # fmt: skip
-    """The last output of fn applied along the sequences; of no elements the initial state."""
+    """The last output of fn applied along the sequences; of no elements the initial state, where there is one."""
     infos: list[Any] = []
     for info in _listed(outputs_info):
         infos.append({**info, "return_steps": 1} if isinstance(info, dict) else {"initial": info, "return_steps": 1})
-    return scan(fn, sequences, infos, non_sequences, go_backwards=go_backwards, mode=mode, name=name)
+    if infos:
+        return scan(fn, sequences, infos, non_sequences, go_backwards=go_backwards, mode=mode, name=name)
+    rows, updates = scan(
+        fn, sequences, None, non_sequences, go_backwards=go_backwards, mode=mode, name=name, return_list=True
+    )
+    last = [subtensor(out, -1) for out in rows]
+    return (last if len(last) > 1 else last[0] if last else None), updates
 
 
 @told

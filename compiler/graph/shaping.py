@@ -94,9 +94,12 @@ def as_int64(v: Any) -> TensorVariable:
     return cast(v, "int64")
 
 
-def length_arguments(ns: Any, what: str) -> list[TensorVariable]:
-    """The int64 scalars of a shape argument: a number, a sequence, or a symbolic vector of known length."""
+def length_arguments(ns: Any, what: str, ndim: int | None = None) -> list[TensorVariable]:
+    """The int64 scalars of a shape argument: a number, a sequence, or a symbolic vector. `ndim` says how long a vector
+    is where the graph does not; checked at the call."""
     if isinstance(ns, Variable) and ns.ndim == 1:
+        if ndim is not None and lengths.static(ns.ir_type.axes[0]) is None:
+            ns = with_lengths(ns, [ndim])
         return unpack_vector(ns, what)
     if not isinstance(ns, (list, tuple)):
         try:
@@ -150,15 +153,7 @@ def transpose(x: Any, axes: Any = None) -> TensorVariable:
 def reshape(x: Any, newshape: Any, ndim: int | None = None) -> TensorVariable:
     """The elements in row-major order in a new shape; one length may be -1. `ndim` is checked where given."""
     x = as_tensor_variable(x)
-    if (
-        isinstance(newshape, Variable)
-        and newshape.ndim == 1
-        and ndim is not None
-        and lengths.static(newshape.ir_type.axes[0]) is None
-    ):
-        new = [as_int64(newshape[k]) for k in range(ndim)]  # type: ignore[index]
-    else:
-        new = length_arguments(newshape, "reshape")
+    new = length_arguments(newshape, "reshape", ndim)
     if ndim is not None and ndim != len(new):
         raise ShapeError(f"reshape to {len(new)} lengths with ndim={ndim}")
     holes = [k for k, n in enumerate(new) if lengths.static(n.node) == -1]
@@ -279,7 +274,7 @@ def fill(a: Any, b: Any) -> TensorVariable:
 
 
 def _alloc_like(x: Any, value: Any) -> Any:
-    out = op1("alloc", value, *[shape_i(x, k) for k in range(x.ndim)]) if x.ndim else value
+    out = op1("alloc", value, *[shape_i(x, k) for k in range(x.ndim)]) if x.ndim or value.ndim else value
     known = all(lengths.static(n) is not None for n in x.ir_type.axes)
     return apply_op(Second(), [x, out])[0] if known and not isinstance(x, Constant) else out
 
@@ -368,9 +363,13 @@ def with_lengths(x: Any, known: Sequence[int | None]) -> TensorVariable:
     """x, which has the lengths that are known; checked at the call where the graph does not tell."""
     told = x.ir_type.static_shape
     missing = {a: n for a, n in enumerate(known) if n is not None and told[a] != n}
+    for a, n in missing.items():
+        if told[a] is not None:
+            raise ShapeError(f"axis {a} of {x.describe()} has length {told[a]}, not {n}")
     if set(missing.values()) <= {1}:
         return addbroadcast(x, *missing) if missing else x
-    return reshape(x, [shape_i(x, a) if n is None else constant(n, dtype="int64") for a, n in enumerate(known)])
+    # No axis stretches: one that is known to be 1 is none of those that are missing.
+    return alloc(x, *[shape_i(x, a) if n is None else constant(n, dtype="int64") for a, n in enumerate(known)])
 
 
 def patternbroadcast(x: Any, broadcastable: Any) -> TensorVariable:

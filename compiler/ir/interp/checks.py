@@ -51,7 +51,7 @@ FAULTS: dict[str, Fault] = {
     "index": Fault(BoundsError, "index {0} is out of range for an axis of length {1}"),
     "indptr": Fault(BoundsError, "indptr does not ascend from 0 to the number of stored elements, {1}"),
     "cholesky": Fault(
-        NumericalError, "cholesky: the matrix is not positive definite (its leading minor of order {0})"
+        NumericalError, "cholesky: the matrix is not positive definite, or holds NaN (its leading minor of order {0})"
     ),
     "host_shape": Fault(ShapeError, "a Python operation returned an axis of length {0} where {1} is declared"),
 }
