@@ -104,6 +104,23 @@ def broken(p: Program, args: Sequence[Any] | None = None) -> Iterator[WeftError]
         yield from _each(alone.region, alone.arguments(given))
 
 
+def may_pass(p: Program, args: Sequence[Any]) -> bool:
+    """Whether all that is wrong with a call are indices out of range for tensors without elements: semantics.md leaves
+    open whether they are errors."""
+    may, must = [], []
+    one = [p.lowered([v]) for v in p.variables()] + [p.lowered([], [u]) for u in p.pairs()]
+    for alone in one:
+        r, given = alone.region, alone.arguments(args)
+        for c in dict.fromkeys([*r.checks, *(c for n in r.nodes() for c in n.checks)]):
+            must += _wrong(r, c.operands, given, lambda *values, c=c: [partial(hold, c, values)])
+        for n in r.nodes():
+            if first := n.definition.indices_from:
+                may += _wrong(r, n.inputs, given, partial(_places_in_nothing, first))
+                must += _wrong(r, n.inputs, given, partial(_places_in_something, first))
+    errors = [e for alone in one if (e := raised(lambda alone=alone: alone(args)))]
+    return bool(may) and not must and all(any(told(m, e) for m in may) for e in errors)
+
+
 def _each(r: Region, args: Sequence[Any]) -> Iterator[WeftError]:
     """The errors of a region's obligations, of those outside its loops and branches."""
     for c in dict.fromkeys([*r.checks, *(c for n in r.nodes() for c in n.checks)]):
@@ -118,14 +135,31 @@ def _places(first: int, x: np.ndarray, *others: np.ndarray) -> list[Callable[[],
     return [partial(within, v, x.shape[axis]) for axis, index in indices for v in np.unique(index)[:, None]]
 
 
-def _errors(
-    r: Region, operands: Sequence[Node], args: Sequence[Any], look: Callable[..., list[Callable[[], Any]]]
-) -> Iterator[WeftError]:
+def _places_in_nothing(first: int, x: np.ndarray, *others: np.ndarray) -> list[Callable[[], Any]]:
+    return [] if x.size else _places(first, x, *others)
+
+
+def _places_in_something(first: int, x: np.ndarray, *others: np.ndarray) -> list[Callable[[], Any]]:
+    return _places(first, x, *others) if x.size else []
+
+
+Look = Callable[..., list[Callable[[], Any]]]
+
+
+def _errors(r: Region, operands: Sequence[Node], args: Sequence[Any], look: Look) -> Iterator[WeftError]:
     values: list[Any] = []
     if e := raised(lambda: values.extend(evaluate(region(r.params, operands), args))):
         yield e
     else:
         yield from (e for run in look(*values) if (e := raised(run)))
+
+
+def _wrong(r: Region, operands: Sequence[Node], args: Sequence[Any], look: Look) -> list[WeftError]:
+    """What `look` finds wrong with the operands; nothing where they cannot be computed."""
+    values: list[Any] = []
+    if raised(lambda: values.extend(evaluate(region(r.params, operands), args))):
+        return []
+    return [e for run in look(*values) if (e := raised(run))]
 
 
 def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
@@ -140,4 +174,4 @@ def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
     return bool(((a == b) & (np.signbit(a.real) == np.signbit(b.real)) | (np.isnan(a) & np.isnan(b))).all())
 
 
-__all__ = ["Difference", "Report", "broken", "headline", "raised", "restored", "same_bits", "told"]
+__all__ = ["Difference", "Report", "broken", "headline", "may_pass", "raised", "restored", "same_bits", "told"]

@@ -247,3 +247,19 @@ def test_of_two_broken_obligations_of_a_result_either_may_be_named():
     group.function = Other("of something else")
     with pytest.raises(Difference, match="of something else"):
         fails(group, p, args, args, error, "")
+
+
+def test_indices_into_what_has_no_elements_may_be_errors():
+    """The interpreter looks at them, a compiled program need not; indices into anything else it has to."""
+    rows = "v2 = T.alloc(v0[0], 3, v0.shape[0] - 3)[v1]"
+    for more, fine in (([], True), (["v3 = v0[v1]"], False)):
+        p = written([*CALLS[:4], rows, *more], ["v2", "v3"][: 1 + len(more)])
+        args = [p.arguments[0], np.array([0, 7, 1])]
+        error = raised(lambda p=p, args=args: p.lowered()(args))
+        group = Group([written([*CALLS[:2], "v1 = v0 * 2"], ["v1"])])
+        group.function = lambda *args: []
+        if fine:
+            fails(group, p, args, args, error, "")
+        else:
+            with pytest.raises(Difference, match="compiled: nothing, interpreted: BoundsError"):
+                fails(group, p, args, args, error, "")

@@ -196,3 +196,20 @@ def test_no_axis_is_longer_than_lengths_may_be() -> None:
         f = weft.function([x], T.concatenate([y] * 4, axis=1).shape[1])
         with pytest.raises(ShapeError, match=r"an axis has at most 2\*\*48 elements"):
             f(np.empty((0, 3), np.int8) if y is made else endless)
+
+
+@BOTH
+def test_a_length_in_memory_is_kept_until_the_result_that_has_it_is_made(mode: str) -> None:
+    """One that a branch reads first, and the shape of a result at the end; meanwhile there are other scalars."""
+    cube, c, v = T.dtensor3("cube"), T.dscalar("c"), T.dvector("v")
+    y = T.pow(abs(cube) + 0.5, -1.0)
+    rows = y.reshape((-1, cube.shape[2]))
+    either = ifelse(c > 4.0, cube * 0.5, T.tanh(y.var(axis=(0, 1, 2), keepdims=True)))
+    z = v + either.sum()
+    for _ in range(8):
+        z = T.sort(z / T.dot(z, z)) + 1
+    f = weft.function([cube, c, v], [rows, either, z], mode=mode)
+    a = np.arange(24.0).reshape(2, 3, 4)
+    for number in (1.0, 5.0):
+        got = f(a, number, np.arange(5.0))[0]
+        np.testing.assert_allclose(got, (1 / (a + 0.5)).reshape(6, 4))

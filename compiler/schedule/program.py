@@ -96,6 +96,8 @@ class Builder:
     def buffer(self, t: TensorType, place: str, index: int = -1) -> Buffer:
         b = Buffer(len(self.buffers), self.known(t), place, index, self.time, self.time)
         self.buffers.append(b)
+        for a in b.type.axes:
+            self.use_scalar(a)
         return b
 
     def known(self, t: TensorType) -> TensorType:
@@ -233,6 +235,8 @@ class Builder:
             for op in c.operands:
                 self.use_scalar(op)
         types = [self.known(o.type) for o in outputs]
+        for a in (a for t in types for a in t.axes):
+            self.use_scalar(a)
         made = Block(steps, results, types, pending, {n: b for n, b in self.value.items() if n not in outside[0]})
         self.current = outer
         self.value, self.lengths, self.bound, self.members, self.parts = outside

@@ -10,7 +10,7 @@ makes the others a computation of its own. A tensor without elements reads no in
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 from ..ir import lengths
 from ..ir.node import Check, Node, Region, build, constant
@@ -77,9 +77,10 @@ def _numbered(n: Node) -> list[tuple[int, tuple[Node, Node]]]:
 NEARBY = 200
 
 
-def _depends(x: Node, axis: int) -> bool:
+def _depends(x: Node, axis: int, through: bool = True) -> bool:
     """Whether an element of x is read by its place along the axis: not where all that x is made of is stretched there.
-    False also where that is not found out nearby."""
+    False also where that is not found out nearby. `through`: what takes several axes of its operand may be looked
+    through."""
     stack = [(x, axis)]
     seen: set[tuple[Node, int]] = set()
     while stack and len(seen) < NEARBY:
@@ -87,18 +88,40 @@ def _depends(x: Node, axis: int) -> bool:
         if (x, a) in seen or lengths.is_one(x.axes[a]):
             continue
         seen.add((x, a))
+        op, base = x.op, x.inputs[0] if x.inputs else x
         if x.family == "elementwise":
             stack += [(y, a) for y in x.inputs]
-        elif x.op == "dimshuffle":
-            stack += [(x.inputs[0], x.attr("order")[a])] * (x.attr("order")[a] != "x")
-        elif x.op == "alloc":
-            inner = a - (x.ndim - x.inputs[0].ndim)
-            stack += [(x.inputs[0], inner)] * (inner >= 0)
-        elif x.op in ("slice", "rebroadcast"):
-            stack.append((x.inputs[0], a))
-        elif x.op != "const" or uniform(x) is None:
+        elif x.family == "reduce":
+            stack.append((base, [k for k in range(base.ndim) if k not in x.attr("axes")][a]))
+        elif op == "dimshuffle":
+            stack += [(base, x.attr("order")[a])] * (x.attr("order")[a] != "x")
+        elif op == "alloc":
+            inner = a - (x.ndim - base.ndim)
+            stack += [(base, inner)] * (inner >= 0)
+        elif op in ("slice", "rebroadcast"):
+            stack.append((base, a))
+        elif op == "reshape":  # its element may be that of any place
+            if through and _read_along(base, range(base.ndim)):
+                return True
+        elif op == "gather":
+            width, indices = x.inputs[1].ndim, x.inputs[1:]
+            if a >= width:
+                stack.append((base, len(indices) + a - width))
+            elif through and all(_depends(i, a, False) for i in indices) and _read_along(base, range(len(indices))):
+                return True
+        elif op == "concatenate" and a != x.attr("axis"):
+            stack += [(y, a) for y in x.inputs]
+        elif op == "set_slice" and x.attr("spec")[a] == ("all",):
+            stack += [(y, a) for y in x.inputs[:2]]
+        elif op not in ("window", "spread") and (op != "const" or uniform(x) is None):
             return True
     return False
+
+
+def _read_along(x: Node, axes: Sequence[int]) -> bool:
+    """Whether an element of x is read by its places along all of the axes, those of length 1 aside."""
+    found = [a for a in axes if not lengths.is_one(x.axes[a])]
+    return bool(found) and all(_depends(x, a, False) for a in found)
 
 
 def _computed(c: Check, of: From, lines: Lines) -> Check:
