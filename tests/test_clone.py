@@ -52,6 +52,11 @@ def test_strict():
         clone(y, {x: T.fvector("f")})
     with pytest.raises(weft.ShapeError):
         clone(y, {x: T.dmatrix("m")})
+    row, m = T.drow("row"), T.dmatrix("m")  # a mean over its first axis divides by 1
+    mean = clone(row.mean(axis=0), {row: m})
+    assert run([m], mean, np.ones((1, 2))).tolist() == [1, 1]
+    with pytest.raises(weft.ShapeError):
+        run([m], mean, np.ones((3, 2)))
     m = T.fmatrix("m")
     z = clone(y, {x: m}, strict=False)
     assert (z.ndim, z.dtype) == (2, "float32")

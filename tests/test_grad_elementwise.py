@@ -143,6 +143,8 @@ def test_power_of_a_negative_base() -> None:
         (T.softplus, -800.0, 0),
         (T.exp, -800.0, 0),
         (T.expm1, -800.0, 0),
+        (T.expm1, -40.0, np.exp(-40)),
+        (lambda x: T.nnet.elu(x) * 1.5, -30.0, 1.5 * np.exp(-30)),
         (T.log1p, 1e300, 1e-300),
         (T.erf, 1e200, 0),
         (T.sqrt, 1e300, 0.5e-150),

@@ -184,8 +184,16 @@ def test_wrong_words() -> None:
     for kw in ({"disconnected_inputs": "error"}, {"return_disconnected": "zeros"}, {"null_gradients": "zero"}):
         with pytest.raises(weft.ArgumentError, match="not '"):
             weft.grad(x, x, **kw)
-    with pytest.raises(weft.DTypeError, match="not a symbolic variable"):
-        weft.grad(x, 3.0)
+    with pytest.raises(weft.ArgumentError, match="not 'Raise'"):
+        T.Lop(x, x, x, disconnected_inputs="Raise")
+    for wrong in (
+        lambda: weft.grad(x, 3.0), lambda: T.Lop(x, 3, x), lambda: T.Lop(3, x, x), lambda: gradient.hessian(x, 3)
+    ):
+        with pytest.raises(weft.DTypeError, match="not a symbolic variable"):
+            wrong()
+    for axes in ((0, 1), ()):
+        with pytest.raises(weft.ShapeError, match="takes one axis"):
+            T.nnet.softmax(T.dmatrix(), axis=axes)
 
 
 def test_integer_paths() -> None:

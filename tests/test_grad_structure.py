@@ -142,6 +142,14 @@ def test_spread(axis: int, size: int, stride: int) -> None:
     check(lambda v: spread(v) ** 2, g, order=2)
 
 
+@pytest.mark.parametrize("stride", [1, 2, 4])
+@pytest.mark.parametrize("length", [0, 1, 3, 6, 8, 9, 20])
+def test_spread_to_other_lengths(length: int, stride: int) -> None:
+    """What lies beyond the length is dropped, and has no gradient."""
+    places, n = T.constant(np.arange(float(length)))[:, None], T.constant(length, dtype="int64")
+    check(lambda v: op1("spread", v.reshape((3, 3)), n, axis=0, stride=stride) * places, rng.normal(size=(3, 3)))
+
+
 def test_spread_of_unknown_size() -> None:
     g = T.dtensor3("g")
     with pytest.raises(weft.ShapeError, match="last axis"):

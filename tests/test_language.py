@@ -10,6 +10,7 @@ import pytest
 
 import weft
 import weft.tensor as T
+from weft.compile.ops import as_op
 from weft.runtime.errors import ArgumentError, DTypeError, ShapeError
 
 each_mode = pytest.mark.parametrize("mode", ["interpret", "compile"])
@@ -157,3 +158,32 @@ def test_parts_of_a_stack_are_written_to(mode: str) -> None:
     assert [list(v) for v in found] == [[5, 3], [3, 4], [7, 3]]
     slopes = weft.function([a, b], weft.grad(s[0] * s[1] ** 2, [a, b]), mode=mode)(2.0, 3.0)
     assert [float(g) for g in slopes] == [9, 12]
+
+
+@pytest.mark.parametrize("mode", ["interpret", "compile"])
+def test_what_python_operations_return(mode: str) -> None:
+    """Numbers and lists become arrays of the declared dtype where it has them."""
+    x = T.dscalar("x")
+
+    def run(result: Any, declared: Any) -> Any:
+        return weft.function([x], as_op([T.dscalar], [declared])(lambda v: result)(x), mode=mode)(1.0)
+
+    for result, declared in ((2, T.lscalar), (2, T.dscalar), (np.float64(0.1), T.fscalar), (True, T.dscalar)):
+        assert run(result, declared) == np.asarray(result).astype(declared.dtype)
+    assert run([[0.1, 0.2]], T.fvector).tolist() == np.float32([0.1, 0.2]).tolist()
+    for result, declared in ((np.float64(300.7), T.bscalar), (2.7, T.lscalar), (1 + 2j, T.dscalar), ("3", T.dscalar)):
+        with pytest.raises(DTypeError):
+            run(result, declared)
+    with pytest.raises(ArgumentError, match="left output 0 empty"):
+        run(None, T.dscalar)
+
+
+def test_infer_shape_that_has_no_answer() -> None:
+    def none(node: Any, shapes: Any) -> Any:
+        raise NotImplementedError
+
+    x = T.dvector("x")
+    same = as_op([T.dvector], [T.dvector], infer_shape=none)(np.copy)
+    assert weft.function([x], same(x))([1, 2]).tolist() == [1, 2]
+    with pytest.raises(ArgumentError, match="gave 0 shapes"):
+        as_op([T.dvector], [T.dvector], infer_shape=lambda node, shapes: [])(np.copy)(x)

@@ -137,6 +137,13 @@ def test_deep_graphs() -> None:
         (lambda x, y: T.outer(x, y).sum(axis=1), "sum(x * y, axis=(1,))"),
         (lambda x, y: T.dot(T.dmatrix("A").T, x), "dot(A.T, x)"),
         (lambda x, y: x + 1, "x + 1.0"),
+        (lambda x, y: x * (y // x), "x * (y // x)"),
+        (lambda x, y: x * (y % x), "x * (y % x)"),
+        (lambda x, y: x * (y * x), "x * y * x"),
+        (lambda x, y: x + (y - x), "x + y - x"),
+        (lambda x, y: (-2.0) ** x, "(-2.0) ** x"),
+        (lambda x, y: x**-2.0, "x ** -2.0"),
+        (lambda x, y: T.lt(T.lt(x, y), x), "(x < y) < x"),
     ],
 )
 def test_pp(made: Any, text: str) -> None:

@@ -277,3 +277,9 @@ def test_errors_show_what_a_call_was_given(mode: str) -> None:
     given = r"called with x of shape \(5,\), m of shape \(3, 7\), fixed of shape \(2, 4\), v of shape \(6,\)"
     with pytest.raises(weft.ShapeError, match=given):
         f(np.zeros(5), matrix(3, 7), matrix(2, 4), np.zeros(6))
+
+
+def test_results_that_scipy_has_no_dtype_for(mode: str) -> None:
+    a = S.csr_matrix("a", dtype="float64")
+    with pytest.raises(weft.DTypeError, match="have no float16"):
+        weft.function([a], a.astype("float16"), mode=mode)

@@ -347,3 +347,20 @@ def test_means_of_more_elements_than_a_half_counts(mode: str) -> None:
     mean, slope = weft.function([h], [h.mean(), weft.grad(h.mean(), h)[0]], mode=mode)(np.full(100_000, 0.1, "float16"))
     assert mean == np.float16(0.1) and mean.dtype == "float16"
     assert slope == np.float16(1e-5)
+
+
+@pytest.mark.parametrize("source", ["float32", "float64"])
+def test_integers_made_of_floats_have_no_negative_zero(source: str) -> None:
+    """In vectors and beside them: a compiler that takes (double)(int)x for trunc(x) makes one."""
+    x = T.TensorType(source, (False,))("x")
+    whole = [T.cast(x, d) for d in ("int8", "int32", "int64", "uint8", "uint64")]
+    floats = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128")
+    outs = [T.cast(i, d) for i in whole for d in floats]
+    outs += [T.cast(T.switch(x > 1, 3, i), source) for i in whole] + [x * i for i in whole]
+    f, g = (weft.function([x], outs, mode=mode) for mode in ("compile", "interpret"))
+    values = np.array([-0.25, -0.0, -1.5, 0.25, -0.75, 3.7, -300.0, np.nan, 0.0] * 5, source)
+    for given in (values, values[:1], values[1:2], values[:7]):
+        for out, want in zip(f(given), g(given), strict=True):
+            out, want = (np.asarray(v, "complex128") for v in (out, want))
+            np.testing.assert_array_equal(out, want)
+            np.testing.assert_array_equal(np.signbit(out.real), np.signbit(want.real))

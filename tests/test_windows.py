@@ -47,6 +47,9 @@ def test_pad(mode: str) -> None:
     np.testing.assert_array_equal(b, np.pad(value, [(2, 2), (0, 2)]))
     np.testing.assert_array_equal(c, value)
     assert f(value[:0], 0)[1].shape == (0, 3)
+    for widths in ((-1, 2), (-1, n), (n, -1)):
+        with pytest.raises(weft.ShapeError, match="widths are at least 0"):
+            T.pad(x, [widths, (0, 0)])
 
 
 def pooled(x: np.ndarray, size: tuple, stride: tuple, pad: tuple, ignore_border: bool, mode: str) -> np.ndarray:

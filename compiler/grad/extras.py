@@ -10,6 +10,7 @@ import numpy as np
 
 from ...runtime.errors import ArgumentError, DTypeError, GradientError, ShapeError
 from ..graph import math, shaping
+from ..graph.arguments import symbolic
 from ..graph.function import function
 from ..graph.nnet import stop_gradient
 from ..graph.scan import scan
@@ -124,7 +125,7 @@ def hessian(
     one = not isinstance(wrt, (list, tuple))
     found = []
     for w in [wrt] if one else wrt:
-        if w.ndim != 1:
+        if symbolic(w, "hessian with respect to").ndim != 1:
             raise ShapeError(f"hessian with respect to {w.describe()} : {w.type}; a vector is needed")
         slope = grad(cost, w, consider_constant, disconnected_inputs)
         found.append(jacobian(slope, w, consider_constant, "ignore"))

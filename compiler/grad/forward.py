@@ -95,12 +95,14 @@ def _push(owner: Apply, given: list[Variable | None]) -> Any:
 
 def Lop(f: Any, wrt: Any, eval_points: Any, consider_constant: Any = None, disconnected_inputs: str = "raise") -> Any:
     """eval_points times the Jacobian of f with respect to wrt: reverse mode with given output gradients."""
-    outs = list(f) if isinstance(f, (list, tuple)) else [f]
+    if disconnected_inputs not in ("raise", "warn", "ignore"):
+        raise ArgumentError(f"disconnected_inputs is 'raise', 'warn' or 'ignore', not {disconnected_inputs!r}")
+    outs = [symbolic(o, "Lop of") for o in (f if isinstance(f, (list, tuple)) else [f])]
     points = list(eval_points) if isinstance(eval_points, (list, tuple)) else [eval_points]
     if len(outs) != len(points):
         raise ArgumentError(f"Lop of {len(outs)} outputs and {len(points)} output gradients")
     one = not isinstance(wrt, (list, tuple))
-    targets = [wrt] if one else list(wrt)
+    targets = [symbolic(w, "Lop with respect to") for w in ([wrt] if one else wrt)]
     start: dict[Variable, Variable] = {}
     for o, p in zip(outs, points, strict=True):
         g = start_gradient(o, p)

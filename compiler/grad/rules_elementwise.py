@@ -72,7 +72,7 @@ ROWS: dict[str, tuple[Any, ...]] = {
     "sqrt": (lambda g, x, y: times(g, 0.5) / y,),
     "exp": (lambda g, x, y: g * y,),
     "exp2": (lambda g, x, y: times(g * y, LN2),),
-    "expm1": (lambda g, x, y: g * (y + 1),),
+    "expm1": (lambda g, x, y: g * m.exp(x),),  # y + 1 has lost the digits of a small exp(x)
     "log": (lambda g, x, y: g / x,),
     "log2": (lambda g, x, y: times(g, 1 / LN2) / x,),
     "log10": (lambda g, x, y: times(g, 1 / LN10) / x,),

@@ -10,6 +10,7 @@ from ..graph import math as m
 from ..graph import shaping
 from ..graph.tensor import constant
 from ..graph.variable import Apply, Variable, apply_op, op1
+from ..ir.ops.view import window_count
 from . import fit
 from .product import Others
 from .table import NO_GRADIENT, Gradients, pullback, pushforward
@@ -106,6 +107,14 @@ def pull_spread(node: Apply, grads: Gradients) -> Gradients:
     size = x.type.shape[-1]
     if size is None:
         raise ShapeError("the gradient of spread needs the length of its last axis when the graph is built")
+    if window_count(g.ir_type.axes[axis], size, stride) is not x.ir_type.axes[axis]:
+        # `spread` drops what lies beyond its length, and gives zeros where no window lies.
+        n: Any = shaping.shape_i(x, axis)
+        need: Any = m.add(m.mul(n, stride), size - stride)
+        need = m.maximum(need, 0) if size < stride else need
+        more = [need if a == axis else shaping.shape_i(g, a) for a in range(g.ndim)]
+        whole: Any = shaping.concatenate([g, shaping.zeros(more, dtype=g.dtype)], axis)
+        g = whole[(slice(None),) * axis + (slice(0, need),)]
     all_windows = op1("window", g, axis=axis, size=size, stride=stride)
     k: Any = shaping.arange(size)
     same = m.eq(k.dimshuffle(0, "x"), k.dimshuffle("x", 0))

@@ -43,4 +43,15 @@ def symbolic(x: Any, what: str) -> Any:
     return x
 
 
-__all__ = ["integer", "integers", "listed", "symbolic", "truth"]
+def representable(data: np.ndarray, dtype: np.dtype) -> bool:
+    """Whether the dtype has these numbers; of floats, whether they round to numbers."""
+    if data.dtype.kind == "c" and dtype.kind != "c":
+        return False
+    with np.errstate(all="ignore"):
+        made = data.astype(dtype)
+        if dtype.kind in "iub":
+            return bool(np.all((made == data) & (made.astype(data.dtype) == data)))
+        return bool(np.all(np.isfinite(made) | ~np.isfinite(data)))
+
+
+__all__ = ["integer", "integers", "listed", "representable", "symbolic", "truth"]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...runtime.errors import ArgumentError, DTypeError, ShapeError
+from .shaping import with_lengths
 from .shared import SharedVariable
 from .tensor import as_tensor_variable
 from .told import told
@@ -45,6 +46,8 @@ def _replacements(replace: Any, strict: bool) -> dict[Variable, Variable]:
         new = new if isinstance(new, Variable) else as_tensor_variable(new)
         if strict:
             _same_type(old, new)
+            if old.ir_type.kind == "dense":  # what is made of lengths that the old one has stays
+                new = with_lengths(new, old.type.shape)
         out[old] = new
     return out
 

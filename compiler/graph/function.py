@@ -15,9 +15,9 @@ from ...runtime.errors import ArgumentError, DTypeError, ShapeError, UnusedInput
 from ...runtime.exchange import is_exporter
 from ...runtime.sparse import SparseArgument
 from ..ir.collector import paused
-from ..ir.dtypes import numpy_dtype
+from ..ir.dtypes import HALF, numpy_dtype
 from . import sparse
-from .arguments import listed, symbolic
+from .arguments import listed, representable, symbolic
 from .config import config
 from .lowering import Declared, Lowered
 from .modes import chosen_mode
@@ -168,6 +168,9 @@ def declare(
     borrowed = _borrowed(outputs)
     kinds = [o.ir_type.kind for o in outs] if any(map(sparse.is_sparse, outs)) else None
     borrowed = [b for o, b in zip(outs, borrowed, strict=True) for _ in range(4 if sparse.is_sparse(o) else 1)]
+    for o in outs:
+        if sparse.is_sparse(o) and o.dtype in HALF:
+            raise DTypeError(f"an output is {o.describe()} : {o.type}; SciPy's matrices have no {o.dtype}: cast it")
     outs = [p for o in outs for p in (sparse.exploded(o) if sparse.is_sparse(o) else [o])]
     params = [p for i in ins if i.state is None for p in sparse.parts(i.variable)]
     replace = _givens(givens, ins, rebuild_strict)
@@ -326,7 +329,7 @@ def _fit(value: Any, like: Variable, what: str, strict: bool = True) -> Variable
                     f"{what}: {new.describe()} has dtype {new.dtype}, which does not fit {like.dtype} without loss; "
                     f"weft.tensor.cast(..., {like.dtype!r}) converts it"
                 )
-            if not _representable(new.data, numpy_dtype(like.dtype)):
+            if not representable(new.data, numpy_dtype(like.dtype)):
                 shown = new.describe() if isinstance(value, Variable) else describe_value(value)
                 raise DTypeError(f"{what}: {shown} does not fit {like.dtype} without loss")
         new = cast(new, like.dtype)
@@ -336,15 +339,6 @@ def _fit(value: Any, like: Variable, what: str, strict: bool = True) -> Variable
         if want is not None and have is not None and have != want:
             raise ShapeError(f"{what}: axis {a} has length {have}, but {like.describe()} has {want} there")
     return with_lengths(new, like.type.shape)
-
-
-def _representable(data: np.ndarray, dtype: np.dtype) -> bool:
-    """Whether the dtype has these numbers; of floats, whether they round to numbers."""
-    with np.errstate(all="ignore"):
-        made = data.astype(dtype)
-        if dtype.kind in "iub":
-            return bool(np.all((made == data) & (made.astype(data.dtype) == data)))
-        return (data.dtype.kind != "c" or dtype.kind == "c") and bool(np.all(np.isfinite(made) | ~np.isfinite(data)))
 
 
 def _updates(updates: Any, ins: Sequence[In]) -> dict[SharedVariable, Variable]:

@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from ...runtime.callable import as_numbers
 from ...runtime.errors import ArgumentError, DTypeError, ShapeError
 from ..ir.dtypes import numpy_dtype
 from ..ir.node import Node, build
 from ..ir.ops.procedural import HostFunction
+from .arguments import representable
 from .tensor import as_tensor_variable
 from .types import TensorType
 from .variable import Apply, Op, where
@@ -110,8 +112,11 @@ def _like(owner: Apply) -> list[int | None]:
     shapes = [_ShapeOf((k, a) for a in range(v.ndim)) for k, v in enumerate(owner.inputs)]
     try:
         found = list(infer(owner, shapes))
-    except (TypeError, ValueError, AttributeError):
-        return [None] * len(owner.outputs)  # it computes with the lengths; they are then known when it has run
+    except (TypeError, ValueError, AttributeError, LookupError, NotImplementedError):
+        return [None] * len(owner.outputs)  # it computes with the lengths, or has none; they are known when it has run
+    if len(found) != len(owner.outputs):
+        count = len(owner.outputs)
+        raise ArgumentError(f"infer_shape of {owner.op} gave {len(found)} shapes; it has {count} outputs{_at(owner)}")
     out: list[int | None] = []
     for o, s in zip(owner.outputs, found, strict=True):
         match = [k for k, known in enumerate(shapes) if tuple(s) == tuple(known) and known]
@@ -155,7 +160,12 @@ class FromFunctionOp(Op):
         if len(results) != len(outputs):
             raise ArgumentError(f"{self} returned {len(results)} values; {len(outputs)} are declared")
         for cell, value, t in zip(outputs, results, self.otypes, strict=True):
-            cell[0] = np.asarray(value, dtype=None if isinstance(value, np.ndarray) else numpy_dtype(t.dtype))
+            cell[0] = value if value is None or isinstance(value, np.ndarray) else self._converted(value, t)
+
+    def _converted(self, value: Any, t: TensorType) -> np.ndarray:
+        """A number or a list in the declared dtype, where that has it; otherwise as it is, for the error to name."""
+        array, want = as_numbers(value, f"{self} is declared to give {t}"), numpy_dtype(t.dtype)
+        return array.astype(want) if array.dtype != want and representable(array, want) else array
 
     def __str__(self) -> str:
         return f"as_op({self.__name__})"

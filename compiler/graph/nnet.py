@@ -104,8 +104,10 @@ def _along_axis(op: type, x: Any, axis: int | None) -> TensorVariable:
         # Theano's softmax works on rows, and makes a matrix of one row from a vector.
         x = pad_left(x, 2) if x.ndim == 1 else x
         axis = x.ndim - 1
-    (a,) = math.normal_axes(x, axis, "softmax")
-    return apply_op(op(a), [x])[0]
+    axes = math.normal_axes(x, axis, "softmax")
+    if len(axes) != 1:
+        raise ShapeError(f"softmax of {x.describe()} along the axes {axis}; it takes one axis")
+    return apply_op(op(axes[0]), [x])[0]
 
 
 def softmax(x: Any, axis: int | None = None) -> TensorVariable:

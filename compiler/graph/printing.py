@@ -257,7 +257,10 @@ def pp(x: Any) -> str:
 def _formula(v: Variable, text: dict[Variable, tuple[str, int]]) -> tuple[str, int]:
     """The text of v and how strongly it binds."""
     if v.owner is None:
-        return as_text(v) if isinstance(v, Constant) and not v.name else v.name or f"<{v.type}>", _ATOM
+        if isinstance(v, Constant) and not v.name:
+            shown = as_text(v)
+            return shown, 6 if shown.startswith("-") else _ATOM
+        return v.name or f"<{v.type}>", _ATOM
     op, inputs = v.owner.op, v.owner.inputs
     name = op.name if isinstance(op, Primitive) else str(op)
     parts = [text[i] for i in inputs]
@@ -265,10 +268,13 @@ def _formula(v: Variable, text: dict[Variable, tuple[str, int]]) -> tuple[str, i
         return f"{name}(...)", _ATOM
     if name in _INFIX and len(parts) == 2:
         sign, rank = _INFIX[name]
-        # a - (b - c) keeps its parentheses, (a - b) - c needs none; a power binds from the right.
-        low, high = (rank + 1, rank) if name == "pow" else (rank, rank + 1)
-        left, right = _bound(parts[0], low), _bound(parts[1], high if name not in ("add", "mul") else rank)
-        return f"{left} {sign} {right}", rank
+        # a - (b - c) keeps its parentheses, (a - b) - c needs none; a power binds from the right; a < b < c is two.
+        low, high = (rank + 1, rank - 1) if name == "pow" else (rank + (rank == 2), rank + 1)
+        made = inputs[1].owner
+        inner = made.op.name if made is not None and isinstance(made.op, Primitive) else ""
+        if (name, inner) in (("add", "add"), ("add", "sub"), ("mul", "mul")):
+            high = rank
+        return f"{_bound(parts[0], low)} {sign} {_bound(parts[1], high)}", rank
     if name == "neg":
         return "-" + _bound(parts[0], 6), 6
     if name in ("dimshuffle", "cast") and isinstance(op, Primitive):

@@ -91,13 +91,13 @@ def pad(x: Any, widths: Sequence[tuple[Any, Any]], value: Any = 0) -> TensorVari
     new, place = [], []
     for a, (before, after) in enumerate(widths):
         n = shaping.shape_i(x, a)
-        if all(isinstance(w, (int, np.integer)) for w in (before, after)):
-            if before < 0 or after < 0:
-                raise ShapeError(f"pad of axis {a} by {before} and {after}: widths are at least 0")
-            if before == after == 0:
-                new.append(n)
-                place.append(slice(None))
-                continue
+        numbers = [w for w in (before, after) if isinstance(w, (int, np.integer))]
+        if any(w < 0 for w in numbers):
+            raise ShapeError(f"pad of axis {a} by {before} and {after}: widths are at least 0")
+        if numbers == [0, 0]:
+            new.append(n)
+            place.append(slice(None))
+            continue
         first = shaping.length_argument(before, "pad")
         new.append(math.add(n, first, shaping.length_argument(after, "pad")))
         place.append(slice(first, math.add(first, n)))
