@@ -286,7 +286,8 @@ def test_a_rule_that_grows_is_seen_by_the_measure():
 
 
 X, C, S, L, Z = T.dvector("x"), T.dscalar("c"), T.fvector("s"), T.lvector("l"), T.zvector("z")
-GRID = T.dmatrix("grid")
+GRID, TALL = T.dmatrix("grid"), T.dmatrix("tall")
+HALVES = TALL[TALL.shape[0] // 2 :]
 PICKED = T.arange(L.shape[0]), L
 NONE, FOUR = np.zeros(0), np.arange(1.0, 5.0)
 HUGE = np.full(4, 1e308), np.full(4, 3e38, "float32")
@@ -320,6 +321,10 @@ KEPT = {
     "sums of rows picked in more of them": (
         lambda: T.inc_subtensor(T.zeros((*GRID.shape, 2))[PICKED], S).sum(axis=1) * GRID[PICKED].sum(),
         {GRID: [np.arange(30.0).reshape(6, 5)], L: [np.array([4, 0, 0, -1])], S: [np.array([2, 3], "float32")]},
+    ),
+    "an axis of length 1 by a length that a rule loses": (
+        lambda: GRID * T.alloc(HALVES, 2, GRID.shape[1])[1::2],
+        {GRID: [np.arange(6.0).reshape(3, 2)], TALL: [np.arange(6.0).reshape(3, 2), np.ones((4, 2))]},
     ),
     "exponential of a difference": (
         lambda: T.exp((X - X.max(keepdims=True)) - T.log(C)), {X: [np.array([0.0, -800.0])], C: [1e-300]},

@@ -368,7 +368,7 @@ class _Engine:
                 if self.strict:
                     raise
                 return n
-        return lengths.normal_step(m) if lengths.is_arithmetic(m) else m
+        return lengths.normal_step(m) if lengths.is_arithmetic(m) else still_broadcastable(m, n)
 
     def remade(self, n: Node, inputs: tuple[Node, ...]) -> Node:
         """The node on other inputs, its regions rewritten; a `length` has the regions of the node that binds it."""
@@ -447,6 +447,18 @@ def fitted(new: Node, old: Node, rule: Any = None) -> Node:
         if have and not want:
             axes[k] = b.axes[k]
     return build("alloc", new, *axes) if tuple(axes) != a.axes else new
+
+
+def still_broadcastable(new: Node, old: Node) -> Node:
+    """A node that was made anew of other inputs, with the axes of length 1 that the old one has: a rule keeps those of
+    its result, and may lose another length, of which what is made of it had a 1 (`alloc(x, 2)[1:]` is `x[1:]`)."""
+    a, b = new.type, old.type
+    if a is b or not isinstance(a, TensorType) or not isinstance(b, TensorType):
+        return new
+    if a.kind != "dense" or a.axes == b.axes:
+        return new
+    lost = tuple(k for k, (have, want) in enumerate(zip(a.broadcastable, b.broadcastable, strict=True)) if want > have)
+    return build("rebroadcast", new, axes=lost) if lost else new
 
 
 # ---- obligations as assumptions -------------------------------------------------------------------------------------
