@@ -21,6 +21,20 @@
 #define WEFT_HIDDEN(j) (void)(j)
 #endif
 
+/* The float that an integer made of a float becomes: of (double)(int)x gcc 12 makes trunc(x), which may be -0.0. It does
+ * not see through an fma. */
+#if defined(WEFT_DEVICE)
+#define WEFT_TRUNCATED(T, D, MADE) WEFT_FN T weft_truncated_##D(T x) { return x; }
+#else
+#define WEFT_TRUNCATED(T, D, MADE) WEFT_FN T weft_truncated_##D(T x) { return MADE; }
+#endif
+WEFT_TRUNCATED(float, f16, weft_fma_f32(x, 1, 0))
+WEFT_TRUNCATED(float, bf16, weft_fma_f32(x, 1, 0))
+WEFT_TRUNCATED(float, f32, weft_fma_f32(x, 1, 0))
+WEFT_TRUNCATED(double, f64, weft_fma_f64(x, 1, 0))
+WEFT_TRUNCATED(weft_c64, c64, weft_complex_c64(weft_fma_f32(x.re, 1, 0), 0))
+WEFT_TRUNCATED(weft_c128, c128, weft_complex_c128(weft_fma_f64(x.re, 1, 0), 0))
+
 /* Whether a vector under a mask costs little more than a whole one. A masked store of AVX2 may cost more than the
  * elements that it saves: layer norm of rows of 119 floats took 1.3 times as long (AMD EPYC). */
 #if defined(__AVX512F__) || defined(__ARM_FEATURE_SVE)

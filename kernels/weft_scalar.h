@@ -521,30 +521,27 @@ WEFT_C64_BY_C128(sgn)
 
 /* ---- casts: weft_cast_<from>_<to>, every pair ------------------------------------------------------------ */
 
-/* from an integer or bool; to a float by an fma: of (double)(int)x gcc 12 makes trunc(x), which may be -0.0 */
+/* from an integer or bool */
 #define WEFT_CAST_INT(A, S, B, T) WEFT_FN T weft_cast_##A##_##B(S x) { return (T)x; }
-#define WEFT_CAST_INT_FLOAT(A, S, B, T) WEFT_FN T weft_cast_##A##_##B(S x) { return weft_fma_##B((T)x, 1, 0); }
 #define WEFT_CAST_INTS_(A, S)                                                                            \
   WEFT_FN uint8_t weft_cast_##A##_b(S x) { return (uint8_t)(x != 0); }                                   \
   WEFT_CAST_INT(A, S, i8, int8_t) WEFT_CAST_INT(A, S, i16, int16_t) WEFT_CAST_INT(A, S, i32, int32_t)    \
   WEFT_CAST_INT(A, S, i64, int64_t) WEFT_CAST_INT(A, S, u8, uint8_t) WEFT_CAST_INT(A, S, u16, uint16_t)  \
   WEFT_CAST_INT(A, S, u32, uint32_t) WEFT_CAST_INT(A, S, u64, uint64_t)                                  \
-  WEFT_FN weft_c64 weft_cast_##A##_c64(S x) { return weft_complex_c64(weft_cast_##A##_f32(x), 0); }      \
-  WEFT_FN weft_c128 weft_cast_##A##_c128(S x) { return weft_complex_c128(weft_cast_##A##_f64(x), 0); }
+  WEFT_FN weft_c64 weft_cast_##A##_c64(S x) { return weft_complex_c64((float)x, 0); }                    \
+  WEFT_FN weft_c128 weft_cast_##A##_c128(S x) { return weft_complex_c128((double)x, 0); }
 #define WEFT_CAST_FROM_INT_(A, S, ODD)                                                                   \
-  WEFT_CAST_INT_FLOAT(A, S, f32, float) WEFT_CAST_INT_FLOAT(A, S, f64, double) WEFT_CAST_INTS_(A, S)     \
+  WEFT_CAST_INTS_(A, S) WEFT_CAST_INT(A, S, f32, float) WEFT_CAST_INT(A, S, f64, double)                 \
   WEFT_FN float weft_cast_##A##_f16(S x) { return weft_round_f16(ODD(x)); }                              \
   WEFT_FN float weft_cast_##A##_bf16(S x) { return weft_round_bf16(ODD(x)); }
 /* A bool is chosen by, not converted: gcc 12 makes no vectors of (float)(a < b). */
 #define WEFT_CAST_BOOL_(B, T) WEFT_FN T weft_cast_b_##B(uint8_t x) { return x ? (T)1 : (T)0; }
-WEFT_CAST_BOOL_(f32, float) WEFT_CAST_BOOL_(f64, double) WEFT_CAST_INTS_(b, uint8_t)
+WEFT_CAST_INTS_(b, uint8_t) WEFT_CAST_BOOL_(f32, float) WEFT_CAST_BOOL_(f64, double)
 WEFT_CAST_BOOL_(f16, float) WEFT_CAST_BOOL_(bf16, float)
-WEFT_CAST_FROM_INT_(i8, int8_t, weft_cast_i8_f32) WEFT_CAST_FROM_INT_(u8, uint8_t, weft_cast_u8_f32)
-WEFT_CAST_FROM_INT_(i16, int16_t, weft_cast_i16_f32) WEFT_CAST_FROM_INT_(u16, uint16_t, weft_cast_u16_f32)
-#define WEFT_ODD_I32_(x) weft_odd_f32(weft_cast_i32_f64(x))
-#define WEFT_ODD_U32_(x) weft_odd_f32(weft_cast_u32_f64(x))
-WEFT_CAST_FROM_INT_(i32, int32_t, WEFT_ODD_I32_)
-WEFT_CAST_FROM_INT_(u32, uint32_t, WEFT_ODD_U32_)
+WEFT_CAST_FROM_INT_(i8, int8_t, (float)) WEFT_CAST_FROM_INT_(u8, uint8_t, (float))
+WEFT_CAST_FROM_INT_(i16, int16_t, (float)) WEFT_CAST_FROM_INT_(u16, uint16_t, (float))
+WEFT_CAST_FROM_INT_(i32, int32_t, weft_odd_f32)
+WEFT_CAST_FROM_INT_(u32, uint32_t, weft_odd_f32)
 WEFT_CAST_FROM_INT_(i64, int64_t, weft_odd_i64)
 WEFT_CAST_FROM_INT_(u64, uint64_t, weft_odd_u64)
 

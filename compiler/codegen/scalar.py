@@ -90,6 +90,29 @@ def _is_place(x: Node, fuel: int = 6) -> bool:
     return True
 
 
+_NUMBERS = frozenset({"load", "index", "checked", "const", "param", "length", "dim"})
+
+
+def _of_floats(x: Node, fuel: int = 30) -> bool:
+    """Whether an integer may be a float that was truncated, for all that is found out nearby."""
+    stack, seen = [x], {x}
+    for _ in range(fuel):
+        if not stack:
+            return False
+        n = stack.pop()
+        kind = DTYPES[n.type.dtype].kind
+        if kind in "fc":
+            return True
+        if n.op in _NUMBERS or kind == "b":
+            continue
+        if n.family != "elementwise":
+            return True
+        more = [i for i in n.inputs if i not in seen]
+        seen.update(more)
+        stack += more
+    return True
+
+
 def operation(n: Node, args: list[str]) -> str:
     """The text of one scalar operation of already printed arguments."""
     op = n.op
@@ -102,7 +125,10 @@ def operation(n: Node, args: list[str]) -> str:
     if op == "cast":
         if dtype == n.type.dtype:
             return args[0]
-        return f"weft_cast_{suffix(dtype)}_{suffix(n.type.dtype)}({args[0]})"
+        made = f"weft_cast_{suffix(dtype)}_{suffix(n.type.dtype)}({args[0]})"
+        if DTYPES[dtype].kind in "iu" and DTYPES[n.type.dtype].kind in "fc" and _of_floats(n.inputs[0]):
+            return f"weft_truncated_{suffix(n.type.dtype)}({made})"
+        return made
     if op == "complex":
         # Parts that are both computed have to be kept apart: see weft_minus in kernels/weft_scalar.h.
         name = "complex" if any(i.op in ("const", "load") for i in n.inputs) else "of_parts"
