@@ -19,6 +19,7 @@
 #define _GNU_SOURCE
 #include "weft_pool.h"
 
+#include <ctype.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -96,10 +97,15 @@ static void default_float_mode(void) {
 
 /* ---- how many threads ---- */
 
+/* A whole number, or 0. OMP_NUM_THREADS may be a list: its first entry counts. */
 static int count_from(const char *name) {
   const char *text = getenv(name);
-  int n = text ? atoi(text) : 0; /* OMP_NUM_THREADS may be a list: its first entry counts */
-  return n < 0 ? 0 : n;
+  while (text && isspace((unsigned char)*text)) text++;
+  if (!text || !isdigit((unsigned char)*text)) return 0;
+  char *end;
+  long n = strtol(text, &end, 10);
+  while (isspace((unsigned char)*end)) end++;
+  return *end && *end != ',' ? 0 : n > MAX_THREADS ? MAX_THREADS : (int)n;
 }
 
 /* ceil(quota / period) of one cgroup v2 folder, 0 where it sets none */

@@ -8,10 +8,10 @@ from __future__ import annotations
 import contextlib
 import operator
 import os
+import re
 import threading
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from . import abi
@@ -43,7 +43,7 @@ def load(path: str | os.PathLike) -> None:
 
     signals.install()
     named = os.environ.get("WEFT_THREADS", "")
-    if named and not (named.strip().isdecimal() and int(named)):
+    if named and not (re.fullmatch(r"\s*[0-9]+\s*", named, re.ASCII) and int(named)):
         warnings.warn(f"WEFT_THREADS={named} is no number of threads, and is not used", stacklevel=2)
 
 
@@ -54,7 +54,7 @@ def open_library(path: str | os.PathLike, stay: bool = False) -> Any:
         return ffi.dlopen(os.fspath(path), flags)
     except OSError as e:
         hint = ""
-        if Path(path).exists():
+        if "failed to map" in str(e) or "not permitted" in str(e):
             hint = " (if its folder is mounted noexec, name another one with WEFT_CACHE_DIR)"
         raise WeftError(f"the compiled library {path} cannot be loaded: {e}{hint}") from e
 
@@ -124,10 +124,14 @@ def _set_limit(count: int) -> None:
 
 
 def set_threads(n: int) -> None:
-    """From the next loop on; n <= 0 returns to the environment's count."""
+    """From the next loop on; n <= 0 returns to the environment's count. Raises ArgumentError."""
     global _threads
+    try:
+        count = operator.index(n)
+    except TypeError:
+        raise ArgumentError(f"weft.set_threads: {n!r} is no number of threads") from None
     with _lock:
-        _threads = max(-1, min(int(n), 2**31 - 1))
+        _threads = max(-1, min(count, 2**31 - 1))
         if _library is not None:
             _library.weft_pool_set_threads(_threads)
 

@@ -358,3 +358,55 @@ def test_processes_that_are_killed(tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "20 killed" in done.stdout
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link"])
+def test_an_entry_that_is_no_file(tmp_path, kind):
+    make, c = Maker(), open_cache(tmp_path)
+    path = c.fetch(A, make)
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        (path / "inside").mkdir(parents=True)
+    else:
+        path.symlink_to(tmp_path / "nowhere")
+    assert c.fetch(A, make).read_bytes() == b"made" and make.calls == 2
+    assert stat.S_ISREG(path.lstat().st_mode)
+
+
+def test_a_file_in_the_place_of_a_folder(tmp_path):
+    make, c = Maker(), open_cache(tmp_path)
+    path = c.fetch(A, make)
+    shutil.rmtree(path.parent)
+    path.parent.write_text("no folder")
+    assert c.fetch(A, make) == path and path.read_bytes() == b"made" and make.calls == 2
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o720, 0o702])
+def test_entries_that_others_may_have_written_are_none(tmp_path, mode):
+    tmp_path.chmod(0o755)
+    make, c = Maker(), open_cache(tmp_path)
+    path = c.fetch(A, make)
+    path.parent.chmod(mode)
+    planted = path.parent / (path.name[: -len(".so") - 32] + hashlib.sha256(b"planted").hexdigest()[:32] + ".so")
+    planted.write_bytes(b"planted")
+    path.unlink()
+    assert c.find(A) is None
+    assert c.fetch(A, make).read_bytes() == b"made" and make.calls == 2 and not planted.exists()
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_a_path_that_begins_as_an_option_does(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    c = open_cache("-I")
+    assert c.directory == tmp_path / "-I"
+    assert compile_library([("f.c", "int f(void) { return 1; }")], cache_dir="-I").exists()
+
+
+def test_a_link_to_nowhere(tmp_path):
+    cache_module._elsewhere.clear()
+    (tmp_path / "cache").symlink_to(tmp_path / "gone")
+    with pytest.warns(UserWarning, match=r"is a link to .*gone, which is no folder"):
+        open_cache(tmp_path / "cache")
+    cache_module._elsewhere.clear()

@@ -99,6 +99,21 @@ def test_a_compiler_that_writes_nothing(script):
         toolchain.find(script("exit 0"))
 
 
+def test_a_compiler_that_writes_something_else(script, tmp_path):
+    writes = 'while [ "$1" != -o ]; do shift; done; echo rubbish > "$2"'
+    with pytest.raises(CompileError, match=r"weft's C:\n  no error, but what it wrote is no machine code"):
+        toolchain.find(script(f'case "$*" in *--version*) exit 0;; esac; {writes}'))
+    links = script(f'case "$*" in *-shared*) ;; *) exec cc "$@";; esac; {writes}')
+    with pytest.raises(CompileError, match="what it wrote is no machine code"):
+        compile_library(ONE, cc=links, cache_dir=tmp_path / "cache")
+    assert not list((tmp_path / "cache").rglob("*.so"))
+
+
+def test_a_compiler_that_is_killed_at_the_first_look(script):
+    with pytest.raises(CompileError, match=r"cannot compile weft's C:\n  it was killed by signal 9"):
+        toolchain.find(script('case "$*" in *--version*) exit 0;; esac; kill -9 $$'))
+
+
 def test_no_compiler(monkeypatch, tmp_path, script):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(CompileError, match=r"Tried cc: not on PATH; gcc: not on PATH; clang: not.*apt install gcc"):

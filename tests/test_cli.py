@@ -326,6 +326,21 @@ plain = weft.function([], T.zeros(3), mode="interpret")
         assert status == 0 and keys <= set(json.loads(out)), err
 
 
+def test_explain_runs_a_script_as_python_does(capfd: pytest.CaptureFixture[str]) -> None:
+    """Without what explain's file asks of the compiler, by its whole path; other processes print beside the JSON."""
+    Path("script.py").write_text("""
+import os, subprocess, sys
+def f(x: int): return x
+assert f.__annotations__["x"] is int and os.path.isabs(__file__)
+subprocess.run([sys.executable, "-c", "print('noise')"], check=True)
+import weft.tensor as T
+y = T.exp(T.dvector("x")) * 2
+""")
+    assert main(["explain", "script.py:y", "--json"]) == 0
+    out, err = capfd.readouterr()
+    assert json.loads(out)["name"] and "noise" in err
+
+
 def test_explain_a_script_that_works_in_functions_and_ends_itself(capsys: Capture) -> None:
     """As programs are written: what is compiled lies in functions, and sys.exit(main()) is the last line."""
     text = """
@@ -461,6 +476,16 @@ def test_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture)
     assert out == f"5 files, 0.0 MB removed from {folder}\n"
     assert all(p.exists() for p in strangers) and cache.contents() == {}
     assert not (folder / "weft-failed-1234").exists() and not (folder / NOTE).exists()
+
+
+@pytest.mark.parametrize("what", ["info", "clear"])
+def test_a_cache_that_cannot_be_used_is_no_other_one(
+    what: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(weft.config, "cache_dir", str(tmp_path / "file"))
+    status, out, err = said(["cache", what], capsys)
+    assert status == 1 and not out and f"the cache's folder {tmp_path}/file cannot be used" in err
 
 
 @pytest.mark.parametrize("case", bench.CASES)

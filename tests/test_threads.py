@@ -442,6 +442,18 @@ def test_affinity_limits_the_count() -> None:
     assert child(code, **env).stdout == "1\n"
 
 
+@pytest.mark.parametrize("text, count", [
+    ("1", 1), (" 1 ", 1), ("1x", 2), ("+1", 2), ("1_0", 2), ("\u0663", 2), ("0", 2),
+])  # fmt: skip
+def test_what_the_environment_says_counts_or_is_warned_of(text: str, count: int) -> None:
+    code = (
+        "import weft, weft.tensor as T\nfrom weft.runtime import pool\n"
+        "weft.function([], T.constant(1.0))()\nprint(pool.threads())"
+    )
+    done = child(code, WEFT_THREADS=text, OMP_NUM_THREADS="2,1")
+    assert done.stdout == f"{count}\n" and ("and is not used" in done.stderr) == (count == 2)
+
+
 # ---- a busy neighbour ----
 
 BODIES = r"""

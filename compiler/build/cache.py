@@ -62,6 +62,7 @@ def prepared(directory: str | os.PathLike) -> tuple[Path, str]:
     path = Path(directory or "~/.cache/weft")
     try:
         path = path.expanduser() if directory else default_directory()
+        path = Path(os.path.abspath(path))  # a "-" that it begins with is no option of the compiler
         _prepare(path)
     except (OSError, RuntimeError, UnicodeError) as e:
         return path, str(e)
@@ -75,7 +76,8 @@ def _prepare(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
     except FileExistsError:
-        raise NotADirectoryError(f"{path} is a file, not a folder") from None
+        what = f"a link to {os.readlink(path)}, which is no folder" if path.is_symlink() else "a file, not a folder"
+        raise NotADirectoryError(f"{path} is {what}") from None
     info = path.stat()
     if hasattr(os, "getuid"):
         if info.st_uid != os.getuid():
@@ -147,12 +149,17 @@ class Cache:
 
     def find(self, key: str, suffix: str = SUFFIX) -> Path | None:
         """The file of `key` if it is whole."""
-        for path in self._entries(self.directory / key[:2], key[2:], suffix):
+        folder = self.directory / key[:2]
+        try:
+            _secure(folder)
+        except OSError:  # there is none, or it stays as it is
+            return None
+        for path in self._entries(folder, key[2:], suffix):
             with contextlib.suppress(OSError):
-                if path.stem[len(key) - 2 :] == _digest(path):
+                if stat.S_ISREG(path.lstat().st_mode) and path.stem[len(key) - 2 :] == _digest(path):
                     os.utime(path)
                     return path
-                path.unlink()
+                _remove(path)
         return None
 
     def _add(self, key: str, make: Callable[[Path], object], suffix: str) -> Path | None:
@@ -163,6 +170,8 @@ class Cache:
             try:
                 make(made)
                 target = self.directory / key[:2] / (key[2:] + _digest(made) + suffix)
+                with contextlib.suppress(FileNotFoundError):
+                    _secure(target.parent)
                 target.parent.mkdir(exist_ok=True, mode=0o700)
                 size = made.stat().st_size
                 os.replace(made, target)
@@ -252,6 +261,28 @@ class Cache:
                     yield LEFT, folder
                 elif ENTRIES.fullmatch(folder.name):
                     yield from ((p.suffix, p) for p in self._entries(folder) if ENTRY.fullmatch(p.name))
+
+
+def _secure(folder: Path) -> None:
+    """What others may have written to a folder of entries is gone from it, and they may write there no longer. Raises
+    OSError where that cannot be done."""
+    info = folder.lstat()
+    if not stat.S_ISDIR(info.st_mode):
+        folder.unlink()
+        raise FileNotFoundError(errno.ENOENT, "there was no folder", str(folder))
+    if hasattr(os, "getuid") and (info.st_uid != os.getuid() or stat.S_IMODE(info.st_mode) & 0o022):
+        folder.chmod(0o700)
+        for path in Cache._entries(folder):
+            if ENTRY.fullmatch(path.name):
+                _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """An entry, whatever it is."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _bytes(path: Path) -> int:

@@ -43,6 +43,10 @@ NOTES = ".json"
 A = TypeVar("A")
 B = TypeVar("B")
 FULL = os.strerror(errno.ENOSPC)
+# How files of machine code begin: ELF, Mach-O, and what clang keeps for the linker's optimisation.
+BINARY = frozenset(
+    bytes.fromhex(b) for b in ("7f454c46", "cffaedfe", "cefaedfe", "feedfacf", "feedface", "cafebabe", "4243c0de")
+)
 INSTALL = (
     "Install one (Debian, Ubuntu: apt install gcc; Fedora: dnf install gcc; macOS: xcode-select --install), or name "
     "one with the environment variable WEFT_CC or weft.config.cc"
@@ -143,17 +147,22 @@ def _stamp(command: tuple[str, ...], path: str) -> str:
 def _probe(command: tuple[str, ...]) -> Toolchain:
     version = _run([*command, "--version"])
     if version.returncode:
-        raise CompileError(f"`{shlex.join([*command, '--version'])}` failed:\n{_first_lines(version.stdout)}")
+        raise CompileError(f"`{shlex.join([*command, '--version'])}` failed:\n{_said(version)}")
     flags: tuple[str, ...] = REQUIRED + OPTIONAL
     if _takes(command, flags).returncode:
         refused = _takes(command, REQUIRED)
         if refused.returncode:
-            raise CompileError(f"{shlex.join(command)} cannot compile weft's C:\n{_first_lines(refused.stdout)}")
+            raise CompileError(f"{shlex.join(command)} cannot compile weft's C:\n{_said(refused)}")
         flags = REQUIRED + tuple(f for f in OPTIONAL if _takes(command, (*REQUIRED, f)).returncode == 0)
     program: tuple[str, ...] = PROGRAM
     if _takes(command, (*REQUIRED, *PROGRAM)).returncode:  # most take all: one run of the compiler, not one a flag
         program = tuple(f for f in PROGRAM if _takes(command, (*REQUIRED, f)).returncode == 0)
     return Toolchain(command, version.stdout.strip(), cpu_identity(), flags, program)
+
+
+def _said(done: subprocess.CompletedProcess[str]) -> str:
+    killed = f"  it was killed by signal {-done.returncode}" if done.returncode < 0 else ""
+    return "\n".join(filter(None, [_first_lines(done.stdout), killed]))
 
 
 def _takes(command: tuple[str, ...], flags: Sequence[str]) -> subprocess.CompletedProcess[str]:
@@ -166,9 +175,16 @@ def _takes(command: tuple[str, ...], flags: Sequence[str]) -> subprocess.Complet
 
 
 def _made(done: subprocess.CompletedProcess[str], path: str) -> subprocess.CompletedProcess[str]:
-    """A run that says it went well, and made no file, did not."""
-    if not done.returncode and not os.path.exists(path):
-        done.returncode, done.stdout = 1, done.stdout + "no error, but it wrote no file\n"
+    """A run that says it went well, and made no file, or none of machine code, did not."""
+    if not done.returncode:
+        try:
+            with open(path, "rb") as f:
+                start = f.read(4)
+            what = "" if start in BINARY else "what it wrote is no machine code"
+        except FileNotFoundError:
+            what = "it wrote no file"
+        if what:
+            done.returncode, done.stdout = 1, done.stdout + f"no error, but {what}\n"
     return done
 
 

@@ -70,8 +70,8 @@ def new_run(model: Model, given: Mapping[str, Any], sets: Sequence[str] = ()) ->
     run = replace(run, **chosen, settings={**run.settings, **changed(model, sets)})
     run = replace(run, data=located(run.data))
     for what, value in (("epochs", run.epochs), ("batch-size", run.batch_size)):
-        if value < 1:
-            raise weft.ArgumentError(f"--{what} {value}: at least 1 is needed")
+        if not 1 <= value < 2**63:
+            raise weft.ArgumentError(f"--{what} {value}: at least 1 is needed" + ", and below 2^63" * (value > 1))
     if not (math.isfinite(run.learning_rate) and run.learning_rate > 0):
         raise weft.ArgumentError(f"--learning-rate {run.learning_rate}: a number above zero is needed")
     if run.seed < 0:

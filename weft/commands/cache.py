@@ -14,8 +14,9 @@ from __future__ import annotations
 import argparse
 import json
 
-from ..compiler.build.cache import open_cache
+from ..compiler.build.cache import open_cache, prepared
 from ..compiler.graph.config import config
+from ..runtime.errors import WeftError
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +25,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    path, why = prepared(config.cache_dir)
+    if why:
+        raise WeftError(f"the cache's folder {path} cannot be used: {why}")
     cache = open_cache(config.cache_dir)
     if options.what == "clear":
         files, size = cache.clear()

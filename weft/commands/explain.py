@@ -17,9 +17,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import sys
 import traceback
 import types
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,16 +68,30 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+@contextlib.contextmanager
+def _to_standard_error() -> Iterator[None]:
+    """What is printed goes there, by this process and by those that it starts."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
 def executed(script: Path) -> dict[str, Any]:
     """The names that a script leaves behind, also where it ends itself without an error, by sys.exit(main())."""
     argv, path, main = sys.argv, sys.path[:], sys.modules["__main__"]
     sys.argv, sys.path = [str(script)], [str(script.resolve().parent), *sys.path]
     module = types.ModuleType("__main__")
-    module.__file__ = str(script)
+    module.__file__ = file = os.path.abspath(script)
     sys.modules["__main__"] = module
     try:
-        with contextlib.redirect_stdout(sys.stderr):
-            exec(compile(script.read_bytes(), str(script), "exec"), module.__dict__)
+        with _to_standard_error():
+            exec(compile(script.read_bytes(), file, "exec", dont_inherit=True), module.__dict__)
     except SystemExit as e:
         if e.code:
             raise WeftError(f"{script} ended itself (exit {e.code}) before its names could be looked at") from None
@@ -99,8 +115,8 @@ def own_traceback(error: BaseException, script: Path) -> str:
 
 def value_of(name: str, names: dict[str, Any], script: Path, known: dict[str, Any]) -> Any:
     try:
-        with contextlib.redirect_stdout(sys.stderr):
-            found = eval(name, names)
+        with _to_standard_error():
+            found = eval(compile(name, "<name>", "eval", dont_inherit=True), names)
     except SystemExit as e:
         raise WeftError(f"{name} ended itself (exit {e.code})") from None
     except Exception as e:
