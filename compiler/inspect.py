@@ -154,7 +154,7 @@ class Function(CompiledFunction):
             raise ArgumentError(f"{self} runs in mode {self.mode!r}: it has no kernels and no source")
         return self.stages.generated
 
-    def report(self, *args: Any, **kwargs: Any) -> Report:
+    def report(self, /, *args: Any, **kwargs: Any) -> Report:
         """What the compiler did: nodes, kernels and what each fuses, refusals, bytes saved, memory, seconds.
 
         Bytes are a formula in the lengths, x.0 that of axis 0 of x (d0.0 where argument 0 has no short name of its
@@ -218,7 +218,7 @@ class Function(CompiledFunction):
 
         return str(drawing(self))
 
-    def summary(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def summary(self, /, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The figures of the report as plain data, for a call with these arguments: operations "declared" and
         "rewritten", "kernels" and "calls" of them, bytes "moved" (those that kernels read and write) and "saved" by
         fusion, "seconds" of compiling and whether the program was "cached"."""
@@ -236,12 +236,12 @@ class Function(CompiledFunction):
         s = self.stages
         return {k: t for k, t in s.seconds.items() if not s.cached or k in ("look", "load")}
 
-    def saved(self, *args: Any, **kwargs: Any) -> int:
+    def saved(self, /, *args: Any, **kwargs: Any) -> int:
         """Bytes that a call with these arguments neither writes nor reads because values are computed where they are
         used: each is not written once and not read once. Bodies of loops and branches are not counted."""
         return self._evaluated([self._saved_length()], args, kwargs)[0]
 
-    def traffic(self, *args: Any, **kwargs: Any) -> tuple[int, int]:
+    def traffic(self, /, *args: Any, **kwargs: Any) -> tuple[int, int]:
         """Bytes that the kernels of a call with these arguments read and write, each operand and each result once; and
         the least possible: what is read of the arguments and shared variables, the outputs and the new values. Tensors
         whose lengths only running tells (`nonzero`) are in neither."""

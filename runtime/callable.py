@@ -208,6 +208,10 @@ class CompiledFunction:
         names: Sequence[str | None] = (),
     ):
         self.names = names  # of the shared variables behind the storages, for messages
+        if kinds is not None:
+            from .sparse import matrix_class
+
+            matrix_class()  # before the first call, which could not give its result
         self.kinds = kinds  # for each output "dense" or "csr"; None when all are dense
         self.arguments = list(arguments)
         self.storages = list(storages)
@@ -229,7 +233,7 @@ class CompiledFunction:
         self._alike = {name: n for name, n in named.items() if n > 1}
         self._explicit = [k for k, a in enumerate(self.arguments) if not a.implicit]
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         if kwargs or len(args) != self._count:
             results = None
         elif self.storages:
@@ -373,7 +377,8 @@ class CompiledFunction:
                     value = a.convert(values[k])
                     given.append((a.storage, value if a.borrow else np.array(value, order="C"), a.borrow))
             except WeftError as e:
-                raise type(e)(f"{self}, argument {k}: {e}{a.declared}") from None
+                e.args = (f"{self}, argument {k}: {e}{a.declared}",)
+                raise
         return out, given
 
     def __reduce__(self):
@@ -381,7 +386,7 @@ class CompiledFunction:
             raise ArgumentError(
                 f"{self} was not compiled here, so there is nothing to pickle; copy the artifact it was loaded from"
             )
-        return self.recipe.reduce()
+        return self.recipe.reduce(self.threads)
 
     def __str__(self) -> str:
         return f"function {self.name}" if self.name else "the function"

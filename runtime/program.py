@@ -12,11 +12,12 @@ arrays in, a list of arrays out. A function given as `told` says what a failed c
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,8 +72,42 @@ _FIRST = tuple.__basicsize__  # where the elements of a tuple begin
 _HEADER = _header_bytes()
 _SMALL = 65536  # bytes of a result that NumPy makes as fast as anything could
 _empty = np.empty
-# Frames of programs that may be in a Python operation: only then can a call meet storages that another one uses.
-_in_host: set[_Frame] = set()
+# What may be in a Python operation: only then can a call meet storages that another one uses. Threads add to it side by
+# side, so it is looked through in a copy.
+_in_host: set[_Frame | _Use] = set()
+
+
+class _Use:
+    """Of storages by what is no compiled program; `holds` as a frame has it."""
+
+    def __init__(self) -> None:
+        self.holds = [True]
+
+
+@contextlib.contextmanager
+def held(name: str, storages: Sequence[Storage]) -> Iterator[None]:
+    """While Python operations of an interpreted function run: as in a compiled one, they set none of its storages."""
+    _check_free(name, storages)
+    use = _Use()
+    _in_host.add(use)
+    for s in storages:
+        s.holder = use.holds
+    try:
+        yield
+    finally:
+        use.holds[0] = False
+        _in_host.discard(use)
+
+
+def _check_free(name: str, storages: Sequence[Storage]) -> None:
+    for s in storages:
+        if s.lost:
+            raise WeftError(f"{name}: {LOST}")
+        if s.held:
+            raise WeftError(
+                f"{name} uses a shared variable of the function whose Python operation calls it; a call inside another "
+                "one needs shared variables of its own"
+            )
 
 
 class _Frame:
@@ -360,15 +395,8 @@ class Program:
             ffi.memmove(spent, bytes(ffi.sizeof(spent)), ffi.sizeof(spent))
 
     def _hold(self, frame: _Frame, storages: Sequence[Storage]) -> None:
-        for s in storages:
-            if s.lost:
-                raise WeftError(f"{self.name}: {LOST}")
-            if s.held:
-                raise WeftError(
-                    f"{self.name} uses a shared variable of the function whose Python operation calls it; a call "
-                    "inside another one needs shared variables of its own"
-                )
-        for f in [f for f in _in_host if not f.holds[0]]:  # an interrupt came before they were taken out
+        _check_free(self.name, storages)
+        for f in [f for f in _in_host.copy() if not f.holds[0]]:  # an interrupt came before they were taken out
             _in_host.discard(f)
         if self.hosts:
             frame.holds[0] = True

@@ -57,16 +57,21 @@ def convert(value: Any, label: str, dtype: np.dtype, shape: Sequence[int | None]
     return [stored, *whole, np.asarray(columns, np.int64)]
 
 
-def assemble(parts: Sequence[np.ndarray]) -> Any:
-    """The SciPy matrix of the four arrays."""
+def matrix_class() -> Any:
+    """SciPy's. Raises ArgumentError where it is not installed."""
     try:
         from scipy.sparse import csr_matrix
     except ImportError:
         raise ArgumentError(
             "a sparse result comes as a matrix of scipy, which is not installed: pip install 'weft[linalg]'"
         ) from None
+    return csr_matrix
+
+
+def assemble(parts: Sequence[np.ndarray]) -> Any:
+    """The SciPy matrix of the four arrays."""
     data, indices, indptr, columns = parts
-    return csr_matrix((data, indices, indptr), shape=(len(indptr) - 1, int(columns)), copy=False)
+    return matrix_class()((data, indices, indptr), shape=(len(indptr) - 1, int(columns)), copy=False)
 
 
 def group(results: Sequence[np.ndarray], kinds: Sequence[str]) -> list[Any]:
@@ -90,4 +95,4 @@ class SparseArgument(Argument):
         return f"of shape {(len(indptr) - 1, columns)}"
 
 
-__all__ = ["SparseArgument", "assemble", "convert", "group"]
+__all__ = ["SparseArgument", "assemble", "convert", "group", "matrix_class"]

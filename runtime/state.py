@@ -11,11 +11,12 @@ and the current one copied where it would be updated in place.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import os
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import numpy as np
@@ -212,6 +213,18 @@ class Storage:
             self._adopted = {a: v for a, v in self._adopted.items() if a in live}
         if len(self._owned) > len(live):
             self._owned = {a: v for a, v in self._owned.items() if a in live}
+
+
+@contextlib.contextmanager
+def all_or_none(storages: Iterable[Storage]) -> Iterator[None]:
+    """Within it values are replaced; an error or an interrupt puts back those that there were."""
+    before = [s.restore() for s in storages]
+    try:
+        yield
+    except BaseException:
+        for restore in before:
+            restore()
+        raise
 
 
 def _address(value: np.ndarray) -> int:

@@ -317,3 +317,63 @@ def test_a_product_with_zero_keeps_nan_and_infinity(mode: str) -> None:
         rows[:2] = [[np.nan], [np.inf]]
         for got in f(rows, np.zeros(columns)):
             np.testing.assert_array_equal(got, [np.nan, np.nan, 0])
+
+
+@pytest.mark.parametrize("make", [
+    lambda p: T.log(1 / (1 + T.exp(-p))), lambda p: T.log(1 - 1 / (1 + T.exp(p))), lambda p: T.log(1 + T.exp(-p)),
+    lambda p: T.log(T.tanh(p)), lambda p: T.log(1 - T.nnet.sigmoid(-p)),
+])  # fmt: skip
+def test_what_is_whole_by_rounding_is_no_difference(make: Callable[[Any], Any]) -> None:
+    """1 + exp(-42) is 1, and rewriting keeps what was lost."""
+    weft.function([x], make(x), mode="check")(np.array([42.0, 37.5, 19.0, 60.0]))
+
+
+HOST_MODES = ("compile", "interpret", "nanguard", "check")
+
+
+@pytest.mark.parametrize("mode", HOST_MODES)
+def test_python_operations_set_no_variable_of_their_function(mode: str) -> None:
+    s = weft.shared(np.zeros(1), "s")
+    step = weft.function([], [], updates=[(s, s + 7)])
+
+    def sets(a: Any) -> Any:
+        s.set_value(a)
+        return a
+
+    def calls(a: Any) -> Any:
+        step()
+        return a
+
+    def writes(a: Any) -> Any:
+        s.get_value(borrow=True)[:] = 9
+        return a
+
+    as_op = weft.compile.as_op([T.dvector], [T.dvector])
+    for wrong, text in ((sets, "may not set a shared variable"), (calls, "whose Python operation calls it")):
+        f = weft.function([x], [as_op(wrong)(x), s * 2], updates={s: s + 1}, mode=mode)
+        with pytest.raises(weft.WeftError, match=text):
+            f([4.0])
+        assert s.get_value() == 0
+    out = weft.function([x], [as_op(writes)(x), s * 2], updates={s: s + 1}, mode=mode)([4.0])
+    assert (out[1], s.get_value()) == (0, 1)
+    s.set_value([3.0])  # and all is free again
+    step()
+    assert s.get_value() == 10
+
+
+def test_a_python_operation_that_fails_in_the_runs_with_errors() -> None:
+    s, done = weft.shared(np.float32([1.0]), "s"), []
+
+    @weft.compile.as_op([T.fvector], [T.fvector])
+    def third(a: Any) -> Any:
+        done.append(a)
+        if len(done) > 2:
+            raise ValueError("third")
+        return a
+
+    v = T.fvector("v")
+    total = T.sum(third(v)) * np.float32(1e-4) + 3
+    f = weft.function([v], [T.exp(total) - T.exp(total - 1) * np.e], updates=[(s, s + 1)], mode="check")
+    with pytest.raises(ValueError, match="third"):
+        f(np.random.default_rng(3).normal(size=100).astype("float32"))
+    assert s.get_value() == 1

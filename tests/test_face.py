@@ -33,6 +33,11 @@ def test_import_is_light() -> None:
     assert {m.split(".")[0] for m in loaded} - sys.stdlib_module_names - THIRD_PARTY == {"weft"}
 
 
+def test_what_messages_tell_to_write_is_there() -> None:
+    code = "import weft; weft.compile.nanguardmode.NanGuardMode(inf_is_error=False)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=FACE.parents[1])
+
+
 @pytest.mark.parametrize("name", weft.__all__)
 def test_public_name_resolves(name: str) -> None:
     assert getattr(weft, name) is not None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import pickle
+import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -160,3 +162,41 @@ def test_arguments_of_one_name() -> None:
     assert f(3, 1) == 2
     with pytest.raises(weft.ArgumentError, match="2 arguments named 'x': give them by position"):
         f(3, x=1)
+
+
+@pytest.mark.parametrize("name", ["self", "args", "kwargs"])
+def test_any_name_is_a_keyword(name: str) -> None:
+    x = T.dvector(name)
+    f = weft.function([x], x * 2)
+    assert f(**{name: np.ones(2)}).tolist() == [2, 2]
+    assert "bytes" in str(f.report(**{name: np.ones(2)}))
+
+
+@pytest.mark.parametrize("wrong, text", [
+    (lambda x: weft.set_threads(None), "set_threads: None is no number of threads"),
+    (lambda x: weft.set_threads(2.9), "set_threads: 2.9 is no number of threads"),
+    (lambda x: weft.clone(x * 2, replace=5), "clone's replacements are a list, not 5"),
+    (lambda x: weft.save_parameters("q.bin", 3), "parameters are a list of shared variables"),
+    (lambda x: T.vectors(0), "at least 1"),
+    (lambda x: weft.function([x], x, profile="no"), "profile is True or False, not 'no'"),
+    (lambda x: setattr(weft.config, "verify", 1.0), "is one of False, True, not 1.0"),
+    (lambda x: setattr(weft.config, "profile", np.array([1, 2])), "is one of False, True, not array"),
+])  # fmt: skip
+def test_wrong_arguments_are_refused_where_they_are_given(wrong: Any, text: str) -> None:
+    with pytest.raises(weft.ArgumentError, match=re.escape(text)):
+        wrong(T.dvector("x"))
+
+
+@pytest.mark.parametrize("wrong", [
+    lambda: weft.In(3), lambda: weft.compile.as_op(3, 4), lambda: weft.printing.debugprint(3), lambda: weft.pp("a"),
+])  # fmt: skip
+def test_wrong_arguments_have_the_line(wrong: Any) -> None:
+    with pytest.raises(weft.WeftError, match=r"at test_inputs.py:\d+"):
+        wrong()
+
+
+def test_settings_have_the_types_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weft.config, "floatX", np.dtype("float32"))
+    assert type(weft.config.floatX) is str and T.vector().dtype == "float32"
+    monkeypatch.setattr(weft.config, "verify", np.bool_(False))
+    assert weft.config.verify is False

@@ -187,3 +187,31 @@ def test_infer_shape_that_has_no_answer() -> None:
     assert weft.function([x], same(x))([1, 2]).tolist() == [1, 2]
     with pytest.raises(ArgumentError, match="gave 0 shapes"):
         as_op([T.dvector], [T.dvector], infer_shape=lambda node, shapes: [])(np.copy)(x)
+    for wrong in (lambda node, shapes: [5], lambda node, shapes: 5):
+        same = as_op([T.dvector], [T.dvector], infer_shape=wrong)(np.copy)
+        assert weft.function([x], same(x))([1, 2]).tolist() == [1, 2]
+
+
+@each_mode
+def test_python_operations_have_the_lengths_that_they_declare(mode: str) -> None:
+    m = T.dmatrix("m")
+
+    class Sums(weft.Op):
+        __props__ = ()
+
+        def make_node(self, a: Any) -> Any:
+            return weft.Apply(self, [a], [T.drow()])
+
+        def perform(self, node: Any, inputs: Any, outputs: Any) -> None:
+            outputs[0][0] = inputs[0].sum(0, keepdims=True)
+
+    r = Sums()(m)
+    assert r.broadcastable == (True, False)
+    given = np.ones((2, 3))
+    assert weft.function([m], r + m, mode=mode)(given).tolist() == [[3, 3, 3]] * 2
+    three = T.TensorType("float64", shape=(3,))
+    for declared, shape in ((T.drow, (2, 3)), (T.dcol, (1, 2)), (three, (2,))):
+        made = as_op([T.dmatrix], [declared])(lambda a, shape=shape: np.ones(shape))(m)
+        assert made.type == declared
+        with pytest.raises(ShapeError, match=r"gave shape \(.*\) for output 0, which is declared (.|\n)*_language.py"):
+            weft.function([m], made * 2, mode=mode)(given)

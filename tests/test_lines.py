@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import gc
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -177,3 +182,54 @@ def test_what_is_assumed_is_checked_before_what_rests_on_it() -> None:
     for lengths in ((5, 4), (4, 5)):
         with pytest.raises(ShapeError, match=r"axis 0 of the arguments of add: \d and \d differ"):
             f(*map(np.ones, lengths))
+
+
+SCRIPT = """
+import os, sys
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "site"))
+import weft, weft.tensor as T
+print(T.matrix("x").trace)
+for make in (lambda: T.zeros((2, 3)) + T.zeros((2, 4)), lambda: T.signal.downsample.max_pool_2d(T.vector(), (2,))):
+    try:
+        make()
+    except weft.WeftError as e:
+        print(str(e).splitlines()[-1])
+"""
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_lines_are_the_users_however_weft_is_found(installed: bool, tmp_path: Path) -> None:
+    """By a path with ".." in it, and in the folders of an installed package."""
+    root = Path(weft.__file__).parent.parent
+    (tmp_path / "deep").mkdir()
+    where = tmp_path / "site"
+    if installed:
+        shutil.copytree(root / "weft", where / "weft")
+        for part in ("compiler", "runtime", "kernels"):
+            shutil.copytree(root / part if (root / part).is_dir() else root / "weft" / part, where / "weft" / part)
+    else:
+        where.mkdir()
+        for part in ("weft", "compiler", "runtime", "kernels"):
+            (where / part).symlink_to(root / part)
+    script = tmp_path / "deep" / "script.py"
+    script.write_text(SCRIPT)
+    env = {**os.environ, "PYTHONPATH": ""}
+    run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=env, check=False)
+    lines = run.stdout.splitlines()
+    assert len(lines) == 3 and all("script.py:" in line for line in lines), run.stdout + run.stderr
+
+
+def test_errors_of_the_users_own_class_stay_of_it() -> None:
+    class Mine(ShapeError):
+        def __init__(self, code: int, text: str):
+            super().__init__(f"{code}: {text}")
+
+    class Bad(weft.Op):
+        __props__ = ()
+
+        def make_node(self, v: Any) -> Any:
+            raise Mine(7, "text")
+
+    for made in (lambda: Bad()(T.dvector("v")), lambda: weft.scan(lambda v: Bad()(v), T.dmatrix("m"))):
+        with pytest.raises(Mine, match=r"7: text(.|\n)*test_lines.py:\d+"):
+            made()

@@ -241,3 +241,31 @@ def test_picklers_side_by_side() -> None:
         loads = pickle.Unpickler(io.BytesIO(f.getvalue()))
         a2, c2, x2 = loads.load(), loads.load(), loads.load()
         assert {a2, x2} <= set(ancestors([c2])) and len(ancestors([c2])) == len(ancestors([c]))
+
+
+def test_a_copy_of_a_function_is_the_function() -> None:
+    """Whatever is written meanwhile to the lists and arrays that it was declared with."""
+    x, y, w = T.dvector("x"), T.dvector("y"), weft.shared(np.zeros(3), "w")
+    default, given, update = np.arange(3.0), np.arange(3.0), np.arange(3.0)
+    outs, named, left, one = [x + 1], {"a": x + y}, [], np.ones(3)
+    f = weft.function([weft.In(x, value=default)], outs, updates=[(w, update)], no_default_updates=left)
+    g = weft.function([x], named, givens=[(y, given)])
+    f.threads = 1
+    for a in (default, given, update):
+        a[:] = 7
+    outs.append(x * 2)
+    named["b"] = x * 3
+    left.append(w)
+    for copied in (f, copy.copy(f), copy.deepcopy(f), through_pickle(f)):
+        assert [v.tolist() for v in copied()] == [[1, 2, 3]] and copied.threads == 1
+        assert copied.storages[0].copy().tolist() == [0, 1, 2]
+    for copied in (g, copy.copy(g), copy.deepcopy(g), through_pickle(g)):
+        assert {k: v.tolist() for k, v in copied(one).items()} == {"a": [1, 2, 3]}
+
+
+def test_names_of_functions_and_settings() -> None:
+    assert through_pickle(T.xor) is T.xor and through_pickle(T.bitwise_and) is T.bitwise_and
+    for clone in (*COPIES, copy.copy):
+        assert clone(weft.config) is weft.config
+    with pytest.raises(weft.ArgumentError, match=r"weft\.config\.mode cannot be deleted"):
+        del weft.config.mode

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from typing import Any
 
 import numpy as np
@@ -283,3 +284,33 @@ def test_results_that_scipy_has_no_dtype_for(mode: str) -> None:
     a = S.csr_matrix("a", dtype="float64")
     with pytest.raises(weft.DTypeError, match="have no float16"):
         weft.function([a], a.astype("float16"), mode=mode)
+
+
+def test_a_value_is_set_whole_or_not_at_all(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, x = matrix(5, 4), matrix(6, 4, 1), T.dmatrix("x")
+    m = weft.shared(first, "m")
+    f = weft.function([x], S.dot(m, x), mode=mode)
+    for k in range(4):
+        parts = m.shared_parts
+        sets = type(parts[k]).set_value
+
+        def fails(self: Any, value: Any, borrow: bool = False, at: Any = parts[k], sets: Any = sets) -> None:
+            if self is at:
+                raise MemoryError("no room")
+            sets(self, value, borrow)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(type(parts[k]), "set_value", fails)
+            with pytest.raises(MemoryError):
+                m.set_value(second)
+        assert (m.get_value() != first).nnz == 0
+        np.testing.assert_allclose(f(numbers(4, 2)), first @ numbers(4, 2))
+    m.set_value(second)
+    np.testing.assert_allclose(f(numbers(4, 2)), second @ numbers(4, 2))
+
+
+def test_sparse_results_need_scipy_before_the_first_call(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = T.dmatrix("x")
+    monkeypatch.setitem(sys.modules, "scipy.sparse", None)
+    with pytest.raises(weft.ArgumentError, match="a sparse result comes as a matrix of scipy, which is not installed"):
+        weft.function([x], S.csr_from_dense(x), mode=mode)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...runtime.errors import ArgumentError, BoundsError, CheckError, ShapeError, WeftError
-from ...runtime.program import Program
+from ...runtime.program import Program, held
 from ...runtime.state import Storage
 from ..graph.function import Source
 from ..ir.interp.values import widen
@@ -41,20 +41,25 @@ class Checked:
     def execute(self, arguments: Sequence[np.ndarray], storages: Sequence[Storage]) -> list[np.ndarray]:
         before = [s.copy() for s in storages]
         given = [*(np.array(a, order="C") for a in arguments), *before]
-        want, failed = self._interpret(given)
+        with held(self.program.name, storages):
+            want, failed = self._interpret(given)
         try:
             results = self.program.execute(arguments, storages)
         except (ShapeError, BoundsError, ArgumentError) as e:
             if failed is None:
                 raise CheckError(f"the compiled call failed where the interpreted one did not: {e}") from e
             raise
-        new = [storages[k].array() for k in self.updates]
-        wrong = self._difference(given, [*results, *new], want, failed)
-        if wrong:
+        try:
+            new = [storages[k].array() for k in self.updates]
+            with held(self.program.name, storages):
+                wrong = self._difference(given, [*results, *new], want, failed)
+            if wrong:
+                raise CheckError(f"{wrong}\n  this is a defect of weft, not of the program: please report it")
+        except BaseException:  # of a Python operation in the runs with errors, or an interrupt
             for k in self.updates:
                 storages[k].replace(before[k])
             self.committed = False
-            raise CheckError(f"{wrong}\n  this is a defect of weft, not of the program: please report it")
+            raise
         return results
 
     @property

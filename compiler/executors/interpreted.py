@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ...runtime.errors import WeftError
-from ...runtime.state import Storage
+from ...runtime.program import held
+from ...runtime.state import Storage, all_or_none
 from ..graph.function import Source
 from ..ir.node import Region
 from ..messages import locate
@@ -22,6 +23,7 @@ class Interpreted:
     def __init__(self, region: Region, source: Source):
         self.region, self.origins = region, source.lowered.origins
         self.results, self.updates = source.results, source.updates
+        self.name = f"function {source.name}" if source.name else "the function"
 
     def values(self, arguments: Sequence[np.ndarray], **hooks: Any) -> list[np.ndarray]:
         """The region's outputs: results, then the new values of the states that are updated."""
@@ -34,16 +36,12 @@ class Interpreted:
             raise
 
     def execute(self, arguments: Sequence[np.ndarray], storages: Sequence[Storage]) -> list[np.ndarray]:
-        values = self.values([*arguments, *(s.array() for s in storages)])
+        with held(self.name, storages):
+            values = self.values([*arguments, *(s.array() for s in storages)])
         results, new = values[: self.results], values[self.results :]
-        restore = [storages[k].restore() for k in self.updates]
-        try:
+        with all_or_none(storages[k] for k in self.updates):
             for k, value in zip(self.updates, new, strict=True):
                 storages[k].replace(value)
-        except BaseException:  # an interrupt
-            for undo in restore:
-                undo()
-            raise
         self.committed = True
         return results
 

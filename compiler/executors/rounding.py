@@ -24,6 +24,11 @@ EXACT = frozenset({
     "neg", "abs", "maximum", "minimum", "floor", "ceil", "trunc", "round", "sgn", "switch", "conj", "real", "imag",
     "complex",
 })  # fmt: skip
+# Of which whole and short arguments may have results that are whole without rounding.
+ALGEBRAIC = frozenset({
+    "add", "sub", "mul", "truediv", "floordiv", "mod", "sqr", "sqrt", "cbrt", "reciprocal", "cast", "pow", "exp2",
+    "log2", "log10",
+})  # fmt: skip
 SUMS = frozenset({"sum", "cumsum", "devsq", "dot", "batched_dot", "csr_dot", "csr_dot_t", "csr_sample", "scatter"})
 SOLVERS = frozenset({"cholesky", "solve_triangular"})
 _LEAST = {"float16": -24, "bfloat16": -133, "float32": -149, "complex64": -149}
@@ -59,8 +64,7 @@ class Rounded:
             turn = 1 + 1j if value.dtype.kind == "c" else 1
             size = size * unit(value.dtype) + UNITS * least(value.dtype)
             moved = wide + size * self.rng.uniform(-1, 1, value.shape) * turn
-            # Whole numbers are mostly exact, and what is compared with them would turn.
-            keep = ~np.isfinite(moved) | (wide == np.rint(wide.real))
+            keep = ~np.isfinite(moved) | _exact(node, inputs, wide)
         return np.asarray(np.where(keep, wide, moved)).astype(value.dtype)
 
 
@@ -68,6 +72,24 @@ def _rounds(node: Node) -> bool:
     return node.op in SUMS or node.op in SOLVERS or node.op == "prod" or (
         node.family == "elementwise" and node.op not in EXACT
     )  # fmt: skip
+
+
+def _exact(node: Node, inputs: Sequence[Any], wide: np.ndarray) -> Any:
+    """Where a whole number is one without rounding, for that is what programs compare numbers with: the arguments say
+    it, since 1 + 1e-17 and tanh(20) are 1 by rounding."""
+    whole = (wide == np.rint(wide.real)) & (np.abs(wide) < 1 / unit(node.type.dtype))
+    floats = [widen(i) for i in inputs if is_float(i)]
+    if node.family != "elementwise":
+        return whole & all(_short(x).all() for x in floats)
+    for x in floats:
+        whole = whole & (_short(x) if node.op in ALGEBRAIC else np.isin(x, (-1, 0, 1)))
+    return whole
+
+
+def _short(x: np.ndarray) -> np.ndarray:
+    """Multiples of 2^-10 of moderate size: few sums and products of them round."""
+    fine = x * 2.0**10
+    return np.asarray((fine == np.rint(fine.real)) & (np.abs(fine) < 2.0**23))
 
 
 def _sum(node: Node, inputs: Sequence[Any], value: np.ndarray) -> Any:

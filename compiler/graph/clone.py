@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...runtime.errors import ArgumentError, DTypeError, ShapeError
+from .arguments import listed
 from .shaping import with_lengths
 from .shared import SharedVariable
 from .tensor import as_tensor_variable
@@ -35,7 +36,7 @@ def clone(output: Any, replace: Any = None, strict: bool = True, share_inputs: b
 def _replacements(replace: Any, strict: bool) -> dict[Variable, Variable]:
     if replace is None:
         return {}
-    pairs = list(replace.items()) if hasattr(replace, "items") else list(replace)
+    pairs = listed(replace.items() if hasattr(replace, "items") else replace, "clone's replacements")
     out: dict[Variable, Variable] = {}
     for pair in pairs:
         if not (isinstance(pair, (list, tuple)) and len(pair) == 2):

@@ -18,6 +18,8 @@ import os
 import shlex
 from typing import Any
 
+import numpy as np
+
 from ...runtime.errors import ArgumentError
 from .modes import MODES, theano_mode
 
@@ -69,9 +71,22 @@ class Config:
         allowed = _FLAGS[name][2]
         if allowed is None:
             value = _text(name, value)
-        if allowed is not None and value not in allowed:
-            raise ArgumentError(f"weft.config.{name} is one of {', '.join(map(repr, allowed))}, not {value!r}")
+        else:
+            if name == "floatX" and isinstance(value, (np.dtype, type)):
+                value = np.dtype(value).name
+            # Equal is not enough: np.dtype("float32") == "float32", and 1.0 == True.
+            kinds = (str,) if isinstance(allowed[0], str) else (bool, int, np.bool_)
+            found = [a for a in allowed if isinstance(value, kinds) and a == value]
+            if not found:
+                raise ArgumentError(f"weft.config.{name} is one of {', '.join(map(repr, allowed))}, not {value!r}")
+            value = found[0]
         object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        raise ArgumentError(f"weft.config.{name} cannot be deleted; set it to another value")
+
+    def __reduce__(self) -> str:
+        return "config"  # there is one: copies of it, and what pickle reads, are it
 
     def __repr__(self) -> str:
         return "\n".join(f"{n} = {getattr(self, n)!r}" for n in _FLAGS)

@@ -17,7 +17,7 @@ from ...runtime.sparse import SparseArgument
 from ..ir.collector import paused
 from ..ir.dtypes import HALF, numpy_dtype
 from . import sparse
-from .arguments import listed, representable, symbolic
+from .arguments import listed, representable, symbolic, truth
 from .config import config
 from .lowering import Declared, Lowered
 from .modes import chosen_mode
@@ -41,6 +41,7 @@ class In:
     never does.
     """
 
+    @partial(told, name="")
     def __init__(
         self,
         variable: Variable,
@@ -132,20 +133,30 @@ def function(
         rebuild_strict,
         allow_input_downcast,
         on_unused_input,
-    )._replace(profile=bool(config.profile if profile is None else profile))
+    )._replace(profile=config.profile if profile is None else truth(profile, "profile"))
     from ..pipeline import compile_function
     from .pickling import Recipe
 
     mode = chosen_mode(mode, config.mode)
     made = compile_function(source, mode)
     made.threads = threads
+    for i in inputs:
+        i.value = i.value if i.borrow else _own(i.value)
     made.recipe = Recipe({
-        "inputs": inputs, "outputs": outputs, "mode": mode, "updates": updates, "givens": givens,
-        "no_default_updates": no_default_updates, "name": name, "rebuild_strict": rebuild_strict,
-        "allow_input_downcast": allow_input_downcast, "on_unused_input": "ignore", "threads": threads,
-        "profile": source.profile,
+        "inputs": inputs, "outputs": _own(outputs), "mode": mode, "updates": _own(updates), "givens": _own(givens),
+        "no_default_updates": _own(no_default_updates), "name": name, "rebuild_strict": rebuild_strict,
+        "allow_input_downcast": allow_input_downcast, "on_unused_input": "ignore", "profile": source.profile,
     })  # fmt: skip
     return made
+
+
+def _own(x: Any) -> Any:
+    """What the user may write to, copied: lists, and arrays in them."""
+    if isinstance(x, dict):
+        return {k: _own(v) for k, v in x.items()}
+    if isinstance(x, (list, tuple)):
+        return [_own(v) for v in x]
+    return x.copy() if isinstance(x, np.ndarray) or hasattr(x, "tocsr") else x
 
 
 def declare(

@@ -20,9 +20,11 @@ from ..ir.dtypes import numpy_dtype
 from ..ir.node import Node, build
 from ..ir.ops.procedural import HostFunction
 from .arguments import representable
+from .shaping import with_lengths
 from .tensor import as_tensor_variable
+from .told import told
 from .types import TensorType
-from .variable import Apply, Op, where
+from .variable import Apply, Op, variable_class, where
 
 
 def run_perform(owner: Apply, args: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -44,6 +46,10 @@ def run_perform(owner: Apply, args: Sequence[np.ndarray]) -> list[np.ndarray]:
             raise ShapeError(
                 f"perform of {owner.op} gave shape {value.shape} for output {k}, which is declared with {t.ndim} "
                 f"dimensions{_at(owner)}"
+            )
+        if any(want not in (None, n) for n, want in zip(value.shape, t.shape, strict=True)):
+            raise ShapeError(
+                f"perform of {owner.op} gave shape {value.shape} for output {k}, which is declared {t}{_at(owner)}"
             )
         outs.append(np.ascontiguousarray(value).reshape(value.shape))
     return outs
@@ -86,7 +92,13 @@ def lower_host(owner: Apply, inputs: Sequence[Node] | None = None) -> list[Node]
         ndims=tuple(o.ndim for o in owner.outputs),
         like=tuple(_like(owner)),
     )
-    return [build("item", call, index=k) for k in range(len(owner.outputs))]
+    items = [build("item", call, index=k) for k in range(len(owner.outputs))]
+    return [_as_declared(n, o.type) for n, o in zip(items, owner.outputs, strict=True)]
+
+
+def _as_declared(node: Node, t: TensorType) -> Node:
+    """With the lengths that the type declares: what is broadcast, and computed, relies on them."""
+    return with_lengths(variable_class(node)(node), t.shape).node
 
 
 def _apart(owner: Apply) -> Apply:
@@ -111,7 +123,7 @@ def _like(owner: Apply) -> list[int | None]:
         return [None] * len(owner.outputs)
     shapes = [_ShapeOf((k, a) for a in range(v.ndim)) for k, v in enumerate(owner.inputs)]
     try:
-        found = list(infer(owner, shapes))
+        found = [tuple(s) for s in infer(owner, shapes)]
     except (TypeError, ValueError, AttributeError, LookupError, NotImplementedError):
         return [None] * len(owner.outputs)  # it computes with the lengths, or has none; they are known when it has run
     if len(found) != len(owner.outputs):
@@ -119,7 +131,7 @@ def _like(owner: Apply) -> list[int | None]:
         raise ArgumentError(f"infer_shape of {owner.op} gave {len(found)} shapes; it has {count} outputs{_at(owner)}")
     out: list[int | None] = []
     for o, s in zip(owner.outputs, found, strict=True):
-        match = [k for k, known in enumerate(shapes) if tuple(s) == tuple(known) and known]
+        match = [k for k, known in enumerate(shapes) if s == tuple(known) and known]
         out.append(match[0] if match and owner.inputs[match[0]].ndim == o.ndim else None)
     return out
 
@@ -171,6 +183,7 @@ class FromFunctionOp(Op):
         return f"as_op({self.__name__})"
 
 
+@told
 def as_op(itypes: Any, otypes: Any, infer_shape: Callable | None = None) -> Callable[[Callable], FromFunctionOp]:
     """Decorator: a Python function of NumPy arrays as an operation, with the types of its arguments and results."""
     ins = list(itypes) if isinstance(itypes, (list, tuple)) else [itypes]

@@ -125,7 +125,7 @@ reciprocal_, floor_, ceil_, trunc_, round_ = (
 maximum, minimum = _make_binary("maximum"), _make_binary("minimum")
 eq, neq, lt, le, gt, ge = (_make_binary(n, o) for n, o in zip(
     ("eq", "neq", "lt", "le", "gt", "ge"), ("eq", "ne", "lt", "le", "gt", "ge"), strict=True))  # fmt: skip
-and_, or_, xor = (_make_binary(n + "_", n) for n in ("and", "or", "xor"))
+and_, or_, xor = (_make_binary(name, n) for name, n in (("and_", "and"), ("or_", "or"), ("xor", "xor")))
 
 
 def add(a: Any, *rest: Any) -> TensorVariable:

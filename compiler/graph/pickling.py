@@ -215,8 +215,8 @@ class Recipe:
     def __init__(self, arguments: dict[str, Any]):
         self.arguments = arguments
 
-    def reduce(self) -> tuple:
-        return _compile, (self.arguments,)
+    def reduce(self, threads: int | None) -> tuple:
+        return _compile, ({**self.arguments, "threads": threads},)
 
 
 def _compile(arguments: dict[str, Any]) -> Any:

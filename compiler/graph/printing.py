@@ -15,6 +15,7 @@ import numpy as np
 
 from ...runtime.errors import ArgumentError
 from .tensor import as_tensor_variable
+from .told import told
 from .variable import Apply, Constant, Op, Primitive, Variable, ancestors
 
 LEVELS = 50
@@ -76,6 +77,7 @@ class _Ids:
         return found
 
 
+@told
 def debugprint(
     obj: Any,
     depth: int = -1,
@@ -230,6 +232,7 @@ _INFIX = {
 _ATOM = 9
 
 
+@told
 def pp(x: Any) -> str:
     """The formula of a Variable. Broadcasts and conversions of type are left out. Of a long one the operations nearest
     to the result are shown, and dots for the rest."""

@@ -15,6 +15,7 @@ import numpy as np
 from ...runtime.errors import ArgumentError, DTypeError, ShapeError
 from ...runtime.locks import join
 from ...runtime.sparse import assemble, convert
+from ...runtime.state import all_or_none
 from ..ir import lengths
 from ..ir.dtypes import INTEGER, check_dtype, numpy_dtype, promote, promote_all
 from . import math, shaping
@@ -364,8 +365,9 @@ class SparseSharedVariable(SparseVariable):
         new = convert(new_value, self.describe(), numpy_dtype(self.dtype), (None, None))
         group = join(p.container.group for p in self.shared_parts).hold()
         try:
-            for p, v in zip(self.shared_parts, new, strict=True):
-                p.set_value(v)
+            with all_or_none(p.container for p in self.shared_parts):
+                for p, v in zip(self.shared_parts, new, strict=True):
+                    p.set_value(v)
         finally:
             group.lock.release()
 

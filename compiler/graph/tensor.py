@@ -194,6 +194,8 @@ def _plural(single: Callable, what: str) -> Callable:
     def make(*names: Any, **kwargs: Any) -> Any:
         wanted: Any = names[0] if len(names) == 1 else names  # as in Theano, a string names one variable a letter
         if isinstance(wanted, int):
+            if wanted < 1:
+                raise ArgumentError(f"{what}({wanted}) names no variables; the number is at least 1")
             wanted = [None] * wanted
         made = [single(n, **kwargs) for n in wanted]
         return made[0] if len(made) == 1 else made

@@ -12,9 +12,14 @@ from typing import NamedTuple
 import numpy as np
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_FACE = os.path.dirname(os.path.abspath(sys.modules[__name__.partition(".")[0]].__file__ or ""))
 # NumPy's functions call operators of variables; the line is that which calls NumPy.
-_NUMPY = os.path.dirname(np.__file__) + os.sep
-_OURS = (*(os.path.join(_ROOT, d) + os.sep for d in ("weft", "compiler", "runtime")), _NUMPY)
+_NUMPY = os.path.dirname(os.path.abspath(np.__file__))
+# An installed face holds all folders; models are programs, but for what trains them.
+_FOLDERS = (*(os.path.join(_ROOT, d) for d in ("compiler", "runtime", os.path.join("models", "common"))), _NUMPY)
+_OURS = tuple(d + os.sep for d in _FOLDERS)
+_OURS_BUT_MODELS = _FACE + os.sep
+_MODELS = os.path.join(_ROOT, "models") + os.sep
 
 
 class Trace(NamedTuple):
@@ -64,7 +69,7 @@ def here() -> Trace:
     if override is not None:
         return override
     frame = sys._getframe(2)  # the first is weft's: it made a Variable or an Apply
-    while (file := frame.f_code.co_filename) in _ours or _is_ours(file):
+    while _is_ours(file := frame.f_code.co_filename):
         if frame.f_back is None:
             break
         frame = frame.f_back
@@ -72,14 +77,13 @@ def here() -> Trace:
 
 
 _trace = functools.lru_cache(1024)(Trace)  # a line in a loop is met again and again
-_ours: set[str] = set()  # files of weft, as far as they have been met
 
 
+@functools.lru_cache(4096)
 def _is_ours(file: str) -> bool:
-    if file.startswith(_OURS):
-        _ours.add(file)
-        return True
-    return False
+    """Whether a file is weft's, by whatever path Python found it: there may be ".." in it."""
+    path = os.path.abspath(file)
+    return path.startswith(_OURS) or (path.startswith(_OURS_BUT_MODELS) and not path.startswith(_MODELS))
 
 
 class on_behalf:

@@ -407,20 +407,18 @@ def _build_nodes(v: Variable) -> None:
 
 
 def explain(e: WeftError, op: str, inputs: Sequence[Variable], trace: Trace) -> WeftError:
-    """The same error with the arguments' names and types and the user's line."""
-    if getattr(e, "explained", False):
-        return e
-    new = type(e)(f"{e}{where(op, inputs, trace)}")
-    new.explained = True  # type: ignore[attr-defined]
-    return new
+    """The error, to whose text the arguments' names and types and the user's line are added, once."""
+    if not getattr(e, "explained", False):
+        e.args = (f"{e}{where(op, inputs, trace)}",)
+        e.explained = True  # type: ignore[attr-defined]
+    return e
 
 
 def tell(e: WeftError, op: str, args: Iterable[Any], trace: Trace) -> None:
     """Adds to an error, in place, what `explain` adds; of the arguments those that are symbolic, or lists of such."""
     if not getattr(e, "explained", False):
         symbolic = [v for a in args for v in (a if isinstance(a, (list, tuple)) else [a]) if isinstance(v, Variable)]
-        e.args = explain(e, op, symbolic, trace).args
-        e.explained = True  # type: ignore[attr-defined]
+        explain(e, op, symbolic, trace)
 
 
 def where(op: str, inputs: Sequence[Variable], trace: Trace) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import ArgumentError, CheckpointError, WeftError
 from ..exchange import as_array
 from ..program import element_type
+from ..state import all_or_none
 from . import checkpoint
 
 Names = Mapping[str, str] | Callable[[str], str] | None
@@ -117,7 +118,7 @@ def save_parameters(
 
 
 def _by_name(params: Any) -> dict[str, Any]:
-    if hasattr(params, "container"):
+    if hasattr(params, "container") or not isinstance(params, Iterable):
         raise ArgumentError(f"parameters are a list of shared variables, or a mapping by name, not {params!r} alone")
     pairs = list(params.items()) if isinstance(params, Mapping) else [(getattr(p, "name", None), p) for p in params]
     found: dict[str, Any] = {}
@@ -238,11 +239,6 @@ def _made(value: np.ndarray, variable: Any, turned: bool) -> np.ndarray:
 
 def _set(pairs: list[tuple[Any, np.ndarray]]) -> None:
     """Sets all storages, or none."""
-    before = [(storage, storage.restore()) for storage, _ in pairs]
-    try:
+    with all_or_none(storage for storage, _ in pairs):
         for storage, value in pairs:
             storage.replace(value)
-    except BaseException:
-        for _, restore in before:
-            restore()
-        raise

@@ -4,7 +4,9 @@ from ..compiler.graph import operators as _operators  # noqa: F401  (gives varia
 from ..compiler.graph.function import In, Out, function
 from ..compiler.graph.shared import SharedVariable, shared
 from ..runtime.callable import CompiledFunction
-from . import ops
+from . import nanguardmode, ops
 from .ops import as_op
 
-__all__ = ["CompiledFunction", "In", "Out", "SharedVariable", "as_op", "function", "ops", "shared"]
+__all__ = [
+    "CompiledFunction", "In", "Out", "SharedVariable", "as_op", "function", "nanguardmode", "ops", "shared",
+]  # fmt: skip
