@@ -13,6 +13,7 @@ import numpy as np
 from fuzz_calls import fails, other_calls
 from fuzz_criterion import EQUAL, SEEDS, Runs, Verdict, judge, near
 from fuzz_grower import Grower
+from fuzz_memory import overlaps
 from fuzz_program import Lowered, Program
 from fuzz_report import Difference, Report, broken, headline, raised, restored, same_bits, told
 from fuzz_slopes import slopes
@@ -72,6 +73,8 @@ class Group:
         """Calls the function, and raises Difference."""
         f, storages = self.function, self.lowered.storages
         assert len(f.storages) == len(storages)
+        for text in overlaps("\n".join(text for _, text in f.stages.generated.units)):
+            raise Difference(self.programs[0], "the arena", text)
         states = [s.array().copy() for s in storages]
         kept: tuple[list[Any], list[Any]] | None = None
         given = [np.array(a) for a in self.args if isinstance(a, np.ndarray)]

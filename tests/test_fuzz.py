@@ -12,6 +12,7 @@ from fuzz_check import Difference, Group, Report, broken, slopes
 from fuzz_criterion import SEEDS, Runs, judge, plain, unit
 from fuzz_grower import Grower
 from fuzz_makers_rules import ALL
+from fuzz_memory import overlaps, places
 from fuzz_program import Lowered, Program, Slope
 
 import weft
@@ -405,6 +406,29 @@ def test_a_dropped_update_is_found(monkeypatch):
     monkeypatch.setattr("weft.compiler.schedule.program.build_program", without)
     seeds = [s for s in range(80) if Grower(s).grow().updates][:4]
     assert planted(seeds)
+
+
+def test_memory_that_is_used_again_too_early_is_found(monkeypatch):
+    """Read off the program, whatever values lie there."""
+    from weft.compiler.schedule import program
+
+    x, y = T.dmatrices("x", "y")
+    outs = [T.dot(T.dot(T.dot(T.dot(x, y), x), y), x), T.dot(T.dot(y, x), x)]
+    text = weft.function([x, y], outs).stages.generated.units
+    text = "\n".join(t for _, t in text)
+    assert len(places(text)) > len(set(places(text).values())) > 1 and not overlaps(text)
+    true = program.plan_memory
+
+    def shorter(buffers, *rest):
+        for b in buffers:
+            b.end -= 1
+        return true(buffers, *rest)
+
+    monkeypatch.setattr(program, "plan_memory", shorter)
+    f = weft.function([x, y], outs)
+    text = "\n".join(t for _, t in f.stages.generated.units)
+    assert overlaps(text)
+    assert any("both lie at arena" in str(d) for d in planted(range(9, 12)))
 
 
 # What random programs found.
