@@ -67,14 +67,15 @@ class Group:
         outs = [weft.Out(v, borrow=True) if lent else v for v, lent in zip(outs, self.lent, strict=True)]
         with fine_grains():
             self.function = weft.function(self.ins, outs, updates=pairs, givens=givens, on_unused_input="ignore")
+        self.overlaps = overlaps("\n".join(text for _, text in self.function.stages.generated.units))
         self.alone: dict[int, Runs] = {}
 
     def compare(self, report: Report, calls: int = 2) -> None:
         """Calls the function, and raises Difference."""
         f, storages = self.function, self.lowered.storages
         assert len(f.storages) == len(storages)
-        for text in overlaps("\n".join(text for _, text in f.stages.generated.units)):
-            raise Difference(self.programs[0], "the arena", text)
+        if self.overlaps:
+            raise Difference(self.programs[0], "the arena", self.overlaps[0])
         states = [s.array().copy() for s in storages]
         kept: tuple[list[Any], list[Any]] | None = None
         given = [np.array(a) for a in self.args if isinstance(a, np.ndarray)]

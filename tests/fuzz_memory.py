@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from itertools import pairwise
 
 PLACE = re.compile(r"\*const (b\d+) = \(void \*\)\((arena \+ [^)]*)\);")
+LOOP = re.compile(r"\s*(for|while) .*\{$")
 NAME = re.compile(r"\bb\d+\b")
 
 
@@ -16,10 +18,19 @@ def places(text: str) -> dict[str, str]:
     return dict(PLACE.findall(text))
 
 
+def _loops(lines: list[str]) -> Iterator[tuple[int, int]]:
+    """The first and the last line of each loop, which end at the next brace that is indented as they are."""
+    for start, line in enumerate(lines):
+        if LOOP.match(line):
+            brace = line[: len(line) - len(line.lstrip())] + "}"
+            yield start, lines.index(brace, start)
+
+
 def overlaps(text: str) -> list[str]:
-    """Where two buffers of one place are both between their first line and their last. A loop's lines count once, so
-    what is read in its next turn only is not seen."""
+    """Where two buffers of one place are both between their first line and their last; for one that is there before a
+    loop and used in it, the last is the loop's, for it may be read again in the next turn."""
     where, lines = places(text), text.splitlines()
+    loops = list(_loops(lines))
     used: dict[str, list[int]] = defaultdict(list)
     for k, line in enumerate(lines):
         if not PLACE.search(line) and not line.lstrip().startswith("(void)"):
@@ -27,7 +38,8 @@ def overlaps(text: str) -> list[str]:
                 used[b].append(k)
     slots: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
     for b, at in used.items():
-        slots[where[b]].append((at[0], at[-1], b))
+        ends = [end for start, end in loops if at[0] < start <= at[-1] <= end]
+        slots[where[b]].append((at[0], max([at[-1], *ends]), b))
     found = []
     for place, spans in slots.items():
         spans.sort()
