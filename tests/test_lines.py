@@ -219,6 +219,14 @@ def test_lines_are_the_users_however_weft_is_found(installed: bool, tmp_path: Pa
     assert len(lines) == 3 and all("script.py:" in line for line in lines), run.stdout + run.stderr
 
 
+def test_lines_where_there_is_no_working_directory(tmp_path: Path) -> None:
+    code = f"import os, weft.tensor as T; os.rmdir({str(tmp_path)!r}); print(T.matrix('x').trace)"
+    env = {**os.environ, "PYTHONPATH": str(Path(weft.__file__).parent.parent)}
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(command, capture_output=True, text=True, env=env, cwd=tmp_path, check=False)
+    assert run.stdout == "<string>:1\n", run.stderr
+
+
 def test_errors_of_the_users_own_class_stay_of_it() -> None:
     class Mine(ShapeError):
         def __init__(self, code: int, text: str):

@@ -270,7 +270,11 @@ def _secure(folder: Path) -> None:
     if not stat.S_ISDIR(info.st_mode):
         folder.unlink()
         raise FileNotFoundError(errno.ENOENT, "there was no folder", str(folder))
-    if hasattr(os, "getuid") and (info.st_uid != os.getuid() or stat.S_IMODE(info.st_mode) & 0o022):
+    if not hasattr(os, "getuid"):
+        return
+    if info.st_uid != os.getuid():
+        raise PermissionError(f"{folder} belongs to another user")
+    if stat.S_IMODE(info.st_mode) & 0o022:
         folder.chmod(0o700)
         for path in Cache._entries(folder):
             if ENTRY.fullmatch(path.name):

@@ -82,7 +82,12 @@ _trace = functools.lru_cache(1024)(Trace)  # a line in a loop is met again and a
 @functools.lru_cache(4096)
 def _is_ours(file: str) -> bool:
     """Whether a file is weft's, by whatever path Python found it: there may be ".." in it."""
-    path = os.path.abspath(file)
+    if file.startswith("<"):  # text, such as that of `python -c`
+        return False
+    try:
+        path = os.path.abspath(file)
+    except OSError:  # a relative path where there is no working directory any more
+        path = file
     return path.startswith(_OURS) or (path.startswith(_OURS_BUT_MODELS) and not path.startswith(_MODELS))
 
 
