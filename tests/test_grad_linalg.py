@@ -29,6 +29,13 @@ def test_dot(a: tuple, b: tuple, dtype: str) -> None:
     check(T.dot, normal(*a), normal(*b, dtype=dtype))
 
 
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+@pytest.mark.parametrize(("a", "b"), [((2, 3, 4), (2, 4, 2)), ((1, 2, 1), (1, 1, 3)), ((2, 3, 0), (2, 0, 2))])
+def test_batched_dot(a: tuple, b: tuple, dtype: str) -> None:
+    check(T.batched_dot, normal(*a, dtype=dtype), normal(*b, dtype=dtype), order=2)
+    check(T.batched_dot, normal(*a), normal(*b, dtype=dtype))
+
+
 def positive(x):
     """A symmetric positive definite matrix; from its lower triangle alone, so that every element moves the result."""
     return T.dot(x, x.T) + T.constant(np.eye(3))
