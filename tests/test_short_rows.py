@@ -133,7 +133,7 @@ def test_an_operand_is_turned_over_once_for_many_rows(dtype: str) -> None:
     f = weft.function([x, y], [T.sqrt(T.sqr(apart).sum(-1)), abs(apart).max(-1) + y[:, 0], (apart * y).prod(-1)])
     assert "turned" in f.source
     rng = np.random.default_rng(0)
-    for columns in (1, 8, 9, 16, 31, 32, 33):
+    for columns in (1, 8, 9, 16, 31, 32, 33, 47, 48, 49, 64, 79, 95, 96, 127, 128, 129, 200, 256, 257):
         for rows, others in ((16, 32), (17, 300), (40, 129)):
             a, b = rng.normal(size=(rows, columns)).astype(dtype), rng.normal(size=(others, columns)).astype(dtype)
             together = f(a, b)
@@ -157,7 +157,7 @@ def test_zeros_of_either_sign_in_pairs(dtype: str) -> None:
     assert "turned" in f.source
     special = np.array([0.0, -0.0, 1.0, -2.0, np.nan, np.inf, -np.inf], dtype)
     rng = np.random.default_rng(1)
-    for columns in (1, 2, 5, 16, 17, 32):
+    for columns in (1, 2, 5, 16, 17, 32, 33, 40, 63, 64, 96, 130):
         for rows, others in ((16, 33), (20, 129)):
             a, b = (rng.choice(special[: rng.integers(2, 8)], (n, columns)) for n in (rows, others))
             a[: rows // 2], b[: others // 2] = -0.0, abs(b[: others // 2])  # sums of -0 alone

@@ -11,7 +11,7 @@ from ..ir.node import Node, build, topological
 from ..ir.ops.elementwise import is_function
 from ..lower.kernel import Nest, may_be_columns
 from . import scalar
-from .c_columns import begins
+from .c_columns import TILE, begins
 from .c_loops import LINE, ROLLED, Asked, by_lines, left_by
 from .c_short import ShortRows, side_by_side, turned
 from .c_stages import StagePrinter
@@ -31,7 +31,8 @@ MAX_STREAMS = 8
 WORTH_ASKING = 40  # work for an element from which on memory rests while it is done
 LONGEST_PREFETCHED = 32768  # bytes of a row: more would drive out what is being worked on
 
-TURNED = 32  # elements of rows up to which an operand is turned over for them
+# Elements of rows up to which operands are turned over for them: a part of a block, if a tile of all stays in the L2.
+TURNED, ALWAYS_TURNED, TURNED_BYTES = 256, 32, 1 << 17
 MANY_ROUNDS = 16  # that use what was turned over
 
 RECTANGLE = "int64_t i_begin, int64_t i_end, int64_t j_begin, int64_t j_end, void *at, int64_t line"
@@ -494,10 +495,13 @@ class ShortPrinter(ShortRows, KernelPrinter):
         nest, self.within = side_by_side(of.nest, self.over_once)
         super().__init__(nest, f"{of.name}_short", of.in_place)
         wide = {t.extent for t in self.over_once.values()}
-        self.unturned, self.few = rows, {e: max(n, TURNED) if e in wide else n for e, n in rows.items()}
+        held = {t.number: t for t in self.over_once.values()}
+        dtypes = [t.load.attr("dtype") for t in held.values()] + [d for d, e in of.nest.scratch if e in wide]
+        each = TILE * sum(DTYPES[d].itemsize for d in dtypes)  # bytes for an element of a row
+        most = max(ALWAYS_TURNED, min(TURNED, TURNED_BYTES // max(each, 1)))
+        self.unturned, self.few = rows, {e: max(n, most) if e in wide else n for e, n in rows.items()}
         self.struct = of.struct
         self.scratch_rows = [self.array(k, d, extent) for k, (d, extent) in enumerate(of.nest.scratch, 1)]
-        held = {t.number: t for t in self.over_once.values()}
         self.turned_rows = [self.array(k, t.load.attr("dtype"), t.extent) for k, t in held.items()]
 
     def array(self, number: int, dtype: str, extent: Node) -> str:

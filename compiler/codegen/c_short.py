@@ -20,7 +20,7 @@ from .c_loops import LINE, ROLLED, by_lines, place_type
 from .c_stages import StagePrinter
 from .expressions import Scope, Text, strip
 from .nests import acc_node, acc_type, moved, rounded, value_type
-from .tracks import finish, lanes, shifted, tracks
+from .tracks import Track, finish, lanes, shifted, tracks
 
 TILED = "for (int c = 0; c < WEFT_TILE; c++)"
 AT_ONCE = 4  # lanes that a chain takes in a pass over its columns
@@ -185,9 +185,48 @@ class ShortRows(StagePrinter):
         out(f"const int count = (int){extent};")
         inner = scope.inner()
         inner.bind(build("index", index=k), f"i{k}")
-        chained = apart and all(t.chain for t in tracks(accs)) and not any(map(shifted, accs))
+        plain = apart and not any(shifted(a) or a.attr("fold") == "argmax" for a in accs)
+        chained = plain and all(t.chain for t in tracks(accs))
+        few, most = self.few[loop.inputs[0]], 2 * apart
         if chained:
             self.chain(out, inner, last, accs, k, apart)
+        elif plain and few > most:
+            out.open(f"if (count <= {most})")
+            self.lane_by_lane(out, inner, loop, last, accs, stores, apart, over)
+            out.close(" else {")
+            out.depth += 1
+        if plain and few > most:
+            self.four_lanes(out, inner, last, accs, k, apart)
+        else:
+            self.lane_by_lane(out, inner, loop, last, accs, stores, apart, over)
+        if chained or (plain and few > most):
+            out.close()
+        for a in accs:
+            n = a.attr("acc")
+            if shifted(a):
+                out(f"{TILED} {{ {' '.join(finish(a, f'lane{n}[0][c]', f'lane{n}d[0][c]', 'count'))} }}")
+            if a.attr("fold") == "argmax":
+                out(f"{TILED} acc{n}[c] = at{n}[0][c];")
+            elif rounded(a, f"lane{n}[0][c]") != f"lane{n}[0][c]":
+                out(f"{TILED} lane{n}[0][c] = {rounded(a, f'lane{n}[0][c]')};")
+        out.close()
+        for a in accs:
+            n = a.attr("acc")
+            scope.bind_columns(acc_node(a), f"acc{n}[c]" if a.attr("fold") == "argmax" else f"lane{n}[0][c]")
+
+    def lane_by_lane(
+        self,
+        out: Text,
+        inner: Scope,
+        loop: Node,
+        last: int,
+        accs: list[Node],
+        stores: list[Node],
+        apart: int,
+        over: str,
+    ) -> None:
+        """Elements in the order of memory, each into its lane; lanes that no element reaches are filled."""
+        (k,) = loop.attr("index")
         out("int used = 1;")
         out(f"while (used < {max(map(lanes, accs))} && used < count) used *= 2;")
         for a in accs:
@@ -224,23 +263,9 @@ class ShortRows(StagePrinter):
         for a in accs:
             if a.attr("fold") != "argmax":
                 for t in tracks([a]):
-                    self.column_tree(out, t, f"lane{t.name}", self.height(a), "" if chained else "count")
+                    self.column_tree(out, t, f"lane{t.name}", self.height(a), "count")
                     if apart:  # a sum of zeros has the sign that it would have had
                         out(f"{TILED} lane{t.name}[0][c] = {t.step(f'lane{t.name}[0][c]', t.start)};")
-        if chained:
-            out.close()
-        for a in accs:
-            n = a.attr("acc")
-            if shifted(a):
-                out(f"{TILED} {{ {' '.join(finish(a, f'lane{n}[0][c]', f'lane{n}d[0][c]', 'count'))} }}")
-            if a.attr("fold") == "argmax":
-                out(f"{TILED} acc{n}[c] = at{n}[0][c];")
-            elif rounded(a, f"lane{n}[0][c]") != f"lane{n}[0][c]":
-                out(f"{TILED} lane{n}[0][c] = {rounded(a, f'lane{n}[0][c]')};")
-        out.close()
-        for a in accs:
-            n = a.attr("acc")
-            scope.bind_columns(acc_node(a), f"acc{n}[c]" if a.attr("fold") == "argmax" else f"lane{n}[0][c]")
 
     def chain(self, out: Text, inner: Scope, last: int, accs: list[Node], k: int, most: int) -> None:
         """Up to two elements for each of `most` lanes, ahead of an "else": joined in order, lanes need no memory, and a
@@ -254,14 +279,7 @@ class ShortRows(StagePrinter):
             out.open(TILED)
             out(f"const int64_t i{last} = first + c;")
             for m in range(many):
-                values: list[list[str]] = [[] for _ in laned]
-                for place in places:
-                    one = inner.inner()
-                    one.bind(build("index", index=k), f"({place} + {m})" if m else f"({place})")
-                    self.bind_column(one, last)
-                    one.emit(out, [v for a in accs for v in a.inputs])
-                    for held, t in zip(values, laned, strict=True):
-                        held.append(one[t.acc.inputs[0]])
+                values = self.elements(out, inner, last, accs, k, [f"({p} + {m})" if m else f"({p})" for p in places])
                 for held, t in zip(values, laned, strict=True):
                     so_far = f"w{t.name}_{m - 1}" if m else t.start if first else f"lane{t.name}[0][c]"
                     value = t.step(*(strip(v) for v in held)) if len(held) > 1 else strip(held[0])
@@ -288,6 +306,65 @@ class ShortRows(StagePrinter):
                 out.close()
         out.close(" else {")
         out.depth += 1
+
+    def four_lanes(self, out: Text, inner: Scope, last: int, accs: list[Node], k: int, most: int) -> None:
+        """More than two elements for each of `most` lanes: the four lanes that the tree joins first are added up
+        together, two elements of each in a pass, so that lanes take a third of the memory's work."""
+        laned, half, quarter = tracks(accs), most // 2, most // 4
+        order = (0, half, quarter, half + quarter)
+
+        def into(t: Track, lane: int | str) -> str:
+            return f"lane{t.name}[{quarter + lane if isinstance(lane, int) else f'{quarter} + {lane}'}][c]"
+
+        def two(place: str, first: bool) -> None:
+            out("#pragma GCC ivdep")
+            out(ROLLED)
+            out.open(TILED)
+            out(f"const int64_t i{last} = first + c;")
+            for j, lane in enumerate(order):
+                places = [f"({place} + {n})" if n else f"({place})" for n in (lane, lane + most)]
+                for (v, w), t in zip(self.elements(out, inner, last, accs, k, places), laned, strict=True):
+                    out(f"{into(t, j)} = {t.step(v if first else t.step(into(t, j), v), w)};")
+            out.close()
+
+        out.open(f"for (int64_t l = 0; l < {quarter}; l++)")
+        two("l", first=True)
+        out(f"int64_t m = l + {2 * most};")
+        out.open(f"for (; m + {most + order[-1]} < count; m += {2 * most})")
+        two("m", first=False)
+        out.close()
+        out.open(f"for (int j = 0; m < count; m += {quarter}, j = (j + 1) % 4)")
+        lane = "j % 2 * 2 + j / 2"
+        out("#pragma GCC ivdep")
+        out(ROLLED)
+        out.open(TILED)
+        out(f"const int64_t i{last} = first + c;")
+        for (v,), t in zip(self.elements(out, inner, last, accs, k, ["m"]), laned, strict=True):
+            out(f"{into(t, lane)} = {t.step(into(t, lane), v)};")
+        out.close()
+        out.close()
+        for t in laned:
+            pairs = (t.step(into(t, 0), into(t, 1)), t.step(into(t, 2), into(t, 3)))
+            out(f"{TILED} lane{t.name}[l][c] = {t.step(*(f'({p})' for p in pairs))};")
+        out.close()
+        for t in laned:
+            self.column_tree(out, t, f"lane{t.name}", str(quarter))
+            out(f"{TILED} lane{t.name}[0][c] = {t.step(f'lane{t.name}[0][c]', t.start)};")
+
+    def elements(
+        self, out: Text, inner: Scope, last: int, accs: list[Node], k: int, places: list[str]
+    ) -> list[list[str]]:
+        """Computes what is folded at these places: for each track the values."""
+        laned = tracks(accs)
+        values: list[list[str]] = [[] for _ in laned]
+        for place in places:
+            one = inner.inner()
+            one.bind(build("index", index=k), place)
+            self.bind_column(one, last)
+            one.emit(out, [v for a in accs for v in a.inputs])
+            for held, t in zip(values, laned, strict=True):
+                held.append(one[t.acc.inputs[0]])
+        return values
 
     def height(self, a: Node) -> str:
         """Lanes that take part: others would add nothing (see `used` of c_columns.py)."""
