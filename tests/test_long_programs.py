@@ -96,11 +96,47 @@ def halved(count: int) -> tuple[list[Any], list[Any], list[Any]]:
     return [], [], [(w, w / 2) for w in variables]
 
 
-@pytest.mark.parametrize("program", [scaled, halved])
+def clipped(count: int) -> tuple[list[Any], list[Any], list[Any]]:
+    """Folds over as many lengths, each of which could share a kernel with no other."""
+    variables = [weft.shared(np.ones(2 + i)) for i in range(count)]
+    norms = [T.sqrt(T.sqr(w).sum()) for w in variables]
+    return [], [sum(norms)], [(w, w / n) for w, n in zip(variables, norms, strict=True)]
+
+
+def rolled(count: int) -> tuple[list[Any], Any]:
+    """Lengths that are held in bounds: parts of a vector change places again and again."""
+    v = x
+    for _ in range(count // 2):
+        v = T.roll(v, 1) + x
+        half = v.shape[0] // 2
+        v = T.concatenate([v[half:] * 2, v[:half]])
+    return [x], v
+
+
+@pytest.mark.parametrize("program", [scaled, halved, clipped, rolled])
 def test_programs_of_many_parts(program: Callable[[int], tuple]) -> None:
     counted(*program(10))
     small, large = (counted(*program(n)) for n in (60, 240))
     assert large[0] < 6 * small[0] and large[1] < 6 * small[1]
+
+
+def dense(count: int) -> tuple[list[Any], Any]:
+    """Each layer reads all former ones: the program has as many parts as pairs of layers."""
+    m, w = T.dmatrix("m"), T.dmatrix("w")
+    layers = [T.tanh(m)]
+    for k in range(1, count):
+        layers.append(T.tanh(T.dot(T.concatenate(layers, axis=1), w[: 3 * k])))
+    return [m, w], layers[-1]
+
+
+def test_a_part_of_many_concatenations() -> None:
+    counted(*dense(4))
+    small, large = (counted(*dense(n)) for n in (10, 20))
+    assert large[0] < 6 * small[0] and large[1] < 6 * small[1]  # of 45 and 190 parts
+    inputs, out = dense(7)
+    values = np.sin(np.arange(6.0)).reshape(2, 3), np.cos(np.arange(63.0)).reshape(21, 3)
+    f, g = (weft.function(inputs, out, mode=mode) for mode in ("compile", "interpret"))
+    np.testing.assert_allclose(f(*values), g(*values), rtol=1e-9)
 
 
 def test_values_of_numbers() -> None:

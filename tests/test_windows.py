@@ -50,6 +50,12 @@ def test_pad(mode: str) -> None:
     for widths in ((-1, 2), (-1, n), (n, -1)):
         with pytest.raises(weft.ShapeError, match="widths are at least 0"):
             T.pad(x, [widths, (0, 0)])
+    alike = weft.function([x, n], [T.pad(x, 2), T.pad(x, n), T.pad(x, (1, n)), T.pad(x, np.array([[1, 2], [0, 1]]))])
+    for got, widths in zip(alike(value, 3), (2, 3, (1, 3), [(1, 2), (0, 1)]), strict=True):
+        np.testing.assert_array_equal(got, np.pad(value, widths))
+    for bad in ([(1, 2)], [(1, 2)] * 3, [1, (2, 3)], [1, 2, 3], [(1, 2, 3)] * 2, []):
+        with pytest.raises(weft.ShapeError, match="a pair of widths for each of the 2 axes"):
+            T.pad(x, bad)
 
 
 def pooled(x: np.ndarray, size: tuple, stride: tuple, pad: tuple, ignore_border: bool, mode: str) -> np.ndarray:

@@ -81,15 +81,29 @@ def spread(g: Any, length: Any, stride: int = 1, axis: int = -1) -> TensorVariab
     return math.sum(places, axis=-1, dtype=g.dtype)
 
 
-def pad(x: Any, widths: Sequence[tuple[Any, Any]], value: Any = 0) -> TensorVariable:
-    """x with (before, after) elements of `value` around each axis; the widths may be symbolic."""
-    x = as_tensor_variable(x)
-    if len(widths) != x.ndim:
+def _sides(x: Variable, widths: Any) -> list[tuple[Any, Any]]:
+    """The two widths of each axis, given as such, as one pair for all axes or as one number, as in numpy.pad."""
+
+    def several(w: Any) -> bool:
+        return isinstance(w, (list, tuple)) or (isinstance(w, np.ndarray) and w.ndim > 0)
+
+    pairs = list(widths) if several(widths) else [widths, widths]
+    if len(pairs) == 2 and not any(map(several, pairs)):
+        pairs = [pairs] * x.ndim
+    if len(pairs) != x.ndim or not all(several(p) and len(p) == 2 for p in pairs):
         raise ShapeError(
-            f"pad takes a pair of widths for each of the {x.ndim} axes of {x.describe()}, not {len(widths)}"
+            f"pad takes a pair of widths for each of the {x.ndim} axes of {x.describe()}, one pair for all of them or "
+            f"one number, not {widths!r}"
         )
+    return [tuple(p) for p in pairs]
+
+
+def pad(x: Any, widths: Any, value: Any = 0) -> TensorVariable:
+    """x with elements of `value` around it. `widths`: (before, after) for each axis, one such pair for all of them, or
+    one number for all sides; they may be symbolic. ShapeError: other numbers of them, or negative ones."""
+    x = as_tensor_variable(x)
     new, place = [], []
-    for a, (before, after) in enumerate(widths):
+    for a, (before, after) in enumerate(_sides(x, widths)):
         n = shaping.shape_i(x, a)
         numbers = [w for w in (before, after) if isinstance(w, (int, np.integer))]
         if any(w < 0 for w in numbers):

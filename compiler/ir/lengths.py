@@ -26,6 +26,7 @@ _SMALL = 1 << 12  # a constant factor that LIMIT leaves room for
 _FAR = LIMIT * _SMALL  # beyond which nothing is said of a number: sums of such wrap
 _TWICE = 1 << 6  # one that products of lengths leave room for, such as axes are made of
 
+WIDEST = 64  # terms, or factors, of what rewriting multiplies out
 LARGE = 256  # factors of a polynomial's terms beyond which it is an atom
 Terms = dict[tuple[Node, ...], int]  # a polynomial: monomial (sorted tuple of factors) -> coefficient
 
@@ -431,15 +432,19 @@ def _normalized(n: Node) -> Node:
     return n
 
 
-def normal_step(n: Node, width: int = 64) -> Node:
-    """The normal form of int64 scalar arithmetic on inputs in normal form; itself where that would grow beyond `width`
-    terms or factors (a product of sums has the product of their numbers of terms)."""
+def normal_step(n: Node) -> Node:
+    """The normal form of int64 scalar arithmetic on inputs in normal form; itself where that would grow beyond 64 terms
+    or factors (a product of sums has the product of their numbers of terms)."""
+    if n.stays:
+        return n
     sizes = [_terms(i) for i in n.inputs]
     if n.op == "sqr":
         sizes += sizes
     count = len(sizes[0]) * len(sizes[-1]) if n.op in ("mul", "sqr") else sum(map(len, sizes))
     degree = sum(max(map(len, t), default=0) for t in sizes)
-    return n if count > width or degree > width else _fold(n, list(n.inputs))
+    new = n if max(count, degree) > WIDEST else _fold(n, list(n.inputs))
+    n.stays = new is n
+    return new
 
 
 def _fold(n: Node, args: list[Node]) -> Node:

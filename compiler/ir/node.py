@@ -123,7 +123,7 @@ class Constant:
 class Node:
     __slots__ = (
         "__weakref__", "attrs", "checks", "definition", "digest", "early", "inputs", "interval", "nonneg", "normal",
-        "op", "terms", "type", "uid", "uniform",
+        "op", "stays", "terms", "type", "uid", "uniform",
     )  # fmt: skip
 
     op: str
@@ -141,6 +141,7 @@ class Node:
     nonneg: int | None
     terms: dict[tuple[Node, ...], int] | None
     normal: Any
+    stays: bool | None
     uniform: Any
 
     def attr(self, name: str) -> Any:
@@ -227,6 +228,7 @@ def make(op: str, inputs: Sequence[Node] = (), attrs: Attrs = ()) -> Node:
     node.op, node.inputs, node.attrs = op, inputs, attrs
     node.definition = definition
     node.digest = node.early = node.terms = node.interval = node.nonneg = node.normal = node.uniform = None
+    node.stays = None
     made = _Interned(node, forget)
     made.key = key
     with _lock:
@@ -357,10 +359,10 @@ def is_early(length: Node) -> bool:
     return bool(length.early)
 
 
-def length_terms(roots: Iterable[Node]) -> list[Node]:
+def length_terms(roots: Iterable[Node], known: Container[Node] = ()) -> list[Node]:
     """What lengths are computed of, inputs first, as far as they are not early. What an operation that gives a length
-    is computed of, a whole program perhaps, is left out."""
-    return topological(roots, lambda n: () if n.op == "length" or is_early(n) else n.inputs)
+    is computed of, a whole program perhaps, is left out, and so is what is below a `known` one."""
+    return topological(roots, lambda n: () if n.op == "length" or n in known or is_early(n) else n.inputs)
 
 
 def remake(node: Node, inputs: Sequence[Node], attrs: Attrs) -> Node:
@@ -379,13 +381,22 @@ def executable(
     has it as an input, or by one whose result has it as an axis. `known_as` maps lengths to those bound for them;
     `after` says what else has to come before a node; what is `done` needs nothing."""
     atoms: dict[tuple[Node, ...], list[Node]] = {}
+    named: dict[Node, tuple[Node, ...]] = {}
 
     def lengths_in(axes: tuple[Node, ...]) -> list[Node]:
         found = atoms.get(axes)
         if found is None:
-            named = [m for m in length_terms(axes) if m.op == "length"]
-            found = atoms[axes] = [known_as.get(m, m) for m in named] if known_as else named
+            terms = dict.fromkeys(m for a in axes for m in named_in(a))
+            found = atoms[axes] = [known_as.get(m, m) for m in terms] if known_as else list(terms)
         return found
+
+    def named_in(axis: Node) -> tuple[Node, ...]:
+        """The lengths that an operation gives of which a scalar is computed; those of its parts are remembered."""
+        for m in length_terms([axis], named):
+            if m not in named:
+                inner = () if is_early(m) else m.inputs
+                named[m] = (m,) if m.op == "length" else tuple(dict.fromkeys(x for i in inner for x in named[i]))
+        return named[axis]
 
     def before(n: Node) -> Sequence[Node]:
         if n in done:

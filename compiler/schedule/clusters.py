@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
+import heapq
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -10,6 +13,9 @@ from ..ir.dtypes import DTYPES
 from ..ir.node import Node, Region
 from ..ir.types import TupleType
 from .uses import Labels
+from .values import folds
+
+Domain = tuple[Node, ...]
 
 
 class Use(NamedTuple):
@@ -68,3 +74,70 @@ class Cluster:
 
 
 __all__ = ["Cluster", "Decision", "Use"]
+
+
+class Siblings:
+    """The kernels over each domain, and which of them fold what: where many values are folded, each over other lengths,
+    to look at all kernels of a domain for each would take quadratic time."""
+
+    def __init__(self) -> None:
+        self.all: dict[Domain, list[Cluster]] = {}  # numbers go up, here and below
+        self.maps: dict[Domain, list[Cluster]] = {}  # those that began without a fold
+        self.by_fold: dict[tuple[Domain, tuple], list[Cluster]] = {}
+        self.domains: dict[int, Domain] = {}  # by the number of a kernel, as is
+        self.known: dict[int, set[tuple]] = {}  # what its values are computed from
+        self.entered: dict[Domain, list[tuple[Cluster, Node]]] = {}  # since somebody asked for a fold
+        self.of: dict[Node, set[tuple]] = {}
+
+    def folds(self, n: Node) -> set[tuple]:
+        found = self.of.get(n)
+        if found is None:
+            found = self.of[n] = folds([n])
+        return found
+
+    def start(self, c: Cluster, domain: Domain, n: Node) -> None:
+        """A new kernel, whose number is the highest, for n."""
+        for kernels in (self.all, self.maps) if n.family != "reduce" else (self.all,):
+            kernels.setdefault(domain, []).append(c)
+        self.domains[c.number], self.known[c.number] = domain, set()
+
+    def enter(self, c: Cluster, n: Node) -> None:
+        """A value of a kernel."""
+        self.entered.setdefault(self.domains[c.number], []).append((c, n))
+
+    def _settle(self, domain: Domain) -> None:
+        for c, n in self.entered.pop(domain, ()):
+            known = self.known[c.number]
+            for fold in self.folds(n) - known:
+                known.add(fold)
+                bisect.insort(self.by_fold.setdefault((domain, fold), []), c, key=lambda c: c.number)
+
+    def replace(self, c: Cluster, early: Cluster) -> None:
+        """A kernel that runs earlier now: it has another number, the highest."""
+        self._settle(self.domains[c.number])
+        domain = self.domains[early.number] = self.domains.pop(c.number)
+        known = self.known[early.number] = self.known.pop(c.number)
+        for kernels in (self.all[domain], self.maps.get(domain, []), *(self.by_fold[domain, fold] for fold in known)):
+            if c in kernels:
+                kernels.remove(c)
+                kernels.append(early)
+
+    def share_a_fold(self, c: Cluster, n: Node) -> bool:
+        self._settle(self.domains[c.number])
+        return not self.folds(n).isdisjoint(self.known[c.number])
+
+    def after(self, number: int, domain: Domain, n: Node) -> Iterator[Cluster]:
+        """Kernels over a domain that may run the loops that n needs, with numbers above one, the highest first."""
+        found = self.folds(n)
+        if found:
+            self._settle(domain)
+        lists = [self.by_fold.get((domain, fold), []) for fold in found]
+        if n.family != "reduce" and n.ndim:
+            lists.append(self.maps.get(domain, []))
+        last = number
+        for c in heapq.merge(*map(reversed, lists), key=lambda c: -c.number):
+            if c.number <= number:
+                return
+            if c.number != last:
+                yield c
+            last = c.number

@@ -32,7 +32,7 @@ from ..ir.node import (
 )
 from ..ir.types import TensorType, TupleType
 from .affine import operand, takes_most, takes_quotients, view_of
-from .clusters import Cluster, Decision, Use
+from .clusters import Cluster, Decision, Siblings, Use
 from .outline import outline
 from .uses import ONE, OPAQUE, Labels, is_one, operand_labels
 from .values import (
@@ -40,7 +40,6 @@ from .values import (
     cost_of,
     costly_sources,
     equal_lengths,
-    folds,
     host_leaves,
     in_memory,
     is_aligned,
@@ -107,7 +106,7 @@ class _Fuser:
         self.placed: set[Node] = set()
         self.leaves: dict[Node, tuple[Node, ...]] = {}  # of 0-d values that the host computes
         self.home: dict[Node, Cluster] = {}
-        self.siblings: dict[tuple[Node, ...], list[Cluster]] = {}
+        self.siblings = Siblings()
         self.decisions: list[Decision] = []
         self.finals: set[Node] = set()  # reductions over the outer loops of their kernel
         self.bases: dict[Node, dict[int, Node]] = {}  # what the operands that a step reads in place are views of
@@ -318,6 +317,7 @@ class _Fuser:
             self._read_whole(part, number)
             for made in (part, *reversed(apart)):
                 self._place(made)
+                self.uses[made] = []  # passed on: a link is placed again for each further part, for that one alone
 
     def _recomputed(self, n: Node, readers: list[Use]) -> bool:
         """Cheap, from one tensor in memory, read by several kernels: computing it again costs less than storing it."""
@@ -443,21 +443,19 @@ class _Fuser:
         latest = max(u.kernel for u in uses)
         axes = n.type.axes if not isinstance(n.type, TupleType) else n.type.items[0].axes
         domain = tuple(self.equal.get(a, a) for a in axes)
-        for c in reversed(self.siblings.get(domain, ())):  # numbers go down
-            if c.number <= latest:
-                break
+        for c in self.siblings.after(latest, domain, n):
             if c.cost + cost_of(n) <= MAX_COST and self._same_loops(c, n):
                 self._enter(c, n, c.labels[c.stores[0]], True)
                 return
-        for c in self.siblings.get(domain, ())[-EARLIER:]:
+        for c in self.siblings.all.get(domain, ())[-EARLIER:]:
             if self._may_run_earlier(c, n):
-                early = self._run_earlier(c, domain)
+                early = self._run_earlier(c)
                 self._enter(early, n, early.labels[early.stores[0]], True)
                 return
         c = Cluster(len(self.steps))
         self.steps.append(c)
         labels = tuple(ONE if is_one(a) else c.fresh(a) for a in domain)
-        self.siblings.setdefault(domain, []).append(c)
+        self.siblings.start(c, domain, n)
         self._enter(c, n, labels, True)
 
     def _may_run_earlier(self, c: Cluster, n: Node) -> bool:
@@ -470,15 +468,14 @@ class _Fuser:
         below = nearby(n.inputs, NEARBY, lambda m: m.family in ("elementwise", "view", "reduce"), lambda m: True)
         return any(m in below and m.family != "view" and m.ndim for m in reads)
 
-    def _run_earlier(self, c: Cluster, domain: tuple[Node, ...]) -> Cluster:
+    def _run_earlier(self, c: Cluster) -> Cluster:
         early = replace(c, number=len(self.steps))
         self.steps.append(early)
         self.merged[c.number] = early.number
         self.reads[early.number] = self.reads.pop(c.number, [])
         for m in (*c.labels, *c.inlined):
             self.home[m] = early
-        self.siblings[domain].remove(c)
-        self.siblings[domain].append(early)
+        self.siblings.replace(c, early)
         return early
 
     def _same_loops(self, c: Cluster, n: Node) -> bool:
@@ -488,7 +485,7 @@ class _Fuser:
         loops = frozenset(lab for lab in c.labels[c.stores[0]] if lab != ONE)
         if c.outer is None:
             return n.family != "reduce" and n.ndim > 0 and len(loops) == len(c.lengths)
-        return c.outer == loops and bool(folds([n]) & folds(c.labels))
+        return c.outer == loops and self.siblings.share_a_fold(c, n)
 
     def _enter(self, c: Cluster, n: Node, labels: Labels, stored: bool) -> None:
         c.cost += cost_of(n)
@@ -504,6 +501,7 @@ class _Fuser:
                 fresh = self._inner_labels(c, n)
         if n not in c.inlined:
             c.labels[n] = labels
+            self.siblings.enter(c, n)
         if stored:
             c.stores.append(n)
             self.places.pop((n, labels), None)  # it is computed once, wherever it is read

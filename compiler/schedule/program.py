@@ -108,7 +108,7 @@ class Builder:
 
     def as_bound(self, length: Node) -> Node:
         """A length, or what is made of lengths, as the steps bind it."""
-        for n in length_terms([length]):
+        for n in length_terms([length], self.bound):
             if n.op == "length":
                 self.bound.setdefault(n, self.lengths.get(n, n))
         return rebuild(length, self.bound)
