@@ -131,8 +131,8 @@ def dense(count: int) -> tuple[list[Any], Any]:
 
 def test_a_part_of_many_concatenations() -> None:
     counted(*dense(4))
-    small, large = (counted(*dense(n)) for n in (10, 20))
-    assert large[0] < 6 * small[0] and large[1] < 6 * small[1]  # of 45 and 190 parts
+    small, large = (counted(*dense(n)) for n in (12, 24))
+    assert large[0] < 6 * small[0] and large[1] < 6 * small[1]  # of 66 and 276 parts
     inputs, out = dense(7)
     values = np.sin(np.arange(6.0)).reshape(2, 3), np.cos(np.arange(63.0)).reshape(21, 3)
     f, g = (weft.function(inputs, out, mode=mode) for mode in ("compile", "interpret"))
