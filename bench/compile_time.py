@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from machine import describe
+from machine import command, describe, write
 
 STAGES = ("declare", "lower", "sink", "loops", "simplify", "fuse", "print", "build", "load")
 
@@ -97,14 +97,14 @@ def main() -> int:
     results: dict[str, dict[str, Any]] = {}
     for name in args.cases:
         with tempfile.TemporaryDirectory(prefix="weft-bench-") as cache:
-            command = [sys.executable, __file__, "--worker", name]
+            worker = [sys.executable, __file__, "--worker", name]
             environment = {**os.environ, "WEFT_CACHE_DIR": cache}
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
+            done = subprocess.run(worker, stdout=subprocess.PIPE, text=True, check=True, env=environment)
         results[name] = json.loads(done.stdout.splitlines()[-1])
     print(table(results))
     if args.json:
         machine = {k: v for k, v in describe(0).items() if k != "threads"}
-        args.json.write_text(json.dumps({"machine": machine, "cases": results}, indent=1) + "\n")
+        write(args.json, {"machine": machine, "command": command(), "cases": results})
     return 0
 
 

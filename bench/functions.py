@@ -12,15 +12,14 @@ through gcc's `simd` attribute at the same width, where this C library has it; l
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import machine
 from accuracy import BINARY, KERNELS, UNARY
-from machine import describe
 
 from weft.compiler.build import toolchain
 from weft.compiler.codegen.scalar import HARD
@@ -184,7 +183,8 @@ def main() -> int:
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--markdown", metavar="FILE")
     args = parser.parse_args()
-    data: dict[str, Any] = {"machine": describe(1), "elements": COUNT, "nanoseconds": {}}
+    data: dict[str, Any] = {"machine": machine.describe(1), "command": machine.command()}
+    data |= {"elements": COUNT, "nanoseconds": {}}
     texts = []
     for dtype in TYPES if args.dtype == "both" else [args.dtype]:
         results = {
@@ -195,7 +195,7 @@ def main() -> int:
         texts.append(f"{dtype}, nanoseconds an element\n\n{table(results)}")
         print(texts[-1], flush=True)
     if args.json:
-        Path(args.json).write_text(json.dumps(data, indent=1) + "\n")
+        machine.write(args.json, data)
     if args.markdown:
         Path(args.markdown).write_text("\n\n".join(texts) + "\n")
     return 0

@@ -1,16 +1,71 @@
-"""What a table was measured on."""
+"""What a table was measured on and by, and the JSON that it is written to."""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
+import shlex
 import shutil
 import subprocess
+import sys
+import tempfile
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def command(given: Sequence[str] | None = None) -> str:
+    """The command of this process as anybody may give it in the root of the repository: without a machine's paths."""
+    script, *rest = sys.argv if given is None else given
+    return shlex.join(["python", _path(script), *(",".join(map(_path, word.split(","))) for word in rest)])
+
+
+def _path(word: str) -> str:
+    """Relative to the root; of what lies elsewhere the name."""
+    option, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
+    if os.sep not in value and not value.endswith((".py", ".json")):
+        return word
+    path = Path(value).resolve()
+    return option + equals + (str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name)
+
+
+def write(to: Path | str, report: Any) -> None:
+    """As JSON, at once or not at all: who is killed meanwhile leaves the old file."""
+    to = Path(to)
+    handle, new = tempfile.mkstemp(prefix=f".{to.name}.", dir=to.absolute().parent)
+    try:
+        with os.fdopen(handle, "w") as f:
+            f.write(json.dumps(report, indent=1) + "\n")
+        os.chmod(new, to.stat().st_mode & 0o777 if to.exists() else 0o644)
+        os.replace(new, to.resolve())
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(new)
+        raise
+
+
+def unwritable(to: Path, folder: bool = False) -> str:
+    """Why nothing can be written to this file (into this folder), or nothing: asked before hours of measuring."""
+    if folder:
+        try:
+            to.mkdir(parents=True, exist_ok=True)
+        except OSError as e:
+            return f"{to} is no folder, and cannot be made one ({e.strerror})"
+        return "" if os.access(to, os.W_OK) else f"the folder {to} cannot be written to"
+    if to.is_dir():
+        return f"{to} is a folder"
+    if not (there := to.absolute().parent).is_dir():
+        return f"there is no folder {there}"
+    if to.exists() and not os.access(to, os.W_OK):
+        return f"{to} cannot be written to"
+    return "" if os.access(there, os.W_OK) else f"the folder {there} cannot be written to"
 
 
 def describe(threads: int) -> dict[str, Any]:
@@ -25,7 +80,7 @@ def describe(threads: int) -> dict[str, Any]:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "compilers": {c: v for c in ("cc", "g++", "clang") if (v := _first_line(c, "--version"))},
-        "commit": _first_line("git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"),
+        "commit": _first_line("git", "-C", str(ROOT), "describe", "--always", "--dirty"),
     }
 
 

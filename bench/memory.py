@@ -19,10 +19,13 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from machine import command, describe, write
 
 CASES = {
     "tiny": ("a model of two layers", (4, 3, 2), 5),
@@ -172,8 +175,12 @@ def main() -> int:
             ratios = [rows["weft"][k] / rows["torch"][k] for k in ("grown", "peak")]
             print(f"  weft to torch: {ratios[0]:.2f} after the steps, {ratios[1]:.2f} at the peak")
     if options.json:
-        with open(options.json, "w") as f:
-            json.dump({"steps": STEPS, "bytes": results}, f, indent=1)
+        versions = {}
+        for name in CONTESTANTS:
+            with suppress(PackageNotFoundError):
+                versions[name] = version(name)
+        machine = {**describe(int(os.environ.get("WEFT_THREADS", "2"))), "versions": versions}
+        write(options.json, {"machine": machine, "command": command(), "steps": STEPS, "bytes": results})
     return int(failed)
 
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import statistics
 import subprocess
@@ -27,7 +26,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from machine import describe
+from machine import command, describe, write
 
 import weft
 import weft.tensor as T
@@ -344,7 +343,7 @@ def main() -> int:
     }
     results = {name: tables[name]() for name in args.tables.split(",")}
     if args.json:
-        args.json.write_text(json.dumps({"machine": describe(2), **results}, indent=1) + "\n")
+        write(args.json, {"machine": describe(2), "command": command(), **results})
     return 0
 
 

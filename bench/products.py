@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import os
 import sys
 import time
@@ -19,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from cffi import FFI
-from machine import describe
+from machine import command, describe, write
 
 PAUSE = 0.15
 
@@ -202,7 +201,7 @@ def main() -> int:
         CASES[:] = [Case(*map(int, size.split("x")), transposed=way) for size, _, way in given]
     cases = [c for c in (CASES[:LISTED] if args.listed else CASES) if args.only in c.name]
     core = contest.ffi.string(contest.blas.scipy_openblas_get_corename()).decode()
-    report: dict[str, Any] = {"machine": describe(0), "openblas": core, "command": " ".join(sys.argv), "results": []}
+    report: dict[str, Any] = {"machine": describe(0), "openblas": core, "command": command(), "results": []}
     for d in args.dtypes.split(","):
         for threads in map(int, args.threads.split(",")):
             contest.set_threads(threads)
@@ -223,7 +222,7 @@ def main() -> int:
                 key = {"case": case.name, "dtype": d, "threads": threads}
                 report["results"].append({**key, **r, "ratio": ratio, "of_peak": part})
     if args.json:
-        args.json.write_text(json.dumps(report, indent=1) + "\n")
+        write(args.json, report)
     return 0
 
 

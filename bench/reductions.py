@@ -9,7 +9,6 @@ turns, 150 ms apart; the fastest of all turns counts.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import describe
+from machine import command, describe, write
 
 import weft
 import weft.tensor as T
@@ -182,7 +181,7 @@ def main() -> int:
         where = f"{fold:9s} {dtype:8s} {'x'.join(map(str, shape)):14s} axis {axis!s:4s}"
         print(f"{where} {rates}  of triad {row['of_triad']:.2f}", flush=True)
     if args.json:
-        args.json.write_text(json.dumps({"machine": describe(args.threads), "rows": rows}, indent=1) + "\n")
+        write(args.json, {"machine": describe(args.threads), "command": command(), "rows": rows})
     return 0
 
 
