@@ -66,6 +66,9 @@ def _run(given: list[str]) -> int:
             module.add(added)
             added.set_defaults(run=module.run)
             passes_on = getattr(module, "PASSES_ON", False)
+            rest = given[given.index(name) + 1 :]
+            if rest and (part := getattr(module, "PARTS", {}).get(rest[0])):
+                return part(rest[1:])
     options, rest = parser.parse_known_args(given)
     if rest and not passes_on:
         commands.choices[options.command].error(f"unrecognized arguments: {' '.join(rest)}")

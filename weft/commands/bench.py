@@ -8,8 +8,9 @@ example:
 
 The last but one are arguments of bench/run.py: the whole benchmark, beside its
 peers and beside C written by hand, comes with the source tree
-(bench/README.md). The last shows what became slower from one of its runs to
-another, and ends with 1 if weft did.
+(bench/README.md). The last shows
+what became slower from one of its runs to another, and ends with 1 if weft did
+(weft bench compare --help).
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from typing import Any
 import numpy as np
 
 from ..runtime.errors import ArgumentError
+from . import compare
 
 PASSES_ON = True  # arguments that it does not know
+PARTS = {"compare": compare.main}  # with arguments and a help of their own
 TURNS, SECONDS, REST = 3, 0.2, 0.2  # of each contestant; of a turn, and before it
 SCRIPT = Path(__file__).resolve().parents[2] / "bench" / "run.py"
 
@@ -40,12 +43,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    if SCRIPT.is_file() and not options.small:
+    if in_the_source_tree() and not options.small:
         more = ["--json", options.json] if options.json else []
-        script, rest = SCRIPT, options.rest
-        if rest[:1] == ["compare"]:
-            script, rest = SCRIPT.with_name("compare.py"), rest[1:]
-        return subprocess.run([sys.executable, str(script), *rest, *more], check=False).returncode
+        return subprocess.run([sys.executable, str(SCRIPT), *options.rest, *more], check=False).returncode
     if options.rest:
         raise ArgumentError(f"{' '.join(options.rest)}: these are of bench/run.py, which comes with the source tree")
     found = [measured(name, make) for name, make in CASES.items()]
@@ -59,9 +59,17 @@ def run(options: argparse.Namespace) -> int:
     for r in found:
         ratio = r["weft"] / r["numpy"]
         print(f"{r['case']:34}{duration(r['weft']):>12}{duration(r['numpy']):>12}{ratio:>15.2f}")
-    if not SCRIPT.is_file():
+    if not in_the_source_tree():
         print("The whole benchmark comes with the source tree: python bench/run.py")
     return 0
+
+
+def in_the_source_tree() -> bool:
+    """Whether the script is ours: beside an installed package another project may have a folder bench."""
+    try:
+        return SCRIPT.is_file() and '\nname = "weft"\n' in (SCRIPT.parents[1] / "pyproject.toml").read_text()
+    except OSError:
+        return False
 
 
 def measured(name: str, make: Callable[[], tuple[Callable[[], Any], Callable[[], Any]]]) -> dict[str, Any]:
