@@ -6,7 +6,7 @@ PIP := python -m pip --disable-pip-version-check --quiet
 # The wheel is checked as users get it: in a virtual environment of its own, away from the source tree.
 WHEEL := $(VENV)/wheel
 
-.PHONY: test test-all check package demo bench accuracy clean
+.PHONY: test test-all check package demo bench bench-quick accuracy clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -36,15 +36,23 @@ package: $(VENV)/dev.stamp
 demo: $(VENV)/demo.stamp
 	$(BIN)/python -m weft train relu
 
+# All of the README's table and pictures, in one to two hours. BENCH_ARGS are those of bench/run.py.
+BENCH_ARGS ?= --curves --relatives 4
 bench: $(VENV)/bench.stamp
 	@mkdir -p build
-	$(BIN)/python bench/run.py --curves --json build/bench.json --png build
+	$(BIN)/python bench/run.py $(BENCH_ARGS) --json bench/results.json
+	$(BIN)/python bench/report.py bench/results.json --png bench --readme
 	$(BIN)/python bench/compile_time.py --json build/compile_time.json
 	$(BIN)/python bench/products.py --json build/products.json
 	$(BIN)/python bench/functions.py --json build/functions.json
 	$(BIN)/python bench/reductions.py --json build/reductions.json
 	$(BIN)/python bench/pool.py --json build/pool.json
 	$(BIN)/python bench/memory.py --json build/memory.json
+
+# A look at the cases, which leaves the README's as they are.
+bench-quick: $(VENV)/bench.stamp
+	@mkdir -p build
+	$(BIN)/python bench/run.py --rounds 2 --more 0 --json build/bench.json --png build
 
 # Errors of the elementwise functions: every float32 of those of one argument, 10^8 samples of the others.
 accuracy: $(BIN)/python

@@ -112,7 +112,7 @@ def aligned(shape: Sequence[int]) -> np.ndarray:
 
 
 def case(name: str, tiny: bool = False) -> Case:
-    """A case by its name; also `chain:N` (N elements) and `relative:FAMILY:SEED` (see relatives.py)."""
+    """A case by its name; also `chain:N` (N elements) and `relative:FAMILY:SEED[:OF]` (see relatives.py)."""
     made = _case(name, tiny)
     for data in (made.data, made.data.get("arrays", {})):
         for k, a in data.items():
@@ -131,8 +131,8 @@ def _case(name: str, tiny: bool) -> Case:
     if name.startswith("relative:"):
         import relatives
 
-        _, family, seed = name.split(":")
-        return relatives.case(family, int(seed), tiny)
+        _, family, seed, *of = name.split(":")
+        return relatives.case(family, int(seed), tiny, *map(int, of))
     return {**cases_fused.CASES, **cases_training.CASES}[name](tiny)
 
 

@@ -37,20 +37,22 @@ def logistic_step(x: np.ndarray, t: np.ndarray, p: Arrays) -> Any:
 
 
 def mlp_step(x: np.ndarray, t: np.ndarray, p: Arrays, v: Arrays) -> Any:
-    """Two hidden layers of rectified units, cross-entropy, momentum: v = MOMENTUM v + gradient, p = p - RATE v."""
-    w1, b1, w2, b2, w3, b3 = p
-    h1 = np.maximum(x @ w1 + b1, 0)
-    h2 = np.maximum(h1 @ w2 + b2, 0)
-    z = h2 @ w3 + b3
+    """Hidden layers of rectified units, cross-entropy, momentum: v = MOMENTUM v + gradient, p = p - RATE v."""
+    states = [x]
+    for w, b in zip(p[:-2:2], p[1:-2:2], strict=True):
+        states.append(np.maximum(states[-1] @ w + b, 0))
+    z = states[-1] @ p[-2] + p[-1]
     s = np.exp(z - z.max(axis=1, keepdims=True))
     s /= s.sum(axis=1, keepdims=True)
     rows = np.arange(len(t))
     loss = -np.log(s[rows, t]).mean()
     s[rows, t] -= 1
-    d3 = s / x.dtype.type(len(t))
-    d2 = (d3 @ w3.T) * (h2 > 0)
-    d1 = (d2 @ w2.T) * (h1 > 0)
-    gradients = (x.T @ d1, d1.sum(0), h1.T @ d2, d2.sum(0), h2.T @ d3, d3.sum(0))
+    d = s / x.dtype.type(len(t))
+    gradients = []
+    for k in reversed(range(len(states))):
+        gradients[:0] = states[k].T @ d, d.sum(0)
+        if k:
+            d = (d @ p[2 * k].T) * (states[k] > 0)
     for q, a, g in zip(p, v, gradients, strict=True):
         a *= MOMENTUM
         a += g
@@ -128,8 +130,8 @@ def recurrence_step(x: np.ndarray, w: np.ndarray, count: int) -> Any:
     return states[-1], gx + d, gw
 
 
-def logistic(tiny: bool) -> Case:
-    n, features = (9, 7) if tiny else (400, 784)
+def logistic(tiny: bool, n: int = 400, features: int = 784) -> Case:
+    n, features = (9, 7) if tiny else (n, features)
     rng = np.random.default_rng(3)
     data = {
         "x": _normal(rng, n, features),
@@ -141,8 +143,9 @@ def logistic(tiny: bool) -> Case:
     return _case("logistic", title, data, logistic_step, 5e-5)
 
 
-def mlp(tiny: bool, hidden: int, batch: int) -> Case:
-    sizes, batch = ((20, 16, 12, 10), 7) if tiny else ((784, hidden, hidden, 10), batch)
+def mlp(tiny: bool, hidden: int, batch: int, inputs: int = 784, layers: int = 2) -> Case:
+    """`layers` hidden ones."""
+    sizes, batch = ((20, 16, 12, 10), 7) if tiny else ((inputs, *[hidden] * layers, 10), batch)
     rng = np.random.default_rng(1)
     data = {"x": rng.random((batch, sizes[0]), np.float32), "t": rng.integers(0, sizes[-1], batch)}
     for k, (m, n) in enumerate(pairwise(sizes), 1):
@@ -159,8 +162,8 @@ def mlp(tiny: bool, hidden: int, batch: int) -> Case:
     return made
 
 
-def deep(tiny: bool) -> Case:
-    layers, width, batch = (3, 6, 5) if tiny else (20, 128, 64)
+def deep(tiny: bool, layers: int = 20, width: int = 128, batch: int = 64) -> Case:
+    layers, width, batch = (3, 6, 5) if tiny else (layers, width, batch)
     rng = np.random.default_rng(4)
     data = {"x": _normal(rng, batch, width), "t": _normal(rng, batch, width) / 2}
     for k in range(layers):
@@ -169,8 +172,8 @@ def deep(tiny: bool) -> Case:
     return _case("deep", f"step of {layers} layers {width} wide, batch {batch}", data, deep_step, 4e-4)
 
 
-def lstm(tiny: bool) -> Case:
-    steps, batch, n = (4, 3, 5) if tiny else (50, 32, 128)
+def lstm(tiny: bool, steps: int = 50, batch: int = 32, n: int = 128) -> Case:
+    steps, batch, n = (4, 3, 5) if tiny else (steps, batch, n)
     rng = np.random.default_rng(5)
     data = {"x": _normal(rng, steps, batch, n), "t": _normal(rng, batch, n) / 2}
     data |= {k: _normal(rng, n, 4 * n) / np.float32(n**0.5) for k in ("wx", "wh")}

@@ -53,13 +53,13 @@ def ratios(report: dict[str, Any]) -> Figure | None:
         return None
     figure, axes = plt.subplots(figsize=(9, 1.2 + 0.34 * len(lines)))
     seen = [c for c in STYLES if any(c in times for _, times in lines)]
-    bound = next((c for c in seen if STYLES[c][1] == "_"), None)
+    stroke = next((c for c in seen if STYLES[c][1] == "_"), None)
     for c in seen:
         colour, mark = STYLES[c]
         points = [(times[c] / times["weft"], k) for k, (_, times) in enumerate(lines) if c in times]
-        # Bounds are upright strokes: what weft cannot pass.
+        # C loops and products alone are upright strokes.
         shape = {"marker": "|", "s": 170, "linewidths": 2.2} if mark == "_" else {"marker": mark, "s": 42}
-        label = WORDS.get(c, c) if mark != "_" else "bound: C loop, products alone" if c == bound else None
+        label = WORDS.get(c, c) if mark != "_" else "C loop, products alone" if c == stroke else None
         axes.scatter(*zip(*points, strict=True), color=colour, label=label, zorder=3, **shape)
     axes.axvline(1, color=STYLES["weft"][0], linewidth=0.8, zorder=1)
     for label in axes.set_yticks(range(len(lines)), [name for name, _ in lines]):
@@ -90,19 +90,21 @@ def curves(report: dict[str, Any]) -> Figure | None:
     for axes, (title, curve, across) in zip(row[0], plots, strict=True):
         for c in [c for c in STYLES if c in curve]:
             colour, mark = STYLES[c]
-            at, seconds = zip(*curve[c], strict=True)
+            at, seconds, *_ = zip(*curve[c], strict=True)
             line = {"linestyle": "--", "marker": ""} if mark == "_" else {"marker": mark, "markersize": 4.5}
             axes.plot(at, seconds, color=colour, label=WORDS.get(c, c), linewidth=1.3, **line)
         axes.set_xscale("log")
         axes.set_yscale("log")
         if across == "threads":
-            counts = sorted({n for points in curve.values() for n, _ in points})
+            counts = sorted({n for points in curve.values() for n, *_ in points})
             axes.xaxis.set_major_locator(FixedLocator(counts))
             axes.xaxis.set_minor_locator(NullLocator())
             axes.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{n:.0f}"))
             if len(counts) > 1:
                 axes.set_xlim(counts[0] * 0.85, counts[-1] / 0.85)
-            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            times = [t for points in curve.values() for _, t, *_ in points]
+            axes.yaxis.set_major_locator(LogLocator(subs=_steps(max(times) / min(times))))
+            axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter(FuncFormatter(_seconds))
         axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set_title(title, fontsize=10)
@@ -130,6 +132,11 @@ def _seconds(t: float, _: Any = None) -> str:
         if t >= 0.999 * scale:
             return f"{round(t / scale, 6):g} {name}"
     return f"{round(t * 1e9, 6):g} ns"
+
+
+def _steps(span: float) -> tuple[float, ...]:
+    """Of a decade, so that some ticks have labels however little the times differ."""
+    return (1, 2, 5) if span > 8 else (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)
 
 
 def _plain_ticks(axis: Any, values: list[float]) -> None:

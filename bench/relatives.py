@@ -1,33 +1,75 @@
-"""Random relatives of the fused cases: other sizes, an operation more or less, other association.
+"""Random relatives of the cases: other sizes, an operation or a layer more or less, other association.
 
-A family is a program with slots. The first text of each slot gives the case itself; a relative draws its sizes and, in
-one or two slots, another text. So what the compiler does for a case shows on programs that nobody wrote by hand.
+A family of fused programs has slots. The first text of each slot gives the case itself; a relative draws its sizes and,
+in one or two slots, another text. A family of training steps draws its sizes, the number of layers among them. So what
+the compiler does for a case shows on programs that nobody wrote by hand.
+
+Of N relatives with following seeds each draws every size from another of N equal parts of its range (by the logarithm).
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import cases_training
 import numpy as np
 from cases import Case
 from cases_fused import REFERENCE
 
+Sizes = dict[str, tuple[int, int, int]]  # axis -> its length in the case, the least and the most of a relative
+
 
 @dataclass(frozen=True)
 class Family:
-    """`arrays`: name -> axes, upper case where all elements are positive (between 0.5 and 2). `sizes`: axis -> its
-    length in the case, the least and the most of a relative. The last line of `text` gives what is returned;
-    of a family with `state` that replaces the first arrays."""
+    """`arrays`: name -> axes, upper case where all elements are positive (between 0.5 and 2). The last line of `text`
+    gives what is returned; of a family with `state` that replaces the first arrays. `peers`: those that were best, or
+    close to that, in a case of the family. `library` gives what a framework's own function needs for the chosen texts,
+    if it computes them."""
 
     arrays: dict[str, str]
-    sizes: dict[str, tuple[int, int, int]]
+    sizes: Sizes
     text: str
     slots: dict[str, tuple[str, ...]]
     state: int = 0
+    peers: tuple[str, ...] = ("jax", "torch.compile")
+    library: Callable[[dict[str, str]], dict[str, Any]] = lambda chosen: {}
 
 
-FAMILIES = {
+@dataclass(frozen=True)
+class Steps:
+    """A family of training steps: `make` takes `tiny` and the sizes by their names."""
+
+    make: Callable[..., Case]
+    sizes: Sizes
+    peers: tuple[str, ...]
+
+
+def _softmax(chosen: dict[str, str]) -> dict[str, Any]:
+    e = "z - m.max(z, axis=1, keepdims=True)"
+    factor = {f"m.exp({e})": "", f"m.exp(0.7 * ({e}))": " * 0.7"}
+    if chosen["e"] not in factor or chosen["sum"] != "m.sum(e, axis=1, keepdims=True)":
+        return {}
+    return {"softmax": program(f"z = ({chosen['z']}){factor[chosen['e']]}\nm.softmax(z)", ["x"])}
+
+
+def _adam(chosen: dict[str, str]) -> dict[str, Any]:
+    """The arguments of a fused Adam whose bias corrections are 1 and 0.3^2 (or both 1)."""
+    own = {
+        "p - 0.01 * a / (m.sqrt(b) / 0.3 + 1e-8)": math.log(1 - 0.3**2) / math.log(0.999),
+        "p - 0.01 * (a / (m.sqrt(b) + 1e-8))": 1e6,
+    }
+    decays = {"g": 0.0, "g + 0.01 * p": 0.01}
+    plain = chosen["first"] == "0.1 * h" and chosen["second"] in ("0.001 * h * h", "0.001 * (h * h)")
+    if not plain or chosen["p"] not in own or chosen["h"] not in decays:
+        return {}
+    step = own[chosen["p"]]
+    return {"adam": {"step": step, "lr": 0.01 * (1 - 0.9**step), "weight_decay": decays[chosen["h"]]}}
+
+
+FAMILIES: dict[str, Family | Steps] = {
     "chain": Family(
         arrays={"x": "n", "y": "n"},
         sizes={"n": (10**6, 300_000, 4 * 10**6)},
@@ -85,6 +127,8 @@ FAMILIES = {
                 "m.sqrt(m.sum(e * e, axis=1, keepdims=True))",
             ),
         },
+        peers=("jax", "torch.compile", "torch"),
+        library=_softmax,
     ),
     "layernorm_gelu": Family(
         arrays={"x": "rc", "g": "c", "b": "c"},
@@ -112,7 +156,7 @@ FAMILIES = {
     ),
     "distances": Family(
         arrays={"x": "nf", "y": "mf"},
-        sizes={"n": (1500, 500, 2500), "m": (1500, 500, 2500), "f": (16, 3, 40)},
+        sizes={"n": (1500, 500, 2500), "m": (1500, 500, 2500), "f": (16, 3, 100)},
         text="""
             d = {d}
             s = {s}
@@ -143,25 +187,51 @@ FAMILIES = {
             ),
         },
         state=3,
+        peers=("jax", "torch.compile", "torch"),
+        library=_adam,
+    ),
+    "logistic": Steps(
+        cases_training.logistic,
+        {"n": (400, 50, 3000), "features": (784, 20, 3000)},
+        peers=("jax", "torch.compile", "numpy"),
+    ),
+    "mlp": Steps(
+        cases_training.mlp,
+        {"inputs": (784, 50, 2000), "hidden": (256, 40, 1200), "layers": (2, 1, 3), "batch": (100, 10, 300)},
+        peers=("jax", "torch.compile", "numpy"),
+    ),
+    "deep": Steps(
+        cases_training.deep,
+        {"layers": (20, 5, 30), "width": (128, 20, 400), "batch": (64, 10, 200)},
+        peers=("jax", "torch.compile"),
+    ),
+    "lstm": Steps(  # torch.compile unrolls it, which takes it half a minute, and is slower than eager nn.LSTM
+        cases_training.lstm,
+        {"steps": (50, 10, 80), "batch": (32, 5, 100), "n": (128, 20, 300)},
+        peers=("jax", "torch"),
     ),
 }  # fmt: skip
 
 
-def case(name: str, seed: int, tiny: bool = False) -> Case:
-    """The relative of that seed; -1: the case itself, written the same way."""
+def case(name: str, seed: int, tiny: bool = False, of: int = 1) -> Case:
+    """The relative of that seed, of `of` that share the range of sizes; -1: the case itself, written the same way."""
     family = FAMILIES[name]
     rng = np.random.default_rng([abs(seed), *map(ord, name)])
-    chosen = {slot: texts[0] for slot, texts in family.slots.items()}
-    sizes = {axis: own for axis, (own, _, _) in family.sizes.items()}
-    if seed >= 0:
+    chosen = {} if isinstance(family, Steps) else {slot: texts[0] for slot, texts in family.slots.items()}
+    if seed >= 0 and not isinstance(family, Steps):
         for slot in rng.choice(sorted(family.slots), size=min(1 + int(rng.integers(2)), len(chosen)), replace=False):
             chosen[slot] = str(rng.choice(family.slots[slot][1:]))
-        sizes = {a: int(np.exp(rng.uniform(np.log(low), np.log(most)))) for a, (_, low, most) in family.sizes.items()}
+    lengths = sizes(name, seed, of)
+    who = f"{name}, {f'relative {seed}' if seed >= 0 else 'itself'}"
     if tiny:
-        sizes = {axis: 7 + k for k, axis in enumerate(sizes)}
+        lengths = {a: min(n, 3) if a == "layers" else 7 + k for k, (a, n) in enumerate(lengths.items())}
+    if isinstance(family, Steps):
+        made = family.make(False, **lengths)
+        made.title, made.compiles, made.tolerance = f"{who} ({made.title})", False, 3 * made.tolerance
+        return made
     arrays = {}
     for k, axes in family.arrays.items():
-        shape = tuple(sizes[axis] for axis in axes)
+        shape = tuple(lengths[axis] for axis in axes)
         positive = k.isupper()
         arrays[k] = (
             rng.uniform(0.5, 2, shape).astype(np.float32) if positive else rng.standard_normal(shape, np.float32)
@@ -171,10 +241,25 @@ def case(name: str, seed: int, tiny: bool = False) -> Case:
     reference = _reference(run, arrays, family.state)
     base = [arrays[k] for k in list(arrays)[: family.state]]
     data = {"run": run, "names": list(arrays), "arrays": arrays, "state": family.state}
-    lengths = ", ".join(f"{axis} = {n:,}" for axis, n in sizes.items())
+    data["library"] = family.library(chosen)
+    told = ", ".join(f"{axis} = {n:,}" for axis, n in lengths.items())
     changed = "; ".join(f"{s}: {t}" for s, t in chosen.items() if t != family.slots[s][0])
-    title = f"{name}, {f'relative {seed}' if seed >= 0 else 'itself'} ({lengths}{'; ' * bool(changed)}{changed})"
+    title = f"{who} ({told}{'; ' * bool(changed)}{changed})"
     return Case("expression", "fused", title, data, reference, 1e-3 if family.state else 5e-5, base=base)
+
+
+def sizes(name: str, seed: int, of: int = 1) -> dict[str, int]:
+    """Seeds k N to k N + N - 1 draw each size from each of N parts of its range once, in an order of its own."""
+    ranges = FAMILIES[name].sizes
+    if seed < 0:
+        return {axis: own for axis, (own, _, _) in ranges.items()}
+    orders = np.random.default_rng([seed // of, of, *map(ord, name)])
+    inside = np.random.default_rng([seed, of, *map(ord, name)])
+    found = {}
+    for axis, (_, least, most) in ranges.items():
+        part = (orders.permutation(of)[seed % of] + inside.uniform()) / of
+        found[axis] = min(most, int(least * ((most + 1) / least) ** part))
+    return found
 
 
 def program(text: str, names: list[str]) -> Any:

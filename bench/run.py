@@ -16,26 +16,15 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from cases import NAMES, case
-from machine import describe
-from report import pictures, relatives_table, table, tables
+from arguments import CONTESTANTS, cores, parse
+from cases import case
+from compare import read
+from machine import command, describe, write
+from relatives import FAMILIES
+from report import BOUNDS, ROUGH, best_peer, parts, pictures, provenance, relatives_table, table, tables
 from worker import KEPT, NOT_WRITTEN
 
 HERE = Path(__file__).parent
-# name -> module of contestants/, variant
-CONTESTANTS = {
-    "weft": ("weft", ""),
-    "numpy": ("numpy", ""),
-    "numexpr": ("numexpr", ""),
-    "pytensor": ("pytensor", ""),
-    "jax": ("jax", ""),
-    "torch": ("pytorch", "eager"),
-    "torch.compile": ("pytorch", "compile"),
-    "limit": ("limit", ""),
-    "products by numpy": ("products", "numpy"),
-    "products by torch": ("products", "torch"),
-}
-RELATED = ("weft", "jax", "torch.compile")  # those that relatives of the cases are timed in
 IMPORTS = {
     "weft": "import weft",
     "weft, all of it": "import weft, weft.tensor; weft.function, weft.scan, weft.grad; import weft.compiler.pipeline",
@@ -57,10 +46,10 @@ class Worker:
 
     def __init__(self, name: str, case: str, threads: int, tiny: bool, scratch: Path, private: bool):
         module, variant = CONTESTANTS.get(name, (name, ""))
-        command = [sys.executable, str(HERE / "worker.py"), module, variant, str(threads), case]
+        started = [sys.executable, str(HERE / "worker.py"), module, variant, str(threads), case]
         self.log = open(scratch / "log", "w+")  # noqa: SIM115 - closed by `close`
         self.process = subprocess.Popen(
-            command + ["tiny"] * tiny, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True,
+            started + ["tiny"] * tiny, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True,
             env=environment(threads, scratch if private else None),
         )  # fmt: skip
         try:
@@ -133,15 +122,16 @@ def environment(threads: int, cache: Path | None) -> dict[str, str]:
 def touch_memory() -> None:
     """Another process takes and leaves as much memory as a fresh turn does: on a virtual machine some of it may have
     gone back to the host, and who needs it first waits for that, not for what is timed."""
-    command = [sys.executable, "-c", f"b'1' * {KEPT + (KEPT >> 2)}"]
-    subprocess.run(command, stderr=subprocess.DEVNULL, check=False)  # there may be less: then nobody gets it
+    taking = [sys.executable, "-c", f"b'1' * {KEPT + (KEPT >> 2)}"]
+    subprocess.run(taking, stderr=subprocess.DEVNULL, check=False)  # there may be less: then nobody gets it
 
 
 def run_case(
-    name: str, contestants: list[str], threads: int, args: argparse.Namespace, building: bool = True
+    name: str, contestants: list[str], threads: int, args: argparse.Namespace, building: bool = True, more: int = 0
 ) -> dict[str, Any]:
     """Starts the contestants, then lets them take turns; on arrays used before, then on fresh ones.
 
+    All get up to `more` turns beyond the given rounds, while those whose times are compared are `unsteady`.
     Without `building` the seconds to compile do not count, and what was compiled before may be used."""
     about = case(name, args.tiny)
     about.compiles &= building
@@ -168,16 +158,19 @@ def run_case(
                 worker.close()
             else:
                 workers[contestant] = worker
-        rounds = range(args.rounds)
         turns: dict[str, list[list[float]]] = {c: [] for c in workers}
         parts: dict[str, list[list[float]]] = {c: [] for c in workers}
-        for _ in rounds:
+        rounds = range(args.rounds)
+        for k in range(args.rounds + more):
+            if k >= args.rounds and not unsteady(turns):
+                break
             for contestant, worker in list(workers.items()):
                 time.sleep(PAUSE)
                 told = worker.time(args.seconds)
                 if "error" in told:
                     results[contestant] = told
                     workers.pop(contestant).close()
+                    del turns[contestant]
                 else:
                     turns[contestant].append(told.get("samples", []))
                     parts[contestant].append(told.get("parts", []))
@@ -200,7 +193,7 @@ def run_case(
         if "error" in told:
             continue
         if parts[contestant][0]:
-            told["parts"] = [min(times) for times in zip(*parts[contestant], strict=True)]
+            told["parts"] = [list(times) for times in zip(*parts[contestant], strict=True)]
         else:
             told |= summary(turns[contestant])
             if fresh.get(contestant) and "fresh" not in told:
@@ -218,14 +211,23 @@ def summary(turns: list[list[float]]) -> dict[str, Any]:
     return {**found, "spread": max(best) / min(best)}
 
 
+def unsteady(turns: dict[str, list[list[float]]]) -> bool:
+    """Whether the median call of weft, its best peer or a bound takes much longer than the fastest."""
+    found = {c: summary(of) for c, of in turns.items() if any(of)}
+    concerned = {"weft", *BOUNDS, best_peer({c: r["fastest"] for c, r in found.items()})}
+    return any(r["median"] > ROUGH * r["fastest"] for c, r in found.items() if c in concerned)
+
+
 def join_products(results: dict[str, dict[str, Any]]) -> None:
-    """One result "products" of both libraries': of each product the faster."""
+    """One result "products" of both libraries': of each product the faster. `parts` holds its fastest time a turn."""
     told = {c: results.pop(c) for c in list(results) if c.startswith("products by")}
     timed = [r["parts"] for r in told.values() if "parts" in r]
     if timed:
-        best = [min(times) for times in zip(*timed, strict=True)]
+        best = [min(times, key=min) for times in zip(*timed, strict=True)]
         version = ", ".join(f"{c.split()[-1]} {r['version']}" for c, r in told.items() if "parts" in r)
-        results["products"] = {"version": version, "fastest": sum(best), "median": sum(best), "samples": len(best)}
+        fastest, median, slowest = (sum(map(f, best)) for f in (min, statistics.median, max))
+        results["products"] = {"version": version, "fastest": fastest, "median": median, "samples": len(best),
+                               "spread": slowest / fastest}  # fmt: skip
     elif told:
         results["products"] = next(iter(told.values()))
 
@@ -239,10 +241,10 @@ def run_imports(args: argparse.Namespace) -> dict[str, Any]:
             if "error" in results.get(name, {}) or name.split(",")[0] not in args.contestants:
                 continue
             text = f"import time; s = time.perf_counter(); {statement}; print(time.perf_counter() - s)"
-            command = [sys.executable, "-c", text]
             done = subprocess.run(
-                command, capture_output=True, text=True, check=False, env=environment(args.threads, None)
-            )
+                [sys.executable, "-c", text],
+                capture_output=True, text=True, check=False, env=environment(args.threads, None),
+            )  # fmt: skip
             if done.returncode:
                 results[name] = {"error": (done.stderr.strip().splitlines() or ["?"])[-1]}
             else:
@@ -260,20 +262,22 @@ def memory() -> int:
     return int(found[1]) << 10 if found else 1 << 34
 
 
-def run_curves(args: argparse.Namespace) -> dict[str, Any]:
+def run_curves(args: argparse.Namespace, record: Record) -> None:
     """The chain's fastest call over its size; that of some cases over the threads."""
     sizes = [10**k for k in range(2, 5 if args.tiny else 9)]
     wanted = [c for c in args.contestants if not c.startswith("products")]
     short = argparse.Namespace(**{**vars(args), "rounds": min(args.rounds, 4)})
     curves: dict[str, Any] = {"size": {}, "threads": {}, "not timed": []}
+    record.put("curves", curves)
 
     def add(curve: dict[str, list[list[float]]], at: int, found: dict[str, Any]) -> None:
         for contestant, r in found["results"].items():
             if "fastest" in r:
-                curve.setdefault(contestant, []).append([at, r["fastest"]])
+                curve.setdefault(contestant, []).append([at, r["fastest"], r["spread"]])
             elif r.get("error", NOT_WRITTEN) != NOT_WRITTEN:
                 curves["not timed"].append([found["title"], contestant, r["error"]])
                 print(f"{found['title']}: not timed: {contestant}: {r['error']}", flush=True)
+        record.save(found)
 
     for n in sizes:
         short.tiny = False
@@ -286,106 +290,116 @@ def run_curves(args: argparse.Namespace) -> dict[str, Any]:
         add(curves["size"], n, run_case(f"chain:{n}", wanted, args.threads, short, building=False))
         print(f"chain, {n:,}: done", flush=True)
     short.tiny = args.tiny
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for name in ("chain_1e6", "softmax", "mlp_256"):
         curve = curves["threads"].setdefault(case(name, True).family, {})
-        for threads in range(1, cores + 1):
+        for threads in range(1, cores() + 1):
             add(curve, threads, run_case(name, wanted, threads, short, building=False))
             print(f"{name}, {threads} threads: done", flush=True)
-    return curves
 
 
-def run_relatives(args: argparse.Namespace) -> dict[str, Any]:
-    """weft's ratio to the best of the compiling peers on each case as it stands and on its relatives."""
-    from relatives import FAMILIES
-
-    found: dict[str, Any] = {}
+def run_relatives(args: argparse.Namespace, record: Record) -> None:
+    """weft and the peers that lead in a family's case, on the case as it stands and on its relatives."""
+    short = argparse.Namespace(**{**vars(args), "rounds": min(args.rounds, 4)})
     for family in args.families or FAMILIES:
-        found[family] = []
+        peers = ("weft", *FAMILIES[family].peers)
+        wanted = [c for c in args.contestants if c in peers or c.endswith(".py")]
+        found: list[dict[str, Any]] = []
         for seed in (-1, *range(args.seed, args.seed + args.relatives)):
-            name = f"relative:{family}:{seed}"
-            one = run_case(name, [c for c in RELATED if c in args.contestants], args.threads, args, building=False)
-            found[family].append({"seed": seed, **one})
-            print(relatives_table({family: found[family][-1:]}), flush=True)
-    return found
+            name = f"relative:{family}:{seed}" + f":{args.relatives}" * (seed >= 0)
+            one = run_case(name, wanted, args.threads, short, building=False, more=min(args.more, 2))
+            found.append({"seed": seed, **one})
+            record.put("relatives", found[-1], family, len(found) == 1)
+            record.save(one)
+            print(relatives_table({family: found[-1:]}), flush=True)
+
+
+class Record:
+    """What was measured: each part says by which run, as files may be put together from several (--add)."""
+
+    def __init__(self, args: argparse.Namespace):
+        self.to: Path | None = args.json
+        self.saved = False
+        self.report: dict[str, Any] = {"runs": [], "cases": {}}
+        if args.add and self.to and self.to.exists():
+            self.report |= read(self.to)
+            if "machine" in self.report:  # of the time before there were runs
+                old = {"machine": self.report.pop("machine"), "command": self.report.pop("command", "?")}
+                self.report["runs"] = [old]
+                for _, part in parts(self.report):
+                    part["run"] = 0
+        self.own = {"machine": {**describe(args.threads), "versions": {}}, "command": command()}
+        self.report["runs"].append(self.own)
+
+    def put(self, section: str, part: dict[str, Any], name: str = "", first: bool = False) -> None:
+        part["run"] = self.report["runs"].index(self.own)
+        if section == "curves":
+            self.report[section] = part
+        elif section == "cases":
+            self.report[section][name] = part
+        else:
+            found = self.report.setdefault(section, {})
+            found[name] = [*([] if first else found[name]), part]
+
+    def save(self, timed: dict[str, Any]) -> None:
+        """After each thing that was timed: a run takes long."""
+        versions = self.own["machine"]["versions"]
+        versions |= {c: r["version"] for c, r in timed["results"].items() if "version" in r}
+        runs = self.report["runs"]
+        used = [k for k, run in enumerate(runs) if run is self.own or any(p["run"] == k for _, p in parts(self.report))]
+        for _, part in parts(self.report):
+            part["run"] = used.index(part["run"])
+        self.report["runs"] = [runs[k] for k in used]
+        if self.to:
+            write(self.to, self.report)
+            self.saved = True
+
+
+def failures(report: dict[str, Any], run: int) -> list[str]:
+    """Why the driver ends with 1: an answer was refused, or weft was asked for and not timed."""
+    own = [(part["title"], part["results"]) for _, part in parts(report) if part["run"] == run and "results" in part]
+    told = [(t, c, e) for t, results in own for c, r in results.items()
+            for e in (r.get("error"), r.get("fresh", {}).get("error")) if e]  # fmt: skip
+    if report.get("curves", {}).get("run") == run:
+        told += report["curves"]["not timed"]
+    return [f"{title}: {c}: {error}" for title, c, error in told
+            if "refused" in error or (c == "weft" and error != NOT_WRITTEN)]  # fmt: skip
 
 
 def main() -> int:
-    p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument("--cases", default=",".join((*NAMES, "import")), help="of %(default)s; may be empty")
-    p.add_argument("--contestants", default=",".join(CONTESTANTS), help="of %(default)s; or a file of your own, x.py")
-    p.add_argument("--threads", type=int, default=2, help="for each contestant (%(default)s)")
-    p.add_argument("--rounds", type=int, default=12, help="turns that each contestant gets (%(default)s)")
-    p.add_argument("--seconds", type=float, default=0.2, help="of one turn (%(default)s)")
-    p.add_argument("--tiny", action="store_true", help="small data: whether all runs, not how fast")
-    p.add_argument("--curves", action="store_true", help="also time against size and against threads")
-    p.add_argument("--relatives", type=int, default=0, metavar="N", help="also N random relatives of each fused case")
-    p.add_argument("--families", type=lambda s: s.split(","), help="whose relatives; by default all")
-    p.add_argument("--seed", type=int, default=0, help="of the first relative (%(default)s)")
-    p.add_argument("--json", type=Path, help="write the measurements here")
-    p.add_argument("--png", type=Path, help="draw the pictures in this folder")
-    args = p.parse_args()
-    args.contestants, args.cases = args.contestants.split(","), [c for c in args.cases.split(",") if c]
-    if "products" in args.contestants:
-        args.contestants.remove("products")
-        args.contestants += [c for c in CONTESTANTS if c.startswith("products")]
-    check(p, args)
-    report: dict[str, Any] = {"machine": describe(args.threads), "command": " ".join(["bench/run.py", *sys.argv[1:]])}
-    report["cases"] = {}
-
-    def save() -> None:
-        versions = [(c, r) for one in report["cases"].values() for c, r in one["results"].items()]
-        report["machine"]["versions"] = {c: r["version"] for c, r in versions if "version" in r}
-        if args.json:  # after each case: a run takes long
-            args.json.write_text(json.dumps(report, indent=1) + "\n")
-
-    for name in args.cases:
-        one = run_imports(args) if name == "import" else run_case(name, args.contestants, args.threads, args)
-        report["cases"][name] = one
-        print(table(one), flush=True)
-        save()
-    if args.curves:
-        report["curves"] = run_curves(args)
-        save()
-    if args.relatives:
-        report["relatives"] = run_relatives(args)
-        save()
-    print("\n".join(f"{k}: {v}" for k, v in report["machine"].items()), "\n")
+    args = parse(__doc__)
+    record = Record(args)
+    try:
+        measure(args, record)
+    except KeyboardInterrupt:
+        print("interrupted" + f"; {args.json} holds what was timed before" * record.saved, file=sys.stderr)
+        return 130
+    report = record.report
+    print("\n".join(f"{k}: {v}" for k, v in record.own["machine"].items()), "\n")
     print(tables(report))
+    print(provenance(report))
     if args.png:
         for line in pictures(report, args.png):
             print(line)
-    results = [r for one in report["cases"].values() for r in one["results"].values()]
-    results += [r for found in report.get("relatives", {}).values() for one in found for r in one["results"].values()]
-    errors = [r.get("error", "") for r in results]
-    errors += [error for *_, error in report.get("curves", {}).get("not timed", [])]
-    return 1 if any("refused" in error for error in errors) else 0
+    found = failures(report, report["runs"].index(record.own))
+    for line in found:
+        print(f"failed: {line}", file=sys.stderr)
+    return int(bool(found))
 
 
-def check(p: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """What would show after the first cases only, or as a contestant that is not installed."""
-    from relatives import FAMILIES
-
-    families = "|".join(FAMILIES)
+def measure(args: argparse.Namespace, record: Record) -> None:
     for name in args.cases:
-        if name not in (*NAMES, "import") and not re.fullmatch(rf"chain:\d+(e\d)?|relative:({families}):-?\d+", name):
-            p.error(f"--cases: there is no {name!r}, but {', '.join((*NAMES, 'import'))}")
-    for name in args.contestants:
-        if name not in CONTESTANTS and not name.endswith(".py"):
-            p.error(f"--contestants: there is no {name!r}, but {', '.join(CONTESTANTS)}, and files x.py")
-    for name in args.families or ():
-        if name not in FAMILIES:
-            p.error(f"--families: there is no {name!r}, but {', '.join(FAMILIES)}")
-    for name in ("rounds", "threads"):
-        if getattr(args, name) < 1:
-            p.error(f"--{name}: at least 1")
-    if args.json and not args.json.absolute().parent.is_dir():
-        p.error(f"--json: there is no folder {args.json.absolute().parent}")
+        if name == "import":
+            one = run_imports(args)
+        else:
+            one = run_case(name, args.contestants, args.threads, args, more=args.more)
+        record.put("cases", one, name)
+        record.save(one)
+        print(table(one), flush=True)
+    if args.curves:
+        run_curves(args, record)
+    if args.relatives:
+        run_relatives(args, record)
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        print("interrupted; what was timed before stands in the JSON", file=sys.stderr)
-        sys.exit(130)
+    sys.exit(main())

@@ -130,10 +130,10 @@ def mlp(data) -> Run:
     held = [jnp.array(a) for a in parameters(data)], [jnp.zeros_like(a) for a in parameters(data)]
 
     def loss_of(p, x, t):
-        w1, b1, w2, b2, w3, b3 = p
-        h1 = jax.nn.relu(x @ w1 + b1)
-        h2 = jax.nn.relu(h1 @ w2 + b2)
-        z = jax.nn.log_softmax(h2 @ w3 + b3, axis=1)
+        h = x
+        for w, b in zip(p[:-2:2], p[1:-2:2], strict=True):
+            h = jax.nn.relu(h @ w + b)
+        z = jax.nn.log_softmax(h @ p[-2] + p[-1], axis=1)
         return -jnp.take_along_axis(z, t[:, None], axis=1).mean()
 
     def step(held, x, t):

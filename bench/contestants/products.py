@@ -59,7 +59,7 @@ def logistic(data) -> Run:
 
 
 def mlp(data) -> Run:
-    return _layers(data["x"], [data["w1"], data["w2"], data["w3"]])
+    return _layers(data["x"], parameters(data)[::2])
 
 
 def deep(data) -> Run:

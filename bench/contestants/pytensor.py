@@ -110,10 +110,10 @@ def mlp(data) -> Run:
     x, t = pt.fmatrix("x"), pt.lvector("t")
     p = [pytensor.shared(a) for a in parameters(data)]
     v = [pytensor.shared(0 * a) for a in parameters(data)]
-    w1, b1, w2, b2, w3, b3 = p
-    h1 = pt.maximum(pt.dot(x, w1) + b1, 0)
-    h2 = pt.maximum(pt.dot(h1, w2) + b2, 0)
-    z = pt.special.log_softmax(pt.dot(h2, w3) + b3, axis=1)
+    h = x
+    for w, b in zip(p[:-2:2], p[1:-2:2], strict=True):
+        h = pt.maximum(pt.dot(h, w) + b, 0)
+    z = pt.special.log_softmax(pt.dot(h, p[-2]) + p[-1], axis=1)
     loss = -z[pt.arange(t.shape[0]), t].mean(dtype="float32")
     updates = []
     for q, a, g in zip(p, v, pytensor.grad(loss, p), strict=True):

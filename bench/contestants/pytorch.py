@@ -2,6 +2,9 @@
 
 Eager code uses the library's own functions (softmax, layer_norm, cdist, nn.LSTM, fused optimizers). What is compiled is
 written out and compiled whole: for a training step one function with loss, gradients and update in place.
+
+Results go into given tensors where there is a way to say so: layer_norm has none (its result is a new tensor, what GELU
+makes of it is not), and cdist has none at all.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from cases_fused import (
     BETA2,
     EPSILON,
     LEARNING_RATE,
+    RISK_FREE,
+    VOLATILITY,
     black_scholes_formula,
     chain_formula,
 )
@@ -24,7 +29,7 @@ from torch.nn import functional as F
 
 M = SimpleNamespace(
     tanh=torch.tanh, exp=torch.exp, log=torch.log, sqrt=torch.sqrt, sigmoid=torch.sigmoid, maximum=torch.maximum,
-    erf=torch.erf, sum=torch.sum, mean=torch.mean,
+    erf=torch.erf, sum=torch.sum, mean=torch.mean, softmax=lambda x: torch.softmax(x, 1),
     max=lambda x, axis, keepdims=False: torch.amax(x, axis, keepdims),
     var=lambda x, axis, keepdims=False: torch.var(x, axis, correction=0, keepdim=keepdims),
 )  # fmt: skip
@@ -96,7 +101,22 @@ def chain(data) -> Run:
 
 
 def black_scholes(data) -> Run:
-    return _without_gradients(lambda *given: black_scholes_formula(M, *given), *_tensors(data))
+    given = _tensors(data)
+    spread, d, e, paid = (torch.empty_like(given[0]) for _ in range(4))
+
+    def normal(d):
+        return d.mul_(0.5**0.5).erf_().mul_(0.5).add_(0.5)
+
+    def into(outs, spot, strike, years):
+        call, put = outs
+        torch.sqrt(years, out=spread).mul_(VOLATILITY)
+        torch.div(spot, strike, out=d).log_().add_(years, alpha=RISK_FREE + 0.5 * VOLATILITY**2).div_(spread)
+        torch.sub(d, spread, out=e)
+        torch.mul(years, -RISK_FREE, out=paid).exp_().mul_(strike)
+        torch.mul(spot, normal(d), out=call).sub_(normal(e).mul_(paid))
+        torch.sub(call, spot, out=put).add_(paid)
+
+    return _without_gradients(lambda *given: black_scholes_formula(M, *given), *given, into=into)
 
 
 def softmax(data) -> Run:
@@ -109,7 +129,11 @@ def layernorm_gelu(data) -> Run:
     def own(x, gain, bias):
         return F.gelu(F.layer_norm(x, x.shape[1:], gain, bias, EPSILON), approximate="tanh")
 
-    return _without_gradients(own, *_tensors(data))
+    def into(outs, x, gain, bias):
+        normed = F.layer_norm(x, x.shape[1:], gain, bias, EPSILON)
+        torch.ops.aten.gelu.out(normed, approximate="tanh", out=outs[0])
+
+    return _without_gradients(own, *_tensors(data), into=into)
 
 
 def distances(data) -> Run:
@@ -151,6 +175,11 @@ def adam(data) -> Run:
 
 def expression(data) -> Run:
     run, given = data["run"], [torch.tensor(data["arrays"][k]) for k in data["names"]]
+    library = {} if _compiled else data.get("library", {})
+    if "softmax" in library:
+        run = library["softmax"]
+    if "adam" in library:
+        return _fused_adam(given, **library["adam"])
     if not data["state"]:
         return _without_gradients(lambda *given: tuple(run(M, *given)), *given)
     made = _made(lambda *given: tuple(run(M, *given)))
@@ -170,6 +199,19 @@ def expression(data) -> Run:
                 q.copy_(new)
 
     return Run(call, lambda: held)
+
+
+def _fused_adam(given, step, lr, weight_decay) -> Run:
+    """What torch.optim.Adam(fused=True) calls, at one step again and again."""
+    p, m, v, g = ([a] for a in given)
+    steps = [torch.tensor(step)]
+    constants = {"lr": lr, "beta1": 0.9, "beta2": 0.999, "weight_decay": weight_decay, "eps": 1e-8}
+
+    def call():
+        with torch.inference_mode():
+            torch._fused_adam_(p, g, m, v, [], steps, amsgrad=False, maximize=False, **constants)
+
+    return Run(call, lambda: given[:3])
 
 
 def _training(loss_of, given, p, update, optimizer=None) -> Run:
@@ -234,10 +276,10 @@ def mlp(data) -> Run:
     v = [torch.zeros_like(q) for q in p]
 
     def loss_of(p, x, t):
-        w1, b1, w2, b2, w3, b3 = p
-        h1 = torch.relu(torch.addmm(b1, x, w1))
-        h2 = torch.relu(torch.addmm(b2, h1, w2))
-        return _detached(F.cross_entropy(torch.addmm(b3, h2, w3), t))
+        h = x
+        for w, b in zip(p[:-2:2], p[1:-2:2], strict=True):
+            h = torch.relu(torch.addmm(b, h, w))
+        return _detached(F.cross_entropy(torch.addmm(p[-1], h, p[-2]), t))
 
     def update(p, gradients):
         for q, a, g in zip(p, v, gradients, strict=True):

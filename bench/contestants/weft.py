@@ -118,10 +118,10 @@ def mlp_function(data):
     x, t = T.fmatrix("x"), T.lvector("t")
     p = [weft.shared(a) for a in parameters(data)]
     v = [weft.shared(0 * a) for a in parameters(data)]
-    w1, b1, w2, b2, w3, b3 = p
-    h1 = T.nnet.relu(T.dot(x, w1) + b1)
-    h2 = T.nnet.relu(T.dot(h1, w2) + b2)
-    loss = T.nnet.categorical_crossentropy(T.nnet.softmax(T.dot(h2, w3) + b3), t).mean()
+    h = x
+    for w, b in zip(p[:-2:2], p[1:-2:2], strict=True):
+        h = T.nnet.relu(T.dot(h, w) + b)
+    loss = T.nnet.categorical_crossentropy(T.nnet.softmax(T.dot(h, p[-2]) + p[-1]), t).mean()
     updates = []
     for q, a, g in zip(p, v, weft.grad(loss, p), strict=True):
         moved = MOMENTUM * a + g
