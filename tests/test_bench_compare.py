@@ -167,3 +167,16 @@ def test_only_our_own_folder_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert not command.in_the_source_tree()
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "other"\n')
     assert not command.in_the_source_tree()
+
+
+def test_an_installed_weft_compares_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from weft import cli
+    from weft.commands import bench as command
+
+    monkeypatch.setattr(command, "SCRIPT", tmp_path / "none.py")
+    a = tmp_path / "a.json"
+    a.write_text(json.dumps({"cases": {"chain": case(weft=1.0)}}))
+    assert cli.main(["bench", "compare", str(a), str(a)]) == 0
+    assert "equal    1.00  chain: weft" in capsys.readouterr().out

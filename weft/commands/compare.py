@@ -144,7 +144,7 @@ def times(report: dict[str, Any]) -> dict[Key, Time]:
 
 
 def failed(report: dict[str, Any]) -> dict[Key, str]:
-    found = {}
+    found: dict[Key, str] = {}
     for name, case in _all(report):
         for c, r in case["results"].items():
             found |= {(name, c): r["error"]} if "error" in r else {}
