@@ -15,9 +15,21 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from fuzz_criterion import Runs, judge, near, signs_differ
+from fuzz_criterion import Runs, first_other_sign, judge, near, signs_differ
 from fuzz_program import Program
-from fuzz_report import Difference, Report, broken, headline, may_pass, raised, restored, same_bits, told
+from fuzz_report import (
+    Call,
+    Difference,
+    Place,
+    Report,
+    broken,
+    headline,
+    may_pass,
+    raised,
+    restored,
+    same_bits,
+    told,
+)  # fmt: skip
 
 import weft
 from weft.compiler.ir.dtypes import DTYPES
@@ -37,11 +49,14 @@ def other_calls(group: Any, report: Report) -> None:
 # Memory
 
 
-def laid_out(a: Any, rng: random.Random) -> Any:
+LAYOUTS = ("read-only", "misaligned", "swapped", "backwards", "spread")
+WAYS = ("beside what is lent", "from what was given back")
+
+
+def laid_out(a: Any, kind: str) -> Any:
     """The same values: read-only, misaligned, byte-swapped, backwards, or every other one of more."""
     if not isinstance(a, np.ndarray):
         return a
-    kind = rng.choice(["read-only", "misaligned", "swapped", "backwards", "spread"])
     made = a.copy()
     if kind == "misaligned" and a.itemsize > 1:
         room = np.zeros(a.nbytes + 1, np.uint8)[1:]
@@ -59,16 +74,30 @@ def laid_out(a: Any, rng: random.Random) -> Any:
 
 def elsewhere(group: Any, rng: random.Random) -> None:
     """The bits do not depend on where arguments and states lie, and nothing that somebody holds changes."""
-    f, storages = group.function, group.lowered.storages
+    layouts = [(way, [rng.choice(LAYOUTS) if isinstance(a, np.ndarray) else "" for a in group.args]) for way in WAYS]
+    group.call = Call("elsewhere", group.args, layouts)
+    found = lying_elsewhere(group.function, group.lowered.storages, group.args, group.lent, layouts)
+    if found is not None:
+        k, text = found
+        raise Difference(*((group.programs[0], "the call") if k is None else _named(group, k)), text)
+
+
+# What these two find is written out for a program that fails (fuzz_text.py): they take what a plain program has.
+
+
+def lying_elsewhere(
+    f: Any, storages: Sequence[Any], args: Sequence[Any], lent: Sequence[bool], layouts: Sequence[tuple[str, list[str]]]
+) -> tuple[int | None, str] | None:
+    """What is wrong where arguments and shared variables lie elsewhere, and with which result (None: with the call)."""
     states = [s.array().copy() for s in storages]
     with restored(storages, states):
-        outs = [np.array(o) if lent else o for o, lent in zip(f(*group.args), group.lent, strict=True)]
+        outs = [np.array(o) if own else o for o, own in zip(f(*args), lent, strict=True)]
         first = [*outs, *(s.copy() for s in storages)]
-        held = [*first, *(a for a in group.args if isinstance(a, np.ndarray))]
+        held = [*first, *(a for a in args if isinstance(a, np.ndarray))]
         before = [a.copy() for a in held]
-        for way in ("beside what is lent", "from what was given back"):
-            args = [laid_out(a, rng) for a in group.args]
-            given = [a.copy() for a in args if isinstance(a, np.ndarray)]
+        for way, kinds in layouts:
+            moved = [laid_out(a, kind) for a, kind in zip(args, kinds, strict=True)]
+            given = [a.copy() for a in moved if isinstance(a, np.ndarray)]
             for k, s in enumerate(storages):
                 if way == "beside what is lent":
                     s.replace(states[k].copy())
@@ -77,19 +106,19 @@ def elsewhere(group: Any, rng: random.Random) -> None:
                     back = held[len(before) - len(storages) + k]
                     s.replace(back, borrow=True)
             before += [states[k].copy() for k in range(len(held) - len(before))]
-            made = f(*args)
+            made = f(*moved)
             found = [*made, *(s.copy() for s in storages)]
             for k, (a, b) in enumerate(zip(found, first, strict=True)):
                 if not same_bits(np.asarray(a), np.asarray(b)):
-                    p, n = _named(group, k)
-                    raise Difference(p, n, f"other bits of arguments that lie elsewhere, {way}")
-            args = [a for a in args if isinstance(a, np.ndarray)]
-            if not all(map(same_bits, [*held, *args], [*before, *given])):
-                raise Difference(group.programs[0], "the call", f"it writes to what somebody else holds, {way}")
+                    return k, f"other bits of arguments that lie elsewhere, {way}"
+            moved = [a for a in moved if isinstance(a, np.ndarray)]
+            if not all(map(same_bits, [*held, *moved], [*before, *given])):
+                return None, f"it writes to what somebody else holds, {way}"
             own = [a for a in (*outs, *made, *(s.array() for s in storages)) if a.size]
             own.sort(key=lambda a: a.__array_interface__["data"][0])
             if any(np.may_share_memory(a, b) for a, b in pairwise(own)):
-                raise Difference(group.programs[0], "the call", f"results share memory, {way}")
+                return None, f"results share memory, {way}"
+    return None
 
 
 def _named(group: Any, k: int) -> tuple[Program, str]:
@@ -102,23 +131,38 @@ def in_turn(group: Any) -> None:
     programs = [(p, n) for p in group.programs for n in p.states()]
     if not programs:
         return
-    states = [p.scope[n] for p, n in programs]
-    turned = [s[::-1] if s.ndim else s for s in states]
-    updates = list(zip(states, turned, strict=True))[::2]
-    f, other, storages = group.function, weft.function([], turned, updates=updates), group.lowered.storages
+    group.call = Call("in turn", group.args)
+    storages, variables = group.lowered.storages, [p.scope[n] for p, n in programs]
+    found = with_another(group.function, storages, variables, group.args)
+    if found is None:
+        return
+    which, k, text = found
+    if which == "call":
+        raise Difference(group.programs[0], "the call", text)
+    named = programs[k] if which == "variable" else _named(group, k + len(group.named) * (which == "state"))
+    raise Difference(*named, text)
+
+
+def with_another(
+    f: Any, storages: Sequence[Any], variables: Sequence[Any], args: Sequence[Any]
+) -> tuple[str, int, str] | None:
+    """What is wrong after another function of the same shared variables: with a "variable", a "result", a "state"
+    (which of them) or the "call"."""
+    turned = [s[::-1] if s.ndim else s for s in variables]
+    other = weft.function([], turned, updates=list(zip(variables, turned, strict=True))[::2])
     with restored(storages, [s.array().copy() for s in storages]):
-        f(*group.args)
-        held = [s.get_value() for s in states]
+        f(*args)
+        held = [s.get_value() for s in variables]
         outs = other()
-        for k, ((p, n), out, before, s) in enumerate(zip(programs, outs, held, states, strict=True)):
+        for k, (out, before, s) in enumerate(zip(outs, held, variables, strict=True)):
             want = before[::-1] if before.ndim else before
             if not same_bits(np.asarray(out), want) or not same_bits(s.get_value(), before if k % 2 else want):
-                raise Difference(p, n, "another function reads it, and turns it round: not what is there after that")
+                return "variable", k, "another function reads it, and turns it round: not what is there after that"
         between = [s.array().copy() for s in storages]
         found = []
         for _ in "ab":  # from what the other function has left, from copies of that
             made: list[Any] = []
-            error = raised(lambda made=made: made.extend(np.array(o) for o in f(*group.args)))
+            error = raised(lambda made=made: made.extend(np.array(o) for o in f(*args)))
             found.append((error, [*made, *(s.array().copy() for s in storages)]))
             for s, v in zip(storages, between, strict=True):
                 s.replace(v.copy())
@@ -126,12 +170,12 @@ def in_turn(group: Any) -> None:
         texts = [e and headline(e) for e in (one, two)]
         any_thread = isinstance(one, BoundsError) and isinstance(two, BoundsError)
         if texts[0] != texts[1] and not any_thread:
-            text = "after another function: {}, from copies: {}".format(*texts)
-            raise Difference(group.programs[0], "the call", text)
+            return "call", 0, "after another function: {}, from copies: {}".format(*texts)
         for k, (a, b) in enumerate(zip(first, second, strict=True)):
             if not same_bits(a, b):
-                p, n = _named(group, k) if one is None else (group.programs[0], f"state {k}")
-                raise Difference(p, n, "other bits of states that another function has written")
+                text = "other bits of states that another function has written"
+                return "result" if one is None else "state", k, text
+    return None
 
 
 # Numbers
@@ -180,6 +224,7 @@ def extreme(group: Any, report: Report, change: Callable[..., np.ndarray]) -> No
     def named(k: int) -> tuple[Program, str]:
         return names[k] if k < len(names) else (group.programs[0], "random state")
 
+    group.call = Call("rewritten", args)
     with restored(storages, states), np.errstate(all="ignore"):
         given = group.lowered.arguments(args)
         want = evaluate(region, given)
@@ -190,14 +235,16 @@ def extreme(group: Any, report: Report, change: Callable[..., np.ndarray]) -> No
             report.outputs += 1
             if a.shape == b.shape and a.dtype == b.dtype and near(a, b).all():
                 if signs_differ(a, b, region.outputs[k]):
-                    raise Difference(*named(k), f"{change.__name__}: zeros of other signs: {a}, not {b}")
+                    text, at = f"{change.__name__}: zeros of other signs: {a}, not {b}", first_other_sign(a, b)
+                    raise Difference(*named(k), text, Place(k, at, None, True))
                 continue
             verdict = judge(a, b, lambda k=k: (None if r is None else r[k] for r in runs), rewritten=True)
             if verdict.state == "differs" and runs.decided and a.dtype == b.dtype and runs.wavering(k):
                 verdict = verdict._replace(state="undecided")
             report.undecided += verdict.state == "undecided"
             if verdict.state == "differs":
-                raise Difference(*named(k), f"{change.__name__}: {verdict.text}")
+                place = Place(k, verdict.at, verdict.allowed)
+                raise Difference(*named(k), f"{change.__name__}: {verdict.text}", place)
     for p, changed, at, error in failing[:FAILING]:
         args = [*group.args[:at], *changed, *group.args[at + len(changed) :]]
         if change is not_finite:  # x - x is 0 where x is NaN, and then a factorisation may be possible
@@ -214,7 +261,7 @@ def fails(group: Any, p: Program, args: Sequence[Any], own: Sequence[Any], wante
     states = [s.array().copy() for s in group.lowered.storages]
     with restored(group.lowered.storages, states):
         for threads in (1, 3):
-            group.function.threads = threads
+            group.function.threads, group.call = threads, Call("fails", args, (p, own, threads))
             found = raised(lambda: group.function(*args))
             new = [s.array() for s in group.lowered.storages]
             alike = isinstance(found, BoundsError) and threads > 1 and isinstance(wanted, BoundsError)
@@ -229,4 +276,7 @@ def fails(group: Any, p: Program, args: Sequence[Any], own: Sequence[Any], wante
                 raise Difference(p, "the call", f"{how}: it fails, and changes a shared variable")
 
 
-__all__ = ["at_the_ends", "elsewhere", "extreme", "fails", "in_turn", "laid_out", "not_finite", "other_calls"]
+__all__ = [
+    "at_the_ends", "elsewhere", "extreme", "fails", "in_turn", "laid_out", "lying_elsewhere", "not_finite",
+    "other_calls", "with_another",
+]  # fmt: skip

@@ -15,7 +15,7 @@ from fuzz_criterion import EQUAL, SEEDS, Runs, Verdict, judge, near
 from fuzz_grower import Grower
 from fuzz_memory import overlaps
 from fuzz_program import Lowered, Program
-from fuzz_report import Difference, Report, broken, headline, raised, restored, same_bits, told
+from fuzz_report import Call, Difference, Place, Report, broken, headline, raised, restored, same_bits, told
 from fuzz_slopes import slopes
 
 import weft
@@ -62,19 +62,20 @@ class Group:
         pairs = [pair for p in programs for pair in p.pairs()]
         givens = [given for p in programs for given in p.replacements()]
         self.lowered = Lowered(self.ins, outs, pairs, givens)
-        # Some results lie in memory that the function keeps, and writes to at its next call.
-        self.lent = [random.Random(f"{p.seed} {n}").random() < 0.15 for p, n in self.named]
+        self.lent = [lent for p in programs for lent in p.lent]
         outs = [weft.Out(v, borrow=True) if lent else v for v, lent in zip(outs, self.lent, strict=True)]
         with fine_grains():
             self.function = weft.function(self.ins, outs, updates=pairs, givens=givens, on_unused_input="ignore")
         self.overlaps = overlaps("\n".join(text for _, text in self.function.stages.generated.units))
         self.alone: dict[int, Runs] = {}
+        self.call = Call()  # what is being done with it
 
     def compare(self, report: Report, calls: int = 2) -> None:
         """Calls the function, and raises Difference."""
         f, storages = self.function, self.lowered.storages
         assert len(f.storages) == len(storages)
         if self.overlaps:
+            self.call = Call("arena")
             raise Difference(self.programs[0], "the arena", self.overlaps[0])
         states = [s.array().copy() for s in storages]
         kept: tuple[list[Any], list[Any]] | None = None
@@ -84,12 +85,14 @@ class Group:
             for threads in THREADS:
                 for s, v in zip(storages, states, strict=True):
                     s.replace(v.copy())
-                f.threads = threads
+                f.threads, self.call = threads, Call("called", self.args, threads)
                 outs = [np.array(o) for o in f(*self.args)]
                 new = [s.array().copy() for s in storages]
+                self.call = Call("untouched", self.args)
                 self.untouched(given, states, new)
+                self.call = Call("threads", self.args)
                 if kept is None:
-                    kept = outs, new
+                    kept, self.call = (outs, new), Call("called", self.args, threads)
                     self.judge(self.args, outs, new, states, report)
                 elif not all(map(same_bits, [*outs, *new], [*kept[0], *kept[1]])):
                     k = [same_bits(a, b) for a, b in zip([*outs, *new], [*kept[0], *kept[1]], strict=True)].index(False)
@@ -113,6 +116,7 @@ class Group:
         f, storages = self.function, self.lowered.storages
         states = [s.array().copy() for s in storages]
         outs: list[np.ndarray] = []
+        self.call = Call("again", self.args)
         found = raised(lambda: outs.extend(np.array(o) for o in f(*self.args)))
         if found is not None:
             alone = [(p, p.lowered()) for p in self.programs]
@@ -129,6 +133,7 @@ class Group:
                 if id(s) in back:
                     s.replace(v.copy())
             states = [s.array().copy() for s in storages]
+            self.call = Call("after an error", self.args)
             outs = [np.array(o) for o in f(*self.args)]
         self.judge(self.args, outs, [s.array().copy() for s in storages], states, report)
 
@@ -153,7 +158,7 @@ class Group:
                 fails(self, p, args, own, wanted, how)
                 report.faults += 1
                 continue
-            storages = self.lowered.storages
+            storages, self.call = self.lowered.storages, Call("called", args, max(THREADS))
             states = [s.array().copy() for s in storages]
             with restored(storages, states):
                 outs: list[np.ndarray] = []
@@ -164,7 +169,7 @@ class Group:
                 try:
                     self.judge(args, outs, new, states, report)
                 except Difference as e:
-                    raise Difference(e.program, e.name, f"{how}: {e.text}") from e
+                    raise Difference(e.program, e.name, f"{how}: {e.text}", e.place) from e
 
     def judge(
         self, args: Sequence[Any], outs: list[Any], new: list[Any], states: list[np.ndarray], report: Report
@@ -188,7 +193,8 @@ class Group:
                 report.outputs += 1
                 report.undecided += verdict.state == "undecided"
                 if verdict.state == "differs":
-                    raise Difference(p, n, verdict.text)
+                    result = k if k < count else count + self.lowered.updates[k - count]
+                    raise Difference(p, n, verdict.text, Place(result, verdict.at, verdict.allowed))
 
     def own(self, p: Program, args: Sequence[Any]) -> Sequence[Any]:
         """A program's part of the arguments."""

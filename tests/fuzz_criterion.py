@@ -245,6 +245,8 @@ def terms(node: Node, inputs: Sequence[Any]) -> int:
 class Verdict(NamedTuple):
     state: str  # "equal", "undecided" or "differs"
     text: str = ""
+    at: tuple[int, ...] | None = None  # an element that differs
+    allowed: float | None = None  # how far it may be from what is wanted, where it is a float
 
 
 EQUAL = Verdict("equal")
@@ -300,8 +302,16 @@ def signs_differ(got: np.ndarray, want: np.ndarray, output: Node) -> bool:
     the processor can, and what vanishes in them keeps its sign only then."""
     if DTYPES[want.dtype.name].kind != "f" or any(_has_no_sign(n) for n in made_of(output)):
         return False
+    return bool(other_signs(got, want).any())
+
+
+def other_signs(got: np.ndarray, want: np.ndarray) -> np.ndarray:
     a, b = plain(got), plain(want)
-    return bool(((a == 0) & (np.signbit(a) != np.signbit(b))).any())
+    return np.asarray((a == 0) & (np.signbit(a) != np.signbit(b)))
+
+
+def first_other_sign(got: np.ndarray, want: np.ndarray) -> tuple[int, ...]:
+    return tuple(int(k) for k in np.argwhere(other_signs(got, want))[0])
 
 
 def near(got: np.ndarray, want: np.ndarray) -> np.ndarray:
@@ -378,9 +388,12 @@ def _explained(
 def _differs(got: np.ndarray, want: np.ndarray, wrong: np.ndarray, width: np.ndarray | None = None) -> Verdict:
     at = tuple(int(k) for k in np.argwhere(wrong)[0])
     more = f" (spread {width[at]:.3g})" if width is not None else ""
-    return Verdict(
-        "differs", f"{wrong.sum()} of {want.size} elements, first at {at}: {got[at]!r}, not {want[at]!r}{more}"
-    )
+    text = f"{wrong.sum()} of {want.size} elements, first at {at}: {got[at]!r}, not {want[at]!r}{more}"
+    allowed = None if width is None else float(2 * width[at] + ULPS * unit(want)[at])
+    return Verdict("differs", text, at, allowed)
 
 
-__all__ = ["EQUAL", "Perturbed", "Runs", "Verdict", "error_of", "judge", "near", "plain", "signs_differ", "unit"]
+__all__ = [
+    "EQUAL", "Perturbed", "Runs", "Verdict", "error_of", "first_other_sign", "judge", "near", "plain", "signs_differ",
+    "unit",
+]  # fmt: skip

@@ -6,6 +6,7 @@ a source of random numbers, `uK` the updates of a loop. What is printed can be p
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ from weft.ifelse import ifelse
 from weft.compile.ops import as_op
 from weft.scan_module import until
 from weft.tensor.shared_randomstreams import RandomStreams
+
+inf, nan = np.inf, np.nan
 """
 NAME = re.compile(r"\b[vwru]\d+\b")
 
@@ -86,6 +89,11 @@ class Program:
     def arguments(self) -> list[Any]:
         return [self.scope["w" + n[1:]] for n in self.inputs]
 
+    @property
+    def lent(self) -> list[bool]:
+        """Which outputs lie in memory that the function keeps, and writes to at its next call."""
+        return [random.Random(f"{self.seed} {n}").random() < 0.15 for n in self.outputs]
+
     def variables(self) -> list[Any]:
         return [self.scope[n] for n in self.outputs]
 
@@ -134,6 +142,7 @@ class Program:
             exec(line, self.scope)
 
     def text(self) -> str:
+        """Compiled beside interpreted, roughly: what shows a difference is written by fuzz_text.py."""
         ins = ", ".join(self.inputs)
         args = ", ".join("w" + n[1:] for n in self.inputs)
         ups, given = (", ".join(f"({a}, {b})" for a, b in pairs) for pairs in (self.updates, self.givens))
@@ -181,7 +190,7 @@ def fresh_scope() -> dict[str, Any]:
 
     return {
         "T": T, "weft": weft, "np": np, "ifelse": ifelse, "as_op": as_op, "until": until,
-        "RandomStreams": RandomStreams,
+        "RandomStreams": RandomStreams, "inf": np.inf, "nan": np.nan,
     }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from fuzz_criterion import plain
@@ -52,12 +52,29 @@ class Report:
         self.dropped += other.dropped
 
 
+class Place(NamedTuple):
+    """The element that differs."""
+
+    result: int  # outputs, then all shared variables in their order
+    at: tuple[int, ...] | None  # None: the dtype or the shape differ
+    allowed: float | None = None  # how far it may be; None: not at all
+    sign: bool = False  # it is a zero of another sign
+
+
+class Call(NamedTuple):
+    """What is done with a group's function: fuzz_text.py writes it out where it is what fails."""
+
+    scene: str = "build"
+    args: Sequence[Any] = ()
+    more: Any = None
+
+
 class Difference(Exception):
     """A result that differs: of which program, which output or update, how."""
 
-    def __init__(self, program: Program, name: str, text: str):
+    def __init__(self, program: Program, name: str, text: str, place: Place | None = None):
         super().__init__(f"seed {program.seed}, {name}: {text}")
-        self.program, self.name, self.text = program, name, text
+        self.program, self.name, self.text, self.place = program, name, text, place
 
 
 @contextlib.contextmanager
@@ -174,4 +191,7 @@ def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
     return bool(((a == b) & (np.signbit(a.real) == np.signbit(b.real)) | (np.isnan(a) & np.isnan(b))).all())
 
 
-__all__ = ["Difference", "Report", "broken", "headline", "may_pass", "raised", "restored", "same_bits", "told"]
+__all__ = [
+    "Call", "Difference", "Place", "Report", "broken", "headline", "may_pass", "raised", "restored", "same_bits",
+    "told",
+]  # fmt: skip

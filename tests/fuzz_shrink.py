@@ -1,5 +1,5 @@
 """A failing program made small: fewer outputs, values in place of expressions, operands in place of operations, short
-axes, plain numbers. What is left is printed as Python that shows the difference by itself."""
+axes, plain numbers. What is left is printed as Python that shows the difference by itself (fuzz_text.py)."""
 
 from __future__ import annotations
 
@@ -9,40 +9,31 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from fuzz_calls import other_calls
-from fuzz_check import Difference, Group, Report, grown, slopes
+from fuzz_check import grown
 from fuzz_program import NAME, Program, Value, value_of
-
-from weft.runtime.errors import WeftError
+from fuzz_text import literal, problem, shown, shows
 
 SECONDS = 90
 
 
 def failure(p: Program) -> str | None:
     """The kind of what is wrong with a program: a difference, or an error; None where nothing is."""
-    try:
-        report = Report()
-        group = Group([p])
-        group.compare(report)
-        group.fail(report)
-        other_calls(group, report)
-        slopes(p, report)
-    except Difference:
-        return "Difference"
-    except WeftError as e:
-        return type(e).__name__
-    except Exception as e:
-        return type(e).__name__
-    return None
+    found = problem(p)
+    return None if found is None else type(found[0]).__name__
 
 
 def shrunk(seed: int, grad: bool) -> str:
-    """The text of what is left of a failing program."""
+    """The text of what is left of a failing program; of all of it where what is left does not fail by itself."""
     (p,) = grown([seed], grad)
+    name, how = f"seed {seed}{' (gradient)' if grad else ''}", "shrunk"
     try:
-        return f"seed {seed}{' (gradient)' if grad else ''}, shrunk:\n{shrink(p, failure).text()}"
+        small = shrink(p, failure)
     except Exception as e:
-        return f"seed {seed}: not shrunk ({type(e).__name__}: {e}):\n{p.text()}"
+        small, how = p, f"not shrunk ({type(e).__name__}: {e})"
+    made = shown(small)
+    if small is not p and not shows(made) and shows(whole := shown(p)):
+        made, how = whole, "not shrunk (what is left of it does not fail by itself)"
+    return f"{name}, {how}:\n{made}"
 
 
 def shrink(p: Program, failure: Callable[[Program], str | None]) -> Program:
@@ -127,20 +118,6 @@ def _is_state(p: Program, n: str) -> bool:
 def _given(p: Program) -> list[str]:
     """Inputs and shared variables: what has an array."""
     return [n for n in (line.partition(" = ")[0] for line in p.lines) if n.startswith("v") and "w" + n[1:] in p.scope]
-
-
-def literal(array: np.ndarray) -> str:
-    if array.dtype.name == "bfloat16":
-        return f"np.array({array.astype(float).tolist()}).astype(weft.compiler.ir.dtypes.numpy_dtype('bfloat16'))"
-    if array.size > 500:
-        values, places = np.unique(array, return_inverse=True)
-        if len(values) < 40:
-            return (
-                f"np.array({values.tolist()}, {array.dtype.name!r})[np.array({places.reshape(array.shape).tolist()})]"
-            )
-    return f"np.array({array.tolist()}, {array.dtype.name!r})" + (
-        f".reshape({array.shape})" if 0 in array.shape else ""
-    )
 
 
 def _replace(q: Program, n: str, lines: list[str]) -> None:

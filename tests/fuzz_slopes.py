@@ -14,7 +14,7 @@ import numpy as np
 from fuzz_criterion import SEEDS, Perturbed
 from fuzz_kinks import Kinks
 from fuzz_program import Lowered, Program, Slope
-from fuzz_report import Difference, Report
+from fuzz_report import Difference, Place, Report
 
 from weft.compiler.ir.dtypes import DTYPES
 from weft.compiler.ir.interp import evaluate
@@ -42,7 +42,7 @@ def slopes(p: Program, report: Report) -> None:
         if wrong.any():
             at = tuple(int(i) for i in np.argwhere(wrong)[0])
             text = f"derivative of {s.cost} by {s.wrt}: {want[at]}, differences say {central[at]} +- {error[at]:.2g}"
-            raise Difference(p, s.result, text)
+            raise Difference(p, s.result, text, Place(p.slopes.index(s), at, float(error[at])))
         report.zero += zero
         report.resolved += told and not zero
         report.rough += not told and not zero
