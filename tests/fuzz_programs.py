@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import hashlib
 import io
 import json
@@ -132,18 +133,40 @@ def recorded(path: Path, of: str | None = None) -> dict[Done, Report]:
     with contextlib.suppress(FileNotFoundError):
         for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
             try:
-                seeds, grad, fields, *made = json.loads(line)
+                whole = json.loads(line)
             except ValueError:
                 print(f"{path}:{number}: not a whole line, so its group runs again", file=sys.stderr)
                 continue
+            group, report, made = read_record(whole, f"{path}:{number}")
             if of is not None and made != [of]:
                 raise SystemExit(
                     f"{path}:{number}: a run of other files ({', '.join(made) or 'unknown'}, not {of}); "
                     "take another file, or --any-record to count it all the same"
                 )
-            fields["coverage"], fields["dropped"] = Counter(fields["coverage"]), Counter(fields.get("dropped", ()))
-            found[tuple(seeds), grad] = Report(**fields)
+            found[group] = report
     return found
+
+
+class NoRecord(Exception):
+    """A line of a file that is no record of a group."""
+
+
+KINDS: dict[str, type] = {f.name: type(getattr(Report(), f.name)) for f in dataclasses.fields(Report)}
+
+
+def read_record(line: Any, where: str) -> tuple[Done, Report, list[Any]]:
+    """The group, what it came to, and the digest, where there is one."""
+    try:
+        seeds, grad, fields, *made = line
+        counts = {name: Counter(fields.get(name, ())) for name, kind in KINDS.items() if kind is Counter}
+        fields = {**vars(Report()), **fields, **counts} if fields else {}
+        right = type(grad) is bool and all(type(s) is int for s in seeds) and fields.keys() == KINDS.keys()
+        right = right and all(type(n) is int for c in counts.values() for n in c.values())
+        if right and all(type(fields[name]) is kind for name, kind in KINDS.items()):
+            return (tuple(seeds), grad), Report(**fields), made
+    except (AttributeError, TypeError, ValueError):
+        pass
+    raise NoRecord(f"{where}: no record of this command: take another file")
 
 
 def record(path: Path, seeds: Sequence[int], grad: bool, report: Report, made: str) -> None:
@@ -166,6 +189,15 @@ def main() -> int:
     parser.add_argument("--record", type=Path, help="groups in this file are not run again, but count; others go there")
     parser.add_argument("--any-record", action="store_true", help="results of another weft count, too")
     options = parser.parse_args()
+    if options.seed < 0:
+        parser.error("--seed: seeds are 0 or more")
+    if options.group < 1:
+        parser.error("--group: a function has at least one program")
+    if options.record:
+        try:
+            options.record.open("ab").close()
+        except OSError as e:
+            parser.error(f"--record: {options.record}: {e.strerror}")
     weft.config.verify, weft.config.reuse = True, False
     if options.text or options.dropped:
         for s in range(options.seed, options.seed + options.count):
@@ -176,7 +208,10 @@ def main() -> int:
                     print(f"seed {s}, {kind}: {line}")
         return 0
     made = digest()
-    done = recorded(options.record, None if options.any_record else made) if options.record else {}
+    try:
+        done = recorded(options.record, None if options.any_record else made) if options.record else {}
+    except NoRecord as e:
+        parser.error(str(e))
     start, total = time.time(), Report()
     for k, (seeds, grad) in enumerate(groups(options)):
         report = done.get((tuple(seeds), grad)) or in_child(seeds, grad)

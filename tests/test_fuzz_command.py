@@ -7,6 +7,7 @@ import signal
 import time
 from collections import Counter
 
+import fuzz_coverage
 import fuzz_programs
 import pytest
 from fuzz_check import grown
@@ -95,3 +96,59 @@ def test_a_record_is_gone_on_with(monkeypatch, tmp_path, capsys):
     with pytest.raises(SystemExit, match="a run of other files"):
         run(monkeypatch, "--record", path)
     assert run(monkeypatch, "--record", path, "--any-record") == 0 and not ran
+
+
+@pytest.mark.parametrize("line", ["null", "12", "[]", '"text"', '[[0], false, {}, "digest"]', '[[0], false, null]',
+                                  '[[0], 1, {"programs": 1}]', '[["a"], false, {"programs": 1}]',
+                                  '[[0], false, {"programs": "many"}]', '[[0], false, {"coverage": 3}]',
+                                  '[[0], false, {"coverage": {"a": "b"}}]', '[[0], false, {"none": 1}]'])  # fmt: skip
+def test_a_file_that_is_no_record(line, monkeypatch, tmp_path, capsys):
+    path = tmp_path / "record"
+    path.write_text(f"{line}\n")
+    refused(monkeypatch, capsys, f"{path}:1: no record of this command", "--record", path)
+    assert path.read_text() == f"{line}\n"
+
+
+def test_what_cannot_be_run(monkeypatch, tmp_path, capsys):
+    refused(monkeypatch, capsys, "--group", "--group", 0)
+    refused(monkeypatch, capsys, "--seed", "--seed", -1)
+    refused(monkeypatch, capsys, "No such file or directory", "--record", tmp_path / "none" / "record")
+    refused(monkeypatch, capsys, "Is a directory", "--record", tmp_path)
+
+
+def refused(monkeypatch, capsys, said, *args):
+    monkeypatch.setattr(fuzz_programs, "in_child", lambda *args: pytest.fail("a group was run"))
+    with pytest.raises(SystemExit) as e:
+        run(monkeypatch, *args)
+    assert e.value.code == 2 and said in capsys.readouterr().err
+
+
+# What the command ends with
+
+
+@pytest.mark.parametrize(
+    ("report", "end"),
+    [(Report(outputs=100, undecided=2), 0), (Report(outputs=100, undecided=3), 1), (Report(outputs=100), 0),
+     (Report(outputs=100, failures=["seed 0: it differs"], failed=[(0, False, "it differs")]), 1)],
+)  # fmt: skip
+def test_what_fails_the_command(report, end, monkeypatch, capsys):
+    """A difference; more than 2 % of outputs of which nothing could be said."""
+    monkeypatch.setattr(fuzz_programs, "in_child", lambda *args: report)
+    assert run(monkeypatch) == end
+    said = capsys.readouterr().out
+    share = f"{report.undecided * 3} undecided ({report.undecided}.00 %)"
+    assert f"{len(report.failed) * 3} programs differ, {share}" in said
+
+
+def test_what_was_not_reached_fails_the_command(monkeypatch, capsys):
+    """And is named; what is excused is not."""
+    everything = Counter(n for n in fuzz_coverage.wanted() if n not in fuzz_coverage.EXCUSED)
+    assert everything["op exp"] and everything["rule neg-sub"]
+    for lost, text in (((), None), (("op exp", "rule neg-sub"), "not reached: op exp, rule neg-sub\n")):
+        reached = everything - Counter(lost)
+        monkeypatch.setattr(fuzz_programs, "in_child", lambda *args, c=reached: Report(outputs=9, coverage=Counter(c)))
+        monkeypatch.setattr("sys.argv", ["fuzz_programs.py", "--count", "2"])
+        assert fuzz_programs.main() == bool(lost)
+        said = capsys.readouterr().out
+        assert text in said if text else "not reached" not in said
+        assert run(monkeypatch) == 0 and capsys.readouterr()
