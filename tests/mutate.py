@@ -9,6 +9,7 @@ python tests/mutate.py --list
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import pickle
 import random
@@ -24,6 +25,7 @@ import fuzz_programs
 import pytest
 from fuzz_check import Report, grown, slopes
 from mutate_kinds import Mutant, mutants
+from mutate_known import KNOWN
 
 import weft
 from weft.compiler.ir.node import topological
@@ -39,7 +41,7 @@ SUITE = {
         "test_segments.py", "test_few.py", "test_specimens_index.py", "test_windows.py", "test_fusion.py",
         "test_strided_operands.py",
     ),
-    "lifetime": ("test_runtime_program.py", "test_specimens_steps.py", "test_specimens_loops.py"),
+    "lifetime": ("test_runtime_program.py", "test_specimens_steps.py", "test_specimens_loops.py", "test_ifelse.py"),
     "in place": ("test_mutate.py", "test_runtime_program.py", "test_around_products.py", "test_specimens_steps.py"),
 }
 SEEDS = range(32)  # of the fuzz sample
@@ -47,28 +49,6 @@ PER_RULE = 4  # programs in which the rule fires, of seeds below WIDE
 WIDE = 442
 SECONDS = 120
 TOO_LONG = "too long"  # a mutant that goes round in circles, or a machine with much else to do: not counted as found
-
-# Mutants that nothing can tell from what they are made of, or that only time shows: part of the name -> why.
-KNOWN: dict[str, str] = {
-    "div-by-product: without its condition": "for complex numbers too it is right but for rounding and infinities",
-    "div-power-of-two: without its condition": "for complex numbers too a power of two divides exactly",
-    **{
-        f"{name}: without its condition": "the condition is that numbers are real; others have no such operation"
-        for name in (
-            "expm1-log1p", "log1p-expm1", "merge maximum(maximum(x, a), b)", "merge minimum(minimum(x, a), b)",
-            "one-plus-tanh", "one-minus-tanh",
-        )
-    },
-    **{f"{op}-self: without its condition": "false of NaN as well" for op in ("lt", "gt")},
-    **{
-        f"fold-{what}: without its condition": "what else would be folded is right too, but for NumPy's rounding"
-        for what in ("elementwise", "view", "reduction")
-    },
-    **{
-        f"{mode}-slice-whole: without its condition": "lengths agree by an obligation, and replacements are stretched"
-        for mode in ("set", "inc")
-    },
-}
 
 
 class Sample:
@@ -146,11 +126,19 @@ def apart(what: Any, limit: int = SECONDS) -> str:
             pickle.dump(answer, out)
         os._exit(0)
     os.close(writer)
-    with os.fdopen(reader, "rb") as back:
-        data = back.read()
-    status = os.waitpid(child, 0)[1]
+    data, ended = b"", False
+    try:
+        with contextlib.suppress(OSError):
+            os.setpgid(child, child)  # whichever of the two is first
+        data, ended = fuzz_programs.read_until(reader, time.monotonic() + limit + 10)
+    finally:  # also when this process is interrupted: the mutant has a group of its own, and would go on
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)
+        status = os.waitpid(child, 0)[1]
     if data:
         return pickle.loads(data)
+    if not ended:
+        return TOO_LONG
     ended = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
     return TOO_LONG if ended == signal.SIGALRM else f"signal {ended}" if ended else "ended"
 
@@ -221,10 +209,11 @@ def main() -> int:
             count[m.kind, name] += 1
         count[m.kind, "all"] += 1
         count[m.kind, "either"] += bool(caught)
-        reason = next((why for part, why in KNOWN.items() if part in m.name), "")
+        reason = KNOWN.get((m.kind, m.name), "")
         if not caught:
             left.append((m, reason))
-        print(f"{m.kind}: {m.name}: {' and '.join(caught) or 'survives'} ({fuzz}, {suite}) {reason}", flush=True)
+        known = f": known, {'but found: ' * bool(caught)}{reason}" if reason else ""
+        print(f"{m.kind}: {m.name}: {' and '.join(caught) or 'survives'} ({fuzz}, {suite}){known}", flush=True)
     print(f"\n{len(chosen)} mutants, {time.time() - start:.0f} s")
     print("| kind | mutants | found by the fuzz sample | by the suite's part | by either |\n|---|---|---|---|---|")
     for kind in dict.fromkeys(m.kind for m in chosen):

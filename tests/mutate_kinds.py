@@ -7,6 +7,7 @@ import ast
 import copy
 import inspect
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -139,6 +140,29 @@ def points(function: ast.AST) -> Iterator[tuple[ast.AST, str, Callable[[ast.AST]
             yield n, f"{ast.unparse(n.func)} is {new_name}", lambda m, name=new_name: setattr(m.func, "attr", name)  # type: ignore[attr-defined]
 
 
+def names(function: ast.AST) -> list[str]:
+    """What each point is called: by its text, for lines move; equal ones are numbered in the order of the text."""
+    parents = {child: n for n in ast.walk(function) for child in ast.iter_child_nodes(n)}
+    found = []
+    for n, what, _ in points(function):
+        whole = n.test if isinstance(n, ast.If) else n
+        while isinstance(whole, (ast.Constant, ast.UnaryOp, ast.Slice, ast.Tuple, ast.keyword)) and n is not function:
+            whole = parents[whole]
+        text = ast.unparse(whole.test) if isinstance(whole, (ast.If, ast.While)) else ast.unparse(whole)
+        text = text.partition("\n")[0]  # of a loop its head
+        at = (getattr(n, "lineno", 0), getattr(n, "col_offset", 0))
+        found.append((f"{'if ' * isinstance(n, ast.If)}{text}: {what}", at))
+    alike: dict[str, list[tuple[int, int]]] = {}
+    for name, at in sorted(found, key=lambda f: f[1]):
+        alike.setdefault(name, []).append(at)
+    made, used = [], Counter[tuple[str, tuple[int, int]]]()
+    for name, at in found:
+        k = alike[name].index(at) + used[name, at]
+        used[name, at] += 1
+        made.append(f"{name} ({k + 1})" if k else name)
+    return made
+
+
 def functions(module: ModuleType) -> Iterator[tuple[str | None, ast.FunctionDef]]:
     """The functions of a module, and the methods of its classes with the class."""
     for n in ast.parse(inspect.getsource(module)).body:
@@ -185,11 +209,8 @@ def code(kind: str, module: ModuleType, only: tuple[str, ...] = ()) -> Iterator[
         if only and f.name not in only:
             continue
         label = f"{module.__name__.rpartition('.')[2]}.{f'{owner}.' if owner else ''}{f.name}"
-        for k, (n, what, _) in enumerate(points(f)):
-            yield Mutant(
-                kind, f"{label}:{getattr(n, 'lineno', 0)}.{k}: {what}",
-                lambda owner=owner, f=f, k=k: replace(module, owner, f, k),
-            )  # fmt: skip
+        for k, name in enumerate(names(f)):
+            yield Mutant(kind, f"{label}: {name}", lambda owner=owner, f=f, k=k: replace(module, owner, f, k))
 
 
 def _shorter() -> None:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+from pathlib import Path
 
 import mutate
 import mutate_kinds
 import numpy as np
 import pytest
+from mutate_kinds import Mutant
+from mutate_known import KNOWN
 
 import weft
 import weft.tensor as T
@@ -42,6 +51,82 @@ def test_a_mutant_is_found_and_stays_in_its_process():
 
     assert mutate.apart(wrong) == "yes"
     assert weft.function([x, y], -(x - y))(np.ones(2), np.ones(2))[0] == 0
+
+
+def gone(pid):
+    """Whether a process has ended; nobody need have asked how."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+@pytest.mark.parametrize("how", ["interrupted", "at its limit", "beside a process that holds on"])
+def test_a_mutant_leaves_nothing_that_runs(how, tmp_path):
+    """Its group is its own: an interrupt from the keyboard does not reach it."""
+
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    def run():
+        with subprocess.Popen(["sleep", "60"]) as below:
+            (tmp_path / "pids").write_text(f"{os.getpid()} {below.pid}")
+            if how == "beside a process that holds on":
+                os._exit(0)
+            return time.sleep(60)
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    timer = threading.Timer(2, os.kill, (os.getpid(), signal.SIGUSR1))
+    try:
+        if how == "interrupted":
+            timer.start()
+            with pytest.raises(KeyboardInterrupt):
+                mutate.apart(run)
+        else:
+            assert mutate.apart(run, 2) == (mutate.TOO_LONG if how == "at its limit" else "ended")
+    finally:
+        timer.cancel()
+        signal.signal(signal.SIGUSR1, before)
+    end = time.monotonic() + 10
+    pids = (tmp_path / "pids").read_text().split()
+    while time.monotonic() < end and not all(map(gone, pids)):
+        time.sleep(0.05)
+    assert all(map(gone, pids))
+
+
+def test_known_survivors_are_mutants_that_there_are():
+    """Each with a reason, and each exactly one: names are made of the code's text, so a change of it shows."""
+    there = Counter((m.kind, m.name) for m in mutate_kinds.mutants())
+    assert {key for key in KNOWN if there[key] != 1} == set()
+    assert all(len(why) > 10 for why in KNOWN.values())
+
+
+def test_names_of_mutants_hold_no_lines():
+    """Equal texts are numbered in their order."""
+    text = "def f(a, b):\n    if a < 1:\n        return a + 1\n    return (a + 1) - 1 if a + 1 < b else b[0]\n"
+    named = mutate_kinds.names(ast.parse(text).body[0])
+    assert named == mutate_kinds.names(ast.parse("\n\n" + text.replace("if a < 1:", "if a < 1:  # why")).body[0])
+    assert sorted(named) == [
+        "a + 1 - 1: 1 is 2", "a + 1 - 1: Sub is Add", "a + 1 < b: Lt is LtE", "a + 1: 1 is 2", "a + 1: 1 is 2 (2)",
+        "a + 1: 1 is 2 (3)", "a + 1: Add is Sub", "a + 1: Add is Sub (2)", "a + 1: Add is Sub (3)", "a < 1: 1 is 2",
+        "a < 1: Lt is LtE", "b[0]: 0 is 1", "if a < 1: never",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "end"), [("known", 0), ("found", 0), ("new", 1)])
+def test_unknown_survivors_fail_the_command(name, end, monkeypatch, capsys):
+    """The reason of a known one is said."""
+    made = [Mutant("derivative", n, lambda: None) for n in ("known", "found", "new")]
+    monkeypatch.setattr(mutate, "mutants", lambda: made)
+    monkeypatch.setattr(mutate, "KNOWN", {("derivative", "known"): "nothing tells it"})
+    monkeypatch.setattr(mutate, "without", lambda *args: None)
+    monkeypatch.setattr(mutate, "found_by_fuzz", lambda m, programs: m.name == "found")
+    monkeypatch.setattr(weft.config, "verify", weft.config.verify)
+    monkeypatch.setattr("sys.argv", ["mutate.py", "--only", name, "--no-suite"])
+    assert mutate.main() == end
+    said = capsys.readouterr().out
+    assert ("survives: derivative: known: nothing tells it" in said) == (name == "known")
+    assert ("survives: derivative: new\n" in said) == (name == "new")
 
 
 @pytest.mark.parametrize(("file", "said"), [("test_layering.py", None), ("test_none.py", "no mutant: suite: yes")])
