@@ -26,7 +26,39 @@ CONDITIONS = {
     "inc-slice-whole": STRETCHED,
 }
 
+TIME = "time is counted in steps of two"
+LONGER = "a buffer lives longer, which costs memory at most"
+GUARD = "a second guard: what a loop's body reads is among the loop's arguments, which live as long"
+COMMIT = "a second guard: what a kernel behind the commit reads lives until its check, and nothing is made after that"
+
+LIFETIMES = {
+    "Builder.use: if n.op != 'const': never": "an internal check",
+    "Builder.result: self.time += 1: 1 is 2": TIME,
+    "Builder.result: self.time += 1: 1 is 2 (2)": TIME,
+    "Builder.control: self.time += 1: 1 is 2": TIME,
+    "Builder.scan: self.time += 1: 1 is 2": TIME,
+    "Builder.outputs: item is not None: IsNot is Is": "results are made elsewhere, and copied to where they are wanted",
+    "Builder.control: if n.op == 'scan': never": GUARD,
+    "Builder.control: n.op == 'scan': Eq is NotEq (2)": GUARD,
+    "Builder.control: if used.end > outputs[0].start if outputs else False: never": GUARD,
+    "Builder.control: used.end > outputs[0].start: Gt is GtE": LONGER,
+    "Builder.control: used.end > outputs[0].start if outputs else False: False is True": LONGER,
+    "Builder.scan: 1 - min(offsets): 1 is 2": "a ring has a row more",
+    "Builder.scan: step.params[0]: 0 is 1": "rows are no memory of their own, and other arguments live on by `control`",
+    "Builder.scan: t is not None: IsNot is Is (2)": "rows are no memory of their own; whether to stop is asked last",
+    "build_program: len(source.params) - inputs: Sub is Add": "the number of states is printed only",
+    "build_program: b.time + 1: Add is Sub": COMMIT,
+    "build_program: b.time + 1: 1 is 2": LONGER,
+    "build_program: if m in block.value: never": COMMIT,
+    "build_program: m in block.value: In is NotIn": COMMIT,
+    "build_program: b.time + 1: Add is Sub (2)": COMMIT,
+    "build_program: b.time + 1: 1 is 2 (2)": LONGER,
+    "plan_memory: segments = 2: 2 is 3": "a segment more, which nothing lies in",
+    "plan_memory: if free.get(size): never": "buffers share no memory",
+}
+
 KNOWN: dict[tuple[str, str], str] = {
+    **{("lifetime", f"program.{name}"): why for name, why in LIFETIMES.items()},
     **{("rule", f"{rule}: without its condition"): why for rule, why in CONDITIONS.items()},
 }
 

@@ -7,14 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fuzz_text
 import numpy as np
 import pytest
-from fuzz_calls import not_finite
+from fuzz_calls import LAYOUTS, WAYS, not_finite
 from fuzz_grower import Grower
-from fuzz_program import fresh_scope
-from fuzz_report import same_bits
+from fuzz_program import Program, Slope, fresh_scope
+from fuzz_report import Call, Place, same_bits
 from fuzz_text import NOT_SHOWN, alone, literal, shown, shows
 
+import weft
+from weft.compiler.codegen import c_kernel, c_stages
 from weft.compiler.ir.dtypes import numpy_dtype
 
 TESTS = Path(__file__).parent
@@ -166,3 +169,30 @@ def test_arrays_as_text(dtype, layout):
     made = eval(literal(a), fresh_scope())
     assert made.dtype == a.dtype and same_bits(made, a)
     assert made.strides == a.strides or a.flags.c_contiguous
+
+
+@pytest.mark.parametrize("scene", [*fuzz_text.SCENES, "slopes"])
+@pytest.mark.parametrize("result", [0, 1, None])
+def test_every_text_passes_where_nothing_is_wrong(scene, result, monkeypatch):
+    """Each by its own way to the same results: an output and a state, to a unit or two, or just their types."""
+    for module in (c_kernel, c_stages):
+        monkeypatch.setattr(module, "CHUNK", module.CHUNK)
+    for name in ("verify", "reuse"):
+        monkeypatch.setattr(weft.config, name, getattr(weft.config, name))
+    p = Program(WITH_NAN, [*VECTOR, *STATE, "v2 = T.tanh(v0 * v1)", "v3 = T.sum(v2)", "v4 = weft.grad(v3, v0)"])
+    p.lines += ["v5 = v1 * v2 + 1"]
+    p.inputs, p.outputs, p.updates, p.slopes = ["v0"], ["v4"], [("v1", "v5")], [Slope("v3", "v0", "v4", None)]
+    p.run()
+    args = [np.array([0.5, -0.0])] if scene == "fails" else [np.array([0.5, -0.0, 2.0])[::-1]]
+    more = {"called": 3, "fails": (p, args, 3), "elsewhere": [(way, [kind]) for way in WAYS for kind in LAYOUTS]}
+    place = None if result is None else Place(result, (1,), 1e-15, sign=scene == "rewritten" and result == 0)
+    if scene == "slopes":
+        place = Place(0, (), 1e-6)
+    made = fuzz_text.text(p, Call(scene, args, more.get(scene)), place)
+    if scene == "after an error":  # there is none here
+        made = made.replace("called(f, args)  # fails", "")
+    try:
+        with np.errstate(all="ignore"):
+            exec(compile(made, "shown.py", "exec"), {"print": lambda *a, **k: None})
+    finally:
+        weft.set_threads(0)
