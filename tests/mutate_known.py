@@ -29,10 +29,16 @@ CONDITIONS = {
 TIME = "time is counted in steps of two"
 LONGER = "a buffer lives longer, which costs memory at most"
 GUARD = "a second guard: what a loop's body reads is among the loop's arguments, which live as long"
+SCALARS = "no result of a branch or a loop is known that the host computes and that is no length"
 COMMIT = "a second guard: what a kernel behind the commit reads lives until its check, and nothing is made after that"
 
 LIFETIMES = {
     "Builder.use: if n.op != 'const': never": "an internal check",
+    "Builder.result: if target is None: never": "the size of a number is known, so that it always has a target",
+    "Builder.result: o.ndim == 0: Eq is NotEq": SCALARS,
+    "Builder.result: o.ndim == 0: 0 is 1": SCALARS,
+    "Builder.result: o.family == 'elementwise': Eq is NotEq": SCALARS,
+    "Builder.result: o not in self.value: NotIn is In": SCALARS,
     "Builder.result: self.time += 1: 1 is 2": TIME,
     "Builder.result: self.time += 1: 1 is 2 (2)": TIME,
     "Builder.control: self.time += 1: 1 is 2": TIME,
@@ -54,7 +60,10 @@ LIFETIMES = {
     "build_program: b.time + 1: Add is Sub (2)": COMMIT,
     "build_program: b.time + 1: 1 is 2 (2)": LONGER,
     "plan_memory: segments = 2: 2 is 3": "a segment more, which nothing lies in",
+    "plan_memory: segments += 1: 1 is 2": "segments more, which nothing lies in",
     "plan_memory: if free.get(size): never": "buffers share no memory",
+    "plan_memory: now = -1: 1 is 2": "a time more, at which nothing ends",
+    "plan_memory: now += 1: 1 is 2": "what ends at every other time is not used again, which costs memory",
 }
 
 KNOWN: dict[tuple[str, str], str] = {
