@@ -409,8 +409,12 @@ def test_gemm_edges(build, d):
 @pytest.mark.parametrize("target", WIDE)
 def test_dot_and_gemv(build, target, d):
     p, rng = build(target, FLOATS), np.random.default_rng(1)
-    for m, k in [(1, 1), (1, 3000), (3, 0), (4, 7), (5, 16), (9, 1024), (17, 1025), (33, 2100), (130, 100), (70, 31)]:
+    shapes = [(1, 1), (1, 3000), (3, 0), (4, 7), (5, 16), (9, 1024), (17, 1025), (33, 2100), (130, 100), (70, 31)]
+    shapes += [(900, 3), (3, 9000), (20, 2100), (300, 2050), (257, 70), (600, 1090), (515, 17), (64, 64), (2, 4), (40, 1)]
+    for m, k in shapes:
         a, x = rng.standard_normal((m, k)).astype(NUMPY[d]), rng.standard_normal(k).astype(NUMPY[d])
+        if (m, k) == (2, 4):
+            a, x = abs(a) * np.finfo(NUMPY[d]).tiny, -abs(x) * np.finfo(NUMPY[d]).tiny  # lanes of -0, and others of 0
         want = np.concatenate([p.dot(d, row, x, "r") for row in a])
         got = np.concatenate([p.dot(d, row, x) for row in a])
         assert got.tobytes() == want.tobytes()
