@@ -80,8 +80,16 @@ def describe(threads: int) -> dict[str, Any]:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "compilers": {c: v for c in ("cc", "g++", "clang") if (v := _first_line(c, "--version"))},
-        "commit": _first_line("git", "-C", str(ROOT), "describe", "--always", "--dirty"),
+        "commit": _commit(),
     }
+
+
+def _commit() -> str:
+    """With "-dirty" where files differ from it, but for those that runs write: a run may add to what another left."""
+    git = ("git", "-C", str(ROOT))
+    written = (":!bench/*.json", ":!bench/*.png", ":!bench/README.md", ":!README.md")
+    changed = _first_line(*git, "status", "--porcelain", "--", ".", *written)
+    return _first_line(*git, "describe", "--always") + "-dirty" * bool(changed)
 
 
 def _cpu() -> str:
