@@ -80,6 +80,7 @@ class ShortRows(StagePrinter):
 
     over = TILED
     within: Node | None
+    few: dict[Node, int]  # the most elements that rows of a length may have
     scratch_rows: list[str]
     turned_rows: list[str]
     over_once: dict[Node, Turned]
