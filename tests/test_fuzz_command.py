@@ -68,6 +68,10 @@ def run(monkeypatch, *args):
     monkeypatch.setattr(
         "sys.argv", ["fuzz_programs.py", "--any-coverage", "--group", "2", "--count", "6", *map(str, args)]
     )
+    return command(monkeypatch)
+
+
+def command(monkeypatch):
     for name in ("verify", "reuse"):  # the command sets them for its process
         monkeypatch.setattr(weft.config, name, getattr(weft.config, name))
     return fuzz_programs.main()
@@ -148,7 +152,7 @@ def test_what_was_not_reached_fails_the_command(monkeypatch, capsys):
         reached = everything - Counter(lost)
         monkeypatch.setattr(fuzz_programs, "in_child", lambda *args, c=reached: Report(outputs=9, coverage=Counter(c)))
         monkeypatch.setattr("sys.argv", ["fuzz_programs.py", "--count", "2"])
-        assert fuzz_programs.main() == bool(lost)
+        assert command(monkeypatch) == bool(lost)
         said = capsys.readouterr().out
         assert text in said if text else "not reached" not in said
         assert run(monkeypatch) == 0 and capsys.readouterr()
