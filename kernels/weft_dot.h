@@ -9,7 +9,7 @@
  * (docs/numerics.md). */
 
 #if defined(WEFT_SCALAR_BUILD)
-#define WEFT_VECTOR_SOME(D, T, I, ...)                                                                              \
+#define WEFT_VECTOR_SOME(D, I, ...)                                                                                 \
   WEFT_INLINE weft_v_##D weft_vfma_first_##D(int n, weft_v_##D a, weft_v_##D b, weft_v_##D c) {                     \
     for (int l = 0; l < n; l++) c.l[l] = weft_fma_##D(a.l[l], b.l[l], c.l[l]);                                      \
     return c;                                                                                                       \
@@ -25,22 +25,22 @@
   }
 #else
 #if defined(__clang__)
-#define WEFT_TWO(D, a, b, at) weft_vtwo_##D(a, b, at)
-#define WEFT_VTWO(D, I)                                                                                             \
-  typedef I weft_vi_##D##_ __attribute__((vector_size(WEFT_VECTOR_BYTES)));                                         \
-  WEFT_INLINE weft_v_##D weft_vtwo_##D(weft_v_##D a, weft_v_##D b, weft_vi_##D##_ at) {                             \
+#define WEFT_TWO(D)                                                                                                 \
+  WEFT_INLINE weft_v_##D weft_two_##D(weft_v_##D a, weft_v_##D b, weft_vi_##D at) {                                 \
     const int n = weft_lanes_##D;                                                                                   \
     weft_v_##D r = a;                                                                                               \
     for (int l = 0; l < n; l++) r[l] = at[l] < n ? a[at[l]] : b[at[l] - n];                                         \
     return r;                                                                                                       \
   }
-WEFT_VTWO(f32, int32_t)
-WEFT_VTWO(f64, int64_t)
 #else
-#define WEFT_TWO(D, a, b, at) __builtin_shuffle(a, b, at)
+#define WEFT_TWO(D)                                                                                                 \
+  WEFT_INLINE weft_v_##D weft_two_##D(weft_v_##D a, weft_v_##D b, weft_vi_##D at) {                                 \
+    return __builtin_shuffle(a, b, at);                                                                             \
+  }
 #endif
-#define WEFT_VECTOR_SOME(D, T, I, ...)                                                                              \
+#define WEFT_VECTOR_SOME(D, I, ...)                                                                                 \
   typedef I weft_vi_##D __attribute__((vector_size(WEFT_VECTOR_BYTES)));                                            \
+  WEFT_TWO(D)                                                                                                       \
   WEFT_INLINE weft_v_##D weft_vfma_first_##D(int n, weft_v_##D a, weft_v_##D b, weft_v_##D c) {                     \
     const weft_vi_##D m = (weft_vi_##D){__VA_ARGS__} < (I)n;                                                        \
     return (weft_v_##D)((m & (weft_vi_##D)weft_vfma_##D(a, b, c)) | (~m & (weft_vi_##D)c));                         \
@@ -50,20 +50,20 @@ WEFT_VTWO(f64, int64_t)
     _Pragma("GCC unroll 4") for (int h = weft_lanes_##D / 2, n = h; h; h /= 2, n /= 2) {                            \
       const weft_vi_##D at = (iota & (I)-h) * 2 + (iota & (I)(h - 1));                                              \
       _Pragma("GCC unroll 8") for (int k = 0; k < n; k++)                                                           \
-        v[k] = WEFT_TWO(D, v[2 * k], v[2 * k + 1], at) + WEFT_TWO(D, v[2 * k], v[2 * k + 1], at + (I)h);            \
+        v[k] = weft_two_##D(v[2 * k], v[2 * k + 1], at) + weft_two_##D(v[2 * k], v[2 * k + 1], at + (I)h);          \
     }                                                                                                               \
     return v[0];                                                                                                    \
   }
 #endif
 #if defined(__AVX512F__) && !defined(WEFT_SCALAR_BUILD)
-WEFT_VECTOR_SOME(f32, float, int32_t, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
-WEFT_VECTOR_SOME(f64, double, int64_t, 0, 1, 2, 3, 4, 5, 6, 7)
+WEFT_VECTOR_SOME(f32, int32_t, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+WEFT_VECTOR_SOME(f64, int64_t, 0, 1, 2, 3, 4, 5, 6, 7)
 #elif defined(__AVX__) && !defined(WEFT_SCALAR_BUILD)
-WEFT_VECTOR_SOME(f32, float, int32_t, 0, 1, 2, 3, 4, 5, 6, 7)
-WEFT_VECTOR_SOME(f64, double, int64_t, 0, 1, 2, 3)
+WEFT_VECTOR_SOME(f32, int32_t, 0, 1, 2, 3, 4, 5, 6, 7)
+WEFT_VECTOR_SOME(f64, int64_t, 0, 1, 2, 3)
 #else
-WEFT_VECTOR_SOME(f32, float, int32_t, 0, 1, 2, 3)
-WEFT_VECTOR_SOME(f64, double, int64_t, 0, 1)
+WEFT_VECTOR_SOME(f32, int32_t, 0, 1, 2, 3)
+WEFT_VECTOR_SOME(f64, int64_t, 0, 1)
 #endif
 
 #if defined(__AVX512F__) && defined(WEFT_FMA_VECTOR_f32) && !defined(WEFT_SCALAR_BUILD)

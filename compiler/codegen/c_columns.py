@@ -98,10 +98,7 @@ class ColumnPrinter(LoopPrinter):
             values = [v for s in (*stores, *fold) for v in s.inputs]
             depends, column = depends_on(values), build("index", index=last)
             hoist_checks(out, scope, values, lambda n: all(d.op == "index" and d is not column for d in depends[n]))
-        out("#pragma GCC ivdep")
-        out(ROLLED)
-        out.open(over)
-        out(f"const int64_t i{last} = first + c;")
+        open_columns(out, last, over)
         inner = scope.inner()
         self.bind_column(inner, last)
         inner.emit(out, [v for s in (*stores, *fold) for v in s.inputs])
@@ -192,10 +189,7 @@ class ColumnPrinter(LoopPrinter):
 
     def keep_columns(self, out: Text, scope: Scope, into: dict[Node, str], last: int) -> None:
         """A loop that writes values of each column to places."""
-        out("#pragma GCC ivdep")
-        out(ROLLED)
-        out.open(OVER)
-        out(f"const int64_t i{last} = first + c;")
+        open_columns(out, last)
         one = scope.inner()
         self.bind_column(one, last)
         one.emit(out, list(into))
@@ -332,10 +326,7 @@ class ColumnPrinter(LoopPrinter):
             out(f"const {value_type(a)} *const shift{n} = some{n}[0];")
 
     def add_samples(self, out: Text, inner: Scope, accs: list[Node], last: int) -> None:
-        out("#pragma GCC ivdep")
-        out(ROLLED)
-        out.open(OVER)
-        out(f"const int64_t i{last} = first + c;")
+        open_columns(out, last)
         one = inner.inner()
         self.bind_column(one, last)
         one.emit(out, [v for a in accs for v in a.inputs])
@@ -343,6 +334,14 @@ class ColumnPrinter(LoopPrinter):
             n = a.attr("acc")
             out(f"into{n}[c] = from{n}[c] + {one[a.inputs[0]]} * share{n};")
         out.close()
+
+
+def open_columns(out: Text, last: int, over: str = OVER) -> None:
+    """Opens a vector loop over the columns of a tile; `last`: the number of their loop variable."""
+    out("#pragma GCC ivdep")
+    out(ROLLED)
+    out.open(over)
+    out(f"const int64_t i{last} = first + c;")
 
 
 def start_of_lane(a: Node) -> str:

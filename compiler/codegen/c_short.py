@@ -15,8 +15,8 @@ from ..ir.dtypes import DTYPES
 from ..ir.node import Node, build, substitute, topological
 from ..ir.ops.elementwise import is_function
 from ..lower.kernel import Nest
-from .c_columns import OVER, TILE, begins, start_of_lane
-from .c_loops import LINE, ROLLED, by_lines, place_type
+from .c_columns import OVER, TILE, begins, open_columns, start_of_lane
+from .c_loops import LINE, by_lines, place_type
 from .c_stages import StagePrinter
 from .expressions import Scope, Text, strip
 from .nests import acc_node, acc_type, moved, rounded, value_type
@@ -188,19 +188,19 @@ class ShortRows(StagePrinter):
         inner.bind(build("index", index=k), f"i{k}")
         plain = apart and not any(shifted(a) or a.attr("fold") == "argmax" for a in accs)
         chained = plain and all(t.chain for t in tracks(accs))
-        few, most = self.few[loop.inputs[0]], 2 * apart
+        more = plain and self.few[loop.inputs[0]] > 2 * apart  # than two elements a lane
         if chained:
             self.chain(out, inner, last, accs, k, apart)
-        elif plain and few > most:
-            out.open(f"if (count <= {most})")
+        elif more:
+            out.open(f"if (count <= {2 * apart})")
             self.lane_by_lane(out, inner, loop, last, accs, stores, apart, over)
             out.close(" else {")
             out.depth += 1
-        if plain and few > most:
+        if more:
             self.four_lanes(out, inner, last, accs, k, apart)
         else:
             self.lane_by_lane(out, inner, loop, last, accs, stores, apart, over)
-        if chained or (plain and few > most):
+        if chained or more:
             out.close()
         for a in accs:
             n = a.attr("acc")
@@ -275,10 +275,7 @@ class ShortRows(StagePrinter):
 
         def some(many: int, *places: str, first: bool = False) -> None:
             """The next lanes, of the elements at these places."""
-            out("#pragma GCC ivdep")
-            out(ROLLED)
-            out.open(TILED)
-            out(f"const int64_t i{last} = first + c;")
+            open_columns(out, last, TILED)
             for m in range(many):
                 values = self.elements(out, inner, last, accs, k, [f"({p} + {m})" if m else f"({p})" for p in places])
                 for held, t in zip(values, laned, strict=True):
@@ -318,10 +315,7 @@ class ShortRows(StagePrinter):
             return f"lane{t.name}[{quarter + lane if isinstance(lane, int) else f'{quarter} + {lane}'}][c]"
 
         def two(place: str, first: bool) -> None:
-            out("#pragma GCC ivdep")
-            out(ROLLED)
-            out.open(TILED)
-            out(f"const int64_t i{last} = first + c;")
+            open_columns(out, last, TILED)
             for j, lane in enumerate(order):
                 places = [f"({place} + {n})" if n else f"({place})" for n in (lane, lane + most)]
                 for (v, w), t in zip(self.elements(out, inner, last, accs, k, places), laned, strict=True):
@@ -336,10 +330,7 @@ class ShortRows(StagePrinter):
         out.close()
         out.open(f"for (int j = 0; m < count; m += {quarter}, j = (j + 1) % 4)")
         lane = "j % 2 * 2 + j / 2"
-        out("#pragma GCC ivdep")
-        out(ROLLED)
-        out.open(TILED)
-        out(f"const int64_t i{last} = first + c;")
+        open_columns(out, last, TILED)
         for (v,), t in zip(self.elements(out, inner, last, accs, k, ["m"]), laned, strict=True):
             out(f"{into(t, lane)} = {t.step(into(t, lane), v)};")
         out.close()
